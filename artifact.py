@@ -1,0 +1,187 @@
+"""What the stages hand to each other: tensor specs, model files, and the runtime protocol."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from . import files
+from .errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+Dim = int | str
+"""A static extent, or the name of a dynamic one."""
+
+Feeds = Mapping[str, "Array"]
+"""Input (or output) name → array."""
+
+DTYPES = (
+    "float16", "float32", "float64", "bool",
+    "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+"""The numpy dtype names that a tensor spec may have."""
+
+_SPEC = re.compile(r"^(?P<name>[^:\[\]]+):(?P<dtype>\w+)\[(?P<dims>[^\[\]]*)\]$")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor's name, numpy dtype name and shape; a string in the shape is a dynamic dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> TensorSpec:
+        """Read ``name:dtype[dims]``, as in ``image:float32[batch,3,224,224]``.
+
+        Raises:
+            BadInput: the text has another form, an unknown dtype or a bad dimension.
+        """
+        match = _SPEC.match(text.strip())
+        if not match:
+            raise BadInput(
+                f"{text!r} is not an input description",
+                where="--input",
+                remedy="write name:dtype[dims], for example image:float32[1,3,224,224]",
+            )
+        dtype = match["dtype"]
+        if dtype not in DTYPES:
+            raise BadInput(
+                f"unknown dtype {dtype!r} in {text!r}",
+                where="--input",
+                remedy=f"use one of {', '.join(DTYPES)}",
+            )
+        dims = [d.strip() for d in match["dims"].split(",") if d.strip()]
+        shape: list[Dim] = []
+        for dim in dims:
+            if dim.isdigit() and int(dim) > 0:
+                shape.append(int(dim))
+            elif dim.isidentifier():
+                shape.append(dim)
+            else:
+                raise BadInput(
+                    f"bad dimension {dim!r} in {text!r}",
+                    where="--input",
+                    remedy="a dimension is a positive number, or a name if it is dynamic",
+                )
+        return cls(match["name"].strip(), dtype, tuple(shape))
+
+    @property
+    def is_static(self) -> bool:
+        return all(isinstance(d, int) for d in self.shape)
+
+    def concrete_shape(self, default: int = 1) -> tuple[int, ...]:
+        """The shape with ``default`` in place of every dynamic dimension."""
+        return tuple(d if isinstance(d, int) else default for d in self.shape)
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of ``shape`` fits; one name stands for one extent."""
+        if len(shape) != len(self.shape):
+            return False
+        bound: dict[str, int] = {}
+        for want, got in zip(self.shape, shape, strict=True):
+            if isinstance(want, str):
+                want = bound.setdefault(want, got)
+            if want != got:
+                return False
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model on disk with its signature. ``inputs`` and ``outputs`` keep the model's own order."""
+
+    path: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    kind: ClassVar[str] = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return files.size(self.path)
+
+    @property
+    def sha256(self) -> str:
+        return files.sha256(self.path)
+
+
+@dataclass(frozen=True)
+class OnnxModel(Artifact):
+    """An ONNX file (external data beside it counts to the artifact, see ``convert.onnx_file``)."""
+
+    kind: ClassVar[str] = "onnx"
+
+
+@dataclass(frozen=True)
+class SavedModel(Artifact):
+    """A TensorFlow SavedModel folder with a ``serving_default`` signature."""
+
+    kind: ClassVar[str] = "saved_model"
+
+
+@dataclass(frozen=True)
+class TFLiteModel(Artifact):
+    """A TFLite flatbuffer with a ``serving_default`` signature.
+
+    ``scheme`` is ``float32`` or a quantization scheme's decodable name.
+    """
+
+    scheme: str = "float32"
+    kind: ClassVar[str] = "tflite"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was asked of a runtime and what ran.
+
+    Attributes:
+        asked: The accelerator or delegate asked for (``XNNPACK``, ``CUDA``, ``none``).
+        ran: What ran, as reported by the runtime.
+        nodes: Nodes in the graph, and how many of them the delegate took (None: the runtime doesn't tell).
+        delegated: See ``nodes``.
+        partitions: Delegate partitions.
+        precision: Arithmetic the runtime used, such as ``float32`` or ``int8``.
+    """
+
+    asked: str
+    ran: str
+    nodes: int | None = None
+    delegated: int | None = None
+    partitions: int | None = None
+    precision: str = "float32"
+    notes: tuple[str, ...] = field(default=())
+
+
+class Session(Protocol):
+    """A loaded model that can be run."""
+
+    @property
+    def receipt(self) -> Receipt: ...
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Run once; returns output name → array in the model's order."""
+        ...
+
+
+class Runtime(Protocol):
+    """Something that runs artifacts of one kind, on one target."""
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self, artifact: Artifact, *, threads: int = 1) -> Session: ...

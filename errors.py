@@ -1,0 +1,135 @@
+"""Every error a user can meet: what happened, where, what to do, and the exit code.
+
+=====  =========================================================
+code   meaning
+=====  =========================================================
+0      pass
+1      a gate or a check failed
+2      bad input or usage
+3      a target, a route or a package is not available
+4      inconclusive: too noisy to say
+70     a fault of ours
+=====  =========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class EdgeworthyError(Exception):
+    """An error with a place and a remedy.
+
+    Args:
+        what: One sentence that says what happened.
+        where: The file, node, tensor or PyTorch line it happened at.
+        remedy: What the user can do about it.
+        details: Further lines (one item each), such as the names that do exist.
+    """
+
+    exit_code = 70
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  at: {self.where}")
+        lines.extend(f"  - {line}" for line in self.details)
+        if self.remedy:
+            lines.append(f"  fix: {self.remedy}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """The error as the CLI prints it under ``--json``."""
+        return {
+            "error": type(self).__name__,
+            "exit_code": self.exit_code,
+            "what": self.what,
+            "where": self.where,
+            "remedy": self.remedy,
+            "details": list(self.details),
+        }
+
+
+class CheckFailed(EdgeworthyError):
+    """A gate or a check said no."""
+
+    exit_code = 1
+
+
+class BadInput(EdgeworthyError):
+    """The input or the command line can't be used as given."""
+
+    exit_code = 2
+
+
+class NotAvailable(EdgeworthyError):
+    """A target, a route or an optional package is missing on this machine."""
+
+    exit_code = 3
+
+
+class Inconclusive(EdgeworthyError):
+    """The measurement is too noisy to answer the question."""
+
+    exit_code = 4
+
+
+class InternalFault(EdgeworthyError):
+    """A fault of edgeworthy itself; please report it."""
+
+    exit_code = 70
+
+
+class RuntimeFailure(CheckFailed):
+    """A runtime raised, crashed or hung on a model; the worker that ran it is gone."""
+
+
+@dataclass(frozen=True)
+class UnsupportedNode:
+    """One ONNX node that can't be lowered, and why."""
+
+    op: str
+    opset: int
+    node: str
+    module: str
+    source: str
+    reason: str
+    remedy: str
+
+
+class UnsupportedNodes(BadInput):
+    """The preflight's verdict: *all* nodes of a model that can't be lowered."""
+
+    def __init__(self, nodes: Sequence[UnsupportedNode], *, where: str | None = None) -> None:
+        count = len(nodes)
+        super().__init__(
+            f"{count} node{'s' if count != 1 else ''} of the model can't be converted",
+            where=where,
+            details=[
+                f"{n.op} (opset {n.opset}) {n.node!r}"
+                + (f" in {n.module}" if n.module else "")
+                + (f" at {n.source}" if n.source else "")
+                + f": {n.reason}; {n.remedy}"
+                for n in nodes
+            ],
+            remedy="replace these operations in the model, or take them out of the exported graph",
+        )
+        self.nodes = tuple(nodes)
+
+    def to_json(self) -> dict[str, object]:
+        return super().to_json() | {"nodes": [vars(n) for n in self.nodes]}

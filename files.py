@@ -1,0 +1,110 @@
+"""Files that appear complete or not at all: write beside, then rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import BadInput
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to; on success it is renamed to ``path``.
+
+    Raises:
+        BadInput: the folder can't be written, or the disk is full.
+    """
+    with _writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            _sync(part)
+            os.chmod(part, 0o644)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` to fill; on success it takes the place of ``path``.
+
+    Raises:
+        BadInput: the folder can't be written, or the disk is full.
+    """
+    with _writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield part
+            os.chmod(part, 0o755)
+            old = path.with_name(f"{part.name}.old")
+            if path.exists():
+                os.replace(path, old)
+            os.replace(part, path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) to ``path``, atomically."""
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file, or of a folder's relative names and contents in sorted order."""
+    digest = hashlib.sha256()
+    members = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for member in members:
+        if path.is_dir():
+            digest.update(member.relative_to(path).as_posix().encode() + b"\0")
+        with member.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return path.stat().st_size
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise BadInput(
+                "the disk is full",
+                where=str(path),
+                remedy="free some space or choose another folder with --output; nothing was left behind",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise BadInput(
+                f"can't write here: {error.strerror}",
+                where=str(path),
+                remedy="choose a folder you may write to with --output",
+            ) from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
