@@ -1,0 +1,96 @@
+"""What every builder does: make constants, cast, and emit one op of the TFLite vocabulary."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .kernels import working_dtype
+from .tensor import Array, Shape, Spec, Tensor, Unsupported
+
+Attribute = bool | int | float | str | tuple[int, ...]
+
+
+class BuilderBase(ABC):
+    """The ground under the vocabulary; see :class:`~edgeworthy.convert.builders.builder.Builder`."""
+
+    @abstractmethod
+    def _emit(
+        self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
+    ) -> list[Any]:
+        """Add one TFLite op; returns a handle for each result."""
+
+    @abstractmethod
+    def _constant(self, value: Array) -> Any:
+        """Add a constant; returns its handle."""
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names what is emitted inside after the ONNX value ``name``."""
+        yield
+
+    def rename(self, tensor: Tensor, name: str) -> None:  # noqa: B027
+        """Gives the op that made ``tensor`` the name of the ONNX value it computes."""
+
+    def const(self, value: Any, dtype: str | None = None) -> Tensor:
+        """A constant of ``value``'s own dtype, or of ``dtype``."""
+        array: Array = np.asarray(value, dtype) if dtype else np.asarray(value)
+        return Tensor(self._constant(array), array.dtype.name, array.shape, array)
+
+    def int32s(self, values: Sequence[int]) -> Tensor:
+        """A constant 1-D int32 tensor, as TFLite wants its axes, shapes and pads."""
+        return self.const(np.asarray(list(values), np.int32))
+
+    def emit(
+        self, op: str, operands: Sequence[Tensor], results: Sequence[Spec], **attributes: Attribute
+    ) -> tuple[Tensor, ...]:
+        """Emit ``op`` as it is; the caller has seen to dtypes and shapes."""
+        for spec in results:
+            if any(d is not None and d < 0 for d in spec.shape):
+                raise Unsupported(f"{op} would have a negative extent, {spec.shape}")
+        handles = self._emit(op, operands, attributes, results)
+        return tuple(Tensor(h, s.dtype, s.shape) for h, s in zip(handles, results, strict=True))
+
+    def emit_one(
+        self, op: str, operands: Sequence[Tensor], dtype: str, shape: Shape, **attributes: Attribute
+    ) -> Tensor:
+        """:meth:`emit` for an op with a single result."""
+        return self.emit(op, operands, [Spec(dtype, shape)], **attributes)[0]
+
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        """``x`` as ``dtype`` (float → integer truncates towards zero). TFLite: CAST."""
+        if x.dtype == dtype:
+            return x
+        if x.value is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                return self.const(x.value.astype(dtype))
+        for name in (x.dtype, dtype):
+            working_dtype("cast", name)
+        return self.emit_one("cast", [x], dtype, x.shape)
+
+    def _same(
+        self,
+        op: str,
+        data: Sequence[Tensor],
+        shape: Shape,
+        *,
+        extra: Sequence[Tensor] = (),
+        result_dtype: str | None = None,
+        **attributes: Any,
+    ) -> Tensor:
+        """Emit ``op`` whose result has the dtype of its data operands, which all have one dtype.
+
+        Where TFLite has no kernel for that dtype the op runs in a wider one between two casts. ``extra`` are
+        operands such as axes; ``result_dtype`` is the result's dtype where it isn't the data's.
+        """
+        of = data[0].dtype
+        if any(t.dtype != of for t in data):
+            raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}")
+        work = working_dtype(op, of)
+        operands = [self.cast(t, work) for t in data]
+        result = self.emit_one(op, [*operands, *extra], result_dtype or work, shape, **attributes)
+        return result if result_dtype else self.cast(result, of)

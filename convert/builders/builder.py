@@ -1,0 +1,33 @@
+"""The builder that lowering handlers speak to: its vocabulary is the TFLite op set.
+
+Every method works out the result's dtype and shape once, for all builders, and then emits one TFLite op.
+:class:`~.tflite.TfliteBuilder` makes TFL-dialect MLIR of it, :class:`~.tensorflow.TensorFlowBuilder` TensorFlow
+ops, and :class:`DryBuilder` nothing: the preflight runs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import Attribute
+from .elementwise import Elementwise
+from .neural import Neural
+from .reductions import Reductions
+from .shaping import Shaping
+from .tensor import Array, Spec, Tensor
+
+
+class Builder(Elementwise, Shaping, Reductions, Neural):
+    """The whole vocabulary."""
+
+
+class DryBuilder(Builder):
+    """Works out dtypes and shapes and builds nothing."""
+
+    def _emit(
+        self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
+    ) -> list[None]:
+        return [None] * len(results)
+
+    def _constant(self, value: Array) -> None:
+        return None

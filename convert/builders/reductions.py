@@ -1,0 +1,69 @@
+"""Reducing, sorting and accumulating ops of the TFLite vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import BuilderBase
+from .kernels import working_dtype
+from .tensor import Shape, Spec, Tensor, normalize_axis
+
+REDUCTIONS = frozenset(["mean", "sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_any", "reduce_all"])
+
+
+@dataclass(frozen=True)
+class RuntimeAxes:
+    """Axes (1-D int32) that are known at run time only, and the shapes of a reduction over them."""
+
+    axes: Tensor
+    kept: Shape
+    dropped: Shape
+
+
+Axes = Sequence[int] | RuntimeAxes
+
+
+def reduced_shape(shape: Shape, axes: Sequence[int], keep_dims: bool) -> Shape:
+    """``shape`` with ``axes`` (counted from the front) at 1, or gone."""
+    if keep_dims:
+        return tuple(1 if axis in axes else d for axis, d in enumerate(shape))
+    return tuple(d for axis, d in enumerate(shape) if axis not in axes)
+
+
+class Reductions(BuilderBase):
+    """Ops that go over an axis."""
+
+    def reduce(self, op: str, x: Tensor, axes: Axes, *, keep_dims: bool) -> Tensor:
+        """One of :data:`REDUCTIONS` over ``axes``; those of a :class:`RuntimeAxes` come at run time."""
+        if op not in REDUCTIONS:
+            raise ValueError(f"{op} is not a reducing TFLite op")
+        if isinstance(axes, RuntimeAxes):
+            shape = axes.kept if keep_dims else axes.dropped
+            return self._same(op, [x], shape, extra=[axes.axes], keep_dims=keep_dims)
+        at = sorted({normalize_axis(a, x.rank) for a in axes})
+        if not at:
+            return x
+        shape = reduced_shape(x.shape, at, keep_dims)
+        return self._same(op, [x], shape, extra=[self.int32s(at)], keep_dims=keep_dims)
+
+    def arg_extreme(self, op: str, x: Tensor, axis: int) -> Tensor:
+        """``arg_max`` or ``arg_min``: index (int64) of the first extreme element along ``axis``, which goes."""
+        at = normalize_axis(axis, x.rank)
+        work = working_dtype(op, x.dtype)
+        operands = [self.cast(x, work), self.const(np.int32(at))]
+        return self.emit_one(op, operands, "int64", reduced_shape(x.shape, [at], False))
+
+    def cumsum(self, x: Tensor, axis: Tensor, *, exclusive: bool, reverse: bool) -> Tensor:
+        """Running sum along ``axis`` (int32 scalar, may be negative). TFLite: CUMSUM."""
+        return self._same("cumsum", [x], x.shape, extra=[axis], exclusive=exclusive, reverse=reverse)
+
+    def top_k(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """The ``k`` (int32 scalar) largest elements of the last axis and their int32 indices. TFLite: TOPK_V2."""
+        extent = None if k.value is None else int(k.value)
+        shape = (*x.shape[:-1], extent)
+        work = working_dtype("topk_v2", x.dtype)
+        values, indices = self.emit("topk_v2", [self.cast(x, work), k], [Spec(work, shape), Spec("int32", shape)])
+        return self.cast(values, x.dtype), indices

@@ -1,0 +1,134 @@
+"""The value a lowering handler passes around, and the shape arithmetic it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int | None, ...]
+"""Extents; None is a dynamic one."""
+
+Array = NDArray[Any]
+
+
+class Unsupported(Exception):
+    """A node can't be lowered.
+
+    Args:
+        reason: Why, as half a sentence: "the axes must be constant".
+        remedy: What the user can do about it.
+    """
+
+    def __init__(self, reason: str, remedy: str = "rewrite this part of the model") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Spec:
+    """dtype (numpy name) and shape of a tensor."""
+
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor of the graph being built.
+
+    Attributes:
+        handle: What the builder needs to refer to it: an MLIR value, a TensorFlow tensor, or nothing.
+        dtype: numpy dtype name.
+        shape: Extents, None where dynamic.
+        value: The contents, if the tensor is constant.
+    """
+
+    handle: Any
+    dtype: str
+    shape: Shape
+    value: Array | None = None
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_static(self) -> bool:
+        return all(d is not None for d in self.shape)
+
+    @property
+    def static_shape(self) -> tuple[int, ...]:
+        """The shape, which must be static.
+
+        Raises:
+            Unsupported: a dimension is dynamic.
+        """
+        if not self.is_static:
+            raise Unsupported(
+                f"the shape {format_shape(self.shape)} must be static here",
+                "give the dynamic dimension a fixed size with --input",
+            )
+        return tuple(d for d in self.shape if d is not None)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in ("float16", "float32", "float64")
+
+
+def format_shape(shape: Shape) -> str:
+    return "[" + ",".join("?" if d is None else str(d) for d in shape) + "]"
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of an elementwise result under multidirectional broadcasting.
+
+    Raises:
+        Unsupported: two extents can't be broadcast.
+    """
+    rank = max((len(s) for s in shapes), default=0)
+    result: list[int | None] = []
+    for axis in range(-rank, 0):
+        extents = [s[axis] for s in shapes if len(s) >= -axis]
+        known = {d for d in extents if d is not None and d != 1}
+        if len(known) > 1:
+            raise Unsupported(f"the shapes {', '.join(map(format_shape, shapes))} can't be broadcast")
+        result.append(known.pop() if known else None if None in extents else 1)
+    return tuple(result)
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """``axis`` counted from the front.
+
+    Raises:
+        Unsupported: the axis is outside the tensor.
+    """
+    if not -rank <= axis < max(rank, 1):
+        raise Unsupported(f"axis {axis} is outside a tensor of rank {rank}")
+    return axis % max(rank, 1)
+
+
+def window_output(extent: int | None, window: int, stride: int, dilation: int, padding: str) -> int | None:
+    """Output extent of a sliding window under TFLite's ``SAME`` or ``VALID`` padding."""
+    if extent is None:
+        return None
+    if padding == "SAME":
+        return -(-extent // stride)
+    return -(-(extent - (window - 1) * dilation) // stride)
+
+
+def element_count(shape: Sequence[int | None]) -> int | None:
+    count = 1
+    for dim in shape:
+        if dim is None:
+            return None
+        count *= dim
+    return count
+
+
+def as_int32(values: Sequence[int]) -> Array:
+    return np.asarray(list(values), np.int32)

@@ -1,0 +1,149 @@
+"""Builds a TFLite flatbuffer through TFL-dialect MLIR; needs litert-converter, not TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from litert_converter import converter_api_ext as converter
+from litert_converter.mlir import ir, passmanager
+from litert_converter.mlir.dialects import func
+
+from ...errors import InternalFault
+from .base import Attribute
+from .builder import Builder
+from .tensor import Array, Shape, Spec, Tensor
+
+_ELEMENT_TYPES = {
+    "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+    "uint8": "ui8", "uint16": "ui16", "uint32": "ui32", "uint64": "ui64",
+    "float16": "f16", "float32": "f32", "float64": "f64",
+}  # fmt: skip
+# Above this many bytes a constant goes in as a resource, which MLIR neither copies nor hashes.
+_RESOURCE_BYTES = 1024
+_PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
+_SIGNATURE = "serving_default"
+
+
+class TfliteBuilder(Builder):
+    """Makes one function of TFL-dialect MLIR and writes it as a flatbuffer.
+
+    Args:
+        inputs: Name and spec of the model's inputs, in order.
+    """
+
+    def __init__(self, inputs: Sequence[tuple[str, Spec]]) -> None:
+        self._context = ir.Context()
+        converter.prepare_mlir_context(self._context)
+        self._input_names = [name for name, _ in inputs]
+        self._scope = ""
+        self._buffers: list[Array] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        with self._context, ir.Location.unknown():
+            self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
+            self._i32 = self._element["int32"]
+            self._module = ir.Module.create()
+            types = [self._type(spec.dtype, spec.shape) for _, spec in inputs]
+            with ir.InsertionPoint(self._module.body):
+                self._function = func.FuncOp("main", ir.FunctionType.get(types, []))
+                self._block = self._function.add_entry_block()
+        self.inputs = [
+            Tensor(argument, spec.dtype, spec.shape)
+            for argument, (_, spec) in zip(self._block.arguments, inputs, strict=True)
+        ]
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        self._scope = name
+        yield
+        self._scope = ""
+
+    def rename(self, tensor: Tensor, name: str) -> None:
+        owner = tensor.handle.owner
+        if isinstance(owner, ir.Operation | ir.OpView) and len(owner.results) == 1:
+            owner.location = ir.Location.name(name, context=self._context)
+
+    def save(self, outputs: Sequence[tuple[str, Tensor]], path: Path) -> None:
+        """Optimize, verify and write the flatbuffer with ``outputs`` as its named results.
+
+        Raises:
+            InternalFault: MLIR rejects the module or can't export it.
+        """
+        with self._context, ir.Location.unknown():
+            with ir.InsertionPoint(self._block):
+                values = [tensor.handle for _, tensor in outputs]
+                func.ReturnOp(values)
+            function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in values])
+            self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
+            try:
+                self._module.operation.verify()
+                converter.set_signature(
+                    self._function.operation, _SIGNATURE, self._input_names, [name for name, _ in outputs]
+                )
+                passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
+                converter.export_flatbuffer_to_file(self._module.operation, str(path))
+            except (ir.MLIRError, RuntimeError, ValueError) as error:
+                raise InternalFault(
+                    f"MLIR could not make the TFLite model: {error}",
+                    where=str(path),
+                    remedy="please report this with the model's `edgeworthy inspect` output",
+                ) from error
+
+    def _emit(
+        self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
+    ) -> list[Any]:
+        with self._context, ir.InsertionPoint(self._block), self._location(op):
+            operation = ir.Operation.create(
+                f"tfl.{op}",
+                results=[self._type(s.dtype, s.shape) for s in results],
+                operands=[t.handle for t in operands],
+                attributes={name: self._attribute(name, value) for name, value in attributes.items()},
+            )
+        return list(operation.results)
+
+    def _constant(self, value: Array) -> Any:
+        array = np.ascontiguousarray(value).reshape(value.shape)
+        small = array.nbytes <= _RESOURCE_BYTES
+        key = (array.dtype.name, array.shape, array.tobytes() if small else b"")
+        if small and key in self._constants:
+            return self._constants[key]
+        with self._context, ir.InsertionPoint(self._block), self._location("const"):
+            kind = self._type(array.dtype.name, array.shape)
+            attribute = self._small(array, kind) if small else self._resource(array, kind)
+            handle = ir.Operation.create("arith.constant", results=[kind], attributes={"value": attribute}).result
+        if small:
+            self._constants[key] = handle
+        return handle
+
+    def _resource(self, array: Array, kind: ir.Type) -> ir.Attribute:
+        if array.dtype == np.bool_:
+            return self._small(array, kind)
+        self._buffers.append(array)  # MLIR reads it when the flatbuffer is written
+        name = f"weights_{len(self._buffers)}"
+        return ir.DenseResourceElementsAttr.get_from_buffer(array.data, name, kind)
+
+    @staticmethod
+    def _small(array: Array, kind: ir.Type) -> ir.Attribute:
+        return ir.DenseElementsAttr.get(array, type=kind)
+
+    def _type(self, dtype: str, shape: Shape) -> ir.Type:
+        dynamic = ir.ShapedType.get_dynamic_size()
+        extents = [dynamic if d is None else d for d in shape]
+        return ir.RankedTensorType.get(extents, self._element[dtype], loc=ir.Location.unknown(self._context))
+
+    def _attribute(self, name: str, value: Attribute) -> ir.Attribute:
+        if isinstance(value, bool):
+            return ir.BoolAttr.get(value)
+        if isinstance(value, int):
+            return ir.IntegerAttr.get(self._i32, value)
+        if isinstance(value, float):
+            return ir.FloatAttr.get(self._element["float32"], value)
+        if name == "mode":
+            return ir.Attribute.parse(f"#tfl<mirror_pad_attr {value}>")
+        return ir.StringAttr.get(str(value))
+
+    def _location(self, op: str) -> ir.Location:
+        return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)

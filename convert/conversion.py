@@ -1,0 +1,192 @@
+"""ONNX → TFLite and SavedModel: passes, layout, preflight, lowering, and the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..artifact import Artifact, SavedModel, TensorSpec, TFLiteModel
+from ..errors import BadInput, UnsupportedNodes
+from ..files import atomic_directory, atomic_file
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from .layout import LayoutReport
+    from .passes import PassReport
+
+TARGETS = ("tflite", "saved_model")
+IO_LAYOUTS = ("keep", "nhwc")
+
+Check = Callable[["ir.Model", str], None]
+"""Called with the model and the step's name after each step (``--check-passes``)."""
+
+
+@dataclass
+class Prepared:
+    """A model that the lowering can take, and how it got there.
+
+    Attributes:
+        model: The ONNX model after passes and layout; still runs in ONNX Runtime.
+        permutations: Input or output name → axes order of the artifact's tensor in terms of the model's
+            (``(0, 2, 3, 1)`` where an NCHW input became NHWC).
+    """
+
+    model: ir.Model
+    passes: list[PassReport]
+    layout: LayoutReport
+    permutations: dict[str, tuple[int, ...]]
+
+
+@dataclass
+class Conversion:
+    """What :func:`convert` made.
+
+    Attributes:
+        tflite: ``OUTPUT/model_float32.tflite``, if asked for.
+        saved_model: ``OUTPUT/saved_model``, if asked for.
+        passes: What every pass changed, and what it left alone and why.
+        layout: Transposes that the minimum cut placed.
+        permutations: See :class:`Prepared`.
+        seconds: Stage → wall-clock seconds.
+    """
+
+    tflite: TFLiteModel | None = None
+    saved_model: SavedModel | None = None
+    passes: list[PassReport] = field(default_factory=list)
+    layout: LayoutReport | None = None
+    permutations: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def convert(
+    model: Artifact | Path,
+    output: Path,
+    *,
+    to: Sequence[str] = TARGETS,
+    io_layout: str = "keep",
+    check_passes: Check | None = None,
+) -> Conversion:
+    """Convert an ONNX file to float32 artifacts in the folder ``output``.
+
+    Args:
+        model: The ONNX model.
+        output: Folder for ``model_float32.tflite`` and ``saved_model/``.
+        to: Which artifacts: ``tflite`` (needs no TensorFlow), ``saved_model``.
+        io_layout: ``keep`` the model's own input and output layouts, or make 4-D and 5-D ones ``nhwc``.
+        check_passes: Called after every step with the model, which is runnable.
+
+    Raises:
+        UnsupportedNodes: some nodes can't be lowered; all of them are listed and nothing is written.
+        BadInput: the file is no valid ONNX model, or an option is unknown.
+        NotAvailable: a SavedModel is asked for and TensorFlow isn't installed.
+    """
+    from .onnx_file import read_onnx
+
+    _check_options(to, io_layout)
+    path = model.path if isinstance(model, Artifact) else Path(model)
+    result = Conversion()
+    with _timed(result.seconds, "read"):
+        graph = read_onnx(path)
+    with _timed(result.seconds, "prepare"):
+        prepared = prepare(graph, io_layout=io_layout, check=check_passes, where=str(path))
+    result.passes, result.layout = prepared.passes, prepared.layout
+    result.permutations = prepared.permutations
+    if "tflite" in to:
+        with _timed(result.seconds, "tflite"), atomic_file(output / "model_float32.tflite") as part:
+            inputs, outputs = build_tflite(prepared.model, part, where=str(path))
+        result.tflite = TFLiteModel(output / "model_float32.tflite", inputs, outputs)
+    if "saved_model" in to:
+        with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
+            inputs, outputs = build_saved_model(prepared.model, part, where=str(path))
+        result.saved_model = SavedModel(output / "saved_model", inputs, outputs)
+    return result
+
+
+def prepare(
+    model: ir.Model, *, io_layout: str = "keep", check: Check | None = None, where: str | None = None
+) -> Prepared:
+    """Run passes, layout and preflight on ``model``, in place.
+
+    Raises:
+        UnsupportedNodes: some nodes can't be lowered; all of them are listed.
+    """
+    from .layout import to_channels_last
+    from .lowering import is_lowered, preflight
+    from .passes import run_passes
+
+    passes = run_passes(model, is_lowered=is_lowered, check=check)
+    layout = to_channels_last(model, io_layout=io_layout)
+    if check:
+        check(model, "layout")
+    unsupported = preflight(model)
+    if unsupported:
+        raise UnsupportedNodes(unsupported, where=where)
+    return Prepared(model, passes, layout, {n: tuple(p) for n, p in layout.permutations.items() if p})
+
+
+def build_tflite(
+    model: ir.Model, path: Path, *, where: str | None = None
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Write a prepared model as a TFLite flatbuffer; returns its signature's inputs and outputs."""
+    from .builders.tflite import TfliteBuilder
+    from .lowering import graph_inputs, lower
+
+    builder = TfliteBuilder(graph_inputs(model))
+    outputs = lower(model, builder, builder.inputs, where=where)
+    builder.save(outputs, path)
+    return _signature(model)
+
+
+def build_saved_model(
+    model: ir.Model, path: Path, *, where: str | None = None
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Write a prepared model as a SavedModel into the folder ``path``; returns its signature."""
+    from .builders.tensorflow import save_model
+    from .lowering import graph_inputs, lower
+
+    save_model(graph_inputs(model), lambda builder, inputs: lower(model, builder, inputs, where=where), path)
+    return _signature(model)
+
+
+def _signature(model: ir.Model) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    from .lowering import graph_inputs
+    from .lowering.context import spec
+
+    names = {name for name, _ in graph_inputs(model)}
+    values = [v for v in model.graph.inputs if v.name in names], list(model.graph.outputs)
+    described = [
+        tuple(
+            TensorSpec(
+                str(value.name),
+                spec(value).dtype,
+                tuple(d if isinstance(d, int) else str(d) for d in value.shape or ()),
+            )
+            for value in side
+        )
+        for side in values
+    ]
+    return described[0], described[1]
+
+
+def _check_options(to: Sequence[str], io_layout: str) -> None:
+    unknown = [name for name in to if name not in TARGETS]
+    if unknown or not to:
+        raise BadInput(
+            f"unknown artifact {', '.join(unknown) or '(none given)'}",
+            where="--to",
+            remedy=f"use {' and '.join(TARGETS)}, separated by commas",
+        )
+    if io_layout not in IO_LAYOUTS:
+        raise BadInput(f"unknown layout {io_layout!r}", where="--io-layout", remedy=f"use {' or '.join(IO_LAYOUTS)}")
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start

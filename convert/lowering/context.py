@@ -1,0 +1,163 @@
+"""What a lowering handler sees of the graph: its node's inputs, attributes and output types."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from ..builders.builder import Builder
+from ..builders.tensor import Array, Shape, Spec, Tensor, Unsupported
+from .registry import CHANNELS_LAST, FUSED
+
+DTYPES: dict[ir.DataType, str] = {
+    ir.DataType[name.upper() if name != "float32" else "FLOAT"]: name
+    for name in (
+        ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32"]
+    )
+} | {ir.DataType.DOUBLE: "float64"}
+"""The ONNX element types that TFLite knows, and their numpy names."""
+
+
+class NotLowered(Unsupported):
+    """An input is missing because the node that makes it can't be lowered itself."""
+
+
+class Context:
+    """The lowering of one graph: ONNX value → tensor of the builder.
+
+    Attributes:
+        b: The builder.
+        opsets: Domain → opset version of the model.
+    """
+
+    def __init__(self, builder: Builder, opsets: dict[str, int]) -> None:
+        self.b = builder
+        self.opsets = opsets
+        self._tensors: dict[ir.Value, Tensor] = {}
+
+    def bind(self, value: ir.Value, tensor: Tensor) -> None:
+        """Let ``tensor`` stand for ``value`` from here on."""
+        self._tensors[value] = tensor
+
+    def tensor(self, value: ir.Value) -> Tensor:
+        """The tensor of ``value``; constants come into being when first asked for."""
+        if value not in self._tensors:
+            if value.const_value is None:
+                raise NotLowered(f"{value.name!r} has no value; the node that makes it was not lowered")
+            spec(value)
+            self._tensors[value] = self.b.const(value.const_value.numpy())
+        return self._tensors[value]
+
+    def inputs(self, node: ir.Node) -> list[Tensor]:
+        """All inputs, none of which may be left out."""
+        return [self.input(node, i) for i in range(len(node.inputs))]
+
+    def input(self, node: ir.Node, index: int) -> Tensor:
+        """Input ``index``, which must be there."""
+        value = node.inputs[index] if index < len(node.inputs) else None
+        if value is None:
+            raise Unsupported(f"input {index} is missing", "re-export the model")
+        return self.tensor(value)
+
+    def optional(self, node: ir.Node, index: int) -> Tensor | None:
+        """Input ``index``, or None where it is left out."""
+        value = node.inputs[index] if index < len(node.inputs) else None
+        return None if value is None else self.tensor(value)
+
+    def constant(self, node: ir.Node, index: int) -> Array:
+        """The contents of input ``index``.
+
+        Raises:
+            Unsupported: it isn't constant.
+        """
+        found = self.known(node, index)
+        if found is None:
+            raise Unsupported(
+                f"input {index} ({_input_name(node, index)}) must be constant",
+                "make it a constant of the model, or give the inputs static shapes",
+            )
+        return found
+
+    def optional_constant(self, node: ir.Node, index: int) -> Array | None:
+        """Like :meth:`constant`; None where the input is left out."""
+        absent = index >= len(node.inputs) or node.inputs[index] is None
+        return None if absent else self.constant(node, index)
+
+    def known(self, node: ir.Node, index: int) -> Array | None:
+        """The contents of input ``index`` if it is there and constant; makes nothing."""
+        value = node.inputs[index] if index < len(node.inputs) else None
+        if value is None:
+            return None
+        if value.const_value is not None:
+            return value.const_value.numpy()
+        tensor = self._tensors.get(value)
+        return tensor.value if tensor else None
+
+    def attribute(self, node: ir.Node, name: str) -> Any:
+        """An attribute's value, the ONNX schema's default, or None."""
+        attribute = node.attributes.get(name)
+        if attribute is not None:
+            value = attribute.value
+            return tuple(value) if isinstance(value, list) else value
+        return _default(node.op_type, self.version(node), name)
+
+    def version(self, node: ir.Node) -> int:
+        """The opset version that governs ``node``."""
+        return self.opsets.get("" if node.domain in ("ai.onnx", CHANNELS_LAST, FUSED) else node.domain, 1)
+
+    def output(self, node: ir.Node, index: int = 0) -> Spec:
+        """dtype and shape that ONNX's shape inference found for output ``index``."""
+        return spec(node.outputs[index])
+
+    def has_output(self, node: ir.Node, index: int) -> bool:
+        """Whether anybody uses output ``index``."""
+        return index < len(node.outputs) and bool(node.outputs[index].uses() or node.outputs[index].is_graph_output())
+
+
+def spec(value: ir.Value) -> Spec:
+    """dtype and shape of an ONNX value.
+
+    Raises:
+        Unsupported: the type is unknown or none that TFLite has, or the rank is unknown.
+    """
+    if value.dtype is None or value.dtype not in DTYPES:
+        kind = "unknown" if value.dtype is None else value.dtype.name
+        raise Unsupported(f"{value.name!r} has the type {kind}, which TFLite does not have")
+    if value.shape is None:
+        raise Unsupported(f"the rank of {value.name!r} is unknown", "export with static shapes (--input)")
+    return Spec(DTYPES[value.dtype], shape_of(value.shape))
+
+
+def shape_of(shape: ir.Shape) -> Shape:
+    return tuple(d if isinstance(d, int) else None for d in shape)
+
+
+@cache
+def schema(op: str, version: int) -> onnx.defs.OpSchema | None:
+    """ONNX's schema of an operator of the default domain at an opset; None if there is none."""
+    try:
+        return onnx.defs.get_schema(op, version, "")
+    except onnx.defs.SchemaError:
+        return None
+
+
+@cache
+def _default(op: str, version: int, name: str) -> Any:
+    found = schema(op, version)
+    if found is None or name not in found.attributes:
+        return None
+    proto = found.attributes[name].default_value
+    if proto.type == onnx.AttributeProto.UNDEFINED:
+        return None
+    value = onnx.helper.get_attribute_value(proto)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _input_name(node: ir.Node, index: int) -> str:
+    found = schema(node.op_type, 26)
+    if found and index < len(found.inputs):
+        return str(found.inputs[index].name)
+    return str(index)

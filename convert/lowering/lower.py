@@ -1,0 +1,133 @@
+"""Walks a prepared ONNX graph and lowers it node by node; the preflight does the same with nothing built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from ...errors import InternalFault, UnsupportedNode, UnsupportedNodes
+from ..builders.builder import Builder, DryBuilder
+from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
+from . import registry
+from .context import DTYPES, Context, NotLowered, schema, spec
+
+MODULE_KEY = "edgeworthy.module"
+SOURCE_KEY = "edgeworthy.source"
+
+
+def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
+    """Name and spec of the graph's inputs that aren't initializers."""
+    initializers = model.graph.initializers
+    return [(str(v.name), spec(v)) for v in model.graph.inputs if v.name not in initializers]
+
+
+def preflight(model: ir.Model) -> list[UnsupportedNode]:
+    """All nodes that can't be lowered; runs every handler on a builder that builds nothing."""
+    unsupported: list[UnsupportedNode] = []
+    context = Context(DryBuilder(), model.opset_imports)
+    for value in model.graph.inputs:
+        try:
+            found = spec(value)
+        except Unsupported as problem:
+            unsupported.append(_row(problem, "input", str(value.name), context))
+            continue
+        context.bind(value, Tensor(None, found.dtype, found.shape))
+    for node in model.graph:
+        try:
+            _lower_node(context, node)
+        except Unsupported as problem:
+            if not isinstance(problem, NotLowered):
+                unsupported.append(_row(problem, node.op_type, str(node.name), context, node))
+            _bind_by_type(context, node)
+    return unsupported
+
+
+def lower(
+    model: ir.Model, builder: Builder, inputs: Sequence[Tensor], *, where: str | None = None
+) -> list[tuple[str, Tensor]]:
+    """Lower the main graph into ``builder``; returns the outputs by name.
+
+    Raises:
+        UnsupportedNodes: a node can't be lowered (run :func:`preflight` first: it finds all of them).
+    """
+    context = Context(builder, model.opset_imports)
+    names = {name for name, _ in graph_inputs(model)}
+    graph_values = [v for v in model.graph.inputs if v.name in names]
+    for value, tensor in zip(graph_values, inputs, strict=True):
+        context.bind(value, tensor)
+    for node in model.graph:
+        with builder.scope(str(node.outputs[0].name)):
+            try:
+                _lower_node(context, node)
+            except Unsupported as problem:
+                row = _row(problem, node.op_type, str(node.name), context, node)
+                raise UnsupportedNodes([row], where=where) from problem
+    try:
+        return [(str(value.name), context.tensor(value)) for value in model.graph.outputs]
+    except Unsupported as problem:
+        raise InternalFault(f"an output was not computed: {problem.reason}", where=where) from problem
+
+
+def operator_version(node: ir.Node, opset: int) -> int:
+    """The opset in which ``node``'s operator last changed, at ``opset``; 1 for private domains."""
+    if node.domain not in ("", "ai.onnx"):
+        return 1
+    found = schema(node.op_type, opset)
+    return found.since_version if found else opset
+
+
+def _lower_node(context: Context, node: ir.Node) -> None:
+    version = operator_version(node, context.version(node))
+    entry = registry.find(node.domain, node.op_type, version)
+    if entry is None:
+        raise Unsupported(
+            f"no lowering for {node.domain + '::' if node.domain else ''}{node.op_type} version {version}",
+            "replace it by operations that `edgeworthy inspect` lists as supported",
+        )
+    result = entry.handler(context, node)
+    results = result if isinstance(result, tuple) else (result,)
+    for value, tensor in zip(node.outputs, results, strict=False):
+        _check(value, tensor)
+        context.bind(value, tensor)
+        if tensor.value is None and value.name:
+            context.b.rename(tensor, value.name)
+
+
+def _check(value: ir.Value, tensor: Tensor) -> None:
+    """A handler's result must have the type that ONNX's inference found."""
+    if value.dtype is not None and DTYPES.get(value.dtype) != tensor.dtype:
+        raise Unsupported(f"the lowering gives {tensor.dtype} where ONNX has {value.dtype.name}")
+    if value.shape is None:
+        return
+    known = [d if isinstance(d, int) else None for d in value.shape]
+    mismatch = len(known) != tensor.rank or any(
+        a is not None and b is not None and a != b for a, b in zip(known, tensor.shape, strict=True)
+    )
+    if mismatch:
+        raise Unsupported(
+            f"the lowering gives {format_shape(tensor.shape)} where ONNX has {format_shape(tuple(known))}"
+        )
+
+
+def _bind_by_type(context: Context, node: ir.Node) -> None:
+    """Let the preflight go on behind a node that failed, with the types that ONNX inferred."""
+    for value in node.outputs:
+        try:
+            found = spec(value)
+        except Unsupported:
+            continue
+        context.bind(value, Tensor(None, found.dtype, found.shape))
+
+
+def _row(problem: Unsupported, op: str, name: str, context: Context, node: ir.Node | None = None) -> UnsupportedNode:
+    metadata = node.metadata_props if node is not None else {}
+    return UnsupportedNode(
+        op=op,
+        opset=context.version(node) if node is not None else context.opsets.get("", 0),
+        node=name,
+        module=metadata.get(MODULE_KEY, ""),
+        source=metadata.get(SOURCE_KEY, ""),
+        reason=problem.reason,
+        remedy=problem.remedy,
+    )

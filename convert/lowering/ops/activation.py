@@ -1,0 +1,172 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ...builders.tensor import Tensor, normalize_axis
+from ..context import Context
+from ..registry import FUSED, lowers
+
+_NAMES = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
+_SOFTMAX = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
+
+
+@lowers(*_NAMES)
+def lower_named(ctx: Context, node: ir.Node) -> Tensor:
+    """X → Y elementwise, an op of its own in TFLite."""
+    return ctx.b.unary(_NAMES[node.op_type], ctx.input(node, 0))
+
+
+@lowers("HardSwish", since=14)
+@lowers("HardSwish", domain=FUSED)
+def lower_hard_swish(ctx: Context, node: ir.Node) -> Tensor:
+    """x · clip(x/6 + 1/2, 0, 1). TFLite: HARD_SWISH."""
+    return ctx.b.unary("hard_swish", ctx.input(node, 0))
+
+
+@lowers("Gelu", since=20)
+@lowers("Gelu", domain=FUSED)
+def lower_gelu(ctx: Context, node: ir.Node) -> Tensor:
+    """x·Φ(x), by erf (``approximate="none"``) or tanh. TFLite: GELU."""
+    return ctx.b.unary("gelu", ctx.input(node, 0), approximate=ctx.attribute(node, "approximate") == "tanh")
+
+
+@lowers("LeakyRelu")
+def lower_leaky_relu(ctx: Context, node: ir.Node) -> Tensor:
+    """x where positive, else alpha·x. TFLite: LEAKY_RELU."""
+    return ctx.b.unary("leaky_relu", ctx.input(node, 0), alpha=float(ctx.attribute(node, "alpha")))
+
+
+@lowers("PRelu", since=7)
+def lower_prelu(ctx: Context, node: ir.Node) -> Tensor:
+    """x where positive, else slope·x; the slope broadcasts to x from the right. TFLite: PRELU."""
+    x, slope = ctx.inputs(node)
+    if x.is_float:
+        # PRELU wants no batch axis in its slope, and every axis of x behind it.
+        extents = (1,) * (x.rank - slope.rank) + slope.shape
+        if x.rank > 1 and extents[0] == 1:
+            return ctx.b.prelu(x, ctx.b.reshape(slope, extents[1:]))
+    negative = ctx.b.compare("less", x, ctx.b.like(x, 0))
+    return ctx.b.select(negative, ctx.b.mul(x, slope), x)
+
+
+@lowers("Elu")
+def lower_elu(ctx: Context, node: ir.Node) -> Tensor:
+    """x where positive, else alpha·(eˣ-1). TFLite: ELU for alpha = 1."""
+    x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
+    return _scaled_elu(ctx, x, alpha, 1.0)
+
+
+@lowers("Selu")
+def lower_selu(ctx: Context, node: ir.Node) -> Tensor:
+    """gamma·elu(x, alpha)."""
+    x = ctx.input(node, 0)
+    return _scaled_elu(ctx, x, float(ctx.attribute(node, "alpha")), float(ctx.attribute(node, "gamma")))
+
+
+@lowers("Celu", since=12)
+def lower_celu(ctx: Context, node: ir.Node) -> Tensor:
+    """max(0, x) + min(0, alpha·(e^(x/alpha)-1))."""
+    x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
+    inner = ctx.b.unary("elu", ctx.b.div(x, ctx.b.like(x, alpha)))
+    return ctx.b.mul(inner, ctx.b.like(x, alpha))
+
+
+def _scaled_elu(ctx: Context, x: Tensor, alpha: float, gamma: float) -> Tensor:
+    elu = ctx.b.unary("elu", x)
+    if alpha != 1.0:
+        positive = ctx.b.compare("greater", x, ctx.b.like(x, 0))
+        elu = ctx.b.select(positive, elu, ctx.b.mul(elu, ctx.b.like(x, alpha)))
+    return elu if gamma == 1.0 else ctx.b.mul(elu, ctx.b.like(x, gamma))
+
+
+@lowers("Softplus")
+def lower_softplus(ctx: Context, node: ir.Node) -> Tensor:
+    """log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|), which does not overflow."""
+    return _softplus(ctx, ctx.input(node, 0))
+
+
+def _softplus(ctx: Context, x: Tensor) -> Tensor:
+    b = ctx.b
+    small = b.unary("exp", b.unary("neg", b.unary("abs", x)))
+    return b.add(b.unary("relu", x), b.unary("log", b.add(small, b.like(x, 1))))
+
+
+@lowers("Softsign")
+def lower_softsign(ctx: Context, node: ir.Node) -> Tensor:
+    """x / (1 + |x|)."""
+    b, x = ctx.b, ctx.input(node, 0)
+    return b.div(x, b.add(b.unary("abs", x), b.like(x, 1)))
+
+
+@lowers("Mish", since=18)
+def lower_mish(ctx: Context, node: ir.Node) -> Tensor:
+    """x · tanh(softplus(x)) = x · p/(p + 2q) with n = e^-|x|, p = 2n + 1, q = n² (x > 0) or p = 2n + n², q = 1."""
+    b, x = ctx.b, ctx.input(node, 0)
+    n = b.unary("exp", b.unary("neg", b.unary("abs", x)))
+    square, one, positive = b.mul(n, n), b.like(x, 1), b.compare("greater", x, b.like(x, 0))
+    p = b.add(b.add(n, n), b.select(positive, one, square))
+    q = b.select(positive, square, one)
+    return b.mul(x, b.div(p, b.add(p, b.add(q, q))))
+
+
+@lowers("Swish", since=24)
+def lower_swish(ctx: Context, node: ir.Node) -> Tensor:
+    """x · sigmoid(alpha·x)."""
+    x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
+    inner = x if alpha == 1.0 else ctx.b.mul(x, ctx.b.like(x, alpha))
+    return ctx.b.mul(x, ctx.b.unary("logistic", inner))
+
+
+@lowers("HardSigmoid")
+def lower_hard_sigmoid(ctx: Context, node: ir.Node) -> Tensor:
+    """clip(alpha·x + beta, 0, 1); for alpha = 1/6, beta = 1/2 by RELU6, which fuses into the add."""
+    b, x = ctx.b, ctx.input(node, 0)
+    alpha, beta = float(ctx.attribute(node, "alpha")), float(ctx.attribute(node, "beta"))
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return b.mul(b.unary("relu6", b.add(x, b.like(x, 3))), b.like(x, 1 / 6))
+    line = b.add(b.mul(x, b.like(x, alpha)), b.like(x, beta))
+    return b.binary("minimum", b.binary("maximum", line, b.like(x, 0)), b.like(x, 1))
+
+
+@lowers("ThresholdedRelu", since=10)
+def lower_thresholded_relu(ctx: Context, node: ir.Node) -> Tensor:
+    """x where x > alpha, else 0."""
+    b, x = ctx.b, ctx.input(node, 0)
+    above = b.compare("greater", x, b.like(x, float(ctx.attribute(node, "alpha"))))
+    return b.select(above, x, b.like(x, 0))
+
+
+@lowers("Shrink", since=9)
+def lower_shrink(ctx: Context, node: ir.Node) -> Tensor:
+    """x + bias below -lambd, x - bias above lambd, 0 between."""
+    b, x = ctx.b, ctx.input(node, 0)
+    bias, lambd = float(ctx.attribute(node, "bias")), float(ctx.attribute(node, "lambd"))
+    above = b.select(b.compare("greater", x, b.like(x, lambd)), b.sub(x, b.like(x, bias)), b.like(x, 0))
+    return b.select(b.compare("less", x, b.like(x, -lambd)), b.add(x, b.like(x, bias)), above)
+
+
+@lowers(*_SOFTMAX)
+def lower_softmax(ctx: Context, node: ir.Node) -> Tensor:
+    """Softmax over ``axis``; before opset 13 over all axes from ``axis`` on, flattened. TFLite: SOFTMAX, LOG_SOFTMAX.
+
+    TFLite works on the last axis: another axis is moved there and back.
+    """
+    b, x, op = ctx.b, ctx.input(node, 0), _SOFTMAX[node.op_type]
+    axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
+    attributes = {"beta": 1.0} if op == "softmax" else {}
+    if axis == x.rank - 1:
+        if x.rank == 0:
+            return b.reshape(b.unary(op, b.reshape(x, (1,)), **attributes), ())
+        return b.unary(op, x, **attributes)
+    if ctx.version(node) < 13:
+        shape = x.static_shape
+        rows = 1
+        for extent in shape[:axis]:
+            rows *= extent
+        flat = b.reshape(x, (rows, (b.numel(x) or 0) // max(rows, 1)))
+        return b.reshape(b.unary(op, flat, **attributes), shape)
+    perm = [a for a in range(x.rank) if a != axis] + [axis]
+    back = [perm.index(a) for a in range(x.rank)]
+    return b.transpose(b.unary(op, b.transpose(x, perm), **attributes), back)

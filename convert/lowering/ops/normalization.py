@@ -1,0 +1,123 @@
+"""Normalizations. Statistics are computed as ONNX defines them: biased variance, epsilon inside the root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ..context import Context
+from ..registry import CHANNELS_LAST, FUSED, lowers
+
+
+def standardized(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, 1/√(variance + epsilon) and (x - mean)/√(variance + epsilon) over ``axes``.
+
+    By a product with RSQRT, which XNNPACK has; the division would need the root and a DIV.
+    """
+    b = ctx.b
+    mean = b.reduce("mean", x, axes, keep_dims=True)
+    centred = b.sub(x, mean)
+    variance = b.reduce("mean", b.mul(centred, centred), axes, keep_dims=True)
+    inverse = b.unary("rsqrt", b.add(variance, b.like(x, epsilon)))
+    return mean, inverse, b.mul(centred, inverse)
+
+
+@lowers("LayerNormalization", since=17)
+@lowers("LayerNormalization", domain=FUSED)
+def lower_layer_norm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """X [..., normalized axes from ``axis`` on], Scale, B of those axes → Y, standardized, scaled and shifted.
+
+    Mean and InvStdDev, the second and third outputs, keep the normalized axes as 1.
+    """
+    b, x = ctx.b, ctx.input(node, 0)
+    axis = ctx.attribute(node, "axis")
+    first = normalize_axis(-1 if axis is None else int(axis), x.rank)
+    epsilon = ctx.attribute(node, "epsilon")
+    mean, inverse, y = standardized(ctx, x, range(first, x.rank), 1e-5 if epsilon is None else float(epsilon))
+    scale, bias = ctx.optional(node, 1), ctx.optional(node, 2)
+    y = y if scale is None else b.mul(y, scale)
+    return y if bias is None else b.add(y, bias), mean, inverse
+
+
+@lowers("RMSNormalization", since=23)
+@lowers("RMSNormalization", "SimplifiedLayerNormalization", domain=FUSED)
+def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
+    """X / √(mean(X²) + epsilon) · scale over the axes from ``axis`` on."""
+    b, x = ctx.b, ctx.input(node, 0)
+    axis, epsilon = ctx.attribute(node, "axis"), ctx.attribute(node, "epsilon")
+    first = normalize_axis(-1 if axis is None else int(axis), x.rank)
+    square = b.reduce("mean", b.mul(x, x), range(first, x.rank), keep_dims=True)
+    y = b.mul(x, b.unary("rsqrt", b.add(square, b.like(x, 1e-5 if epsilon is None else float(epsilon)))))
+    scale = ctx.optional(node, 1)
+    return y if scale is None else b.mul(y, scale)
+
+
+@lowers("BatchNormalization", domain=CHANNELS_LAST)
+def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
+    if ctx.attribute(node, "training_mode"):
+        raise Unsupported("training_mode=1", "export the model in eval mode")
+    b, x = ctx.b, ctx.input(node, 0)
+    values = [ctx.known(node, i) for i in range(1, 5)]
+    epsilon = float(ctx.attribute(node, "epsilon"))
+    if all(v is not None for v in values):
+        scale, bias, mean, variance = (np.asarray(v, np.float64) for v in values)
+        factor = scale / np.sqrt(variance + epsilon)
+        y = b.mul(x, b.const(factor.astype(x.dtype)))
+        return b.add(y, b.const((bias - mean * factor).astype(x.dtype)))
+    scale_t, bias_t, mean_t, variance_t = (ctx.input(node, i) for i in range(1, 5))
+    factor_t = b.mul(scale_t, b.unary("rsqrt", b.add(variance_t, b.like(variance_t, epsilon))))
+    return b.add(b.mul(x, factor_t), b.sub(bias_t, b.mul(mean_t, factor_t)))
+
+
+@lowers("InstanceNormalization", domain=CHANNELS_LAST)
+def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,...,C], scale and B [C]: standardized over the spatial axes."""
+    b, x = ctx.b, ctx.input(node, 0)
+    *_, y = standardized(ctx, x, range(1, x.rank - 1), float(ctx.attribute(node, "epsilon")))
+    return b.add(b.mul(y, ctx.input(node, 1)), ctx.input(node, 2))
+
+
+@lowers("GroupNormalization", domain=CHANNELS_LAST)
+def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,...,C], scale and B [C] (opset 21; [groups] in 18): standardized over space and the channels of a group."""
+    b, x = ctx.b, ctx.input(node, 0)
+    groups = int(ctx.attribute(node, "num_groups"))
+    n, *spatial, channels = x.static_shape
+    area = int(np.prod(spatial))
+    grouped = b.reshape(x, (n, area, groups, channels // groups))
+    *_, y = standardized(ctx, grouped, (1, 3), float(ctx.attribute(node, "epsilon")))
+    scale, bias = ctx.input(node, 1), ctx.input(node, 2)
+    if ctx.version(node) < 21:
+        scale, bias = (b.reshape(t, (groups, 1)) for t in (scale, bias))
+        return b.reshape(b.add(b.mul(y, scale), bias), x.shape)
+    return b.add(b.mul(b.reshape(y, x.shape), scale), bias)
+
+
+@lowers("LRN", domain=CHANNELS_LAST)
+def lower_lrn(ctx: Context, node: ir.Node) -> Tensor:
+    """X / (bias + alpha/size · Σ x²)^beta over ``size`` neighbouring channels. TFLite: LOCAL_RESPONSE_NORMALIZATION."""
+    size = int(ctx.attribute(node, "size"))
+    if size % 2 == 0:
+        raise Unsupported("an even window size", "use an odd size")
+    return ctx.b.local_response_normalization(
+        ctx.input(node, 0), radius=size // 2, bias=float(ctx.attribute(node, "bias")),
+        alpha=float(ctx.attribute(node, "alpha")) / size, beta=float(ctx.attribute(node, "beta")),
+    )  # fmt: skip
+
+
+@lowers("LpNormalization")
+def lower_lp_norm(ctx: Context, node: ir.Node) -> Tensor:
+    """X / ‖X‖ₚ along ``axis``, p of 1 or 2."""
+    b, x, p = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "p"))
+    axes = [int(ctx.attribute(node, "axis"))]
+    if p == 1:
+        norm = b.reduce("sum", b.unary("abs", x), axes, keep_dims=True)
+    else:
+        norm = b.unary("sqrt", b.reduce("sum", b.mul(x, x), axes, keep_dims=True))
+    # 0/0 is 0 by ONNX's reference.
+    zero = b.compare("equal", norm, b.like(norm, 0))
+    return b.div(x, b.select(zero, b.like(norm, 1), norm))

@@ -1,0 +1,101 @@
+"""Reductions over axes."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ...builders.reductions import Axes, RuntimeAxes
+from ...builders.tensor import Shape, Tensor, Unsupported, normalize_axis
+from ..context import Context
+from ..registry import lowers
+
+_PLAIN = {
+    "ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "reduce_max", "ReduceMin": "reduce_min",
+    "ReduceProd": "reduce_prod",
+}  # fmt: skip
+_COMPOSED = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare")
+
+
+def axes_of(ctx: Context, node: ir.Node, rank: int) -> Axes:
+    """The axes of a reduction, from the attribute or (later opsets) the second input; all by default."""
+    given = ctx.attribute(node, "axes")
+    if given is None:
+        constant = ctx.known(node, 1)
+        present = len(node.inputs) > 1 and node.inputs[1] is not None
+        if constant is None and present and ctx.input(node, 1).shape != (0,):
+            return _runtime_axes(ctx, node, rank)
+        given = [] if constant is None else constant.reshape(-1).tolist()
+    if not given:
+        return [] if ctx.attribute(node, "noop_with_empty_axes") else list(range(rank))
+    return sorted(normalize_axis(int(a), rank) for a in given)
+
+
+def _runtime_axes(ctx: Context, node: ir.Node, rank: int) -> RuntimeAxes:
+    """Which axes go is known at run time only; the shapes come from what the model says of its output."""
+    axes, shape = ctx.b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape
+    if ctx.attribute(node, "keepdims"):
+        count = axes.shape[0]
+        dropped: Shape = (None,) * (rank - (count or 0))
+        return RuntimeAxes(axes, shape, dropped)
+    return RuntimeAxes(axes, (None,) * rank, shape)
+
+
+@lowers(*_PLAIN, *_COMPOSED)
+def lower_reduce(ctx: Context, node: ir.Node) -> Tensor:
+    """X reduced over ``axes``, which stay as 1 (``keepdims=1``) or go. TFLite: MEAN, SUM, REDUCE_*."""
+    b, x = ctx.b, ctx.input(node, 0)
+    axes = axes_of(ctx, node, x.rank)
+    keep = bool(ctx.attribute(node, "keepdims"))
+    op = node.op_type
+    if op in _PLAIN:
+        if x.dtype == "bool" and op in ("ReduceMax", "ReduceMin"):
+            return b.reduce("reduce_any" if op == "ReduceMax" else "reduce_all", x, axes, keep_dims=keep)
+        return b.reduce(_PLAIN[op], x, axes, keep_dims=keep)
+    if op == "ReduceLogSumExp":
+        return _log_sum_exp(ctx, x, axes, keep)
+    if op == "ReduceL1":
+        return b.reduce("sum", b.unary("abs", x), axes, keep_dims=keep)
+    if op == "ReduceLogSum":
+        return b.unary("log", b.reduce("sum", x, axes, keep_dims=keep))
+    total = b.reduce("sum", b.mul(x, x), axes, keep_dims=keep)
+    return b.unary("sqrt", total) if op == "ReduceL2" else total
+
+
+def _log_sum_exp(ctx: Context, x: Tensor, axes: Axes, keep: bool) -> Tensor:
+    """Shifted by the maximum, so that exp does not overflow."""
+    b = ctx.b
+    top = b.reduce("reduce_max", x, axes, keep_dims=True)
+    # An all -inf slice would give inf - inf.
+    top = b.binary("maximum", top, b.like(x, -3.0e38))
+    total = b.reduce("sum", b.unary("exp", b.sub(x, top)), axes, keep_dims=keep)
+    shift = top if keep else b.reshape(top, total.shape)
+    return b.add(b.unary("log", total), shift)
+
+
+@lowers("ArgMax", "ArgMin")
+def lower_arg_extreme(ctx: Context, node: ir.Node) -> Tensor:
+    """Index (int64) of the first extreme element along ``axis``. TFLite: ARG_MAX, ARG_MIN."""
+    b, x = ctx.b, ctx.input(node, 0)
+    axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
+    op = "arg_max" if node.op_type == "ArgMax" else "arg_min"
+    if ctx.attribute(node, "select_last_index"):
+        extent = x.shape[axis]
+        if extent is None:
+            raise Unsupported("select_last_index needs a static axis", "give the input a static shape")
+        index = b.arg_extreme(op, b.reverse(x, axis), axis)
+        index = b.sub(b.const(extent - 1, "int64"), index)
+    else:
+        index = b.arg_extreme(op, x, axis)
+    return b.expand_dims(index, [axis]) if ctx.attribute(node, "keepdims") else index
+
+
+@lowers("CumSum", since=11)
+def lower_cumsum(ctx: Context, node: ir.Node) -> Tensor:
+    """Running sum along an axis. TFLite: CUMSUM."""
+    x, axis = ctx.input(node, 0), ctx.b.cast(ctx.b.reshape(ctx.input(node, 1), ()), "int32")
+    return ctx.b.cumsum(
+        x,
+        axis,
+        exclusive=bool(ctx.attribute(node, "exclusive")),
+        reverse=bool(ctx.attribute(node, "reverse")),
+    )

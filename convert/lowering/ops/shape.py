@@ -1,0 +1,214 @@
+"""Reshaping, and arithmetic on shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Shape, Tensor, Unsupported, element_count, normalize_axis
+from ..context import Context, spec
+from ..registry import CHANNELS_LAST, lowers
+
+
+@lowers("Shape")
+def lower_shape(ctx: Context, node: ir.Node) -> Tensor:
+    """The extents from ``start`` to ``end`` as int64; a constant where static."""
+    b, x = ctx.b, ctx.input(node, 0)
+    start, end = ctx.attribute(node, "start") or 0, ctx.attribute(node, "end")
+    first, last, _ = slice(start, end).indices(x.rank)
+    wanted = x.shape[first:last]
+    if all(d is not None for d in wanted):
+        return b.const(np.asarray(wanted, np.int64))
+    extents = b.slice(b.shape_of(x), [first], [max(last - first, 0)])
+    return b.cast(extents, "int64")
+
+
+@lowers("Size")
+def lower_size(ctx: Context, node: ir.Node) -> Tensor:
+    """The number of elements as an int64 scalar."""
+    x = ctx.input(node, 0)
+    count = element_count(x.shape)
+    if count is not None:
+        return ctx.b.const(count, "int64")
+    extents = ctx.b.cast(ctx.b.shape_of(x), "int64")
+    return ctx.b.reduce("reduce_prod", extents, [0], keep_dims=False)
+
+
+@lowers("Reshape", since=5)
+def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
+    """X with a new shape; 0 copies an extent (unless ``allowzero``), -1 is worked out. TFLite: RESHAPE."""
+    b, x = ctx.b, ctx.input(node, 0)
+    given = ctx.known(node, 1)
+    if given is None:
+        static = ctx.output(node).shape
+        return b.reshape(x, static, b.cast(ctx.input(node, 1), "int32"))
+    wanted = [int(d) for d in given.reshape(-1)]
+    copies = not ctx.attribute(node, "allowzero")
+    target: list[int | None] = [
+        x.shape[i] if d == 0 and copies else (None if d == -1 else d) for i, d in enumerate(wanted)
+    ]
+    if -1 in wanted:
+        target[wanted.index(-1)] = _inferred(x.shape, target, wanted.index(-1), wanted, copies)
+    if sum(d is None for d in target) > 1:
+        return b.reshape(x, tuple(target), _runtime_shape(ctx, x, wanted, copies))
+    return b.reshape(x, tuple(target))
+
+
+def _inferred(source: Shape, target: list[int | None], at: int, wanted: list[int], copies: bool) -> int | None:
+    """The extent at -1; equal dynamic extents on both sides cancel."""
+    left = [d for i, d in enumerate(source) if not (copies and i < len(wanted) and wanted[i] == 0)]
+    right = [d for i, d in enumerate(target) if i != at and not (copies and wanted[i] == 0)]
+    total, rest = element_count(left), element_count(right)
+    if total is None or rest is None:
+        return None
+    return total // rest if rest else 0
+
+
+def _runtime_shape(ctx: Context, x: Tensor, wanted: list[int], copies: bool) -> Tensor:
+    b, extents = ctx.b, ctx.b.shape_of(x)
+    parts = [b.slice(extents, [i], [1]) if d == 0 and copies else b.int32s([d]) for i, d in enumerate(wanted)]
+    return b.concat(parts, 0)
+
+
+@lowers("Flatten")
+def lower_flatten(ctx: Context, node: ir.Node) -> Tensor:
+    """X as a matrix: the axes before ``axis``, and the others."""
+    x, axis = ctx.input(node, 0), int(ctx.attribute(node, "axis"))
+    axis = axis + x.rank if axis < 0 else axis
+    rows, columns = element_count(x.shape[:axis]), element_count(x.shape[axis:])
+    if rows is None and columns is None:
+        raise Unsupported("both sides of a Flatten are dynamic", "give one of them a fixed size")
+    return ctx.b.reshape(x, (rows, columns))
+
+
+@lowers("Squeeze")
+def lower_squeeze(ctx: Context, node: ir.Node) -> Tensor:
+    """X without its extents of 1 at ``axes`` (all of them by default)."""
+    x = ctx.input(node, 0)
+    given = ctx.attribute(node, "axes")
+    if given is None:
+        constant = ctx.known(node, 1)
+        if constant is None and len(node.inputs) > 1:
+            return ctx.b.reshape_to(x, ctx.output(node).shape)
+        given = [i for i, d in enumerate(x.shape) if d == 1] if constant is None else constant.reshape(-1).tolist()
+    return ctx.b.squeeze(x, [int(a) for a in given])
+
+
+@lowers("Unsqueeze")
+def lower_unsqueeze(ctx: Context, node: ir.Node) -> Tensor:
+    """X with extents of 1 at ``axes`` of the result."""
+    given = ctx.attribute(node, "axes")
+    if given is None and ctx.known(node, 1) is None:
+        return ctx.b.reshape_to(ctx.input(node, 0), ctx.output(node).shape)
+    axes = ctx.constant(node, 1).reshape(-1).tolist() if given is None else given
+    return ctx.b.expand_dims(ctx.input(node, 0), [int(a) for a in axes])
+
+
+@lowers("Expand", since=8)
+def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
+    """X broadcast with ``shape``, in both directions. TFLite: BROADCAST_TO."""
+    b, x, static = ctx.b, ctx.input(node, 0), ctx.output(node).shape
+    if all(d is not None for d in static):
+        return b.broadcast_to(x, b.int32s([d or 0 for d in static]), static)
+    target = b.cast(ctx.input(node, 1), "int32")
+    if x.dtype == "bool":
+        raise Unsupported("expanding bool to a dynamic shape")
+    # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
+    ones = b.fill(target, b.like(x, 1), (None,) * len(static) if x.rank <= len(static) else (None,))
+    return b.mul(x, ones)
+
+
+@lowers("Tile", since=6)
+def lower_tile(ctx: Context, node: ir.Node) -> Tensor:
+    """X repeated along each axis. TFLite: TILE."""
+    repeats = ctx.b.cast(ctx.input(node, 1), "int32")
+    return ctx.b.tile(ctx.input(node, 0), repeats, ctx.output(node).shape)
+
+
+@lowers("Transpose")
+def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
+    """X with its axes in the order of ``perm`` (reversed by default). TFLite: TRANSPOSE."""
+    x = ctx.input(node, 0)
+    perm = ctx.attribute(node, "perm") or tuple(reversed(range(x.rank)))
+    if x.rank > 6:
+        raise Unsupported(f"TFLite's TRANSPOSE takes at most 6 dimensions, not {x.rank}")
+    return ctx.b.transpose(x, perm)
+
+
+@lowers("Identity", "Dropout")
+def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
+    """X itself; a Dropout's mask is all true at inference."""
+    x, training = ctx.input(node, 0), ctx.known(node, 2)
+    if training is not None and bool(training.item()):
+        raise Unsupported("Dropout in training mode", "export the model in eval mode")
+    if not ctx.has_output(node, 1):
+        return x
+    mask = ctx.b.const(np.ones(x.static_shape, ctx.output(node, 1).dtype))
+    return x, mask
+
+
+@lowers("Cast", since=6)
+def lower_cast(ctx: Context, node: ir.Node) -> Tensor:
+    """X as another type; TFLite: CAST. To bool, everything but 0 is true."""
+    return _cast(ctx, node)
+
+
+def _cast(ctx: Context, node: ir.Node) -> Tensor:
+    x, dtype = ctx.input(node, 0), ctx.output(node).dtype
+    if dtype == "bool" and x.dtype != "bool" and x.value is None:
+        return ctx.b.compare("not_equal", x, ctx.b.like(x, 0))
+    return ctx.b.cast(x, dtype)
+
+
+@lowers("CastLike", since=15)
+def lower_cast_like(ctx: Context, node: ir.Node) -> Tensor:
+    """X as the second input's type."""
+    return _cast(ctx, node)
+
+
+@lowers("Concat", since=4)
+def lower_concat(ctx: Context, node: ir.Node) -> Tensor:
+    """The inputs joined along ``axis``. TFLite: CONCATENATION."""
+    return ctx.b.concat(ctx.inputs(node), int(ctx.attribute(node, "axis")))
+
+
+@lowers("Split")
+def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """X cut along ``axis``: into ``split`` sizes, or ``num_outputs`` equal parts (the last may be smaller)."""
+    x = ctx.input(node, 0)
+    axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
+    given = ctx.attribute(node, "split")
+    if given is None and len(node.inputs) > 1:
+        constant = ctx.known(node, 1)
+        # Sizes that come at run time must be those of the outputs' own shapes.
+        given = [s.shape[axis] for s in map(spec, node.outputs)] if constant is None else constant.reshape(-1).tolist()
+        if None in given:
+            raise Unsupported("the sizes of the parts must be static")
+    if given is None:
+        extent = x.shape[axis]
+        if extent is None:
+            raise Unsupported("a split into equal parts needs a static axis")
+        count = ctx.attribute(node, "num_outputs") or len(node.outputs)
+        part = -(-extent // count)
+        given = [min(part, extent - i * part) for i in range(count)]
+    return ctx.b.split(x, [int(s) for s in given], axis)
+
+
+@lowers("DepthToSpace", domain=CHANNELS_LAST)
+def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,H,W,C·b²] → [N,H·b,W·b,C]. TFLite: DEPTH_TO_SPACE, whose channel order is that of mode DCR.
+
+    In mode CRD (PixelShuffle) the channels are put into that order first.
+    """
+    b, x, block = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "blocksize"))
+    if ctx.attribute(node, "mode") == "CRD":
+        channels = x.static_shape[3]
+        order = np.arange(channels).reshape(-1, block * block).T.reshape(-1)
+        x = b.gather(x, b.const(order.astype(np.int32)), 3)
+    return b.depth_to_space(x, block)
+
+
+@lowers("SpaceToDepth", domain=CHANNELS_LAST)
+def lower_space_to_depth(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,H,W,C] → [N,H/b,W/b,C·b²]. TFLite: SPACE_TO_DEPTH."""
+    return ctx.b.space_to_depth(ctx.input(node, 0), int(ctx.attribute(node, "blocksize")))

@@ -1,0 +1,172 @@
+"""Slices and pads."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ..context import Context
+from ..registry import lowers
+
+
+@lowers("Slice")
+def lower_slice(ctx: Context, node: ir.Node) -> Tensor:
+    """X[starts:ends:steps] on ``axes``; attributes until opset 9, inputs after. TFLite: SLICE, STRIDED_SLICE."""
+    x = ctx.input(node, 0)
+    if ctx.version(node) < 10:
+        starts, ends = list(node.attributes["starts"].as_ints()), list(node.attributes["ends"].as_ints())
+        axes = ctx.attribute(node, "axes") or range(len(starts))
+        steps = [1] * len(starts)
+    else:
+        constants = [ctx.known(node, i) for i in (1, 2)]
+        axes_steps = [ctx.optional_constant(node, i) for i in (3, 4)]
+        if any(c is None for c in constants):
+            return _runtime_slice(ctx, node, x, axes_steps)
+        starts, ends = (np.asarray(c).reshape(-1).tolist() for c in constants)
+        axes = range(len(starts)) if axes_steps[0] is None else axes_steps[0].reshape(-1).tolist()
+        steps = [1] * len(starts) if axes_steps[1] is None else axes_steps[1].reshape(-1).tolist()
+    return _static_slice(ctx, x, list(zip(axes, starts, ends, steps, strict=True)))
+
+
+def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]) -> Tensor:
+    b = ctx.b
+    begin, end, strides = [0] * x.rank, [0] * x.rank, [1] * x.rank
+    shape = list(x.shape)
+    open_begin = open_end = (1 << x.rank) - 1
+    for axis, start, stop, step in cuts:
+        axis = normalize_axis(int(axis), x.rank)
+        extent = x.shape[axis]
+        if extent is None:
+            if step < 0:
+                raise Unsupported("a backward slice of a dynamic axis")
+            begin[axis], end[axis], strides[axis] = int(start), _clipped(stop), int(step)
+            open_begin &= ~(1 << axis)
+            if stop < 2**31 - 1:
+                open_end &= ~(1 << axis)
+            whole = start == 0 and stop >= 2**31 - 1 and step == 1
+            shape[axis] = None
+            if not whole:
+                continue
+            continue
+        first, last, _ = slice(int(start), int(stop), int(step)).indices(extent)
+        count = len(range(first, last, int(step)))
+        begin[axis], end[axis], strides[axis] = first, last, int(step)
+        shape[axis] = count
+        open_begin &= ~(1 << axis)
+        # Going backwards through the first element has no other end than an open one.
+        if not (step < 0 and last < 0):
+            open_end &= ~(1 << axis)
+        if count == 0:
+            begin[axis], end[axis], strides[axis] = 0, 0, 1
+            open_end &= ~(1 << axis)
+    if all(s == 1 for s in strides) and x.is_static:
+        return b.slice(x, begin, [d or 0 for d in shape])
+    return b.strided_slice(
+        x, b.int32s(begin), b.int32s(end), b.int32s(strides), tuple(shape),
+        begin_mask=open_begin, end_mask=open_end,
+    )  # fmt: skip
+
+
+def _clipped(value: int) -> int:
+    return int(max(min(value, 2**31 - 1), -(2**31)))
+
+
+def _runtime_slice(
+    ctx: Context,
+    node: ir.Node,
+    x: Tensor,
+    axes_steps: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None],
+) -> Tensor:
+    """Starts or ends come at run time: they are laid into vectors that cover every axis."""
+    b = ctx.b
+    starts, ends = (_clamped(ctx, ctx.input(node, i)) for i in (1, 2))
+    count = starts.static_shape[0]
+    axes = range(count) if axes_steps[0] is None else [int(a) for a in axes_steps[0].reshape(-1)]
+    steps = [1] * count if axes_steps[1] is None else [int(s) for s in axes_steps[1].reshape(-1)]
+    where = {normalize_axis(a, x.rank): i for i, a in enumerate(axes)}
+
+    def laid(given: Tensor) -> Tensor:
+        parts = [b.slice(given, [where[a]], [1]) if a in where else b.int32s([0]) for a in range(x.rank)]
+        return b.concat(parts, 0)
+
+    strides = b.int32s([steps[where[a]] if a in where else 1 for a in range(x.rank)])
+    mask = sum(1 << a for a in range(x.rank) if a not in where)
+    shape = tuple(None if a in where else d for a, d in enumerate(x.shape))
+    if any(s < 0 for s in steps):
+        raise Unsupported("a backward slice whose bounds are computed", "make starts and ends constant")
+    return b.strided_slice(x, laid(starts), laid(ends), strides, shape, begin_mask=mask, end_mask=mask)
+
+
+def _clamped(ctx: Context, bounds: Tensor) -> Tensor:
+    """Bounds as int32; ONNX writes "to the end" as the largest int64."""
+    b = ctx.b
+    if bounds.dtype == "int64":
+        bounds = b.binary("minimum", bounds, b.const(2**31 - 1, "int64"))
+    return b.cast(bounds, "int32")
+
+
+@lowers("Pad", since=2)
+def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
+    """X padded by ``pads`` (all befores, then all afters; on ``axes``) in mode constant, reflect, edge or wrap.
+
+    TFLite: PAD, PADV2, MIRROR_PAD; edges by repeating slices. Negative pads crop.
+    """
+    b, x = ctx.b, ctx.input(node, 0)
+    if ctx.version(node) >= 11 and ctx.known(node, 1) is None:
+        return _runtime_pad(ctx, node, x)
+    pads, value = _pad_arguments(ctx, node, x.rank)
+    mode = ctx.attribute(node, "mode")
+    if any(low < 0 or high < 0 for low, high in pads):
+        begin = [max(-low, 0) for low, _ in pads]
+        size = [d + min(low, 0) + min(high, 0) for d, (low, high) in zip(x.static_shape, pads, strict=True)]
+        x = b.slice(x, begin, size)
+        pads = [(max(low, 0), max(high, 0)) for low, high in pads]
+    if mode == "constant":
+        return b.pad(x, pads, value)
+    if mode == "reflect":
+        return b.mirror_pad(x, pads, "REFLECT")
+    for axis, (low, high) in enumerate(pads):
+        x = _wrapped(ctx, x, axis, low, high) if mode == "wrap" else _edged(ctx, x, axis, low, high)
+    return x
+
+
+def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[int, int]], float]:
+    if ctx.version(node) < 11:
+        flat = [int(p) for p in node.attributes["pads"].as_ints()]
+        return [(flat[i], flat[i + rank]) for i in range(rank)], float(ctx.attribute(node, "value") or 0)
+    flat = [int(p) for p in ctx.constant(node, 1).reshape(-1)]
+    constant, axes = ctx.optional_constant(node, 2), ctx.optional_constant(node, 3)
+    at = range(rank) if axes is None else [normalize_axis(int(a), rank) for a in axes.reshape(-1)]
+    pads = [(0, 0)] * rank
+    for i, axis in enumerate(at):
+        pads[axis] = (flat[i], flat[i + len(flat) // 2])
+    return pads, 0 if constant is None or constant.size == 0 else constant.reshape(-1)[0].item()
+
+
+def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
+    """The amounts come at run time, for all axes and not negative: [2·rank] → [rank, 2]."""
+    b = ctx.b
+    if ctx.attribute(node, "mode") != "constant" or ctx.optional(node, 3) is not None:
+        raise Unsupported("pads that are computed, on some axes or not with a constant", "make pads constant")
+    flat = b.cast(ctx.input(node, 1), "int32")
+    amounts = b.transpose(b.reshape(flat, (2, x.rank)), (1, 0))
+    value = ctx.optional(node, 2)
+    fill = b.const(np.zeros((), x.dtype)) if value is None else b.reshape(value, ())
+    return b.pad_by(x, amounts, fill, ctx.output(node).shape)
+
+
+def _edged(ctx: Context, x: Tensor, axis: int, low: int, high: int) -> Tensor:
+    extent = x.static_shape[axis]
+    if not low and not high:
+        return x
+    index = np.clip(np.arange(-low, extent + high), 0, extent - 1).astype(np.int32)
+    return ctx.b.gather(x, ctx.b.const(index), axis)
+
+
+def _wrapped(ctx: Context, x: Tensor, axis: int, low: int, high: int) -> Tensor:
+    extent = x.static_shape[axis]
+    if not low and not high:
+        return x
+    index = (np.arange(-low, extent + high) % extent).astype(np.int32)
+    return ctx.b.gather(x, ctx.b.const(index), axis)

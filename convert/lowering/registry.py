@@ -1,0 +1,87 @@
+"""Which handler lowers which ONNX operator, by domain, name and opset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from ..builders.tensor import Tensor
+
+if TYPE_CHECKING:
+    from .context import Context
+
+CHANNELS_LAST = "edgeworthy.nhwc"
+"""Domain of the layout-sensitive ops whose activations are channels-last (see ``convert.layout``)."""
+
+FUSED = "edgeworthy"
+"""Domain of the ops that fusions make where the model's opset has none."""
+
+Handler = Callable[["Context", ir.Node], Tensor | tuple[Tensor, ...]]
+
+# One module a family; importing it registers its handlers.
+_FAMILIES = (
+    "activation", "bitwise", "comparison", "convolution", "elementwise", "generation", "indexing", "matmul",
+    "normalization", "pooling", "reduction", "resize", "shape", "slicing", "sorting",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A handler and the operator versions (opsets in which the operator changed) it is right for."""
+
+    handler: Handler
+    since: int
+    verified_to: int
+
+
+_REGISTRY: dict[tuple[str, str], list[Entry]] = {}
+
+
+def lowers(*ops: str, since: int = 1, verified_to: int = 28, domain: str = "") -> Callable[[Handler], Handler]:
+    """Register the decorated function for ``ops``.
+
+    Args:
+        ops: Operator names.
+        since: First operator version the handler is right for.
+        verified_to: Last operator version it was verified with; a newer one is refused by the preflight.
+        domain: The operators' domain.
+    """
+
+    def register(handler: Handler) -> Handler:
+        for op in ops:
+            _REGISTRY.setdefault((domain, op), []).append(Entry(handler, since, verified_to))
+        return handler
+
+    return register
+
+
+def find(domain: str, op: str, version: int) -> Entry | None:
+    """The entry for an operator whose ``version`` is the opset it last changed in; None if there is none."""
+    _load()
+    entries = [e for e in _REGISTRY.get(("" if domain == "ai.onnx" else domain, op), []) if e.since <= version]
+    entry = max(entries, key=lambda e: e.since, default=None)
+    return entry if entry and version <= entry.verified_to else None
+
+
+def is_lowered(domain: str, op: str, version: int) -> bool:
+    """Whether a handler exists for the operator."""
+    return find(domain, op, version) is not None
+
+
+def supported() -> dict[str, list[str]]:
+    """Domain → names of the operators that have a handler."""
+    _load()
+    result: dict[str, list[str]] = {}
+    for domain, op in sorted(_REGISTRY):
+        result.setdefault(domain, []).append(op)
+    return result
+
+
+def _load() -> None:
+    if not _REGISTRY:
+        for family in _FAMILIES:
+            import_module(f".ops.{family}", __package__)
