@@ -43,7 +43,7 @@ def import_tensorflow() -> Any:
 
 
 class TensorFlowBuilder(Builder):
-    """Emits TensorFlow ops into the function that is being traced.
+    """Emits TensorFlow ops into the graph that is being traced.
 
     Attributes:
         variables: The weights, in the order of their first use.
@@ -52,7 +52,6 @@ class TensorFlowBuilder(Builder):
     def __init__(self) -> None:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
-        self._laid_out: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Any] = {}
 
     def tf(self, tensor: Tensor) -> Any:
         """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
@@ -123,22 +122,24 @@ def save_model(inputs: Sequence[tuple[str, Spec]], lower: Lower, path: Path) -> 
         NotAvailable: TensorFlow isn't installed.
     """
     tf = import_tensorflow()
-    module = tf.Module()
     builder = TensorFlowBuilder()
     keys = [argument_name(name) for name, _ in inputs]
 
-    def serve(**arguments: Any) -> dict[str, Any]:
-        tensors = [Tensor(arguments[key], spec.dtype, spec.shape) for key, (_, spec) in zip(keys, inputs, strict=True)]
+    def trace(*arguments: Any) -> dict[str, Any]:
+        tensors = [
+            Tensor(argument, spec.dtype, spec.shape) for argument, (_, spec) in zip(arguments, inputs, strict=True)
+        ]
         return {name: tf.identity(builder.tf(tensor)) for name, tensor in lower(builder, tensors)}
 
-    specs = {
-        key: tf.TensorSpec(list(spec.shape), spec.dtype, name=key) for key, (_, spec) in zip(keys, inputs, strict=True)
-    }
-    function = tf.function(serve, autograph=False)
-    concrete = function.get_concrete_function(**specs)
+    specs = [tf.TensorSpec(list(s.shape), s.dtype, name=k) for k, (_, s) in zip(keys, inputs, strict=True)]
+    # Unlike a tf.function, which may not make variables when it is traced again, this traces once.
+    graph = tf.compat.v1.wrap_function(trace, specs)
+    serve = tf.function(lambda **arguments: graph(*(arguments[key] for key in keys)), autograph=False)
+    module = tf.Module()
     module.weights = builder.variables
-    module.serve = function
-    tf.saved_model.save(module, str(path), signatures={"serving_default": concrete})
+    module.serve = serve
+    signature = serve.get_concrete_function(**dict(zip(keys, specs, strict=True)))
+    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
 
 
 def argument_name(name: str) -> str:
