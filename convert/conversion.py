@@ -98,7 +98,8 @@ def convert(
     result.permutations = prepared.permutations
     if "tflite" in to:
         with _timed(result.seconds, "tflite"), atomic_file(output / "model_float32.tflite") as part:
-            inputs, outputs = build_tflite(prepared.model, part, where=str(path))
+            release = "saved_model" not in to
+            inputs, outputs = build_tflite(prepared.model, part, release=release, where=str(path))
         result.tflite = TFLiteModel(output / "model_float32.tflite", inputs, outputs)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
@@ -130,14 +131,17 @@ def prepare(
 
 
 def build_tflite(
-    model: ir.Model, path: Path, *, where: str | None = None
+    model: ir.Model, path: Path, *, release: bool = False, where: str | None = None
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Write a prepared model as a TFLite flatbuffer; returns its signature's inputs and outputs."""
+    """Write a prepared model as a TFLite flatbuffer; returns its signature's inputs and outputs.
+
+    With ``release`` the model loses its weights on the way, which spares their memory.
+    """
     from .builders.tflite import TfliteBuilder
     from .lowering import graph_inputs, lower
 
     builder = TfliteBuilder(graph_inputs(model))
-    outputs = lower(model, builder, builder.inputs, where=where)
+    outputs = lower(model, builder, builder.inputs, release=release, where=where)
     builder.save(outputs, path)
     return _signature(model)
 

@@ -51,6 +51,10 @@ class Context:
             self._tensors[value] = self.b.const(value.const_value.numpy())
         return self._tensors[value]
 
+    def forget(self, value: ir.Value) -> None:
+        """Let go of the tensor of ``value``."""
+        self._tensors.pop(value, None)
+
     def inputs(self, node: ir.Node) -> list[Tensor]:
         """All inputs, none of which may be left out."""
         return [self.input(node, i) for i in range(len(node.inputs))]

@@ -44,9 +44,16 @@ def preflight(model: ir.Model) -> list[UnsupportedNode]:
 
 
 def lower(
-    model: ir.Model, builder: Builder, inputs: Sequence[Tensor], *, where: str | None = None
+    model: ir.Model,
+    builder: Builder,
+    inputs: Sequence[Tensor],
+    *,
+    release: bool = False,
+    where: str | None = None,
 ) -> list[tuple[str, Tensor]]:
     """Lower the main graph into ``builder``; returns the outputs by name.
+
+    With ``release`` each weight leaves ``model`` after its last use, which halves the memory that large models take.
 
     Raises:
         UnsupportedNodes: a node can't be lowered (run :func:`preflight` first: it finds all of them).
@@ -56,6 +63,7 @@ def lower(
     graph_values = [v for v in model.graph.inputs if v.name in names]
     for value, tensor in zip(graph_values, inputs, strict=True):
         context.bind(value, tensor)
+    last_uses = _last_uses(model) if release else {}
     for node in model.graph:
         with builder.scope(str(node.outputs[0].name)):
             try:
@@ -63,6 +71,9 @@ def lower(
             except Unsupported as problem:
                 row = _row(problem, node.op_type, str(node.name), context, node)
                 raise UnsupportedNodes([row], where=where) from problem
+        for value in last_uses.get(node, ()):
+            context.forget(value)
+            value.const_value = None
     try:
         return [(str(value.name), context.tensor(value)) for value in model.graph.outputs]
     except Unsupported as problem:
@@ -108,6 +119,20 @@ def _check(value: ir.Value, tensor: Tensor) -> None:
         raise Unsupported(
             f"the lowering gives {format_shape(tensor.shape)} where ONNX has {format_shape(tuple(known))}"
         )
+
+
+def _last_uses(model: ir.Model) -> dict[ir.Node, list[ir.Value]]:
+    """Node → the weights that no later node needs."""
+    last = {
+        value: node
+        for node in model.graph
+        for value in node.inputs
+        if value is not None and value.const_value is not None and not value.is_graph_output()
+    }
+    result: dict[ir.Node, list[ir.Value]] = {}
+    for value, node in last.items():
+        result.setdefault(node, []).append(value)
+    return result
 
 
 def _bind_by_type(context: Context, node: ir.Node) -> None:

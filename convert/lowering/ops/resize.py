@@ -53,6 +53,9 @@ def _target(ctx: Context, node: ir.Node, x: Tensor) -> tuple[list[float], list[i
     scales = ctx.known(node, scales_at)
     if scales is None and "scales" in node.attributes:
         scales = np.asarray(node.attributes["scales"].as_floats())
+    given = scales_at < len(node.inputs) and node.inputs[scales_at] is not None
+    if scales is None and given and ctx.input(node, scales_at).shape != (0,):
+        ctx.constant(node, scales_at)  # refuses: the output's size doesn't tell the scale
     if scales is not None and scales.size:
         axes = ctx.attribute(node, "axes") or tuple(range(rank))
         by_axis = {int(a) % rank: float(s) for a, s in zip(axes, scales.reshape(-1), strict=True)}
@@ -127,7 +130,7 @@ def _weights(ctx: Context, node: ir.Node, mode: str, at: Array, extent: int, sca
         taps = np.arange(int(np.floor(centre - reach)), int(np.ceil(centre + reach)) + 1)
         weights = _kernel((taps - centre) * stretch, mode, coefficient)
         inside = (taps >= 0) & (taps < extent)
-        if ctx.attribute(node, "exclude_outside") or antialias:
+        if ctx.attribute(node, "exclude_outside"):
             weights = np.where(inside, weights, 0)
         total = weights.sum()
         np.add.at(matrix[row], np.clip(taps, 0, extent - 1), weights / total if total else weights)
