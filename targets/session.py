@@ -1,0 +1,103 @@
+"""What the sessions of all runtimes share: a checked feed, and a call that can be timed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..artifact import Artifact, Feeds, Receipt, TensorSpec
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+
+class LoadedModel(ABC):
+    """A loaded model (an ``artifact.Session``).
+
+    ``run`` takes and gives numpy arrays by the model's names. ``prepare`` does once what belongs to no
+    inference (checks, conversion of the feeds to the runtime's own type) and returns the call that latency is
+    measured on: from the runtime's inputs in host memory to its outputs in host memory.
+    """
+
+    @property
+    @abstractmethod
+    def receipt(self) -> Receipt:
+        """What was asked and what ran; complete after the first run."""
+
+    @abstractmethod
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Run once; returns output name → array in the model's order."""
+
+    @abstractmethod
+    def prepare(self, feeds: Feeds) -> Callable[[], object]:
+        """The bare inference on these feeds, as a call without arguments."""
+
+
+def check_kind(artifact: Artifact, kind: str, runtime: str) -> None:
+    """Raise BadInput when ``runtime`` doesn't run this kind of file."""
+    if artifact.kind != kind:
+        raise BadInput(
+            f"{runtime} runs {kind} models, and this is {artifact.kind or 'of unknown kind'}",
+            where=str(artifact.path),
+        )
+
+
+def checked(feeds: Feeds, specs: Sequence[TensorSpec], *, where: str) -> dict[str, Array]:
+    """The feeds in the order of ``specs``, with the dtypes of ``specs``.
+
+    An integer array of another width is taken when every value fits (token ids are int64 in PyTorch and may
+    be int32 in TFLite). Nothing else is cast.
+
+    Raises:
+        BadInput: a name is missing or unknown, a shape or a dtype doesn't fit.
+    """
+    names = [s.name for s in specs]
+    if set(feeds) != set(names):
+        raise BadInput(
+            f"the model takes the inputs {names}, and was given {list(feeds)}",
+            where=where,
+            remedy="name each input as the model does",
+        )
+    result: dict[str, Array] = {}
+    for spec in specs:
+        array = np.asarray(feeds[spec.name])
+        if not spec.accepts(array.shape):
+            raise BadInput(
+                f"input {spec.name!r} has shape {list(spec.shape)}, and was given {list(array.shape)}",
+                where=where,
+            )
+        result[spec.name] = _as_dtype(array, spec, where)
+    return result
+
+
+def named(values: Sequence[Array], names: Sequence[str], *, where: str) -> dict[str, Array]:
+    """Outputs by name, in order.
+
+    Raises:
+        BadInput: there are more or fewer values than names.
+    """
+    if len(values) != len(names):
+        raise BadInput(
+            f"the model gave {len(values)} outputs, and {len(names)} were expected: {list(names)}",
+            where=where,
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def _as_dtype(array: Array, spec: TensorSpec, where: str) -> Array:
+    want = np.dtype(spec.dtype)
+    if array.dtype == want:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind in "iu" and want.kind in "iu":
+        cast = array.astype(want)
+        if np.array_equal(cast, array):
+            return cast
+    raise BadInput(
+        f"input {spec.name!r} is {spec.dtype}, and was given {array.dtype}",
+        where=where,
+        remedy=f"hand in an array of dtype {spec.dtype}",
+    )

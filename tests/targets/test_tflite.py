@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
+from edgeworthy.errors import BadInput
+from edgeworthy.targets import get
+from edgeworthy.targets.tflite import TFLite, _delegation
+
+
+def nhwc(images: Any) -> Any:
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def test_float_matches_pytorch_at_every_batch_size(tflite_model: TFLiteModel, images: Any, expected: Any) -> None:
+    session = TFLite().load(tflite_model)
+    for batch in (2, 1, 2):  # the tensors are resized each time
+        out = session.run({"image": nhwc(images[:batch])})
+        assert list(out) == ["logits"]
+        np.testing.assert_allclose(out["logits"], expected[:batch], atol=1e-5)
+
+
+def test_receipt_counts_the_nodes_that_xnnpack_took(tflite_model: TFLiteModel, images: Any) -> None:
+    session = TFLite().load(tflite_model)
+    session.run({"image": nhwc(images)})
+    receipt = session.receipt
+    assert (receipt.asked, receipt.ran, receipt.precision) == ("XNNPACK", "XNNPACK", "float32")
+    assert receipt.nodes is not None and receipt.delegated is not None
+    assert 0 < receipt.delegated <= receipt.nodes
+    assert receipt.partitions and receipt.partitions >= 1
+
+
+@pytest.mark.parametrize("kernels", ["builtin", "reference"])
+def test_other_kernels_run_without_the_delegate(
+    tflite_model: TFLiteModel, images: Any, expected: Any, kernels: Any
+) -> None:
+    session = get("tflite", kernels=kernels).load(tflite_model)
+    np.testing.assert_allclose(session.run({"image": nhwc(images)})["logits"], expected, atol=1e-5)
+    assert (session.receipt.asked, session.receipt.delegated) == ("none", 0)
+    assert kernels in session.receipt.ran
+
+
+def test_int8_takes_floats_and_gives_floats_back(tflite_int8: TFLiteModel, images: Any, expected: Any) -> None:
+    session = TFLite().load(tflite_int8)
+    out = session.run({"image": nhwc(images)})["logits"]
+    assert out.dtype == np.float32
+    assert np.abs(out - expected).max() < 0.1 * np.abs(expected).max()
+    assert session.receipt.precision.startswith("int8")
+
+
+def test_int8_takes_int8_and_gives_int8_back(tflite_int8: TFLiteModel, images: Any) -> None:
+    session = TFLite().load(tflite_int8)
+    details = session._inputs["image"]["quantization_parameters"]  # type: ignore[attr-defined]
+    steps = np.rint(nhwc(images) / details["scales"][0]) + details["zero_points"][0]
+    raw = session.run({"image": np.clip(steps, -128, 127).astype(np.int8)})["logits"]
+    assert raw.dtype == np.int8
+    output = session._outputs["logits"]["quantization_parameters"]  # type: ignore[attr-defined]
+    floats = session.run({"image": nhwc(images)})["logits"]
+    np.testing.assert_allclose(
+        (raw.astype(np.float32) - output["zero_points"][0]) * output["scales"][0], floats, rtol=1e-6
+    )
+
+
+def test_prepared_call_gives_the_same_numbers(tflite_model: TFLiteModel, images: Any) -> None:
+    session = TFLite().load(tflite_model)
+    call = session.prepare({"image": nhwc(images)})
+    first: Any = call()
+    np.testing.assert_array_equal(first["logits"], session.run({"image": nhwc(images)})["logits"])
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({"picture": np.zeros((1, 8, 8, 3), np.float32)}, "takes the inputs"),
+        ({"image": np.zeros((1, 8, 8, 4), np.float32)}, "has shape"),
+        ({"image": np.zeros((1, 8, 8, 3), np.float64)}, "is float32"),
+    ],
+)
+def test_wrong_feeds_are_named(tflite_model: TFLiteModel, feeds: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        TFLite().load(tflite_model).run(feeds)
+
+
+def test_wrong_names_and_kinds_are_refused(tflite_model: TFLiteModel, onnx_model: OnnxModel) -> None:
+    other = TFLiteModel(tflite_model.path, (TensorSpec("photo", "float32", (1,)),), tflite_model.outputs)
+    with pytest.raises(BadInput, match="lacks"):
+        TFLite().load(other)
+    with pytest.raises(BadInput, match="runs tflite models"):
+        TFLite().load(onnx_model)
+
+
+def test_delegation_counts_partitions_apart() -> None:
+    def op(name: str, inputs: list[int], outputs: list[int]) -> dict[str, Any]:
+        return {"op_name": name, "inputs": inputs, "outputs": outputs}
+
+    # 0 → A → 1 → B → 2 → C → 3 → D → 4, where C is not delegated.
+    nodes = [op("A", [0, -1], [1]), op("B", [1], [2]), op("C", [2], [3]), op("D", [3], [4])]
+    delegates = [op("DELEGATE", [0], [2]), op("DELEGATE", [3], [4])]
+    assert _delegation(nodes + delegates) == (4, 3, 2)
+    assert _delegation(nodes) == (4, 0, 0)
