@@ -1,0 +1,159 @@
+"""How often each runner is right on labelled data, and what was lost against the first.
+
+Shares come with Wilson's interval. The drop is taken on the same samples, so its interval is of paired shares: two
+runners that err on the same samples differ by little, whatever the width of their own intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..artifact import TensorSpec
+from ..errors import BadInput, CheckFailed, NotAvailable
+from . import metrics
+from .inputs import Labelled
+from .results import AccuracyResult, AccuracyRow, Status
+from .runners import Subject
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..artifact import Array
+
+Progress = Callable[[str, int, int], None]
+"""(what runs now, how many rows are done, of how many)."""
+
+_NO_CLASS = -1
+
+
+@dataclass
+class _Predictions:
+    """Predicted class of each sample, or why there are none."""
+
+    subject: Subject
+    classes: list[NDArray[np.int64]] = field(default_factory=list)
+    status: Status = "pass"
+    failure: str | None = None
+
+
+def measure(
+    subjects: Sequence[Subject],
+    data: Labelled,
+    inputs: Sequence[TensorSpec],
+    *,
+    output: str | None = None,
+    progress: Progress | None = None,
+) -> AccuracyResult:
+    """Top-1 accuracy of every subject. A runtime that fails is a row; the first that runs is the reference.
+
+    Args:
+        data: Inputs in the common layout, and classes.
+        inputs: The model's inputs; a static first dimension is the batch size, a dynamic one takes any.
+        output: The output with the scores, [batch, classes]; default: the first of that form.
+
+    Raises:
+        NoScores: no output looks like scores, or a label is not among the classes.
+    """
+    chooser = _Scores(output, int(data.labels.max()))
+    found = []
+    for index, subject in enumerate(subjects):
+        if progress:
+            progress(subject.name, index, len(subjects))
+        found.append(_predict(subject, data, inputs, chooser))
+    ran = [p for p in found if p.failure is None]
+    reference = ran[0] if ran else None
+    rows = [_row(p, reference, data) for p in found]
+    return AccuracyResult(
+        status="fail" if any(r.status == "error" for r in rows) or not ran else "pass",
+        data=data.description,
+        output=chooser.name or "",
+        samples=len(data.labels),
+        reference=reference.subject.name if reference else "",
+        rows=rows,
+    )
+
+
+class NoScores(BadInput):
+    """The model's outputs, or the labels, allow no top-1 accuracy: no runner's fault."""
+
+
+class _Scores:
+    """Finds the scores among the outputs; the same output for every subject."""
+
+    def __init__(self, name: str | None, highest_label: int) -> None:
+        self.name = name
+        self._highest_label = highest_label
+
+    def of(self, outputs: dict[str, Array]) -> Array:
+        if self.name is None:
+            self.name = next((n for n, a in outputs.items() if metrics.is_class_like(a)), None)
+        if self.name not in outputs:
+            shapes = [f"{n}: {a.dtype} {list(a.shape)}" for n, a in outputs.items()]
+            raise NoScores(
+                f"the model has no output {self.name!r}" if self.name else "no output looks like class scores",
+                details=shapes,
+                remedy="accuracy needs an output of floats, [batch, classes]",
+            )
+        scores = outputs[self.name]
+        if scores.ndim != 2 or scores.shape[1] <= self._highest_label:
+            raise NoScores(
+                f"there is a label {self._highest_label}, and output {self.name!r} is {list(scores.shape)}",
+                remedy="labels count from 0 and index the last axis of [batch, classes]",
+            )
+        return scores
+
+
+def _predict(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], scores: _Scores) -> _Predictions:
+    result = _Predictions(subject)
+    try:
+        with subject.open() as runner:
+            for feeds, count in data.batches(inputs):
+                outputs = subject.outputs(runner.run(subject.feeds(feeds)))
+                result.classes.append(_top1(scores.of(outputs))[:count])
+    except NotAvailable as error:
+        result.status, result.failure = "skipped", str(error)
+    except NoScores:
+        raise
+    except (CheckFailed, BadInput) as error:
+        result.status, result.failure = "error", str(error)
+    return result
+
+
+def _top1(scores: Array) -> NDArray[np.int64]:
+    """Class of each row; none where a score is NaN."""
+    values = scores.astype(np.float64)
+    return np.where(np.isnan(values).any(axis=1), _NO_CLASS, np.argmax(values, axis=1))
+
+
+def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) -> AccuracyRow:
+    subject = found.subject
+    row = AccuracyRow(
+        name=subject.name,
+        runtime=subject.runtime,
+        artifact=subject.artifact,
+        scheme=subject.scheme,
+        status=found.status,
+        failure=found.failure,
+    )
+    if found.failure is not None or reference is None:
+        return row
+    classes, labels = np.concatenate(found.classes), data.labels
+    right = classes == labels
+    low, high = metrics.wilson(int(right.sum()), right.size)
+    update: dict[str, object] = {
+        "correct": int(right.sum()),
+        "total": right.size,
+        "accuracy": float(right.mean()),
+        "low": low,
+        "high": high,
+    }
+    if found is reference:
+        return row.model_copy(update=update | {"status": "reference"})
+    others = np.concatenate(reference.classes)
+    drop, drop_low, drop_high = metrics.paired_drop(others == labels, right)
+    update |= {"drop": drop, "drop_low": drop_low, "drop_high": drop_high}
+    return row.model_copy(update=update | {"changed": int(np.sum(classes != others))})

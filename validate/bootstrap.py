@@ -1,0 +1,60 @@
+"""Bootstrap intervals of a median, and of a ratio of medians, for times that were taken in rounds.
+
+Times of one turn resemble each other more than times of different turns (clock, heat, other processes), so whole
+rounds are resampled, not single times (B. Efron, R. Tibshirani, *An Introduction to the Bootstrap*, 1993, on
+blocks of dependent data). Two rows whose turns were interleaved share their rounds: what slows a round slows both
+and leaves their ratio alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+
+Rounds = Sequence[Sequence[float]]
+"""Times, by round."""
+
+
+def median_interval(rounds: Rounds, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the median of all times."""
+    return _interval(_medians(rounds, _draws(len(rounds), seed)), level)
+
+
+def ratio_interval(rounds: Rounds, baseline: Rounds, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """Interval of median(rounds) ÷ median(baseline); paired by round when there are equally many."""
+    draws = _draws(len(rounds), seed)
+    others = draws if len(baseline) == len(rounds) else _draws(len(baseline), seed + 1)
+    return _interval(_medians(rounds, draws) / _medians(baseline, others), level)
+
+
+def _draws(count: int, seed: int) -> NDArray[np.int64]:
+    """[resamples, rounds]: how often each round is drawn."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+
+
+def _medians(rounds: Rounds, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[resamples]: the median of the drawn rounds' times, each time as often as its round was drawn."""
+    times = np.concatenate([np.asarray(r, np.float64) for r in rounds])
+    owner = np.repeat(np.arange(len(rounds)), [len(r) for r in rounds])
+    order = np.argsort(times, kind="stable")
+    times, owner = times[order], owner[order]
+    # Row by row: all weights at once would take resamples × times × 8 bytes.
+    return np.array([_weighted_median(times, row[owner]) for row in draws])
+
+
+def _weighted_median(times: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    """Median of sorted ``times``, each counted ``weights`` times."""
+    total = np.cumsum(weights)
+    low = np.searchsorted(total, (total[-1] + 1) // 2)
+    high = np.searchsorted(total, total[-1] // 2 + 1)
+    return float(times[low] + times[high]) / 2
+
+
+def _interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,148 @@
+"""Inputs that a model is validated on: random samples, and labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..artifact import Feeds, TensorSpec
+from ..convert.example_inputs import load_npz
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..artifact import Array
+
+LABEL_KEYS = ("labels", "label")
+"""Names that the labels may have in an ``.npz`` file."""
+
+_MOST_BATCH = 64
+
+
+def random_samples(examples: Feeds, count: int, *, seed: int = 0) -> list[dict[str, Array]]:
+    """``count`` sets of inputs like the example: the example itself first, then random ones of its shapes.
+
+    Floats stay near the example, with another contrast and a quarter of its deviation as noise: far from its
+    training data a network's activations explode. A constant example says nothing, so there they are normal.
+    Integers are uniform between the example's smallest and largest value, so that they stay valid indices and an
+    all-ones mask stays one. Bools are drawn from the values that occur.
+    """
+    random = np.random.default_rng(seed)
+    first = {name: np.asarray(array) for name, array in examples.items()}
+    return [first, *({n: _like(a, random) for n, a in first.items()} for _ in range(count - 1))]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Data with classes. ``inputs``: name → [samples, …]; ``labels``: int64 [samples]."""
+
+    inputs: Mapping[str, Array]
+    labels: NDArray[np.int64]
+    description: str
+
+    def batches(self, specs: Sequence[TensorSpec]) -> Iterator[tuple[dict[str, Array], int]]:
+        """Feeds for the model, and how many rows of them count (the last may be filled up to a static batch)."""
+        static = [s.shape[0] for s in specs if s.shape and isinstance(s.shape[0], int)]
+        size = int(static[0]) if static else _MOST_BATCH
+        for begin in range(0, len(self.labels), size):
+            batch = {name: array[begin : begin + size] for name, array in self.inputs.items()}
+            count = min(size, len(self.labels) - begin)
+            if static and count < size:
+                batch = {n: np.concatenate([a, np.repeat(a[-1:], size - count, 0)]) for n, a in batch.items()}
+            yield batch, count
+
+
+def load_labelled(spec: str | Path, inputs: Sequence[TensorSpec]) -> Labelled:
+    """Labelled data of ``file.npz`` (one array per input, and one called ``labels``) or ``sample:NAME``.
+
+    Raises:
+        BadInput: the file can't be read, or its arrays don't fit the model (see ``labelled``).
+    """
+    text = str(spec)
+    if text.startswith("sample:"):
+        return labelled(*_of_sample(text), inputs, description=f"test data of {text}")
+    arrays = load_npz(Path(text))
+    key = next((k for k in LABEL_KEYS if k in arrays), None)
+    if key is None:
+        raise BadInput(
+            "the file has no labels", where=text, details=list(arrays), remedy='add an array called "labels"'
+        )
+    labels = arrays.pop(key)
+    if len(arrays) == len(inputs) == 1:
+        arrays = {inputs[0].name: next(iter(arrays.values()))}
+    return labelled(arrays, labels, inputs, description=text)
+
+
+def labelled(
+    arrays: Mapping[str, Array], labels: Array, inputs: Sequence[TensorSpec], *, description: str = "arrays"
+) -> Labelled:
+    """Labelled data from arrays, checked against the model's inputs.
+
+    Args:
+        arrays: Input name → [samples, …]. Floats of another width are cast to the input's dtype.
+        labels: Class of each sample: integers, [samples] or [samples, 1].
+
+    Raises:
+        BadInput: a name, shape, dtype or length doesn't fit, labels aren't classes, or there is NaN.
+    """
+    names = [s.name for s in inputs]
+    if set(arrays) != set(names):
+        raise BadInput(f"the model takes {names}, and the data has {list(arrays)}", where=description)
+    flat = np.asarray(labels)
+    if flat.ndim == 2 and flat.shape[1] == 1:
+        flat = flat[:, 0]
+    if flat.ndim != 1 or flat.dtype.kind not in "iu" or flat.size == 0 or flat.min() < 0:
+        raise BadInput(
+            f"labels must be classes, integers from 0 of shape [samples]; they are {labels.dtype} {list(labels.shape)}",
+            where=description,
+        )
+    fitting = {s.name: _fitting(arrays[s.name], s, flat.size, description) for s in inputs}
+    return Labelled(fitting, flat.astype(np.int64), description)
+
+
+def _fitting(array: Array, spec: TensorSpec, samples: int, where: str) -> Array:
+    if array.dtype.kind == "f" and spec.dtype.startswith("float"):
+        array = array.astype(spec.dtype)
+    rest = TensorSpec(spec.name, spec.dtype, ("samples", *spec.shape[1:]))
+    if not spec.shape or not rest.accepts(array.shape) or array.shape[0] != samples:
+        raise BadInput(
+            f"{spec.name!r} has shape {list(array.shape)}, and [{samples}, "
+            f"{', '.join(map(str, spec.shape[1:]))}] was expected",
+            where=where,
+        )
+    if array.dtype != np.dtype(spec.dtype):
+        raise BadInput(f"{spec.name!r} is {array.dtype}, and the model takes {spec.dtype}", where=where)
+    if array.dtype.kind == "f" and np.isnan(array.astype(np.float64)).any():
+        raise BadInput(f"{spec.name!r} holds NaN", where=where)
+    return array
+
+
+def _like(example: Array, random: np.random.Generator) -> Array:
+    if example.dtype.kind == "f":
+        values = example.astype(np.float64)
+        mean, deviation = (float(values.mean()), float(values.std())) if values.size else (0.0, 0.0)
+        if not deviation > 0:
+            return random.normal(size=example.shape).astype(example.dtype)
+        noise = random.normal(0, deviation / 4, example.shape)
+        return (mean + random.uniform(0.5, 1.5) * (values - mean) + noise).astype(example.dtype)
+    if example.dtype.kind == "b" or not example.size:
+        return random.choice(np.unique(example), example.shape) if example.size else example
+    low, high = int(example.min()), int(example.max())
+    return random.integers(low, high, example.shape, dtype=example.dtype, endpoint=True)
+
+
+def _of_sample(spec: str) -> tuple[dict[str, Array], Array]:
+    from ..samples import SAMPLES
+
+    sample = SAMPLES.get(spec.removeprefix("sample:"))
+    if sample is None:
+        raise BadInput(f"there is no {spec!r}", details=list(SAMPLES), remedy="edgeworthy samples")
+    data = sample.labelled()
+    if data is None:
+        raise BadInput(f"{spec} has no classes, so there is no accuracy to measure", where=spec)
+    return data

@@ -1,0 +1,205 @@
+"""The verdict on one output of one hop: which rule applies, and whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import EVERY
+from . import metrics
+from .results import Errors, OutputParity, Status
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+FLOAT_SCHEMES = ("float32", "float64")
+"""Schemes that are judged by the noise floor; all others are quantized in some way and judged by SQNR."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Limits of parity.
+
+    Attributes:
+        multiple: A float32 artifact passes within this many noise floors.
+        atol: Output name (``*``: all) → absolute tolerance. A float32 output that has an ``atol`` or an ``rtol``
+            is judged by ``|a-b| ≤ atol + rtol·|b|`` on every element, instead of by the floor.
+        rtol: Output name (``*``: all) → relative tolerance.
+        sqnr_db: Scheme (``*``: all others) → least SQNR of a quantized artifact in dB.
+        top1_agreement: Least top-1 agreement of a quantized artifact on class-like outputs; None: not judged.
+        equal: Least share of equal elements of an integer or bool output of a quantized artifact. Those of a
+            float32 artifact must all be equal.
+    """
+
+    multiple: float = 10.0
+    atol: Mapping[str, float] = field(default_factory=dict)
+    rtol: Mapping[str, float] = field(default_factory=dict)
+    sqnr_db: Mapping[str, float] = field(default_factory=lambda: {"float16": 40.0, EVERY: 15.0})
+    top1_agreement: float | None = None
+    equal: float = 0.9
+
+    def tolerance(self, output: str) -> tuple[float, float] | None:
+        """(atol, rtol) of an output, if any was given."""
+        atol = self.atol.get(output, self.atol.get(EVERY))
+        rtol = self.rtol.get(output, self.rtol.get(EVERY))
+        return None if atol is None and rtol is None else (atol or 0.0, rtol or 0.0)
+
+    def least_sqnr_db(self, scheme: str) -> float:
+        return self.sqnr_db.get(scheme, self.sqnr_db.get(EVERY, 0.0))
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Noise floor of an output, as rms and as maximum; ``least``: eps·max|truth| stands in for one of them."""
+
+    rms: float
+    max_abs: float
+    least: bool
+
+    @classmethod
+    def of(cls, truth: Sequence[Array], noise: Errors | None) -> Floor:
+        """From the measured difference of two runs (None: none could be compared), at least eps·max|truth|."""
+        least = float(np.finfo(np.float32).eps) * metrics.largest(truth)
+        rms, top = (noise.rms, noise.max_abs) if noise else (0.0, 0.0)
+        return cls(max(rms, least), max(top, least), rms < least or top < least)
+
+    def ratio(self, errors: Errors) -> float:
+        """Errors in floors: the larger of the rms and the maximum quotient."""
+        if errors.max_abs == 0:
+            return 0.0
+        # A floor of 0 means that the truth is all zero: then any error is infinitely many floors.
+        tiny = float(np.finfo(np.float64).tiny)
+        quotients = errors.rms / max(self.rms, tiny), errors.max_abs / max(self.max_abs, tiny)
+        return min(max(quotients), float(np.finfo(np.float64).max))
+
+
+def judge(
+    name: str,
+    actual: Sequence[Array],
+    truth: Sequence[Array],
+    *,
+    scheme: str,
+    rules: Rules,
+    dtype: str,
+    floor: Floor | None = None,
+    previous: Sequence[Array] | None = None,
+) -> OutputParity:
+    """Compare an output with the truth (and the hop before) over all samples, and apply the rule for it.
+
+    Args:
+        actual: One array a sample.
+        truth: One array a sample.
+        dtype: The dtype that the output must have.
+        floor: None for outputs that aren't float.
+        previous: The output of the hop before, if it has one of the same shape.
+    """
+    found = _problems(actual, truth, dtype)
+    result = OutputParity(
+        name=name,
+        dtype=actual[0].dtype.name,
+        shapes=[list(s) for s in dict.fromkeys(a.shape for a in actual)],
+        problems=found,
+    )
+    if found:
+        return result.model_copy(update={"passed": False, "limit": "same shape, dtype, NaN and Inf"})
+    errors = metrics.compare(actual, truth)
+    is_float = actual[0].dtype.kind == "f"
+    by_floor = is_float and floor is not None and scheme in FLOAT_SCHEMES
+    limit, passed = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
+    return result.model_copy(
+        update={
+            "vs_truth": errors,
+            "vs_previous": _own_share(actual, previous),
+            "noise_ratio": floor.ratio(errors) if by_floor and floor else None,
+            "noise_floor": floor.rms if by_floor and floor else None,
+            "limit": limit,
+            "passed": passed,
+            "notes": _notes(actual),
+        }
+    )
+
+
+def missing(name: str) -> OutputParity:
+    """An output that the hop doesn't have."""
+    return OutputParity(
+        name=name, dtype="", shapes=[], problems=["the output is missing"], limit="exists", passed=False
+    )
+
+
+def verdict(outputs: Sequence[OutputParity]) -> tuple[Status, str]:
+    """Status of a hop and the sentence that says why."""
+    failed = [o for o in outputs if o.passed is False]
+    if failed:
+        return "fail", "; ".join(f"{o.name}: {_measured(o)}, and the limit is: {o.limit}" for o in failed)
+    worst = max(outputs, key=lambda o: o.noise_ratio or 0.0, default=None)
+    return "pass", f"{worst.name}: {_measured(worst)}" if worst else "the model has no outputs"
+
+
+def _apply(
+    name: str,
+    errors: Errors,
+    actual: Sequence[Array],
+    truth: Sequence[Array],
+    scheme: str,
+    rules: Rules,
+    floor: Floor | None,
+) -> tuple[str, bool]:
+    """The rule in words, and whether it holds."""
+    if not any(np.isfinite(a).any() for a in actual) and any(a.size for a in actual):
+        return "some finite element", False
+    if actual[0].dtype.kind != "f":
+        least = 1.0 if scheme in FLOAT_SCHEMES else rules.equal
+        return f"at least {least:.6g} of the elements equal", (errors.equal or 0.0) >= least
+    tolerance = rules.tolerance(name) if scheme in FLOAT_SCHEMES else None
+    if tolerance is not None:
+        atol, rtol = tolerance
+        outside = sum(metrics.outside(a, b, atol=atol, rtol=rtol) for a, b in zip(actual, truth, strict=True))
+        return f"every element within {atol:g} + {rtol:g}·|truth|", outside == 0
+    if floor is not None:
+        return f"at most {rules.multiple:g}× the noise floor", floor.ratio(errors) <= rules.multiple
+    return _quantized(errors, scheme, rules)
+
+
+def _quantized(errors: Errors, scheme: str, rules: Rules) -> tuple[str, bool]:
+    least = rules.least_sqnr_db(scheme)
+    limit = f"SQNR at least {least:g} dB"
+    passed = errors.exact or (errors.sqnr_db is not None and errors.sqnr_db >= least)
+    if rules.top1_agreement is not None and errors.top1_agreement is not None:
+        limit += f" and top-1 agreement at least {rules.top1_agreement:g}"
+        passed = passed and errors.top1_agreement >= rules.top1_agreement
+    return limit, passed
+
+
+def _problems(actual: Sequence[Array], truth: Sequence[Array], dtype: str) -> list[str]:
+    """What differs before any number, over all samples; each sentence once."""
+    found = [problem for a, b in zip(actual, truth, strict=True) for problem in metrics.problems(a, b, dtype=dtype)]
+    return list(dict.fromkeys(found))
+
+
+def _own_share(actual: Sequence[Array], previous: Sequence[Array] | None) -> Errors | None:
+    if previous is None or any(a.shape != b.shape for a, b in zip(actual, previous, strict=True)):
+        return None
+    return metrics.compare(actual, previous)
+
+
+def _notes(actual: Sequence[Array]) -> list[str]:
+    if actual[0].dtype.kind == "f" and not all(np.isfinite(a).all() for a in actual):
+        return ["NaN or infinity in the same places as in the truth; numbers are of the finite elements"]
+    return []
+
+
+def _measured(output: OutputParity) -> str:
+    errors = output.vs_truth
+    if errors is None:
+        return "; ".join(output.problems)
+    if output.noise_ratio is not None:
+        return f"{output.noise_ratio:.3g}× the noise floor (largest error {errors.max_abs:.3g})"
+    if errors.exact:
+        return "exact"
+    if errors.sqnr_db is None:
+        return f"{errors.equal or 0:.4g} of the elements equal, largest error {errors.max_abs:.3g}"
+    agreement = "" if errors.top1_agreement is None else f", top-1 agreement {errors.top1_agreement:.4g}"
+    return f"SQNR {errors.sqnr_db:.3g} dB{agreement}"

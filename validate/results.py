@@ -1,0 +1,454 @@
+"""Everything that `report.json` holds, as pydantic models.
+
+One schema serves the stages (which fill it in), the gate and the reports (which read it) and ``report.json``
+(its JSON schema is ``Report.model_json_schema()``). Conventions:
+
+- Field names carry the unit: ``_ms`` milliseconds, ``_bytes``, ``_db`` decibels, ``seconds``.
+- Every number is finite. What doesn't exist is None: an SQNR without noise is ``sqnr_db=None`` with
+  ``exact=True``, a metric that makes no sense for a tensor (top-1 of a feature map) is None too.
+- ``status`` says how a row ended: ``pass``, ``fail``, ``inconclusive``, ``error`` (the runtime raised,
+  crashed or hung; ``failure`` holds the message), ``skipped`` (not available here; ``failure`` says why), or
+  ``reference`` (the row that others are measured against, or one that has no verdict of its own).
+- Rows of parity, latency and accuracy that speak of one file carry its ``artifact`` name, the key of
+  ``Report.artifacts``; rows without a file (PyTorch) carry None.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or goes; new optional fields don't raise it."""
+
+Status = Literal["pass", "fail", "inconclusive", "error", "skipped", "reference"]
+
+
+class Record(BaseModel):
+    """Base of all: immutable, no unknown keys, no NaN or infinity (JSON has none)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# ---- Where it ran, and on what ----
+
+
+class Host(Record):
+    """The machine that produced the numbers (made by ``validate.host.current``)."""
+
+    system: str = Field(description="operating system and kernel release")
+    machine: str = Field(description="architecture, such as x86_64")
+    cpu: str = Field(description="the processor's own name")
+    logical_cores: int = Field(description="logical cores this process may use")
+    physical_cores: int | None = None
+    memory_bytes: int
+    load_average: float | None = Field(default=None, description="1-minute load average at the start")
+    cpu_mhz: float | None = Field(default=None, description="current clock, where the system tells")
+    cpu_governor: str | None = Field(default=None, description="frequency governor, where the system tells")
+    temperature_celsius: float | None = Field(default=None, description="hottest CPU sensor, where the system tells")
+    python: str
+    packages: dict[str, str] = Field(default_factory=dict, description="installed packages that matter → version")
+
+
+class TensorInfo(Record):
+    """A tensor of a signature; a string in ``shape`` is a dynamic dimension."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class ModelInfo(Record):
+    """The model that the user handed in."""
+
+    spec: str = Field(description="as given: path, file.py:factory, sample:NAME …")
+    kind: str = Field(description="module, onnx, exported_program or torchscript")
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo] = Field(default_factory=list)
+    parameters: int | None = Field(default=None, description="number of weights, where known")
+    notes: list[str] = Field(default_factory=list)
+
+
+class ArtifactResult(Record):
+    """A model file that was written."""
+
+    name: str = Field(description="key of the file: onnx, saved_model, tflite_float32, tflite_static_wi8_ai8 …")
+    kind: Literal["onnx", "saved_model", "tflite"]
+    scheme: str = Field(default="float32", description="float32 or a quantization scheme")
+    path: str = Field(description="relative to the output folder")
+    size_bytes: int
+    sha256: str
+    inputs: list[TensorInfo] = Field(default_factory=list)
+    outputs: list[TensorInfo] = Field(default_factory=list)
+    ops: dict[str, int] = Field(default_factory=dict, description="operator → how many of them")
+    transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
+    seconds: float | None = Field(default=None, description="wall time to make it")
+    cached: bool = Field(default=False, description="taken over from an earlier run")
+
+    @property
+    def op_count(self) -> int:
+        return sum(self.ops.values())
+
+
+# ---- Making the files ----
+
+
+class OutputCheck(Record):
+    """An output of the exported graph in ONNX Runtime against the module that it came from."""
+
+    output: str
+    max_abs: float | None
+    max_rel: float | None = Field(default=None, description="max |a-b| / max |b|")
+
+
+class ExportResult(Record):
+    """PyTorch → ONNX."""
+
+    exporter: str = Field(description="dynamo, torchscript, or none when the source is ONNX already")
+    opset: int
+    seconds: float
+    check: list[OutputCheck] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+
+class PassResult(Record):
+    """One pass over the graph."""
+
+    name: str
+    changes: int = Field(description="rewrites that it made")
+    seconds: float = 0.0
+    refusals: list[str] = Field(default_factory=list, description="what it left alone, and why")
+    max_abs: float | None = Field(default=None, description="largest numeric change it caused (--check-passes)")
+
+
+class UnsupportedNodeResult(Record):
+    """A node that can't be lowered (see ``errors.UnsupportedNode``)."""
+
+    op: str
+    opset: int
+    node: str
+    module: str = ""
+    source: str = ""
+    reason: str
+    remedy: str
+
+
+class LayoutResult(Record):
+    """NCHW → NHWC by minimum cut."""
+
+    io_layout: Literal["keep", "nhwc"] = "keep"
+    nodes_channels_last: int | None = Field(default=None, description="nodes that run channels-last")
+    transposes: int | None = Field(default=None, description="transposes that remain in the graph")
+    transposed_bytes: int | None = Field(default=None, description="bytes that those move in one inference")
+
+
+class ConversionResult(Record):
+    """ONNX → SavedModel and TFLite. With unsupported nodes nothing was written."""
+
+    status: Status
+    route: str = "direct"
+    targets: list[str] = Field(default_factory=list, description="kinds asked for: tflite, saved_model")
+    failure: str | None = None
+    passes: list[PassResult] = Field(default_factory=list)
+    layout: LayoutResult | None = None
+    unsupported: list[UnsupportedNodeResult] = Field(default_factory=list)
+    nodes_before: int | None = Field(default=None, description="ONNX nodes in the exported graph")
+    nodes_after: int | None = Field(default=None, description="ONNX nodes when lowering begins")
+    seconds: float = 0.0
+    peak_rss_bytes: int | None = None
+    notes: list[str] = Field(default_factory=list)
+
+
+class CalibrationResult(Record):
+    """The data that static quantization took its ranges from."""
+
+    description: str = Field(description="where the data came from and how it was prepared")
+    samples: int
+    fit_for_deployment: bool = Field(description="False for random data")
+
+
+class FloatOp(Record):
+    """An operator of a quantized file that stayed float."""
+
+    op: str
+    name: str = ""
+    reason: str = ""
+
+
+class QuantizationResult(Record):
+    """TFLite float32 → one quantized TFLite file."""
+
+    status: Status
+    scheme: str
+    engine: str
+    artifact: str | None = Field(default=None, description="key into Report.artifacts; None when it failed")
+    failure: str | None = None
+    io_dtype: Literal["float32", "int8", "uint8"] = "float32"
+    calibration: CalibrationResult | None = None
+    fit_for_deployment: bool = Field(
+        default=True, description="False when it was calibrated with random data: the file must not be shipped"
+    )
+    float_ops: list[FloatOp] = Field(default_factory=list)
+    seconds: float = 0.0
+    notes: list[str] = Field(default_factory=list)
+
+
+# ---- Parity ----
+
+
+class ReceiptResult(Record):
+    """What was asked of a runtime and what ran (see ``artifact.Receipt``)."""
+
+    asked: str
+    ran: str
+    nodes: int | None = None
+    delegated: int | None = None
+    partitions: int | None = None
+    precision: str = "float32"
+    notes: list[str] = Field(default_factory=list)
+
+
+class Errors(Record):
+    """How far an output is from a reference, over all elements of all samples; computed in float64.
+
+    ``a`` is the output, ``b`` the reference (see ``validate.metrics`` for the definitions).
+    """
+
+    max_abs: float = Field(description="max |a-b|")
+    mean_abs: float = Field(description="mean |a-b|")
+    max_rel: float | None = Field(description="max |a-b| / max |b|; None when b is all zero and a is not")
+    p99_rel: float | None = Field(
+        description="99th percentile of |a-b| / |b| over elements with |b| above 1e-3 of max |b|; of the "
+        "sample where it is largest"
+    )
+    rms: float = Field(description="root mean square of a-b")
+    cosine: float | None = Field(description="cosine of the angle between a and b; None when one is all zero")
+    sqnr_db: float | None = Field(description="10·log10(Σb² / Σ(a-b)²); None when exact or b is all zero")
+    exact: bool = Field(description="every element equal")
+    equal: float | None = Field(default=None, description="share of the elements that are equal")
+    top1_agreement: float | None = Field(
+        default=None, description="share of samples with the same argmax; None when the output is not class scores"
+    )
+
+
+class OutputParity(Record):
+    """One output of one hop."""
+
+    name: str
+    dtype: str
+    shapes: list[list[int]] = Field(description="the distinct shapes over the samples")
+    problems: list[str] = Field(
+        default_factory=list, description="wrong shape, dtype, NaN or Inf; with any there are no numbers"
+    )
+    vs_truth: Errors | None = Field(default=None, description="accumulated error: against the truth")
+    vs_previous: Errors | None = Field(default=None, description="this hop's own share: against the hop before")
+    noise_ratio: float | None = Field(
+        default=None, description="error against the truth ÷ noise floor; of rms and max error the larger quotient"
+    )
+    noise_floor: float | None = Field(default=None, description="the floor that noise_ratio was taken against (rms)")
+    limit: str = Field(default="", description="the rule that applied, in words")
+    passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
+    notes: list[str] = Field(default_factory=list)
+
+
+class Hop(Record):
+    """One step of the chain: a runtime on an artifact."""
+
+    name: str = Field(description="as shown, such as 'TFLite int8'")
+    runtime: str
+    artifact: str | None = None
+    scheme: str = "float32"
+    previous: str | None = Field(default=None, description="name of the hop that vs_previous compares with")
+    status: Status
+    reason: str = Field(default="", description="one sentence: why it passed, failed or was not run")
+    failure: str | None = Field(default=None, description="the runtime's message when status is error or skipped")
+    receipt: ReceiptResult | None = None
+    outputs: list[OutputParity] = Field(default_factory=list)
+    seconds: float = 0.0
+
+
+class NoiseFloor(Record):
+    """The least error that float32 arithmetic makes on an output; float artifacts are judged against it."""
+
+    output: str
+    rms: float
+    max_abs: float
+    least: bool = Field(description="True: the measured error was smaller than eps·max|truth|, which stands in")
+
+
+class ParityResult(Record):
+    """One set of inputs through every hop."""
+
+    status: Status
+    samples: int
+    seed: int | None = Field(default=None, description="of the random inputs; None when the inputs were given")
+    inputs: str = Field(default="", description="where the inputs came from")
+    truth: str = Field(description="name of the hop that counts as truth")
+    floor_method: str = Field(description="how the noise floor was found, in words")
+    multiple: float = Field(description="a float artifact passes within this many noise floors")
+    floor: list[NoiseFloor] = Field(default_factory=list)
+    hops: list[Hop]
+    notes: list[str] = Field(default_factory=list)
+
+    def hop(self, name: str) -> Hop | None:
+        """The hop with this name, or with this artifact key."""
+        return next((h for h in self.hops if name in (h.name, h.artifact)), None)
+
+
+# ---- Latency ----
+
+
+class LatencyRow(Record):
+    """One artifact on one runtime with a number of threads. All times are of one inference."""
+
+    name: str = Field(description="as shown, such as 'TFLite int8'")
+    runtime: str
+    artifact: str | None = None
+    scheme: str = "float32"
+    threads: int
+    status: Status = Field(description="pass, error or skipped")
+    failure: str | None = None
+    receipt: ReceiptResult | None = None
+    size_bytes: int | None = None
+    load_ms: float | None = Field(default=None, description="from file to ready, without the runtime's own import")
+    first_ms: float | None = Field(default=None, description="first inference after loading")
+    runs: int = Field(default=0, description="timed inferences")
+    rounds: int = Field(default=0, description="turns that they were spread over")
+    warmup_runs: int = 0
+    steady: bool | None = Field(default=None, description="False: the warm-up ended by its limit, not by steadiness")
+    min_ms: float | None = None
+    mean_ms: float | None = None
+    p50_ms: float | None = None
+    p90_ms: float | None = None
+    p99_ms: float | None = None
+    p50_low_ms: float | None = Field(default=None, description="lower end of the median's 95 % bootstrap interval")
+    p50_high_ms: float | None = Field(default=None, description="upper end")
+    quantiles_ms: list[float] = Field(
+        default_factory=list, description="quantiles 0, 5, … 100 % (21 values), for plots of the distribution"
+    )
+    peak_rss_bytes: int | None = Field(default=None, description="peak resident memory of the worker process")
+    model_rss_bytes: int | None = Field(
+        default=None,
+        description="growth of peak memory from before loading to the end: the model without the runtime",
+    )
+    ratio: float | None = Field(default=None, description="median ÷ the baseline's median; below 1 is faster")
+    ratio_low: float | None = Field(default=None, description="lower end of the ratio's 95 % bootstrap interval")
+    ratio_high: float | None = None
+    verdict: Literal["baseline", "faster", "slower", "inconclusive"] | None = None
+    notes: list[str] = Field(default_factory=list)
+
+
+class LatencyResult(Record):
+    """All rows were loaded together and timed in turns, one worker at a time."""
+
+    status: Status
+    rows: list[LatencyRow]
+    baseline: str | None = Field(default=None, description="name of the baseline row")
+    baseline_threads: int | None = Field(
+        default=None,
+        description="threads of the baseline row; other rows are compared at their own thread count first",
+    )
+    seconds_per_row: float = Field(description="time budget of each row")
+    total_seconds: float = 0.0
+    notes: list[str] = Field(default_factory=list)
+
+
+# ---- Accuracy ----
+
+
+class AccuracyRow(Record):
+    """One runner on the labelled data. Shares are between 0 and 1."""
+
+    name: str
+    runtime: str
+    artifact: str | None = None
+    scheme: str = "float32"
+    status: Status
+    failure: str | None = None
+    correct: int | None = None
+    total: int | None = None
+    accuracy: float | None = None
+    low: float | None = Field(default=None, description="lower end of the 95 % Wilson interval")
+    high: float | None = None
+    drop: float | None = Field(
+        default=None, description="the reference's accuracy minus this one's, on the same samples"
+    )
+    drop_low: float | None = Field(
+        default=None, description="95 % interval of the drop (paired: Agresti-Min adjusted Wald)"
+    )
+    drop_high: float | None = None
+    changed: int | None = Field(default=None, description="samples whose predicted class differs from the reference's")
+
+
+class AccuracyResult(Record):
+    """Labelled data through every runner."""
+
+    status: Status
+    metric: Literal["top-1"] = "top-1"
+    data: str = Field(description="where the labelled data came from")
+    output: str = Field(description="the output that holds the class scores")
+    samples: int
+    reference: str = Field(description="name of the row that drops are taken against")
+    rows: list[AccuracyRow]
+    notes: list[str] = Field(default_factory=list)
+
+
+# ---- Gate and the whole ----
+
+
+class GateLine(Record):
+    """One requirement of ``[gate]`` on one subject."""
+
+    check: str = Field(description="the key in [gate]: parity, sqnr_db, accuracy_drop, size_ratio …")
+    subject: str = Field(description="the artifact or row that it looked at")
+    status: Literal["pass", "fail", "inconclusive", "skipped"]
+    limit: float | str | None = None
+    measured: float | str | None = None
+    unit: str = ""
+    message: str = Field(description="the line in words")
+
+
+class GateResult(Record):
+    """The verdict; ``fail`` exits with 1, ``inconclusive`` with 4."""
+
+    status: Literal["pass", "fail", "inconclusive"]
+    lines: list[GateLine] = Field(default_factory=list)
+
+    @property
+    def failing(self) -> list[GateLine]:
+        return [line for line in self.lines if line.status == "fail"]
+
+    @property
+    def exit_code(self) -> int:
+        return {"pass": 0, "fail": 1, "inconclusive": 4}[self.status]
+
+
+class Report(Record):
+    """The whole of ``report.json``. A stage that did not run is None (or an empty list)."""
+
+    schema_version: int = SCHEMA_VERSION
+    edgeworthy: str = Field(description="version of edgeworthy")
+    created: datetime
+    command: str = ""
+    options: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
+    host: Host
+    model: ModelInfo
+    artifacts: list[ArtifactResult] = Field(default_factory=list)
+    export: ExportResult | None = None
+    conversion: ConversionResult | None = None
+    quantization: list[QuantizationResult] = Field(default_factory=list)
+    parity: ParityResult | None = None
+    latency: LatencyResult | None = None
+    accuracy: AccuracyResult | None = None
+    gate: GateResult | None = None
+    stage_seconds: dict[str, float] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(
+        default_factory=list, description="what a reader must not miss, such as random calibration data"
+    )
+
+    def artifact(self, name: str) -> ArtifactResult | None:
+        """The artifact with this key."""
+        return next((a for a in self.artifacts if a.name == name), None)

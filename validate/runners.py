@@ -1,0 +1,108 @@
+"""What parity, latency and accuracy are measured on. ``validate`` knows no runtime: runners are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..artifact import Feeds, Receipt
+from ..errors import BadInput
+from .results import ReceiptResult
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+Permutations = Mapping[str, tuple[int, ...]]
+"""Tensor name → axes, as in ``numpy.transpose``."""
+
+
+class Runner(Protocol):
+    """A loaded model that can be run and timed; ``targets.worker.Worker`` is one.
+
+    Every method raises ``RuntimeFailure`` when the runtime raises, crashes or hangs.
+    """
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Run once; output name → array."""
+        ...
+
+    def time(self, feeds: Feeds, repeats: int) -> list[int]:
+        """Nanoseconds of each of ``repeats`` inferences."""
+        ...
+
+    @property
+    def receipt(self) -> Receipt: ...
+
+    @property
+    def load_ms(self) -> float: ...
+
+    @property
+    def first_ms(self) -> float | None: ...
+
+    @property
+    def peak_rss_bytes(self) -> int: ...
+
+    @property
+    def model_rss_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A runtime on an artifact: one row of a table.
+
+    Attributes:
+        name: As shown, unique among the rows of one thread count.
+        runtime: The runtime's name.
+        open: Gives the loaded runner on entry; may be called more than once.
+        artifact: Key of the file in the report; None without a file (PyTorch).
+        scheme: ``float32``, ``float64``, or the file's quantization scheme.
+        threads: Threads that the runner was asked to use.
+        size_bytes: Size of the file.
+        permute_inputs: Axes that each named feed is transposed by for this subject, such as ``(0, 2, 3, 1)``
+            when its file takes NHWC and the feeds are NCHW. Inputs without an entry stay as they are.
+        permute_outputs: Axes that each named output is transposed by before it is compared, such as
+            ``(0, 3, 1, 2)``.
+    """
+
+    name: str
+    runtime: str
+    open: Callable[[], AbstractContextManager[Runner]]
+    artifact: str | None = None
+    scheme: str = "float32"
+    threads: int = 1
+    size_bytes: int | None = None
+    permute_inputs: Permutations = field(default_factory=dict)
+    permute_outputs: Permutations = field(default_factory=dict)
+
+    def feeds(self, feeds: Feeds) -> dict[str, Array]:
+        """The feeds in this subject's layout."""
+        return permuted(feeds, self.permute_inputs)
+
+    def outputs(self, outputs: Feeds) -> dict[str, Array]:
+        """The outputs in the common layout."""
+        return permuted(outputs, self.permute_outputs)
+
+
+def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:
+    """The arrays with the named ones transposed (and contiguous).
+
+    Raises:
+        BadInput: the axes don't fit the array.
+    """
+    result = dict(arrays)
+    for name, axes in permutations.items():
+        if name not in result:
+            continue
+        if sorted(axes) != list(range(result[name].ndim)):
+            raise BadInput(f"axes {list(axes)} don't permute {name!r} of shape {list(result[name].shape)}")
+        result[name] = np.ascontiguousarray(np.transpose(result[name], axes))
+    return result
+
+
+def receipt_result(receipt: Receipt) -> ReceiptResult:
+    """A receipt as the report holds it."""
+    return ReceiptResult(**(vars(receipt) | {"notes": list(receipt.notes)}))
