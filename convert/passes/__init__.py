@@ -1,0 +1,151 @@
+"""ONNX → ONNX passes: one file a pass, run in an order that their contracts allow.
+
+The graph stays runnable by ONNX Runtime after every pass. What a pass may assume and must keep is in ``contract``; how
+it changes a graph, in ``rewriter``; the operators it may make that ONNX lacks, in ``private_ops``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from . import (
+    conv1d_as_2d,
+    drop_nan_guards,
+    expand_functions,
+    fold_affine,
+    fold_constants,
+    fold_shapes,
+    fuse_gelu,
+    fuse_hard_swish,
+    fuse_layer_norm,
+    fuse_pad,
+    fuse_rms_norm,
+    infer_shapes,
+    inline_branches,
+    inline_functions,
+    lift_constants,
+    merge_duplicates,
+    merge_transposes,
+    remove_noops,
+    remove_unused,
+    shuffle_channels_last,
+    split_batch_norm,
+    unwrap_transposes,
+)
+from .contract import Pass, PassReport, Pipeline, Refusal, Repeat, check_order, passes_of
+from .rewriter import IsLowered, Rewriter
+
+__all__ = ["PIPELINE", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
+
+Check = Callable[[ir.Model, str], None]
+"""Called with the model and the name of the pass that has just run."""
+
+_MAX_ROUNDS = 12
+"""Rounds after which a Repeat group gives up; each round resolves at least one more level of shape computations."""
+
+PIPELINE: Pipeline = (
+    inline_functions.PASS,
+    Repeat(
+        (
+            lift_constants.PASS,
+            remove_unused.PASS,
+            remove_noops.PASS,
+            infer_shapes.PASS,
+            fold_constants.PASS,
+            fold_shapes.PASS,
+            expand_functions.PASS,
+            inline_branches.PASS,
+        )
+    ),
+    fuse_pad.PASS,
+    split_batch_norm.PASS,
+    fold_affine.PASS,
+    fuse_gelu.PASS,
+    fuse_hard_swish.PASS,
+    fuse_layer_norm.PASS,
+    fuse_rms_norm.PASS,
+    drop_nan_guards.PASS,
+    conv1d_as_2d.PASS,
+    unwrap_transposes.PASS,
+    shuffle_channels_last.PASS,
+    merge_transposes.PASS,
+    merge_duplicates.PASS,
+)
+
+
+def run_passes(
+    model: ir.Model,
+    *,
+    is_lowered: IsLowered | None = None,
+    check: Check | None = None,
+    pipeline: Pipeline = PIPELINE,
+) -> list[PassReport]:
+    """Run the pipeline on a model, in place.
+
+    Args:
+        model: An ONNX model of opset 7 or later.
+        is_lowered: (domain, operator, the opset it last changed in) → whether the lowering takes the operator as it
+            is. Others are replaced by their official function body, and no fusion makes them. Without it every operator
+            counts as lowered.
+        check: Called after every pass that changed something; what it raises ends the run.
+        pipeline: The passes to run.
+
+    Returns:
+        One report for each pass, in the order of their first run.
+
+    Raises:
+        InternalFault: the pipeline is in an order that the contracts of its passes don't allow.
+        BadInput: the model's own functions can't be inlined.
+    """
+    check_order(pipeline)
+    return _Run(model, is_lowered, check, pipeline).run()
+
+
+def run_pass(model: ir.Model, step: Pass, *, is_lowered: IsLowered | None = None) -> PassReport:
+    """Run one pass on a model, in place."""
+    start = time.perf_counter()
+    rewriter = Rewriter(model, is_lowered)
+    step.run(rewriter)
+    return PassReport(step.name, rewriter.changed, time.perf_counter() - start, rewriter.refusals)
+
+
+class _Run:
+    """One run of a pipeline. A pass isn't run again before something has changed since it last ran."""
+
+    def __init__(self, model: ir.Model, is_lowered: IsLowered | None, check: Check | None, pipeline: Pipeline) -> None:
+        self._model = model
+        self._is_lowered = is_lowered
+        self._check = check
+        self._pipeline = pipeline
+        self._reports = {p.name: PassReport(p.name) for p in passes_of(pipeline)}
+        self._changes = 0
+        self._seen: dict[str, int] = {}
+
+    def run(self) -> list[PassReport]:
+        for step in self._pipeline:
+            if isinstance(step, Repeat):
+                for _ in range(_MAX_ROUNDS):
+                    before = self._changes
+                    for member in step.passes:
+                        self._run_one(member)
+                    if self._changes == before:
+                        break
+            else:
+                self._run_one(step)
+        return list(self._reports.values())
+
+    def _run_one(self, step: Pass) -> None:
+        if self._seen.get(step.name) == self._changes:
+            return
+        result = run_pass(self._model, step, is_lowered=self._is_lowered)
+        self._changes += result.changed
+        self._seen[step.name] = self._changes
+        report = self._reports[step.name]
+        report.changed += result.changed
+        report.seconds += result.seconds
+        report.refusals = result.refusals  # of its last look at the model
+        if self._check is not None and result.changed:
+            self._check(self._model, step.name)

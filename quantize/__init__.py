@@ -1,0 +1,1 @@
+"""Quantization of float TFLite models: calibration data, schemes, post-training quantization."""

@@ -1,0 +1,273 @@
+"""Calibration data: real samples that show a static scheme the range of every activation.
+
+Samples come in the source model's own names and layout. Data is checked when it is loaded: names, shapes,
+dtypes, NaN and Inf; an error says which sample is wrong.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..artifact import TensorSpec
+from ..errors import BadInput
+from .generator import iterate
+from .preprocess import ImageReader, Preprocess, image_files
+from .rows import Rows, batch_size, spread
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+DEFAULT_SAMPLES = 128
+"""Samples used when nothing else is said; ranges rarely move after the first hundred."""
+
+FORMS = (
+    "data.npz: one array per input, under the input's name; the first axis counts samples",
+    "data.npy: the same for a model with one input",
+    "a folder of images, with the preprocessing stated (size, mean, std, colour order)",
+    "file.py:generator: a function that yields samples (a dict, a tuple, or an array)",
+    "sample:NAME: the data of a bundled sample",
+    "random: noise, to try things out; the result is not fit for deployment",
+)
+"""The forms that calibration data can have."""
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Samples, grouped into feeds of the model's batch size.
+
+    Iterating gives ``len(self)`` feeds, each input name → array in the source model's layout and dtype.
+
+    Attributes:
+        description: Where the samples come from, for the report.
+        samples: How many samples are used.
+        fit_for_deployment: False for noise.
+    """
+
+    description: str
+    samples: int
+    feeds: int
+    load: Callable[[int], dict[str, Array]] = field(repr=False)
+    fit_for_deployment: bool = True
+
+    def __len__(self) -> int:
+        return self.feeds
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        return (self.load(i) for i in range(self.feeds))
+
+
+def no_calibration(scheme: str) -> BadInput:
+    """The error for a static scheme without data."""
+    return BadInput(
+        f"{scheme} needs calibration data: samples that show the range of every activation",
+        where="--calibration",
+        details=FORMS,
+        remedy="give --calibration in one of these forms; or use dynamic_wi8_afp32, which needs none",
+    )
+
+
+def load_calibration(
+    spec: str | Path | None,
+    inputs: Sequence[TensorSpec],
+    *,
+    preprocess: Preprocess | None = None,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
+) -> CalibrationSet:
+    """Open and check calibration data.
+
+    Args:
+        spec: One of ``FORMS``.
+        inputs: The source model's inputs; the first axis of an input is its batch.
+        preprocess: How images become inputs; a folder of images needs it.
+        samples: Most samples to use. Of a larger file or folder evenly spaced ones are taken.
+        seed: For ``random`` and ``sample:NAME``.
+
+    Raises:
+        BadInput: there is no data, or it doesn't fit the inputs; says which sample is wrong.
+    """
+    if spec is None or str(spec) == "":
+        raise no_calibration("a static scheme")
+    if samples < 1:
+        raise BadInput(f"{samples} calibration samples are too few", where="--samples", remedy="use at least 1")
+    text = str(spec)
+    if text == "random":
+        return _random(inputs, samples, seed)
+    if text.startswith("sample:"):
+        return _from_arrays(_sample(text, inputs, samples, seed), inputs, samples, text)
+    file, colon, name = text.rpartition(":")
+    if colon and file.endswith(".py"):
+        return _generated(Path(file), name, inputs, samples)
+    path = Path(spec)
+    if not path.exists():
+        raise BadInput(
+            "there is no such calibration data",
+            where=text,
+            details=FORMS,
+            remedy="check the path, or give one of these forms",
+        )
+    if path.is_dir():
+        return _images(path, inputs, preprocess, samples)
+    if path.suffix == ".npz":
+        return _from_arrays(_read_npz(path, inputs), inputs, samples, text)
+    if path.suffix == ".npy":
+        return _from_arrays(_read_npy(path, inputs), inputs, samples, text)
+    raise BadInput(
+        f"calibration data can't be read from a file that ends in {path.suffix!r}",
+        where=text,
+        details=FORMS,
+        remedy="give one of these forms",
+    )
+
+
+def _from_arrays(arrays: Mapping[str, Array], inputs: Sequence[TensorSpec], samples: int, where: str) -> CalibrationSet:
+    """Samples along the first axis of arrays."""
+    rows = Rows(inputs, where)
+    rows.add_arrays(arrays)
+    return _from_rows(rows, samples)
+
+
+def _from_rows(rows: Rows, samples: int) -> CalibrationSet:
+    used = rows.spread(samples)
+    taken = f"{len(used)} of {len(rows)} samples" if len(used) < len(rows) else f"{len(used)} samples"
+    return CalibrationSet(
+        f"{rows.where}: {taken}",
+        samples=len(used),
+        feeds=len(used) // rows.group,
+        load=lambda i: rows.feed(used[i * rows.group : (i + 1) * rows.group]),
+    )
+
+
+def _generated(file: Path, name: str, inputs: Sequence[TensorSpec], samples: int) -> CalibrationSet:
+    """The first samples of a generator."""
+    rows = Rows(inputs, f"{file}:{name}")
+    for index, item in enumerate(iterate(file, name)):
+        rows.add_item(item, index)
+        if len(rows) >= samples:
+            break
+    return _from_rows(rows, samples)
+
+
+def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) -> dict[str, Array]:
+    """The calibration data of a bundled sample."""
+    from ..samples import SAMPLES
+
+    name = text.removeprefix("sample:")
+    if name not in SAMPLES:
+        raise BadInput(
+            f"there is no sample {name!r}",
+            where="--calibration",
+            details=[f"sample:{known}" for known in SAMPLES],
+            remedy="use one of these",
+        )
+    arrays = SAMPLES[name].calibration(samples, seed)
+    if arrays is None:
+        raise BadInput(
+            f"the sample {name!r} has no data",
+            where="--calibration",
+            remedy="give one of: " + "; ".join(FORMS),
+        )
+    _require(arrays, inputs, text)
+    return arrays
+
+
+def _random(inputs: Sequence[TensorSpec], samples: int, seed: int) -> CalibrationSet:
+    """Standard normal floats, and 0 or 1 for integers (larger ones might be no valid index)."""
+    rng = np.random.default_rng(seed)
+    batched = batch_size(inputs) is not None
+    arrays: dict[str, Array] = {}
+    for spec in inputs:
+        shape = (samples, *spec.concrete_shape()[1 if batched else 0 :])
+        if np.dtype(spec.dtype).kind == "f":
+            arrays[spec.name] = rng.standard_normal(shape, dtype=np.float32).astype(spec.dtype)
+        else:
+            arrays[spec.name] = rng.integers(0, 2, shape).astype(spec.dtype)
+    drawn = _from_arrays(arrays, inputs, samples, f"random noise (seed {seed})")
+    return replace(drawn, fit_for_deployment=False)
+
+
+def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess | None, samples: int) -> CalibrationSet:
+    """Images of a folder and those below it; each is read when its feed is asked for."""
+    if len(inputs) != 1:
+        raise BadInput(
+            f"a folder of images can't feed a model with {len(inputs)} inputs",
+            where=str(folder),
+            details=[f"input: {spec}" for spec in inputs],
+            remedy="give the calibration data as .npz or file.py:generator",
+        )
+    if preprocess is None:
+        raise BadInput(
+            "it isn't said how the images become inputs",
+            where=str(folder),
+            details=[
+                "size: height and width; the model's own if left out",
+                "mean, std: on pixels scaled to 0…1, as in training",
+                "colour: rgb, bgr or grey",
+            ],
+            remedy="state it in [quantize.preprocess] of edgeworthy.toml",
+        )
+    reader = ImageReader(inputs[0], preprocess)
+    group = batch_size(inputs) or 1
+    found = image_files(folder)
+    used = [found[i] for i in spread(len(found), samples, group, str(folder))]
+    taken = f"{len(used)} of {len(found)} images" if len(used) < len(found) else f"{len(used)} images"
+
+    def load(index: int) -> dict[str, Array]:
+        return {inputs[0].name: np.stack([reader(f) for f in used[index * group : (index + 1) * group]])}
+
+    return CalibrationSet(f"{folder}: {taken}; {preprocess}", len(used), len(used) // group, load)
+
+
+def _read_npz(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    with _reading(path):
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz archive, or cut off")
+        with np.load(path, allow_pickle=False) as archive:
+            _require(archive.files, inputs, str(path))
+            return {spec.name: archive[spec.name] for spec in inputs}
+
+
+def _read_npy(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    if len(inputs) != 1:
+        raise BadInput(
+            f"one array can't feed a model with {len(inputs)} inputs",
+            where=str(path),
+            details=[f"input: {spec}" for spec in inputs],
+            remedy="give an .npz with one array per input",
+        )
+    with _reading(path), path.open("rb") as file:
+        return {inputs[0].name: np.lib.format.read_array(file, allow_pickle=False)}
+
+
+def _require(have: Iterable[str], inputs: Sequence[TensorSpec], where: str) -> None:
+    """Check that every input has an array; further arrays (labels) do no harm."""
+    have = list(have)
+    missing = [spec.name for spec in inputs if spec.name not in have]
+    if missing:
+        raise BadInput(
+            f"there is no array for input {', '.join(map(repr, missing))}",
+            where=where,
+            details=[f"array: {name}" for name in have] + [f"input: {spec}" for spec in inputs],
+            remedy="name the arrays like the inputs, as in np.savez(path, **{name: array})",
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What numpy and zipfile raise on damaged files, as one error."""
+    try:
+        yield
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadInput(
+            f"can't read the calibration data: {error}",
+            where=str(path),
+            remedy="write it again with np.savez or np.save, as plain arrays without objects",
+        ) from error

@@ -1,0 +1,199 @@
+"""``ai-edge-quantizer``, told what to quantize and taught the int8 kernels of TFLite that it doesn't list.
+
+This module changes tables of the engine, so it is imported in the worker process only.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_quantizer import algorithm_manager, default_policy, qtyping, quantizer
+from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, naive_min_max_quantize
+from ai_edge_quantizer.algorithms.utils import common_utils
+from ai_edge_quantizer.utils import tfl_flatbuffer_utils
+
+from ..convert.tflite_file import OP_NAMES
+from . import flatbuffer as fb
+from .schemes import Scheme
+
+NAME = f"ai-edge-quantizer {importlib.metadata.version('ai-edge-quantizer')}"
+
+_MIN_MAX = algorithm_manager.AlgorithmName.MIN_MAX_UNIFORM_QUANT
+_NO_QUANTIZE = algorithm_manager.AlgorithmName.NO_QUANTIZE
+_OpName = qtyping.TFLOperationName
+
+
+def _fixed_output(scale: float, zero_point: int) -> Any:
+    """Materialize an operator whose int8 kernel has the output's scale built in."""
+    params = qtyping.UniformQuantParams(
+        num_bits=8,
+        quantized_dimension=None,
+        scale=np.array(scale),
+        zero_point=np.array(zero_point),
+        symmetric=False,
+    )
+
+    def materialize(
+        get_tensor_quant_params_fn: Any,
+        op_info: Any,
+        graph_info: Any,
+        tensor_name_to_qsv: Any,
+        tensor_quant_params_cache: Any,
+    ) -> Any:
+        return common_utils.materialize_op_with_output_activation_constraint(
+            op_info,
+            graph_info,
+            tensor_name_to_qsv,
+            {8: params},
+            get_tensor_quant_params_fn,
+            tensor_quant_params_cache=tensor_quant_params_cache,
+        )
+
+    return materialize
+
+
+# TFLite kernels with an int8 form that the engine's policy leaves out. Each takes the rule of a listed operator
+# with the same demands on scales: its own for the result, the input's, the output's, or one built into the kernel.
+_own_scale = common_quantize.materialize_relu
+_input_scale = common_quantize.materialize_reshape
+_output_scale = common_quantize.materialize_maximum
+ADDED: dict[str, Any] = {
+    "ABS": _own_scale,
+    "ARG_MAX": _own_scale,
+    "ARG_MIN": _own_scale,
+    "BATCH_TO_SPACE_ND": _input_scale,
+    "DEPTH_TO_SPACE": _input_scale,
+    "ELU": _own_scale,
+    "EXP": _own_scale,
+    "EXPAND_DIMS": _input_scale,
+    "L2_NORMALIZATION": _fixed_output(1 / 128, 0),
+    "LEAKY_RELU": _own_scale,
+    "LOG": _own_scale,
+    "LOG_SOFTMAX": _fixed_output(16 / 256, 127),
+    "MINIMUM": _output_scale,
+    "PRELU": _own_scale,
+    "REDUCE_MAX": _input_scale,
+    "RELU6": _own_scale,
+    "RELU_0_TO_1": _own_scale,
+    "RELU_N1_TO_1": _own_scale,
+    "REVERSE_V2": _input_scale,
+    "SPACE_TO_BATCH_ND": _input_scale,
+    "SPLIT_V": _input_scale,
+    "SQUEEZE": _input_scale,
+    "TILE": _input_scale,
+}
+
+
+def register_added_operators() -> None:
+    """Enter ``ADDED`` into the engine's tables, once."""
+    policy = dict(default_policy.DEFAULT_CONFIG_CHECK_POLICY)
+    codes = dict(tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME)
+    for name, materialize in ADDED.items():
+        algorithm_manager.register_quantized_op(
+            _MIN_MAX,
+            name,
+            naive_min_max_quantize.init_qsvs,
+            calibration_func=naive_min_max_quantize.min_max_calibrate,
+            materialize_func=functools.partial(materialize, naive_min_max_quantize.get_tensor_quant_params),
+        )
+        algorithm_manager.MIN_MAX_OP_NAME_MATERIALIZE_FUNC_DICT[name] = materialize
+        # Policies are per configuration: RELU has exactly the static ones.
+        policy[name] = policy[_OpName.RELU]
+        codes[getattr(qtyping.BuiltinOperator, name)] = name
+    algorithm_manager.register_config_check_policy_func(_MIN_MAX, policy)
+    tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME = codes
+
+
+def supported_operators(scheme: Scheme) -> frozenset[str]:
+    """Schema names of the operators that the engine can quantize under ``scheme``."""
+    config = _config(scheme)
+    return frozenset(
+        OP_NAMES[code] for code, key in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items() if _is_supported(key, config)
+    )
+
+
+def quantize(
+    content: bytes,
+    scheme: Scheme,
+    *,
+    ranges: Mapping[str, tuple[float, float]],
+    keep_float: frozenset[int],
+) -> bytes:
+    """The quantized flatbuffer of a float one; with a static scheme its inputs and outputs are int8.
+
+    Args:
+        content: The float model, with unique tensor names.
+        scheme: ``dynamic_wi8_afp32`` or ``static_wi8_ai8``.
+        ranges: Least and largest value of every float activation, for a static scheme.
+        keep_float: Operators of the main graph that are not to be quantized.
+    """
+    engine = quantizer.Quantizer(content)
+    engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(scheme))
+    if scheme.needs_calibration:
+        # The int8 kernel of BATCH_MATMUL reads one scale only.
+        engine.update_quantization_recipe(
+            ".*", _OpName.BATCH_MATMUL, _config(scheme, qtyping.QuantGranularity.TENSORWISE)
+        )
+    for operator, scope in _scopes(fb.read(content), keep_float, bodies=scheme.needs_calibration):
+        engine.update_quantization_recipe(f"^{re.escape(scope)}$", operator, algorithm_key=_NO_QUANTIZE)
+    measured = None
+    if scheme.needs_calibration:
+        # Without axes, so that the scale fits constants of any rank that share it.
+        measured = {
+            name: {"min": np.array(low, np.float32), "max": np.array(high, np.float32)}
+            for name, (low, high) in ranges.items()
+        }
+    result = engine.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)
+
+
+def _scopes(model: Any, keep_float: frozenset[int], *, bodies: bool) -> list[tuple[Any, str]]:
+    """Engine name and scope (output names) of the operators to keep in float.
+
+    Args:
+        keep_float: Indices of operators of the main graph.
+        bodies: Keep all outside the main graph too: calibration doesn't see bodies of WHILE and IF.
+    """
+    kept = [(model.subgraphs[0], [model.subgraphs[0].operators[i] for i in sorted(keep_float)])]
+    if bodies:
+        for graph in model.subgraphs[1:]:
+            ends = tfl_flatbuffer_utils.get_subgraph_input_output_operators(graph)
+            kept.append((graph, [*graph.operators, *ends]))
+    found = []
+    for graph, ops in kept:
+        for op in ops:
+            key = op.op_key if isinstance(op, qtyping.IOOperator) else _engine_name(model, op)
+            if key is not None:
+                found.append((key, tfl_flatbuffer_utils.get_op_scope(op, graph.tensors)))
+    return found
+
+
+def _engine_name(model: Any, op: Any) -> Any:
+    """The engine's name of an operator; None for one that it never quantizes."""
+    code = model.operatorCodes[op.opcodeIndex]
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.get(builtin)
+
+
+def _config(scheme: Scheme, granularity: Any = qtyping.QuantGranularity.CHANNELWISE) -> Any:
+    """The engine's configuration for a scheme; ``granularity`` is that of the weights."""
+    activations = qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False)
+    return qtyping.OpQuantizationConfig(
+        activation_tensor_config=activations if scheme.needs_calibration else None,
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=True, granularity=granularity),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=False,
+    )
+
+
+def _is_supported(key: Any, config: Any) -> bool:
+    try:
+        algorithm_manager.check_op_quantization_config(_MIN_MAX, key, config)
+    except ValueError:
+        return False
+    return True

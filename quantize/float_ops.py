@@ -1,0 +1,73 @@
+"""Which operators of a quantized model stayed float, read from the flatbuffer itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import flatbuffer as fb
+from .schemes import Scheme
+
+MIN_ELEMENTS = 1024
+"""A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""
+
+_NO_ARITHMETIC = ("QUANTIZE", "DEQUANTIZE", "SHAPE", "RANK")
+
+
+@dataclass(frozen=True)
+class FloatOp:
+    """An operator that computes in float although the scheme would have it otherwise.
+
+    For schemes that compress weights only: one whose weights stayed float32.
+
+    Attributes:
+        op: Its name in the schema.
+        name: The name of its first output.
+        reason: Why, as far as it is known.
+    """
+
+    op: str
+    name: str
+    reason: str = ""
+
+
+def float_operators(
+    model: Any, scheme: Scheme, *, supported: frozenset[str], reasons: Mapping[str, str]
+) -> list[FloatOp]:
+    """List them in order of execution.
+
+    Args:
+        model: The quantized model.
+        supported: Operators that the engine can quantize under the scheme.
+        reasons: Output name → why an operator was kept in float.
+    """
+    found = []
+    for number, graph, op in fb.operators(model):
+        kind = fb.op_name(model, op)
+        stayed = _is_float if scheme.needs_calibration else _has_float_weights
+        if kind in _NO_ARITHMETIC or not op.outputs:
+            continue
+        name = fb.name(graph.tensors[op.outputs[0]])
+        if name not in reasons and not stayed(model, graph, op):
+            continue
+        reason = reasons.get(name, "")
+        if not reason and kind not in supported:
+            reason = f"the quantizer has no {scheme.name} form of it"
+        if not reason and number:
+            reason = "it is in the body of a control-flow operator, which calibration doesn't see"
+        found.append(FloatOp(kind, name, reason))
+    return found
+
+
+def _is_float(model: Any, graph: Any, op: Any) -> bool:
+    return any(fb.is_float(tensor) for tensor in fb.tensors(graph, [*op.inputs, *op.outputs]))
+
+
+def _has_float_weights(model: Any, graph: Any, op: Any) -> bool:
+    """Whether it reads a large float32 constant and none that is compressed (then the float one is a bias)."""
+    constants = [t for t in fb.tensors(graph, op.inputs) if fb.is_constant(model, t)]
+    if any(t.type == fb.TensorType.INT8 for t in constants):
+        return False
+    sizes = [v.size for t in constants if fb.is_float(t) and (v := fb.values(model, t)) is not None]
+    return max(sizes, default=0) >= MIN_ELEMENTS

@@ -1,0 +1,206 @@
+"""Ranges of activations, measured by running the float model on calibration samples.
+
+Of every float activation the least and the largest value over all samples is kept (Jacob et al., "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018, section 3.1, without smoothing:
+a moving average depends on the order of the samples and cuts off what only few of them reach).
+
+The inputs of SOFTMAX are an exception. What lies more than ``SOFTMAX_REACH`` below the largest entry of its row has
+no share in the result, so it needs no room in the range. Masked attention scores would otherwise take all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from ..errors import BadInput
+from . import flatbuffer as fb
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+SOFTMAX_REACH = 16.0
+"""exp(-16) = 1e-7; one step of an int8 softmax is 1/256."""
+
+HUGE = 1e30
+"""Values beyond this stand for infinity (attention masks are often the lowest float32)."""
+
+_INT8_STEPS = 255
+_INT32_SAFE = 2.0**30
+
+_ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
+
+_COARSE = 16
+"""An operand this many times wider than a sum has fewer than 16 of its 256 levels within it."""
+
+
+class Observer:
+    """Runs a float model and keeps the range of every activation.
+
+    The interpreter's plain kernels are used, not XNNPACK, and every tensor is kept, so that all can be read.
+
+    Args:
+        content: The model.
+        threads: Threads for one inference.
+
+    Attributes:
+        model: The same as objects.
+        ranges: Tensor name → least and largest value so far; for SOFTMAX inputs, of the entries that count.
+        full: The same with all values, whatever their size.
+    """
+
+    def __init__(self, content: bytes, *, threads: int = 1) -> None:
+        self.model = fb.read(content)
+        self.graph = self.model.subgraphs[0]
+        self.ranges: dict[str, tuple[float, float]] = {}
+        self.full: dict[str, tuple[float, float]] = {}
+        self._interpreter = Interpreter(
+            model_content=content,
+            num_threads=threads,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        self._interpreter.allocate_tensors()
+        self._inputs = input_tensors(self.model)
+        self._shapes = {name: tuple(self.graph.tensors[i].shape) for name, i in self._inputs.items()}
+        self._watched = _float_activations(self.model, self.graph)
+        self._softmax = _softmax_inputs(self.model, self.graph)
+        self._count = 0
+
+    def observe(self, feed: Mapping[str, Array]) -> None:
+        """Run once on ``feed`` (input name → array in the TFLite model's layout) and widen the ranges.
+
+        Raises:
+            BadInput: the model computes NaN.
+        """
+        changed = {name: array.shape for name, array in feed.items() if array.shape != self._shapes[name]}
+        for name, shape in changed.items():
+            self._interpreter.resize_tensor_input(self._inputs[name], shape)
+        if changed:
+            self._shapes.update(changed)
+            self._interpreter.allocate_tensors()
+        for name, array in feed.items():
+            self._interpreter.set_tensor(self._inputs[name], array)
+        self._interpreter.invoke()
+        for index, name in self._watched.items():
+            self._widen(index, name, self._interpreter.get_tensor(index))
+        self._count += 1
+
+    def _widen(self, index: int, name: str, values: Array) -> None:
+        if not values.size:
+            return
+        low, high = float(values.min()), float(values.max())
+        if np.isnan(low):
+            raise BadInput(
+                f"the float model computes NaN on calibration sample {self._count}",
+                where=f"tensor {name!r}",
+                remedy="look for NaN in the weights or for an input outside the model's domain",
+            )
+        _merge(self.full, name, low, high)
+        if index in self._softmax and values.ndim:
+            tops = values.max(axis=-1)
+            reach = SOFTMAX_REACH / self._softmax[index]
+            counted = np.maximum(values.min(axis=-1), tops - reach)[tops > -HUGE]
+            if counted.size:
+                low = float(counted.min())
+        if low < -HUGE or high > HUGE:
+            usual = values[np.abs(values) <= HUGE]
+            low, high = (float(usual.min()), float(usual.max())) if usual.size else (0.0, 0.0)
+        _merge(self.ranges, name, low, high)
+
+
+def input_tensors(model: Any) -> dict[str, int]:
+    """Input name of the signature → tensor index; the tensor's own name where there is no signature."""
+    if model.signatureDefs:
+        return {entry.name.decode(): int(entry.tensorIndex) for entry in model.signatureDefs[0].inputs}
+    graph = model.subgraphs[0]
+    return {fb.name(graph.tensors[i]): int(i) for i in graph.inputs}
+
+
+def unfit_operators(observer: Observer) -> dict[int, str]:
+    """Operators of the main graph that int8 would ruin → why; found from what the samples did to them."""
+    found: dict[int, str] = {}
+    for index, op in enumerate(observer.graph.operators):
+        reason = _why_unfit(observer, op)
+        if reason:
+            found[index] = reason
+    return found
+
+
+def _why_unfit(observer: Observer, op: Any) -> str:
+    """The first of the rules that keeps ``op`` in float; empty if none does."""
+    model, graph = observer.model, observer.graph
+    kind = fb.op_name(model, op)
+    for tensor in fb.tensors(graph, [*op.inputs, *op.outputs]):
+        if not fb.is_float(tensor):
+            continue
+        name = fb.name(tensor)
+        constant = fb.values(model, tensor)
+        if constant is not None:
+            if kind in _ARITHMETIC and constant.size and np.abs(constant).max() > HUGE:
+                return f"its constant {name!r} reaches ±{np.abs(constant).max():.1e}, as masks do"
+        elif name not in observer.ranges:
+            return f"{name!r} was empty or not computed during calibration"
+        elif observer.full[name] == (0.0, 0.0):
+            return f"{name!r} was zero in all calibration samples, so its range is not known"
+        elif _overflows(observer, name):
+            return f"{name!r} reaches ±{max(map(abs, observer.full[name])):.1e}, as masks do"
+    return _coarse_operand(observer, op) if kind in ("ADD", "SUB") else ""
+
+
+def _overflows(observer: Observer, name: str) -> bool:
+    """Whether QUANTIZE would lose the sign: the plain kernel rounds to int32 before it saturates."""
+    extreme = max(map(abs, observer.full[name]))
+    return extreme > HUGE or extreme * _INT8_STEPS > _INT32_SAFE * _extent(observer.ranges[name])
+
+
+def _coarse_operand(observer: Observer, op: Any) -> str:
+    """Whether an operand of a sum spans so much more than the result that few of its steps fall into it."""
+    model, graph = observer.model, observer.graph
+    result = graph.tensors[op.outputs[0]]
+    for tensor in fb.tensors(graph, op.inputs):
+        name, constant = fb.name(tensor), fb.values(model, tensor)
+        if not fb.is_float(tensor) or (constant is not None and not constant.size):
+            continue
+        span = observer.ranges[name] if constant is None else (float(constant.min()), float(constant.max()))
+        ratio = _extent(span) / _extent(observer.ranges[fb.name(result)])
+        if ratio > _COARSE:
+            return f"{name!r} spans {ratio:.0f} times the range of the result"
+    return ""
+
+
+def _extent(bounds: tuple[float, float]) -> float:
+    """Width of the range as it is quantized, with zero in it (see the engine's ``tensor_zp_scale_from_min_max``)."""
+    return max(bounds[1], 0.0) - min(bounds[0], 0.0)
+
+
+def _float_activations(model: Any, graph: Any) -> dict[int, str]:
+    """Tensor index → name, of graph inputs and operator outputs in float32."""
+    indices = [int(i) for i in graph.inputs] + [int(i) for op in graph.operators for i in op.outputs]
+    return {
+        i: fb.name(graph.tensors[i])
+        for i in indices
+        if fb.is_float(graph.tensors[i]) and not fb.is_constant(model, graph.tensors[i])
+    }
+
+
+def _softmax_inputs(model: Any, graph: Any) -> dict[int, float]:
+    """Tensor index → beta, of tensors that nothing but SOFTMAX reads."""
+    found: dict[int, float] = {}
+    others = {int(i) for i in graph.outputs}
+    for op in graph.operators:
+        if fb.op_name(model, op) == "SOFTMAX":
+            beta = float(op.builtinOptions.beta)
+            index = int(op.inputs[0])
+            found[index] = min(beta, found.get(index, beta))
+        else:
+            others.update(int(i) for i in op.inputs)
+    return {i: beta for i, beta in found.items() if i not in others and beta > 0}
+
+
+def _merge(ranges: dict[str, tuple[float, float]], name: str, low: float, high: float) -> None:
+    old = ranges.get(name, (low, high))
+    ranges[name] = (min(old[0], low), max(old[1], high))

@@ -1,0 +1,194 @@
+"""The process that runs the quantizer and the interpreter: ``python -m edgeworthy.quantize.worker FD``.
+
+Native code may abort or hang on a model; here it takes only this process with it. ``FD`` is one end of a
+``multiprocessing`` connection. The parent sends a ``Request`` and gets ``READY``; then one feed after another, each
+answered by ``TAKEN``; then None, answered by an ``Answer``. Instead of any of them an error may come.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from ..errors import BadInput, EdgeworthyError
+from . import bias, engine
+from . import flatbuffer as fb
+from .float16 import to_float16
+from .float_ops import float_operators
+from .io_dtype import set_io_dtype
+from .messages import READY, TAKEN, Answer, Failure, Request
+from .ranges import Observer, input_tensors, unfit_operators
+from .schemes import Scheme, get_scheme
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+_FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
+
+
+def main() -> None:
+    """Serve one request."""
+    os.dup2(2, 1)  # whatever native code prints goes to the log
+    with Connection(int(sys.argv[1])) as connection:
+        try:
+            connection.send(_serve(connection))
+        except (EdgeworthyError, OSError) as error:
+            connection.send(error)
+        except Exception as error:
+            connection.send(Failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
+            raise SystemExit(1) from error
+
+
+def _serve(connection: Connection) -> Answer:
+    request: Request = connection.recv()
+    scheme = get_scheme(request.scheme)
+    content = fb.load(request.model)
+    model = fb.read(content)
+    _refuse_nan(model)
+    if scheme.name == "float16":
+        connection.send(READY)
+        connection.recv()
+        return _float16(model, request, scheme)
+    engine.register_added_operators()
+    observer = Observer(content, threads=request.threads) if scheme.needs_calibration else None
+    connection.send(READY)
+    feed: dict[str, Array] = {}
+    while (received := connection.recv()) is not None:
+        feed = received
+        if observer:
+            observer.observe(feed)
+        connection.send(TAKEN)
+    kept = _excluded(model, request.exclude)
+    if observer:
+        kept = unfit_operators(observer) | kept
+    return _quantize(content, request, scheme, observer.ranges if observer else {}, kept, feed)
+
+
+def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
+    kept = to_float16(model)
+    content = fb.write(model)
+    failure = _try(content, {}, request.threads)
+    if failure:
+        raise RuntimeError(failure)
+    request.output.write_bytes(content)
+    reasons = {
+        fb.name(graph.tensors[op.outputs[0]]): kept[fb.name(tensor)]
+        for _, graph, op in fb.operators(model)
+        for tensor in fb.tensors(graph, op.inputs)
+        if fb.name(tensor) in kept
+    }
+    return Answer("edgeworthy", tuple(float_operators(model, scheme, supported=frozenset(), reasons=reasons)))
+
+
+def _quantize(
+    content: bytes,
+    request: Request,
+    scheme: Scheme,
+    ranges: Mapping[str, tuple[float, float]],
+    kept: dict[int, str],
+    feed: Mapping[str, Array],
+) -> Answer:
+    """Quantize, load and run; operators that the runtime refuses in int8 go back to float until it accepts."""
+    original = fb.read(content)
+    names = [_result(original.subgraphs[0], op) for op in original.subgraphs[0].operators]
+    notes: list[str] = []
+    while True:
+        quantized = fb.read(engine.quantize(content, scheme, ranges=ranges, keep_float=frozenset(kept)))
+        widened = bias.repair(quantized, original)
+        set_io_dtype(quantized, request.io_dtype)
+        final = fb.write(quantized)
+        failure = _try(final, feed, request.threads)
+        if failure is None:
+            break
+        refused = _refused(quantized, failure)
+        if refused not in names or names.index(refused) in kept:
+            raise RuntimeError(failure)
+        kept[names.index(refused)] = f"the runtime refused it: {failure}"
+    if widened:
+        notes.append(f"weight scales widened so that biases fit into int32: {', '.join(widened)}")
+    request.output.write_bytes(final)
+    reasons = {names[index]: reason for index, reason in kept.items()}
+    found = float_operators(quantized, scheme, supported=engine.supported_operators(scheme), reasons=reasons)
+    return Answer(engine.NAME, tuple(found), tuple(notes))
+
+
+def _try(content: bytes, feed: Mapping[str, Array], threads: int) -> str | None:
+    """Load and run with the plain kernels and with the default delegate; the runtime's complaint, if any."""
+    for resolver in (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN):
+        try:
+            interpreter = Interpreter(
+                model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
+            )
+            _fill(interpreter, input_tensors(fb.read(content)), feed)
+            interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            return " ".join(str(error).split())
+    return None
+
+
+def _fill(interpreter: Any, inputs: Mapping[str, int], feed: Mapping[str, Array]) -> None:
+    """Set the inputs: the feed, in the input's own dtype, or zeros without one."""
+    details = {d["index"]: d for d in interpreter.get_input_details()}
+    for name, index in inputs.items():
+        if name in feed and tuple(details[index]["shape"]) != feed[name].shape:
+            interpreter.resize_tensor_input(index, feed[name].shape)
+    interpreter.allocate_tensors()
+    details = {d["index"]: d for d in interpreter.get_input_details()}
+    for name, index in inputs.items():
+        dtype = np.dtype(details[index]["dtype"])
+        values = feed.get(name)
+        if values is None:
+            values = np.zeros(details[index]["shape"], dtype)
+        elif values.dtype != dtype:
+            scale, zero_point = details[index]["quantization"]
+            limits = np.iinfo(dtype)
+            values = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+        interpreter.set_tensor(index, values)
+
+
+def _refused(model: Any, failure: str) -> str:
+    """Result name of the operator that the runtime's message is about; empty if it doesn't say."""
+    match = _FAILED_NODE.search(failure)
+    graph = model.subgraphs[0]
+    if match is None or int(match[1]) >= len(graph.operators):
+        return ""
+    return _result(graph, graph.operators[int(match[1])])
+
+
+def _result(graph: Any, op: Any) -> str:
+    return fb.name(graph.tensors[op.outputs[0]]) if op.outputs else ""
+
+
+def _excluded(model: Any, patterns: tuple[str, ...]) -> dict[int, str]:
+    """Operators of the main graph whose kind or result name a pattern matches → the reason."""
+    graph = model.subgraphs[0]
+    return {
+        index: f"excluded by {pattern!r}"
+        for pattern in patterns
+        for index, op in enumerate(graph.operators)
+        if re.fullmatch(pattern, fb.op_name(model, op)) or re.search(pattern, _result(graph, op))
+    }
+
+
+def _refuse_nan(model: Any) -> None:
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            constant = fb.values(model, tensor) if fb.is_float(tensor) else None
+            if constant is not None and np.isnan(constant).any():
+                raise BadInput(
+                    "the model has NaN in its weights",
+                    where=f"tensor {fb.name(tensor)!r}",
+                    remedy="train or load it again; quantizing it makes no sense",
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.post_training import quantize
+
+from .conftest import normal_feeds
+from .tflite_graph import CONV, FC, Graph, Weights, i32, run, sqnr, worst_sqnr
+
+
+def pruned(path: Path, kind: str) -> TFLiteModel:
+    """One layer with channels whose weights are zero, or next to it, and whose bias is not."""
+    w = Weights(0)
+    bias = np.linspace(1, 2, 8).astype(np.float32)
+    g = Graph(x=(1, 8, 8, 8))
+    if kind == "conv":
+        kernel = w(8, 3, 3, 8, fan_in=72)
+        kernel[2], kernel[5] = 0, 1e-20
+        y = g.op("conv_2d", [g.inputs[0], kernel, bias], (1, 8, 8, 8), **CONV)
+    elif kind == "depthwise":
+        kernel = w(1, 3, 3, 8, fan_in=9)
+        kernel[..., 2], kernel[..., 5] = 0, 1e-20
+        y = g.op("depthwise_conv_2d", [g.inputs[0], kernel, bias], (1, 8, 8, 8), **CONV, depth_multiplier=1)
+    elif kind == "transposed":
+        kernel = w(8, 3, 3, 8, fan_in=18)
+        kernel[2], kernel[5] = 0, 1e-20
+        options = {"padding": "SAME", "stride_h": 2, "stride_w": 2, "fused_activation_function": "NONE"}
+        y = g.op("transpose_conv", [i32(1, 16, 16, 8), kernel, g.inputs[0], bias], (1, 16, 16, 8), **options)
+    else:
+        kernel = w(8, 8, fan_in=8)
+        kernel[2], kernel[5] = 0, 1e-20
+        y = g.op("fully_connected", [g.inputs[0], kernel, bias], (1, 8, 8, 8), **FC)
+    return g.save(path, y=y)
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "transposed", "dense"])
+def test_channels_without_weights_keep_their_bias(
+    kind: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    model = pruned(tmp_path / "m.tflite", kind)
+    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    assert any("weight scales widened" in note for note in result.notes)
+    feeds = normal_feeds(model, 4, seed=1)
+    dead = [(run(model.path, f)["y"][..., 2], run(result.model.path, f)["y"][..., 2]) for f in feeds]
+    assert min(sqnr(wanted, got) for wanted, got in dead) > 30
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, result.model.path, feeds, delegate=delegate) > 33
+
+
+def test_layers_that_share_weights_get_their_own_where_one_is_widened(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    w = Weights(0)
+    g = Graph(x=(1, 4, 16))
+    kernel = w(16, 16, fan_in=32)
+    kernel[3] = 1e-8
+    shared = g.const(kernel)
+    first = g.op("fully_connected", [g.inputs[0], shared, np.full(16, 1, np.float32)], (1, 4, 16), **FC)
+    second = g.op("fully_connected", [g.inputs[0], shared, np.full(16, 1e-9, np.float32)], (1, 4, 16), **FC)
+    model = g.save(tmp_path / "m.tflite", first=first, second=second)
+    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    graph = fb.read(result.model.path.read_bytes())
+    kernels = {op.inputs[1] for _, _, op in fb.operators(graph) if fb.op_name(graph, op) == "FULLY_CONNECTED"}
+    assert len(kernels) == 2
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 33
+
+
+def test_healthy_layers_are_left_alone(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 8))
+    assert result.notes == ()

@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeworthy.artifact import TensorSpec
+from edgeworthy.errors import BadInput
+from edgeworthy.quantize.calibration import FORMS, load_calibration
+from edgeworthy.quantize.preprocess import Preprocess
+
+X = TensorSpec("x", "float32", (1, 3))
+MASK = TensorSpec("mask", "int64", (1, 4))
+
+
+def npz(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def refused(spec: str | Path | None, inputs: Sequence[TensorSpec] = (X,), **options: Any) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        load_calibration(spec, inputs, **options)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+# ---- .npz and .npy ----
+
+
+def test_every_sample_becomes_a_feed(tmp_path: Path) -> None:
+    data = np.arange(12, dtype=np.float32).reshape(4, 3)
+    mask = np.arange(16, dtype=np.int64).reshape(4, 4)
+    found = load_calibration(npz(tmp_path / "c.npz", x=data, mask=mask, labels=np.zeros(4)), (X, MASK))
+    feeds = list(found)
+    assert len(found) == len(feeds) == found.samples == 4
+    assert found.fit_for_deployment
+    np.testing.assert_array_equal(np.concatenate([f["x"] for f in feeds]), data)
+    np.testing.assert_array_equal(np.concatenate([f["mask"] for f in feeds]), mask)
+    assert feeds[0]["x"].shape == (1, 3)
+    assert list(found)[2]["x"].tolist() == [[6, 7, 8]], "it can be iterated again"
+
+
+def test_one_array_is_enough_for_one_input(tmp_path: Path) -> None:
+    np.save(tmp_path / "c.npy", np.ones((5, 3), np.float32))
+    assert len(load_calibration(tmp_path / "c.npy", (X,))) == 5
+    assert "one array can't feed a model with 2 inputs" in str(refused(tmp_path / "c.npy", (X, MASK)))
+
+
+def test_samples_may_come_as_whole_feeds(tmp_path: Path) -> None:
+    data = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
+    feeds = list(load_calibration(npz(tmp_path / "c.npz", x=data), (X,)))
+    np.testing.assert_array_equal(np.stack([f["x"] for f in feeds]), data)
+
+
+def test_samples_are_grouped_by_the_models_batch(tmp_path: Path) -> None:
+    spec = TensorSpec("x", "float32", (4, 3))
+    data = np.arange(30, dtype=np.float32).reshape(10, 3)
+    found = load_calibration(npz(tmp_path / "c.npz", x=data), (spec,))
+    assert (len(found), found.samples) == (2, 8)
+    assert [f["x"].shape for f in found] == [(4, 3), (4, 3)]
+    short = npz(tmp_path / "short.npz", x=data[:3])
+    assert "the model takes 4 samples at once, and there are 3" in str(refused(short, (spec,)))
+
+
+def test_a_dynamic_batch_takes_one_sample_at_a_time(tmp_path: Path) -> None:
+    spec = TensorSpec("x", "float32", ("batch", "time", 2))
+    found = load_calibration(npz(tmp_path / "c.npz", x=np.zeros((3, 7, 2), np.float32)), (spec,))
+    assert [f["x"].shape for f in found] == [(1, 7, 2)] * 3
+
+
+def test_inputs_without_a_common_batch_take_whole_feeds(tmp_path: Path) -> None:
+    inputs = (X, TensorSpec("table", "float32", (7, 2)))
+    path = npz(tmp_path / "c.npz", x=np.ones((5, 1, 3), np.float32), table=np.ones((5, 7, 2), np.float32))
+    feed = next(iter(load_calibration(path, inputs)))
+    assert feed["x"].shape == (1, 3)
+    assert feed["table"].shape == (7, 2)
+
+
+def test_of_many_samples_evenly_spaced_ones_are_taken(tmp_path: Path) -> None:
+    data = np.arange(1000, dtype=np.float32)[:, None].repeat(3, 1)
+    found = load_calibration(npz(tmp_path / "c.npz", x=data), (X,), samples=11)
+    assert [int(f["x"][0, 0]) for f in found] == [0, 100, 200, 300, 400, 500, 599, 699, 799, 899, 999]
+    assert "11 of 1000 samples" in found.description
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"x": np.ones((4, 5), np.float32)}, r"shape \[4, 5\]; expected \[samples,3\]"),
+        ({"x": np.ones(3, np.float32)}, r"shape \[3\]; expected \[samples,3\]"),
+        ({"x": np.ones((4, 3), np.uint8)}, "is uint8, and the input is float32"),
+        ({"x": np.ones((4, 3), np.complex64)}, "is complex64, and the input is float32"),
+        ({"x": np.full((4, 3), 1e300)}, "sample 0 of input 'x' has Inf"),
+        ({"x": np.zeros((0, 3), np.float32)}, "there are no samples"),
+        ({"y": np.ones((4, 3), np.float32)}, "no array for input 'x'"),
+    ],
+)
+def test_data_that_doesnt_fit(tmp_path: Path, arrays: dict[str, Any], problem: str) -> None:
+    path = npz(tmp_path / "c.npz", **arrays)
+    with pytest.raises(BadInput, match=problem) as caught:
+        load_calibration(path, (X,))
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(np.nan, "NaN"), (np.inf, "Inf"), (-np.inf, "Inf")])
+def test_the_sample_with_a_bad_value_is_named(tmp_path: Path, value: float, kind: str) -> None:
+    data = np.ones((9, 3), np.float32)
+    data[6, 1] = value
+    assert f"sample 6 of input 'x' has {kind} in it" in str(refused(npz(tmp_path / "c.npz", x=data)))
+
+
+def test_missing_arrays_are_told_with_those_that_exist(tmp_path: Path) -> None:
+    error = refused(npz(tmp_path / "c.npz", image=np.ones(1), label=np.ones(1)))
+    assert {"array: image", "array: label", "input: x:float32[1,3]"} <= set(error.details)
+
+
+def test_different_numbers_of_samples(tmp_path: Path) -> None:
+    path = npz(tmp_path / "c.npz", x=np.ones((4, 3), np.float32), mask=np.ones((5, 4), np.int64))
+    assert "different numbers of samples" in str(refused(path, (X, MASK)))
+
+
+def test_dtypes_are_cast_where_no_value_changes(tmp_path: Path) -> None:
+    path = npz(tmp_path / "c.npz", x=np.full((2, 3), 0.1, np.float64), mask=np.full((2, 4), 3, np.int32))
+    feed = next(iter(load_calibration(path, (X, MASK))))
+    assert (feed["x"].dtype, feed["mask"].dtype) == (np.float32, np.int64)
+    small = TensorSpec("mask", "int8", (1, 4))
+    big = npz(tmp_path / "big.npz", mask=np.full((2, 4), 300, np.int64))
+    assert "some values don't fit" in str(refused(big, (small,)))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
+def test_cut_off_files(tmp_path: Path, suffix: str, share: float) -> None:
+    data = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    whole = tmp_path / f"whole{suffix}"
+    if suffix == ".npz":
+        np.savez(whole, x=data)
+    else:
+        np.save(whole, data)
+    content = whole.read_bytes()
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(content[: int(len(content) * share)])
+    error = refused(cut)
+    assert "can't read the calibration data" in error.what
+    assert error.where == str(cut)
+
+
+def test_a_damaged_member_of_an_archive(tmp_path: Path) -> None:
+    path = npz(tmp_path / "c.npz", x=np.ones((100, 3), np.float32))
+    content = bytearray(path.read_bytes())
+    content[400:500] = bytes(100)
+    path.write_bytes(content)
+    assert "can't read the calibration data" in str(refused(path))
+
+
+def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
+    path = npz(tmp_path / "c.npz", x=np.array([{"a": 1}], dtype=object))
+    assert "can't read the calibration data" in str(refused(path))
+
+
+# ---- no data, unknown forms ----
+
+
+@pytest.mark.parametrize("spec", [None, "", "missing.npz", "missing_folder"])
+def test_without_data_every_form_is_named(spec: str | None) -> None:
+    assert set(FORMS) <= set(refused(spec).details)
+
+
+def test_an_unknown_kind_of_file(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("1,2,3\n")
+    assert "'.csv'" in str(refused(tmp_path / "data.csv"))
+
+
+def test_too_few_samples_asked_for(tmp_path: Path) -> None:
+    assert "0 calibration samples are too few" in str(refused("random", samples=0))
+
+
+# ---- random and bundled samples ----
+
+
+def test_random_is_seeded_and_not_fit_for_deployment() -> None:
+    inputs = (TensorSpec("x", "float32", ("batch", 3)), MASK)
+    one, same, other = (list(load_calibration("random", inputs, samples=6, seed=s)) for s in (1, 1, 2))
+    assert len(one) == 6
+    assert all(np.array_equal(a["x"], b["x"]) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[0]["x"], other[0]["x"])
+    assert {int(v) for feed in one for v in feed["mask"].ravel()} == {0, 1}
+    found = load_calibration("random", inputs)
+    assert not found.fit_for_deployment
+    assert "random noise (seed 0)" in found.description
+
+
+def test_a_bundled_sample_gives_its_own_data() -> None:
+    spec = TensorSpec("x", "float32", (1, 1))
+    from edgeworthy.samples import SAMPLES
+
+    arrays = SAMPLES["linear_regression"].calibration(5, 0)
+    (name,) = arrays
+    found = load_calibration("sample:linear_regression", (TensorSpec(name, "float32", spec.shape),), samples=5)
+    np.testing.assert_array_equal(np.concatenate([f[name] for f in found]), arrays[name].reshape(-1, 1))
+    assert found.fit_for_deployment
+
+
+def test_an_unknown_sample_lists_those_that_exist() -> None:
+    error = refused("sample:nothing")
+    assert "sample:digits_cnn" in error.details
+
+
+# ---- file.py:generator ----
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "data.py"
+    (tmp_path / "helper.py").write_text("VALUE = 2.0\n")
+    path.write_text(
+        textwrap.dedent(
+            """
+            import numpy as np
+            from helper import VALUE
+
+            def by_name():
+                for i in range(1000):
+                    yield {"x": np.full((1, 3), i, np.float32), "mask": np.zeros((1, 4), np.int64)}
+
+            def in_order():
+                yield np.full((1, 3), VALUE, np.float32), np.zeros((1, 4), np.int64)
+
+            def rows():
+                yield np.ones(3, np.float32)
+                yield np.ones((2, 3), np.float32)
+
+            LIST = [np.ones((1, 3), np.float32)] * 3
+
+            def raises():
+                yield np.ones(3, np.float32)
+                raise ArithmeticError("the camera is off")
+
+            def wrong_shape():
+                yield np.ones((1, 3), np.float32)
+                yield np.ones((1, 4), np.float32)
+
+            def not_a_number():
+                yield np.ones(3, np.float32)
+                yield np.array([1, np.nan, 1], np.float32)
+
+            def one_array():
+                yield np.ones((1, 3), np.float32)
+
+            def other_name():
+                yield {"z": np.ones((1, 3), np.float32)}
+
+            def uneven():
+                yield np.ones((1, 3), np.float32), np.zeros((2, 4), np.int64)
+
+            def with_argument(count):
+                yield count
+
+            def nothing():
+                return iter(())
+
+            def none():
+                pass
+
+            def leaves():
+                raise SystemExit(3)
+                yield
+            """
+        )
+    )
+    return path
+
+
+def test_a_generator_is_read_up_to_the_number_of_samples(script: Path) -> None:
+    found = load_calibration(f"{script}:by_name", (X, MASK), samples=20)
+    assert len(found) == 20
+    assert [int(f["x"][0, 0]) for f in found] == list(range(20))
+
+
+def test_a_generator_may_yield_tuples_rows_or_batches(script: Path) -> None:
+    (feed,) = load_calibration(f"{script}:in_order", (X, MASK))
+    assert feed["x"].tolist() == [[2, 2, 2]]
+    assert [f["x"].shape for f in load_calibration(f"{script}:rows", (X,))] == [(1, 3)] * 3
+    assert len(load_calibration(f"{script}:LIST", (X,))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "problem", "line"),
+    [
+        ("raises", (X,), "raised: ArithmeticError: the camera is off", "raise Arithmetic"),
+        ("leaves", (X,), "raised: SystemExit: 3", "raise SystemExit"),
+        ("wrong_shape", (X,), r"sample 1: the data for input 'x' has shape \[1, 4\]", None),
+        ("not_a_number", (X,), "sample 1 of input 'x' has NaN", None),
+        ("one_array", (X, MASK), "sample 0 has 1 arrays for 2 inputs", None),
+        ("other_name", (X,), "sample 0 has no 'x', only 'z'", None),
+        ("uneven", (X, MASK), "different batch sizes", None),
+        ("with_argument", (X,), "missing a required argument: 'count'", None),
+        ("nothing", (X,), "there are no samples", None),
+        ("none", (X,), "gives NoneType, which can't be iterated", None),
+        ("absent", (X,), "there is no 'absent' in it", None),
+    ],
+)
+def test_generators_that_cant_be_used(
+    script: Path, name: str, inputs: tuple[TensorSpec, ...], problem: str, line: str | None
+) -> None:
+    with pytest.raises(BadInput, match=problem) as caught:
+        load_calibration(f"{script}:{name}", inputs)
+    if line:
+        number = 1 + next(i for i, text in enumerate(script.read_text().splitlines()) if line in text)
+        assert caught.value.where is not None
+        assert caught.value.where.endswith(f"data.py:{number}")
+
+
+def test_a_generator_file_that_doesnt_exist(tmp_path: Path) -> None:
+    assert "no such Python file" in str(refused(f"{tmp_path}/none.py:f"))
+
+
+def test_a_generator_file_with_a_syntax_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("x = 1\ndef f(:\n")
+    error = refused(f"{tmp_path}/bad.py:f")
+    assert "SyntaxError" in error.what
+    assert error.where is not None
+    assert error.where.endswith("bad.py:2")
+
+
+# ---- folders of images ----
+
+PHOTO = TensorSpec("image", "float32", (2, 3, 8, 8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(7):
+        Image.fromarray(np.full((8, 8, 3), i * 10, np.uint8)).save(tmp_path / f"{i}.png")
+    return tmp_path
+
+
+def test_images_become_feeds(folder: Path) -> None:
+    found = load_calibration(folder, (PHOTO,), preprocess=Preprocess(mean=(0.5,)), samples=4)
+    feeds = list(found)
+    assert [f["image"].shape for f in feeds] == [(2, 3, 8, 8)] * 2
+    values = [round(float(v + 0.5) * 255) for f in feeds for v in f["image"][:, 0, 0, 0]]
+    assert values == [0, 20, 40, 60]
+    assert "4 of 7 images" in found.description
+    assert "mean 0.5" in found.description
+
+
+def test_images_need_stated_preprocessing(folder: Path) -> None:
+    error = refused(folder, (PHOTO,))
+    assert "it isn't said how the images become inputs" in error.what
+    assert any("mean" in line for line in error.details)
+
+
+def test_images_feed_one_input_only(folder: Path) -> None:
+    assert "2 inputs" in str(refused(folder, (PHOTO, X), preprocess=Preprocess()))
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    assert "no images" in str(refused(tmp_path, (PHOTO,), preprocess=Preprocess()))

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.quantize import flatbuffer as fb
+
+from .conftest import normal_feeds
+from .tflite_graph import FC, Graph, run
+
+
+def test_a_rewritten_model_computes_the_same(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.tflite"
+    copy.write_bytes(fb.write(fb.read(conv_net.path.read_bytes())))
+    (feed,) = normal_feeds(conv_net, 1)
+    wanted, got = run(conv_net.path, feed), run(copy, feed)
+    assert all(np.array_equal(wanted[name], got[name]) for name in wanted)
+    assert copy.stat().st_size < conv_net.size * 1.01
+
+
+def test_constants_are_aligned_to_16_bytes(conv_net: TFLiteModel) -> None:
+    content = fb.write(fb.read(conv_net.path.read_bytes()))
+    model = schema.Model.GetRootAs(content, 0)
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    starts = [b._tab.Vector(b._tab.Offset(4)) for b in buffers if b.DataLength()]
+    assert len(starts) > 10
+    assert all(start % 16 == 0 for start in starts)
+
+
+def test_equal_scales_and_zero_points_are_stored_once() -> None:
+    def size(zero_points: list[list[int]]) -> int:
+        model = schema.ModelT()
+        graph = schema.SubGraphT()
+        graph.tensors = []
+        for numbers in zero_points:
+            tensor = schema.TensorT()
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.zeroPoint = np.array(numbers, np.int64)
+            graph.tensors.append(tensor)
+        model.subgraphs, model.buffers = [graph], []
+        return len(fb.write(model))
+
+    same, different = size([[0] * 1000] * 4), size([[i] * 1000 for i in range(4)])
+    assert different - same >= 3 * 8000
+
+
+def test_tensors_get_names_of_their_own(tmp_path: Path) -> None:
+    g = Graph(x=(1, 4))
+    y = g.op("relu", [g.op("fully_connected", [g.inputs[0], np.eye(4, dtype="f"), g.no_value()], (1, 4), **FC)], (1, 4))
+    model = fb.read(g.save(tmp_path / "m.tflite", y=y).path.read_bytes())
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = b"t"
+    model.subgraphs[0].tensors[0].name = None
+    path = tmp_path / "same_names.tflite"
+    path.write_bytes(fb.write(model))
+    renamed = fb.read(fb.load(path)).subgraphs[0].tensors
+    assert [fb.name(t) for t in renamed] == ["tensor_0_0", "t", "t_1", "t_2"]
+
+
+def test_a_file_with_proper_names_is_taken_as_it_is(conv_net: TFLiteModel) -> None:
+    assert fb.load(conv_net.path) == conv_net.path.read_bytes()
+
+
+def test_operator_codes_are_added_once(conv_net: TFLiteModel) -> None:
+    model = fb.read(conv_net.path.read_bytes())
+    before = len(model.operatorCodes)
+    first = fb.op_code(model, fb.BuiltinOperator.GELU, version=2)
+    assert fb.op_code(model, fb.BuiltinOperator.GELU) == first == before
+    code = model.operatorCodes[first]
+    assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (150, 127, 2)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.quantize.float16 import to_float16
+
+from .conftest import normal_feeds
+from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, run, worst_sqnr
+
+
+def halved(model: TFLiteModel, path: Path) -> tuple[Path, dict[str, str]]:
+    graph = fb.read(model.path.read_bytes())
+    kept = to_float16(graph)
+    path.write_bytes(fb.write(graph))
+    return path, kept
+
+
+@pytest.mark.parametrize("network", ["conv_net", "transformer"])
+@pytest.mark.parametrize("delegate", [True, False])
+def test_half_the_size_and_nearly_the_same_results(
+    network: str, delegate: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    model: TFLiteModel = request.getfixturevalue(network)
+    path, kept = halved(model, tmp_path / "half.tflite")
+    assert not kept
+    assert path.stat().st_size < 0.6 * model.size
+    assert worst_sqnr(model.path, path, normal_feeds(model, 4), delegate=delegate) > 55
+
+
+def test_weights_are_rounded_as_numpy_rounds_them(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    path, _ = halved(conv_net, tmp_path / "half.tflite")
+    model, original = fb.read(path.read_bytes()), fb.read(conv_net.path.read_bytes())
+    wanted = {fb.name(t): fb.values(original, t) for t in original.subgraphs[0].tensors}
+    found = 0
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type == fb.TensorType.FLOAT16:
+            weights, half = wanted[fb.name(tensor).removesuffix("_float16")], fb.values(model, tensor)
+            assert weights is not None
+            assert half is not None
+            np.testing.assert_array_equal(half, weights.astype(np.float16))
+            found += 1
+    assert found == 9, "6 weights and the 3 biases of 64 elements or more"
+
+
+def test_what_float16_cant_hold_stays(tmp_path: Path) -> None:
+    g = Graph(x=(1, 128))
+    y = g.op("add", [g.inputs[0], np.full(128, 1e6, np.float32)], (1, 128), **NO_ACTIVATION)
+    y = g.op("mul", [y, np.full(128, -np.inf, np.float32)], (1, 128), **NO_ACTIVATION)
+    path, kept = halved(g.save(tmp_path / "m.tflite", y=y), tmp_path / "half.tflite")
+    assert list(kept.values()) == ["it reaches ±1.0e+06, beyond float16"]
+    assert np.isneginf(run(path, {"x": np.zeros((1, 128), np.float32)})["y"]).all()
+
+
+def test_a_constant_that_several_tensors_share_is_stored_once(tmp_path: Path) -> None:
+    w = Weights(0)
+    g = Graph(x=(1, 8, 8, 8), v=(1, 8, 72))
+    kernel = w(8, 3, 3, 8, fan_in=72)
+    y = g.op("conv_2d", [g.inputs[0], kernel, w(8, fan_in=8)], (1, 8, 8, 8), **CONV)
+    z = g.op("fully_connected", [g.inputs[1], kernel.reshape(8, 72), g.no_value()], (1, 8, 8), **FC)
+    model = g.save(tmp_path / "m.tflite", y=y, z=z)
+    graph = fb.read(model.path.read_bytes())
+    weights = [t for t in graph.subgraphs[0].tensors if fb.is_constant(graph, t) and len(t.shape) != 1]
+    assert len(weights) == 2
+    weights[1].buffer = weights[0].buffer
+    model.path.write_bytes(fb.write(graph))
+    path, _ = halved(model, tmp_path / "half.tflite")
+    sizes = [len(b.data) for b in fb.read(path.read_bytes()).buffers if b.data is not None]
+    assert [size for size in sizes if size > 100] == [8 * 72 * 2]
+    assert worst_sqnr(model.path, path, normal_feeds(model, 2)) > 55
+
+
+def test_small_constants_stay(tmp_path: Path) -> None:
+    g = Graph(x=(1, 8))
+    y = g.op("mul", [g.inputs[0], np.full(8, 1 / 3, np.float32)], (1, 8), **NO_ACTIVATION)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    path, _ = halved(model, tmp_path / "half.tflite")
+    (feed,) = normal_feeds(model, 1)
+    np.testing.assert_array_equal(run(path, feed)["y"], run(model.path, feed)["y"])

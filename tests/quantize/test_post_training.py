@@ -1,0 +1,454 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from edgeworthy.artifact import TensorSpec, TFLiteModel
+from edgeworthy.convert.tflite_file import summarize
+from edgeworthy.errors import BadInput, RuntimeFailure
+from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.quantize.calibration import FORMS, CalibrationSet, load_calibration
+from edgeworthy.quantize.post_training import quantize
+
+from .conftest import normal_feeds
+from .test_ranges import added, attention, masks
+from .tflite_graph import CONV, FC, NO_ACTIVATION, Array, Graph, Weights, i32, run, worst_sqnr
+
+Calibrate = Callable[..., CalibrationSet]
+
+
+# ---- results ----
+
+
+@pytest.mark.parametrize("delegate", [True, False])
+@pytest.mark.parametrize(
+    ("network", "scheme", "sqnr", "size"),
+    [
+        ("conv_net", "float16", 60, 0.56),
+        ("conv_net", "dynamic_wi8_afp32", 33, 0.32),
+        ("conv_net", "int8", 33, 0.34),
+        ("transformer", "float16", 60, 0.56),
+        ("transformer", "dynamic_wi8_afp32", 36, 0.34),
+        ("transformer", "int8", 26, 0.36),
+    ],
+)
+def test_networks_keep_their_results(
+    network: str,
+    scheme: str,
+    sqnr: float,
+    size: float,
+    delegate: bool,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    calibrate: Calibrate,
+) -> None:
+    model: TFLiteModel = request.getfixturevalue(network)
+    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 64))
+    assert result.float_ops == ()
+    assert result.model.size < size * model.size
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 8, seed=1), delegate=delegate) > sqnr
+
+
+def test_where_weights_dominate_int8_takes_at_most_30_percent(tmp_path: Path, calibrate: Calibrate) -> None:
+    w = Weights(0)
+    g = Graph(x=(1, 8, 8, 64))
+    x = g.inputs[0]
+    for _ in range(3):
+        x = g.op("conv_2d", [x, w(64, 3, 3, 64, fan_in=576), w(64, fan_in=50)], (1, 8, 8, 64), **CONV)
+        x = g.op("relu", [x], (1, 8, 8, 64))
+    model = g.save(tmp_path / "m.tflite", y=x)
+    for scheme, share in (("int8", 0.28), ("dynamic_wi8_afp32", 0.28), ("float16", 0.51)):
+        result = quantize(model, tmp_path / f"{scheme}.tflite", scheme=scheme, calibration=calibrate(model, 4))
+        assert result.model.size < share * model.size
+
+
+def test_trained_digits_keep_their_accuracy(tmp_path: Path, calibrate: Calibrate) -> None:
+    """An MLP trained on scikit-learn's digits; int8 stays within a point of float."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32)
+    network = MLPClassifier((64,), max_iter=60, random_state=0).fit(images[:1200], labels[:1200])
+    g = Graph(x=(1, 64))
+    flat = FC | {"keep_num_dims": False}
+    (first, last), (first_bias, last_bias) = network.coefs_, network.intercepts_
+    x = g.op("fully_connected", [g.inputs[0], first.T.astype("f"), first_bias.astype("f")], (1, 64), **flat)
+    x = g.op("relu", [x], (1, 64))
+    x = g.op("fully_connected", [x, last.T.astype("f"), last_bias.astype("f")], (1, 10), **flat)
+    model = g.save(tmp_path / "m.tflite", y=x)
+    np.savez(tmp_path / "c.npz", x=images[:200])
+    data = load_calibration(tmp_path / "c.npz", model.inputs)
+
+    def accuracy(path: Path) -> float:
+        feeds = [{"x": image[None]} for image in images[1200:]]
+        guesses = [int(run(path, feed)["y"].argmax()) for feed in feeds]
+        return float(np.mean(guesses == labels[1200:]))
+
+    reference = accuracy(model.path)
+    assert reference > 0.9
+    for scheme in ("float16", "dynamic_wi8_afp32", "int8"):
+        result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=data)
+        assert abs(accuracy(result.model.path) - reference) < 0.01
+
+
+def test_weights_are_per_channel_and_symmetric_and_biases_int32(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 8))
+    (graph,) = summarize(result.model.path).graphs
+    axes = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+    found = 0
+    for op in graph.ops:
+        if op.op in axes:
+            source, weights, bias = (graph.tensors[i] for i in op.inputs[:3])
+            assert source.quantization is not None
+            assert weights.quantization is not None
+            assert (source.dtype, weights.dtype, bias.dtype) == ("int8", "int8", "int32")
+            assert source.quantization.channels == 1
+            assert weights.quantization.axis == axes[op.op]
+            assert weights.quantization.channels == weights.shape[axes[op.op]]
+            found += 1
+    model = fb.read(result.model.path.read_bytes())
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.quantization is not None and tensor.quantization.scale is not None:
+            zero_points = np.asarray(tensor.quantization.zeroPoint)
+            assert not (fb.is_constant(model, tensor) and zero_points.any())
+    assert found == 6
+
+
+def test_the_result_tells_how_it_came_about(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    path = tmp_path / "new" / "q.tflite"
+    result = quantize(conv_net, path, scheme="int8", calibration=calibrate(conv_net, 5), io_dtype="uint8")
+    assert result.model.path == path
+    assert result.model.scheme == result.scheme == "static_wi8_ai8"
+    assert result.engine.startswith("ai-edge-quantizer 0.10")
+    assert result.io_dtype == "uint8"
+    assert result.calibration is not None
+    assert result.calibration.endswith("calibration.npz: 5 samples")
+    assert (result.samples, result.fit_for_deployment) == (5, True)
+    assert 0 < result.seconds < 60
+    weights_only = quantize(conv_net, path, scheme="float16", calibration=calibrate(conv_net, 5))
+    assert (weights_only.calibration, weights_only.samples) == (None, 0)
+
+
+def test_noise_is_stamped(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    noise = load_calibration("random", conv_net.inputs, samples=4)
+    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=noise)
+    assert not result.fit_for_deployment
+    assert quantize(conv_net, tmp_path / "h.tflite", scheme="float16", calibration=noise).fit_for_deployment
+
+
+@pytest.mark.parametrize("scheme", ["float16", "dynamic_wi8_afp32", "int8"])
+def test_two_runs_give_the_same_bytes(
+    scheme: str, transformer: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    data = calibrate(transformer, 8)
+    one, two = (
+        quantize(transformer, tmp_path / f"{i}.tflite", scheme=scheme, calibration=data, threads=i) for i in (1, 2)
+    )
+    assert one.model.sha256 == two.model.sha256
+
+
+def test_progress_counts_the_feeds(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    seen: list[tuple[int, int]] = []
+    data = calibrate(conv_net, 3)
+    quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=data, progress=lambda *done: seen.append(done))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+# ---- shapes, layouts, structures ----
+
+
+def test_samples_in_the_source_layout_are_permuted(tmp_path: Path) -> None:
+    w = Weights(0)
+    g = Graph(image=(1, 8, 8, 3))
+    y = g.op("conv_2d", [g.inputs[0], w(8, 3, 3, 3, fan_in=27), w(8, fan_in=8)], (1, 8, 8, 8), **CONV)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    images = np.random.default_rng(0).normal(size=(16, 3, 8, 8)).astype(np.float32)
+    images *= np.array([1, 5, 25], np.float32)[:, None, None]
+    np.savez(tmp_path / "nchw.npz", image=images)
+    source = (TensorSpec("image", "float32", (1, 3, 8, 8)),)
+    np.savez(tmp_path / "nhwc.npz", image=images.transpose(0, 2, 3, 1))
+    permuted = quantize(
+        model,
+        tmp_path / "permuted.tflite",
+        scheme="int8",
+        calibration=load_calibration(tmp_path / "nchw.npz", source),
+        permute={"image": (0, 2, 3, 1)},
+    )
+    direct = quantize(
+        model,
+        tmp_path / "direct.tflite",
+        scheme="int8",
+        calibration=load_calibration(tmp_path / "nhwc.npz", model.inputs),
+    )
+    assert permuted.model.sha256 == direct.model.sha256
+    with pytest.raises(BadInput, match="shape"):
+        quantize(
+            model,
+            tmp_path / "q.tflite",
+            scheme="int8",
+            calibration=load_calibration(tmp_path / "nchw.npz", source),
+        )
+
+
+@pytest.mark.parametrize("scheme", ["float16", "dynamic_wi8_afp32", "int8"])
+def test_dynamic_batches(scheme: str, tmp_path: Path, calibrate: Calibrate) -> None:
+    w = Weights(0)
+    g = Graph(x=(None, 8, 8, 3))
+    x = g.op("conv_2d", [g.inputs[0], w(8, 3, 3, 3, fan_in=27), w(8, fan_in=8)], (None, 8, 8, 8), **CONV)
+    x = g.op("mean", [x, i32(1, 2)], (None, 8), keep_dims=False)
+    flat = FC | {"keep_num_dims": False}
+    x = g.op("fully_connected", [x, w(4, 8, fan_in=8), w(4, fan_in=8)], (None, 4), **flat)
+    model = g.save(tmp_path / "m.tflite", y=x)
+    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 16))
+    assert result.model.inputs == model.inputs == (TensorSpec("x", "float32", ("batch", 8, 8, 3)),)
+    assert result.float_ops == ()
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4)) > 28
+
+
+def test_an_int64_input_of_the_source_fits_an_int32_one(tmp_path: Path) -> None:
+    g = Graph(rows=((1, 4), "int32"))
+    y = g.op("gather", [Weights(0)(50, 64, fan_in=2), g.inputs[0]], (1, 4, 64), axis=0, batch_dims=0)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    source = (TensorSpec("rows", "int64", (1, 4)),)
+    np.savez(tmp_path / "c.npz", rows=np.arange(40).reshape(10, 4))
+    data = load_calibration(tmp_path / "c.npz", source)
+    assert quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data).model.size < model.size
+    np.savez(tmp_path / "c.npz", rows=np.full((10, 4), 2**40))
+    with pytest.raises(BadInput, match="don't fit the TFLite input's int32"):
+        data = load_calibration(tmp_path / "c.npz", source)
+        quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data)
+
+
+@pytest.mark.parametrize("scheme", ["dynamic_wi8_afp32", "int8"])
+def test_constants_that_several_operators_read(scheme: str, tmp_path: Path, calibrate: Calibrate) -> None:
+    w = Weights(0)
+    g = Graph(x=(1, 64, 64))
+    weights, bias = g.const(w(64, 64, fan_in=64)), g.const(w(64, fan_in=8))
+    x = g.op("fully_connected", [g.inputs[0], weights, bias], (1, 64, 64), **FC)
+    x = g.op("relu", [x], (1, 64, 64))
+    x = g.op("fully_connected", [x, weights, bias], (1, 64, 64), **FC)
+    x = g.op("add", [x, weights], (1, 64, 64), **NO_ACTIVATION)
+    x = g.op("minimum", [x, bias], (1, 64, 64))
+    model = g.save(tmp_path / "m.tflite", y=x)
+    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 16))
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
+
+
+def test_bodies_of_control_flow_stay_float(tmp_path: Path, calibrate: Calibrate) -> None:
+    model = _with_body(tmp_path / "m.tflite")
+    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 16))
+    reasons = {op.op: op.reason for op in result.float_ops}
+    assert "calibration doesn't see" in reasons["FULLY_CONNECTED"]
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
+
+
+def _with_body(path: Path) -> TFLiteModel:
+    """A WHILE whose body holds a FULLY_CONNECTED; made by TensorFlow."""
+    tf = pytest.importorskip("tensorflow")
+    weights = tf.constant(Weights(0)(16, 16, fan_in=32))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    def f(x: object) -> dict[str, object]:
+        start = tf.nn.relu(x @ weights)
+        _, y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(v @ weights) + v), [0, start])
+        return {"y": tf.nn.relu(y @ weights)}
+
+    module = tf.Module()
+    module.f = f
+    tf.saved_model.save(module, str(path.parent / "saved"), signatures={"serving_default": f})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved"))
+    path.write_bytes(converter.convert())
+    from edgeworthy.convert.tflite_file import describe
+
+    return describe(path)
+
+
+@pytest.mark.parametrize("value", [-1e4, -1e9, -3.4e38])
+def test_masked_attention_survives_int8(value: float, tmp_path: Path, calibrate: Calibrate) -> None:
+    model = attention(tmp_path / "m.tflite", added(value))
+    data = calibrate(model, feeds=masks(0, (8, 5, 3, 6) * 8))
+    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data)
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, result.model.path, masks(1, (7, 4, 2)), delegate=delegate) > 28
+
+
+def test_an_operator_that_the_runtime_refuses_goes_back_to_float(tmp_path: Path) -> None:
+    """The quantizer makes the left operand int8, and the kernel wants it float beside a float right one."""
+    g = Graph(x=(1, 8, 16))
+    y = g.op("batch_matmul", [Weights(0)(1, 4, 8, fan_in=8), g.inputs[0]], (1, 4, 16), adj_x=False, adj_y=False)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    result = quantize(model, tmp_path / "q.tflite", scheme="dynamic_wi8_afp32")
+    (op,) = result.float_ops
+    assert op.op == "BATCH_MATMUL"
+    assert "the runtime refused it" in op.reason
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 2)) > 100
+
+
+# ---- bad input ----
+
+
+def refused(model: TFLiteModel, output: Path, **options: object) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        quantize(model, output, **options)  # type: ignore[arg-type]
+    assert not list(output.parent.glob("*.part"))
+    assert not output.exists()
+    return caught.value
+
+
+def test_a_static_scheme_without_data_says_what_to_give(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    error = refused(conv_net, tmp_path / "q.tflite", scheme="int8")
+    assert "static_wi8_ai8 needs calibration data" in error.what
+    assert error.details == FORMS
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"scheme": "int7"}, "no quantization scheme 'int7'"),
+        ({"scheme": "float16", "io_dtype": "int8"}, "can't be int8"),
+        ({"scheme": "int8", "io_dtype": "int16"}, "no input/output dtype 'int16'"),
+        ({"scheme": "float16", "exclude": ["("]}, "no regular expression"),
+    ],
+)
+def test_options_that_dont_exist(
+    conv_net: TFLiteModel, tmp_path: Path, options: dict[str, object], problem: str
+) -> None:
+    assert problem in refused(conv_net, tmp_path / "q.tflite", **options).what
+
+
+def test_a_quantized_model_is_not_quantized_again(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    half = quantize(conv_net, tmp_path / "h.tflite", scheme="float16").model
+    assert "quantized already (float16)" in refused(half, tmp_path / "q.tflite", scheme="dynamic_wi8_afp32").what
+
+
+def test_nan_weights(tmp_path: Path) -> None:
+    g = Graph(x=(1, 8))
+    y = g.op("mul", [g.inputs[0], np.array([1, 2, np.nan, 4, 5, 6, 7, 8], np.float32)], (1, 8), **NO_ACTIVATION)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    for scheme in ("float16", "dynamic_wi8_afp32"):
+        assert "NaN in its weights" in refused(model, tmp_path / "q.tflite", scheme=scheme).what
+
+
+def test_data_of_another_model(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    other = load_calibration("random", (TensorSpec("other", "float32", (1, 3)),), samples=2)
+    error = refused(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=other)
+    assert "nothing for input 'image'" in error.what
+
+
+def test_data_that_goes_bad_midway(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    data = calibrate(conv_net, 4)
+
+    def load(index: int) -> dict[str, Array]:
+        if index == 2:
+            raise BadInput("can't read the image", where="2.png")
+        return data.load(index)
+
+    broken = CalibrationSet("broken", 4, 4, load)
+    assert refused(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=broken).where == "2.png"
+    assert not _children()
+
+
+def test_an_output_that_cant_be_written(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="can't write here"):
+        quantize(conv_net, tmp_path / "file" / "q.tflite", scheme="float16")
+
+
+# ---- death of the worker ----
+
+
+def _children() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "edgeworthy.quantize.worker" in " ".join(p.cmdline())]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGKILL, "signal SIGKILL, as when memory runs out"), (signal.SIGABRT, "signal SIGABRT")],
+)
+def test_a_crash_is_told(
+    number: signal.Signals, words: str, conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    def kill(done: int, total: int) -> None:
+        if done == 2:
+            (child,) = _children()
+            child.send_signal(number)
+
+    with pytest.raises(RuntimeFailure, match=words):
+        quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 4), progress=kill)
+    assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
+    assert not _children()
+
+
+def test_a_hang_is_told(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    def stop(done: int, total: int) -> None:
+        (child,) = _children()
+        child.suspend()
+
+    with pytest.raises(RuntimeFailure, match="no sign of life for 5 s"):
+        quantize(
+            conv_net,
+            tmp_path / "q.tflite",
+            scheme="int8",
+            calibration=calibrate(conv_net, 4),
+            progress=stop,
+            timeout_s=5,
+        )
+    assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
+    assert not _children()
+
+
+def test_ctrl_c_leaves_nothing_behind(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    data = calibrate(conv_net, 4)
+    with pytest.raises(KeyboardInterrupt):
+        quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=data, progress=interrupt)
+    assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
+    assert not _children()
+
+
+def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
+    with pytest.raises(RuntimeFailure) as caught:
+        quantize(TFLiteModel(path, (), ()), tmp_path / "q.tflite", scheme="float16")
+    assert not any("Traceback" in line for line in caught.value.details)
+
+
+def test_the_worker_ends_when_its_parent_is_killed(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from edgeworthy.convert.tflite_file import describe\n"
+        "from edgeworthy.quantize.calibration import load_calibration\n"
+        "from edgeworthy.quantize.post_training import quantize\n"
+        "model = describe(Path(sys.argv[1]))\n"
+        "def wait(done, total): print(done, flush=True); time.sleep(60)\n"
+        "data = load_calibration('random', model.inputs, samples=2)\n"
+        "quantize(model, Path(sys.argv[2]), scheme='int8', calibration=data, progress=wait)\n"
+    )
+    command = [sys.executable, "-c", script, str(conv_net.path), str(tmp_path / "q.tflite")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"1\n"
+        (child,) = psutil.Process(parent.pid).children()
+        os.kill(parent.pid, signal.SIGKILL)
+    child.wait(timeout=10)
+    assert not (tmp_path / "q.tflite").exists()
+
+
+@pytest.fixture(autouse=True)
+def no_workers_left() -> Iterator[None]:
+    yield
+    assert not _children()
