@@ -1,0 +1,52 @@
+"""edgeworthy: PyTorch to ONNX, TensorFlow SavedModel and INT8 TFLite, with proof.
+
+::
+
+    import edgeworthy
+
+    report = edgeworthy.run("net.py:make", "out", quantize={"schemes": ["int8"], "calibration": "data.npz"})
+    print(report.gate.status, report.artifact("tflite_static_wi8_ai8").path)
+
+What ``run`` takes as keywords are the tables of ``edgeworthy.toml``; what it gives is what ``report.json`` holds.
+Errors are ``errors.EdgeworthyError``. Importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Config, load
+    from .pipeline.inspection import inspect
+    from .pipeline.run import run, run_config
+    from .validate.gate import evaluate
+    from .validate.report import read
+    from .validate.results import Report
+
+_HOMES = {
+    "Config": "config",
+    "load": "config",
+    "inspect": "pipeline.inspection",
+    "run": "pipeline.run",
+    "run_config": "pipeline.run",
+    "evaluate": "validate.gate",
+    "read": "validate.report",
+    "Report": "validate.results",
+}
+
+__all__ = ["Config", "Report", "evaluate", "inspect", "load", "read", "run", "run_config"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("edgeworthy")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES, "__version__"]

@@ -1,0 +1,172 @@
+"""Results as tables for people, and as exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..validate.summary import milliseconds, number, percent, size, summarize
+from .console import Console
+
+if TYPE_CHECKING:
+    from ..pipeline.diagnosis import Diagnosis
+    from ..pipeline.inspection import Inspection
+    from ..samples import Sample
+    from ..validate.results import GateResult, Report, TensorInfo
+
+
+def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
+    """A report's table, its verdict, and where the files are. ``whole``: there are pages as well."""
+    if shown.parity or shown.latency or shown.accuracy:
+        _rows(console, shown)
+    elif shown.artifacts:
+        _artifacts(console, shown, folder)
+    for q in shown.quantization:
+        if q.failure:
+            console.say(f"✗ {q.scheme}: {q.failure}")
+    for warning in shown.warnings:
+        console.say(f"⚠ {warning}")
+    if shown.gate and whole:
+        gate(console, shown.gate)
+    if whole:
+        console.say(f"Report: {folder / 'report.html'}")
+
+
+def gate(console: Console, result: GateResult) -> None:
+    """The lines that don't pass, and the verdict."""
+    marks = {"fail": "✗", "inconclusive": "?", "skipped": "–"}
+    passed = sum(line.status == "pass" for line in result.lines)
+    for line in result.lines:
+        if line.status != "pass":
+            console.say(f"{marks[line.status]} {line.check}: {line.message}")
+    verdict = {"pass": "✓ The gate passes", "fail": "✗ The gate fails", "inconclusive": "? The gate can't say"}
+    console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
+
+
+def exit_code(shown: Report) -> int:
+    """The gate's, where there is one; else 1 if any stage has something that failed."""
+    if shown.gate:
+        return shown.gate.exit_code
+    states = [s.status for s in (shown.parity, shown.accuracy, shown.latency) if s]
+    states += [q.status for q in shown.quantization]
+    return 1 if {"fail", "error"} & set(states) else 0
+
+
+def _rows(console: Console, shown: Report) -> None:
+    """Accuracy, parity and each hop's own share, size and latency: what was measured of it."""
+    columns = ["runs as"]
+    columns += ["accuracy"] if shown.accuracy else []
+    columns += ["parity", "added by hop"] if shown.parity else []
+    columns += ["size"]
+    columns += ["latency", "÷ baseline"] if shown.latency else []
+    table = []
+    for row in summarize(shown):
+        cells = [row.name]
+        if shown.accuracy:
+            cells.append(percent(row.accuracy.accuracy) if row.accuracy else "–")
+        if shown.parity:
+            added = [o.vs_previous for o in row.hop.outputs if o.vs_previous] if row.hop else []
+            worst = max((e.rms for e in added), default=None)
+            cells += [row.parity, "exact" if worst == 0 else f"{number(worst)} rms" if worst else "–"]
+        cells.append(size(row.size_bytes))
+        if shown.latency:
+            ratio = row.latency.ratio if row.latency else None
+            verdict = row.latency.verdict if row.latency else None
+            cells.append(milliseconds(row.latency.p50_ms) if row.latency else "–")
+            cells.append("baseline" if verdict == "baseline" else f"{number(ratio)} {verdict}" if ratio else "–")
+        table.append([*cells, row.status])
+    console.table([*columns, "verdict"], table, right=range(1, len(columns)))
+
+
+def _artifacts(console: Console, shown: Report, folder: Path) -> None:
+    console.table(
+        ("file", "size", "operators", "transposes", "seconds"),
+        [
+            (
+                str(folder / a.path),
+                size(a.size_bytes),
+                str(a.op_count or "–"),
+                "–" if a.transposes is None else str(a.transposes),
+                "kept" if a.cached else f"{a.seconds or 0:.1f}",
+            )
+            for a in shown.artifacts
+        ],
+        right=range(1, 5),
+    )
+
+
+def inspection(console: Console, found: Inspection) -> None:
+    """What is in a model file."""
+    console.say(f"{found.path}: {found.kind}, {size(found.size_bytes)}")
+    rows = [("input", _tensor(t)) for t in found.inputs] + [("output", _tensor(t)) for t in found.outputs]
+    rows += [(key, value) for key, value in found.details.items() if value]
+    rows += [(f"{dtype} weights", size(count)) for dtype, count in found.constants.items()]
+    rows += [(f"{dtype} tensors", str(count)) for dtype, count in found.activations.items()]
+    rows.append(("transposes", str(found.transposes)))
+    rows += [(f"runs on {target}", state) for target, state in found.runs_on.items()]
+    console.table(("what", ""), rows)
+    console.table(("operator", "count"), [(op, str(n)) for op, n in found.ops.items()], right=(1,))
+    if found.kind == "onnx" and not found.unsupported:
+        console.say("✓ every node can be converted to TFLite and SavedModel")
+    if found.unsupported:
+        console.say(f"✗ {len(found.unsupported)} nodes can't be converted:")
+        console.table(
+            ("operator", "node", "where", "why, and what to do"),
+            [
+                (u.op, u.node, " ".join(filter(None, (u.module, u.source))), f"{u.reason}; {u.remedy}")
+                for u in found.unsupported
+            ],
+        )
+
+
+def diagnosis(console: Console, found: Diagnosis) -> None:
+    """What this machine has."""
+    host = found.host
+    console.say(f"edgeworthy {found.edgeworthy}, Python {host.python}, {host.system} {host.machine}")
+    console.say(f"{host.cpu}, {host.logical_cores} cores, {size(host.memory_bytes)} memory")
+    console.say(f"CPU features: {' '.join(found.cpu_features) or 'unknown'}")
+    console.table(
+        ("package", "version", ""),
+        [
+            (
+                p.name,
+                p.version or "–",
+                "✓" if p.version else f"{'optional' if p.optional else '✗ missing'}: {p.install}",
+            )
+            for p in found.packages
+        ],
+    )
+    console.table(
+        ("target", "version", ""),
+        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets],
+    )
+
+
+def write_sample(sample: Sample, folder: Path) -> list[Path]:
+    """A sample's data as .npz files, and an ``edgeworthy.toml`` that uses them."""
+    import numpy as np
+
+    from ..files import atomic_file, write_text
+
+    tables = [f'output = "out"\n\n[model]\nsource = "sample:{sample.name}"\n']
+    arrays = {"calibration": sample.calibration(128, 0)}
+    tables.append('[quantize]\nschemes = ["float16", "dynamic_wi8_afp32", "int8"]\ncalibration = "calibration.npz"\n')
+    labelled = sample.labelled()
+    if labelled is not None:
+        arrays["labelled"] = labelled[0] | {"labels": labelled[1]}
+        tables.append('[validate]\nlabelled = "labelled.npz"\n')
+    limits = 'parity = true\nmust_convert = ["tflite", "saved_model", "int8"]\n'
+    limits += "accuracy_drop = { int8 = 0.01 }\n" if labelled is not None else ""
+    tables.append(f"[gate]\n{limits}")
+    written = []
+    for name, values in arrays.items():
+        path = folder / f"{name}.npz"
+        with atomic_file(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **values)
+        written.append(path)
+    write_text(folder / "edgeworthy.toml", "\n".join(tables))
+    return [*written, folder / "edgeworthy.toml"]
+
+
+def _tensor(tensor: TensorInfo) -> str:
+    return f"{tensor.name}:{tensor.dtype}[{','.join(map(str, tensor.shape))}]"

@@ -1,0 +1,152 @@
+"""A pipeline's results as one report, and the files of a run: report, JUnit, manifest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from .. import files
+from ..validate import gate, host
+from ..validate import report as reports
+from ..validate.results import (
+    AccuracyResult,
+    ArtifactResult,
+    LatencyResult,
+    ModelInfo,
+    ParityResult,
+    QuantizationResult,
+    Report,
+)
+from . import fingerprint, manifest
+from .stages import Pipeline
+from .subjects import infos
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+T = TypeVar("T")
+
+
+def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
+    """The report of the stages that were asked for.
+
+    Parity, accuracy and latency that an earlier run measured on exactly these artifacts are in it too.
+    """
+    stages, quantized = set(pipeline.stages), []
+    if stages - {"export", "convert"}:
+        quantized = [
+            q.result.model_copy(update={"seconds": pipeline.seconds.get(f"quantize.{q.result.scheme}", 0.0)})
+            for q in pipeline.quantized
+        ]
+    converts = bool(stages - {"export"})
+    validates = "validate" in stages
+    parity = pipeline.parity if validates else _earlier(pipeline, "parity", ParityResult)
+    accuracy = pipeline.accuracy if validates else _earlier(pipeline, "accuracy", AccuracyResult)
+    latency = pipeline.latency if "bench" in stages else _earlier(pipeline, "bench", LatencyResult)
+    machine = host.current()
+    return Report(
+        edgeworthy=importlib.metadata.version("edgeworthy"),
+        created=datetime.now(UTC),
+        command=command,
+        options=options(pipeline.config),
+        host=machine,
+        model=_model(pipeline),
+        artifacts=[_with_time(pipeline, a) for a in pipeline.artifacts],
+        export=pipeline.exported.result.model_copy(update={"seconds": pipeline.seconds["export"]})
+        if pipeline.copies_source
+        else None,
+        conversion=pipeline.converted.result if converts else None,
+        quantization=quantized,
+        parity=parity,
+        accuracy=accuracy,
+        latency=latency,
+        stage_seconds=pipeline.seconds,
+        notes=_notes(pipeline),
+        warnings=[*pipeline.inputs.warnings, *_unfit(quantized)],
+    )
+
+
+def finish(pipeline: Pipeline, *, command: str = "") -> Report:
+    """Assemble the report, hold it against the gate, and write the files of a whole run into OUT."""
+    report = assemble(pipeline, command=command)
+    report = report.model_copy(update={"gate": gate.evaluate(report, pipeline.config.gate)})
+    names = (reports.JSON, reports.MARKDOWN, reports.HTML, reports.JUNIT, manifest.NAME)
+    pipeline.workspace.makes(*(pipeline.output / name for name in names))
+    reports.write(report, pipeline.output)
+    manifest.write(
+        report,
+        pipeline.output,
+        source=pipeline.inputs.source_hash,
+        inputs=fingerprint.input_files(pipeline.config),
+        tools=report.host.packages,
+    )
+    return report
+
+
+def note(pipeline: Pipeline, *, command: str = "") -> Report:
+    """Assemble the report of single stages and write it as JSON alone."""
+    report = assemble(pipeline, command=command)
+    path = pipeline.output / reports.JSON
+    pipeline.workspace.makes(path)
+    files.write_text(path, report.model_dump_json(indent=2) + "\n")
+    return report
+
+
+def options(config: BaseModel) -> dict[str, str | int | float | bool | list[str] | None]:
+    """A configuration as flat ``table.key`` → value, without what wasn't given."""
+    flat: dict[str, str | int | float | bool | list[str] | None] = {}
+
+    def add(prefix: str, values: dict[str, object]) -> None:
+        for key, value in values.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, dict):
+                add(f"{name}.", value)
+            elif isinstance(value, list):
+                flat[name] = [v if isinstance(v, str) else json.dumps(v) for v in value]
+            elif isinstance(value, (str, int, float, bool)):
+                flat[name] = value
+
+    add("", config.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return flat
+
+
+def _model(pipeline: Pipeline) -> ModelInfo:
+    source = pipeline.inputs.source
+    parameters = sum(p.numel() for p in source.module.parameters()) if source.module is not None else None
+    return ModelInfo(
+        spec=source.spec,
+        kind=source.kind,
+        inputs=infos(source.inputs),
+        outputs=infos(pipeline.graph.outputs),
+        parameters=parameters,
+        notes=source.notes,
+    )
+
+
+def _earlier(pipeline: Pipeline, name: str, kind: type[T]) -> T | None:
+    done = pipeline.workspace.latest(name, kind, pipeline.about)
+    return done.result if done else None
+
+
+def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
+    stages = {"onnx": "export", "tflite_float32": "convert", "saved_model": "convert"}
+    stage = stages.get(artifact.name, f"quantize.{artifact.scheme}")
+    seconds, cached = pipeline.seconds.get(stage), stage in pipeline.cached
+    return artifact.model_copy(update={"seconds": seconds, "cached": cached})
+
+
+def _notes(pipeline: Pipeline) -> list[str]:
+    if not pipeline.cached:
+        return []
+    return [f"taken over from an earlier run, as nothing changed: {', '.join(sorted(pipeline.cached))}"]
+
+
+def _unfit(quantized: Sequence[QuantizationResult]) -> list[str]:
+    return [
+        f"{q.scheme} was calibrated on {q.calibration.description}: the file is unfit for deployment"
+        for q in quantized
+        if q.calibration is not None and not q.calibration.fit_for_deployment
+    ]

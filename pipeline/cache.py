@@ -1,0 +1,271 @@
+"""The output folder as a workspace: one run at a time, and stages that run only when something changed.
+
+Next to the artifacts, ``OUT/.edgeworthy/`` keeps one JSON record for every stage: the key (a hash of the
+stage's inputs and options, of the installed packages and of edgeworthy's own code), the files it made with
+their hashes, and its result. A stage is taken over when key and files are the same as then. Everything is
+local to OUT, so that a folder carries its own history and deleting it deletes all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from .. import files
+from ..errors import BadInput
+from ..validate.host import packages
+
+STATE = ".edgeworthy"
+T = TypeVar("T")
+
+
+class Record(BaseModel):
+    """What is remembered of a stage: ``files`` relative to OUT, ``about`` the artifacts that it looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    files: dict[str, str]
+    about: dict[str, str]
+    result: object
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """A stage's result, how long it took, and whether it was taken over from an earlier run."""
+
+    result: T
+    seconds: float
+    cached: bool
+
+
+class Workspace:
+    """OUT, locked for this process. Use it as a context manager.
+
+    On entry, what a killed run left half-written is swept away. When the block ends in ``BadInput``, whatever
+    this process made since the last ``keep`` is taken back, so that nothing is left behind.
+
+    Args:
+        output: The folder; it is made when it doesn't exist.
+        reuse: False redoes every stage.
+
+    Raises:
+        BadInput: the folder can't be made or written, or another run is using it.
+    """
+
+    def __init__(self, output: Path, *, reuse: bool = True) -> None:
+        self.output = output
+        self.reuse = reuse
+        self._state = output / STATE
+        self._before: dict[Path, tuple[int, int] | None] = {}
+        self._folders: list[Path] = []
+        self._lock: int | None = None
+
+    def __enter__(self) -> Workspace:
+        missing = [p for p in (self._state, *self._state.parents) if not p.exists()]
+        with _usable(self.output):
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._folders = missing
+            self._lock = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = None
+            raise BadInput(
+                "another run is writing to this folder",
+                where=str(self.output),
+                remedy="wait until it ends, or choose another folder with --output",
+            ) from None
+        self._sweep()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, BadInput):
+            for path, before in self._before.items():
+                if _identity(path) != before:
+                    _remove(path)
+        if self._lock is not None:
+            if not any(self._state.glob("*.json")) and self._folders:
+                _remove(self._state)
+            os.close(self._lock)
+            self._lock = None
+        for folder in self._folders:
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def stage(
+        self,
+        name: str,
+        result: type[T],
+        depends: Mapping[str, object],
+        make: Callable[[], T],
+        *,
+        outputs: Sequence[Path] = (),
+        about: Mapping[str, str] | None = None,
+    ) -> Done[T]:
+        """Take a stage over from an earlier run, or make it.
+
+        Args:
+            name: Of the record; one name holds one result.
+            result: Type of the result, for reading it back (anything pydantic can handle).
+            depends: All that the result depends on besides code and packages, as JSON-able values.
+            make: Gives the result, and writes ``outputs``.
+            outputs: Files and folders below OUT that the stage may write.
+            about: Artifact name → SHA-256 of what the result speaks of; see ``latest``.
+        """
+        key = _hash({"stage": name, "depends": depends, "code": code_hash(), "packages": packages()})
+        record = self._read(name) if self.reuse else None
+        if record and record.key == key and self._intact(record):
+            try:
+                value = TypeAdapter(result).validate_python(record.result)
+            except ValidationError:
+                pass  # written by other code that happens to hash alike: make it again
+            else:
+                return Done(value, record.seconds, cached=True)
+        self.makes(*outputs)
+        begin = time.perf_counter()
+        with _disk_full(self.output):
+            value = make()
+        seconds = time.perf_counter() - begin
+        written = [p for p in outputs if p.exists()]
+        self._write(
+            name,
+            Record(
+                key=key,
+                files={p.relative_to(self.output).as_posix(): files.sha256(p) for p in written},
+                about=dict(about or {}),
+                result=TypeAdapter(result).dump_python(value, mode="json"),
+                seconds=seconds,
+            ),
+        )
+        return Done(value, seconds, cached=False)
+
+    def latest(self, name: str, result: type[T], about: Mapping[str, str]) -> Done[T] | None:
+        """The last result of a stage, whatever its options, if it speaks of exactly these artifacts."""
+        record = self._read(name)
+        if record is None or record.about != dict(about):
+            return None
+        try:
+            return Done(TypeAdapter(result).validate_python(record.result), record.seconds, cached=True)
+        except ValidationError:
+            return None
+
+    def scratch(self, name: str) -> Path:
+        """A path for what isn't an artifact, such as a snapshot of the weights."""
+        return self._state / name
+
+    def makes(self, *paths: Path) -> None:
+        """Note that ``paths`` are about to be written, so that they can be taken back."""
+        for path in paths:
+            self._before.setdefault(path, _identity(path))
+
+    def require(self, size: int) -> None:
+        """Refuse to begin what needs ``size`` bytes: LLVM, for one, ends the process on a full disk.
+
+        Raises:
+            BadInput: there is less space.
+        """
+        if shutil.disk_usage(self.output).free < size:
+            raise _full(self.output)
+
+    def keep(self) -> None:
+        """Whatever was written so far stays, even if the block ends in ``BadInput``."""
+        self._before.clear()
+
+    def _intact(self, record: Record) -> bool:
+        paths = {self.output / name: digest for name, digest in record.files.items()}
+        return all(p.exists() and files.sha256(p) == digest for p, digest in paths.items())
+
+    def _read(self, name: str) -> Record | None:
+        try:
+            return Record.model_validate_json((self._state / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError):
+            return None
+
+    def _write(self, name: str, record: Record) -> None:
+        path = self._state / f"{name}.json"
+        self.makes(path)
+        files.write_text(path, record.model_dump_json())
+
+    def _sweep(self) -> None:
+        """Remove what a run that was killed had begun to write (see ``files.atomic_file``)."""
+        for folder in (self.output, self._state):
+            for part in (*folder.glob(".*.part"), *folder.glob(".*.part.old")):
+                _remove(part)
+
+
+@cache
+def code_hash() -> str:
+    """SHA-256 of edgeworthy's own source."""
+    root = Path(__file__).parent.parent
+    packages = [p.parent for p in root.glob("*/__init__.py")]
+    sources = [*root.glob("*.py"), *(p for package in packages for p in package.rglob("*.py"))]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Changes when a file is replaced; None when there is none."""
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_full(folder: Path) -> Iterator[None]:
+    """Every library has its own exception for a full disk; all of them quote the system's words."""
+    try:
+        yield
+    except Exception as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise _full(folder) from error
+
+
+def _full(folder: Path) -> BadInput:
+    return BadInput(
+        "the disk is full",
+        where=str(folder),
+        remedy="free some space or choose another folder with --output; nothing half-written is left",
+    )
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"can't use this as the output folder: {error.strerror}",
+            where=str(folder),
+            remedy="choose a folder you may write to with --output",
+        ) from error

@@ -1,0 +1,212 @@
+"""What is in a model file: inputs and outputs, operators, data types, sizes, transposes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from .. import files
+from ..artifact import Artifact
+from ..errors import BadInput, NotAvailable
+from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
+from .fingerprint import model_files
+from .subjects import infos
+
+
+class Inspection(BaseModel):
+    """What ``edgeworthy inspect`` shows.
+
+    Attributes:
+        ops: Operator → how many, the most frequent first.
+        transposes: Operators among them that transpose; None where the format doesn't tell.
+        constants: Data type → bytes of weights.
+        activations: Data type → number of tensors computed; empty where the format doesn't tell.
+        runs_on: Target → whether it takes this file, and if not, why.
+        unsupported: ONNX: nodes that can't be converted.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    kind: str
+    size_bytes: int
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    ops: dict[str, int]
+    transposes: int | None
+    constants: dict[str, int]
+    activations: dict[str, int] = {}
+    details: dict[str, str] = {}
+    runs_on: dict[str, str] = {}
+    unsupported: list[UnsupportedNodeResult] = []
+
+
+def inspect(path: Path | str) -> Inspection:
+    """Look into an ``.onnx`` or ``.tflite`` file or a SavedModel folder.
+
+    Raises:
+        BadInput: it is none of these, or damaged.
+        NotAvailable: a SavedModel, and TensorFlow isn't installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = _saved_model(path)
+    elif path.suffix == ".tflite":
+        found = _tflite(path)
+    elif path.suffix == ".onnx":
+        found = _onnx(path)
+    else:
+        raise BadInput(
+            "inspect reads .onnx and .tflite files and SavedModel folders"
+            if path.exists()
+            else "there is no such file",
+            where=str(path),
+            remedy="export the model first: edgeworthy export SOURCE -o OUT",
+        )
+    return found.model_copy(update={"runs_on": _runs_on(found.kind)})
+
+
+def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResult:
+    """A file of a run as the report holds it; ``folder`` is the run's output folder."""
+    paths = model_files(artifact.path)
+    ops = _ops_of(artifact)
+    return ArtifactResult.model_validate(
+        {
+            "name": name,
+            "kind": artifact.kind,
+            "scheme": getattr(artifact, "scheme", "float32"),
+            "path": artifact.path.relative_to(folder).as_posix(),
+            "size_bytes": sum(files.size(p) for p in paths),
+            "sha256": artifact.sha256,
+            "inputs": infos(artifact.inputs),
+            "outputs": infos(artifact.outputs),
+            "ops": ops,
+            "transposes": _transposes(ops),
+        }
+    )
+
+
+def _ops_of(artifact: Artifact) -> dict[str, int]:
+    if artifact.kind == "tflite":
+        from ..convert.tflite_file import summarize
+
+        return summarize(artifact.path).op_counts
+    return _onnx_ops(artifact.path) if artifact.kind == "onnx" else {}
+
+
+def _transposes(ops: dict[str, int]) -> int | None:
+    return sum(n for op, n in ops.items() if op.upper() == "TRANSPOSE") if ops else None
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _tflite(path: Path) -> Inspection:
+    from ..convert.tflite_file import summarize
+
+    summary = summarize(path)
+    return Inspection(
+        path=str(path),
+        kind="tflite",
+        size_bytes=summary.size,
+        inputs=infos(summary.inputs),
+        outputs=infos(summary.outputs),
+        ops=summary.op_counts,
+        transposes=_transposes(summary.op_counts) or 0,
+        constants=summary.constant_bytes,
+        activations=summary.activation_dtypes,
+        details={"description": summary.description, "subgraphs": str(len(summary.graphs))},
+    )
+
+
+def _onnx(path: Path) -> Inspection:
+    from ..convert import prepare
+    from ..convert.onnx_file import describe, read_onnx
+    from ..errors import UnsupportedNodes
+
+    model = describe(path)
+    graph = read_onnx(path)
+    constants: Counter[str] = Counter()
+    for value in graph.graph.initializers.values():
+        if value.const_value is not None:
+            constants[str(value.const_value.dtype.name).lower()] += value.const_value.nbytes
+    ops = _onnx_ops(path)
+    details = {
+        "opset": ", ".join(f"{domain or 'ai.onnx'} {v}" for domain, v in graph.opset_imports.items()),
+        "producer": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
+    }
+    unsupported: list[UnsupportedNodeResult] = []
+    try:
+        prepared = prepare(graph, where=str(path))
+        details["nodes after passes"] = str(sum(1 for _ in prepared.model.graph))
+        details["transposes after layout"] = str(prepared.layout.remaining)
+    except UnsupportedNodes as error:
+        unsupported = [UnsupportedNodeResult(**vars(n)) for n in error.nodes]
+    return Inspection(
+        path=str(path),
+        kind="onnx",
+        size_bytes=sum(files.size(p) for p in model_files(path)),
+        inputs=infos(model.inputs),
+        outputs=infos(model.outputs),
+        ops=ops,
+        transposes=_transposes(ops) or 0,
+        constants=dict(constants),
+        details=details,
+        unsupported=unsupported,
+    )
+
+
+def _onnx_ops(path: Path) -> dict[str, int]:
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    return _sorted(Counter(node.op_type for node in graph.node))
+
+
+def _saved_model(path: Path) -> Inspection:
+    if not (path / "saved_model.pb").is_file():
+        raise BadInput("the folder holds no saved_model.pb", where=str(path), remedy="give the SavedModel's own folder")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise NotAvailable("TensorFlow is not installed", remedy="pip install 'edgeworthy[tensorflow]'") from error
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise BadInput(f"TensorFlow can't load it: {str(error).splitlines()[0]}", where=str(path)) from error
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        raise BadInput("it has no signature serving_default", where=str(path))
+
+    def tensors(specs: dict[str, object]) -> list[TensorInfo]:
+        return [_tf_tensor(name, spec) for name, spec in specs.items()]
+
+    constants: Counter[str] = Counter()
+    for variable in signature.graph.variables:
+        constants[variable.dtype.name] += variable.shape.num_elements() * variable.dtype.size
+    return Inspection(
+        path=str(path),
+        kind="saved_model",
+        size_bytes=files.size(path),
+        inputs=tensors(signature.structured_input_signature[1]),
+        outputs=tensors(signature.structured_outputs),
+        ops=_sorted(Counter(op.type for op in signature.graph.get_operations())),
+        transposes=sum(op.type == "Transpose" for op in signature.graph.get_operations()),
+        constants=dict(constants),
+        details={"signatures": ", ".join(loaded.signatures)},
+    )
+
+
+def _tf_tensor(name: str, spec: object) -> TensorInfo:
+    shape = list(getattr(spec, "shape"))  # noqa: B009 - a TensorSpec or a symbolic tensor
+    dims = [d if isinstance(d, int) else f"{name}_{axis}" for axis, d in enumerate(shape)]
+    return TensorInfo(name=name, dtype=getattr(spec, "dtype").name, shape=dims)  # noqa: B009
+
+
+def _runs_on(kind: str) -> dict[str, str]:
+    from ..targets import TARGETS
+
+    return {name: target.missing() or "yes" for name, target in TARGETS.items() if target.kind == kind}

@@ -1,0 +1,30 @@
+"""Who wants to know how far a pipeline is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Is told what a pipeline does."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """A stage begins; it ends with the context."""
+        ...
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Something within the stage begins."""
+        ...
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        yield
+
+    def step(self, what: str, done: int, total: int) -> None:
+        pass

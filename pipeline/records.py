@@ -1,0 +1,141 @@
+"""The results of the file-making stages, as they are kept between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from ..validate.results import (
+    ArtifactResult,
+    CalibrationResult,
+    ConversionResult,
+    ExportResult,
+    FloatOp,
+    LayoutResult,
+    OutputCheck,
+    PassResult,
+    QuantizationResult,
+)
+from .inspection import artifact_result
+
+if TYPE_CHECKING:
+    from ..config import ConvertTable
+    from ..convert import Conversion
+    from ..convert.export import Export
+    from ..quantize.calibration import CalibrationSet
+    from ..quantize.post_training import Quantized as PostTraining
+
+
+class Exported(BaseModel):
+    """Of the stage ``export``."""
+
+    result: ExportResult
+    artifact: ArtifactResult
+
+    @classmethod
+    def of(cls, made: Export, folder: Path) -> Exported:
+        checks = [OutputCheck(output=n, max_abs=e.max_abs, max_rel=e.max_rel) for n, e in made.check.items()]
+        return cls(
+            result=ExportResult(
+                exporter=made.exporter, opset=made.opset, seconds=0, check=checks, notes=list(made.notes)
+            ),
+            artifact=artifact_result("onnx", made.model, folder),
+        )
+
+
+class Converted(BaseModel):
+    """Of the stage ``convert``. ``permutations``: see ``convert.Conversion``."""
+
+    result: ConversionResult
+    artifacts: list[ArtifactResult]
+    permutations: dict[str, list[int]]
+
+    @classmethod
+    def of(
+        cls,
+        made: Conversion,
+        folder: Path,
+        table: ConvertTable,
+        to: list[str],
+        changes: Mapping[str, float],
+    ) -> Converted:
+        """``changes``: pass → the largest numeric change (see ``pass_check``)."""
+        layout = None
+        if made.layout is not None:
+            layout = LayoutResult(
+                io_layout=table.io_layout,
+                nodes_channels_last=made.layout.channels_last,
+                transposes=made.layout.remaining,
+                transposed_bytes=sum(t.nbytes for t in made.layout.inserted),
+            )
+        passes = [
+            PassResult(
+                name=p.name,
+                changes=p.changed,
+                seconds=p.seconds,
+                refusals=[f"{r.node}: {r.reason}" for r in p.refusals],
+                max_abs=changes.get(p.name),
+            )
+            for p in made.passes
+        ]
+        if "layout" in changes:
+            moved = len(made.layout.inserted) if made.layout else 0
+            passes.append(PassResult(name="layout", changes=moved, max_abs=changes["layout"]))
+        files = {"tflite_float32": made.tflite, "saved_model": made.saved_model}
+        return cls(
+            result=ConversionResult(
+                status="pass", targets=to, passes=passes, layout=layout, seconds=sum(made.seconds.values())
+            ),
+            artifacts=[artifact_result(name, a, folder) for name, a in files.items() if a is not None],
+            permutations={name: list(axes) for name, axes in made.permutations.items()},
+        )
+
+
+class Quantized(BaseModel):
+    """Of a stage ``quantize.SCHEME``."""
+
+    result: QuantizationResult
+    artifact: ArtifactResult | None
+
+    @classmethod
+    def of(cls, made: PostTraining, folder: Path, data: CalibrationSet | None) -> Quantized:
+        name = f"tflite_{made.scheme}"
+        return cls(
+            result=QuantizationResult.model_validate(
+                {
+                    "status": "pass",
+                    "scheme": made.scheme,
+                    "engine": made.engine,
+                    "artifact": name,
+                    "io_dtype": made.io_dtype,
+                    "calibration": _calibration(data),
+                    "fit_for_deployment": made.fit_for_deployment,
+                    "float_ops": [FloatOp(op=f.op, name=f.name, reason=f.reason) for f in made.float_ops],
+                    "notes": list(made.notes),
+                }
+            ),
+            artifact=artifact_result(name, made.model, folder),
+        )
+
+    @classmethod
+    def failed(cls, scheme: str, failure: str, data: CalibrationSet | None) -> Quantized:
+        result = QuantizationResult(
+            status="error",
+            scheme=scheme,
+            engine="",
+            failure=failure,
+            calibration=_calibration(data),
+            fit_for_deployment=False,
+        )
+        return cls(result=result, artifact=None)
+
+
+def _calibration(data: CalibrationSet | None) -> CalibrationResult | None:
+    if data is None:
+        return None
+    return CalibrationResult(
+        description=data.description, samples=data.samples, fit_for_deployment=data.fit_for_deployment
+    )

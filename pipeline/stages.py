@@ -1,0 +1,384 @@
+"""The stages, wired: export → convert → quantize → validate → bench.
+
+A stage asks for the results that it needs, so that one command brings all before it up to date, and what didn't
+change is taken over from an earlier run (see ``cache``). ``assembly`` makes the report of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from .. import files
+from ..artifact import OnnxModel, TFLiteModel
+from ..config import Config
+from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable
+from ..quantize import schemes as quantization
+from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from . import fingerprint
+from .cache import Workspace
+from .inputs import Inputs
+from .progress import Progress, Silent
+from .records import Converted, Exported, Quantized
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..artifact import Array
+    from .subjects import Cast
+
+T = TypeVar("T")
+
+STAGES = ("export", "convert", "quantize", "validate", "bench")
+
+
+class Pipeline:
+    """One run over one output folder. Use it as a context manager; stages run when their result is asked for.
+
+    Inputs are loaded and checked on entry, before anything is written.
+
+    Args:
+        config: What to do; ``model.source`` and ``output`` have to be there.
+        stages: The stages that will be asked for.
+        reuse: False redoes every stage.
+        progress: Is told what happens.
+
+    Raises:
+        BadInput: there is no source or no output folder.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        stages: Sequence[str] = STAGES,
+        reuse: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        self.inputs = Inputs(config)
+        if config.output is None:
+            raise BadInput(
+                "no output folder was given",
+                where="--output",
+                remedy="give one with -o OUT, or set output in edgeworthy.toml",
+            )
+        self.config = config
+        self.stages = tuple(stages)
+        self.output = config.output
+        self.progress: Progress = progress or Silent()
+        self.workspace = Workspace(self.output, reuse=reuse)
+        self.seconds: dict[str, float] = {}
+        self.cached: set[str] = set()
+
+    def __enter__(self) -> Pipeline:
+        with self.progress.stage("load"):
+            self._check()
+        self.workspace.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.workspace.__exit__(kind, error, trace)
+
+    def bring(self) -> None:
+        """Bring the stages up to date."""
+        results: dict[str, Callable[[], object]] = {
+            "export": lambda: self.exported,
+            "convert": lambda: self.converted,
+            "quantize": lambda: self.quantized,
+            "validate": lambda: (self.parity, self.accuracy),
+            "bench": lambda: self.latency,
+        }
+        for name in self.stages:
+            results[name]()
+
+    def _check(self) -> None:
+        """Load all that the user gave and the stages need."""
+        needs: dict[str, tuple[str, ...]] = {
+            "export": ("source",),
+            "convert": ("to", "source"),
+            "quantize": ("to", "schemes", "source", "calibration"),
+            "validate": ("targets", "to", "schemes", "source", "calibration", "labelled"),
+            "bench": ("targets", "to", "schemes", "source", "calibration"),
+        }
+        for name in self.stages:
+            for attribute in needs[name]:
+                getattr(self.inputs, attribute)
+
+    # -- export and convert -----------------------------------------------------------------------------
+
+    @cached_property
+    def exported(self) -> Exported:
+        """``OUT/model.onnx``."""
+        table, path = self.config.export, self.output / "model.onnx"
+
+        def make() -> Exported:
+            from ..convert.export import export_onnx
+
+            made = export_onnx(self.inputs.source, path, exporter=table.exporter, opset=table.opset)
+            return Exported.of(made, self.output)
+
+        depends = {"source": self.inputs.source_hash} | table.model_dump()
+        return self._stage("export", Exported, depends, make, [path, path.with_name("model.onnx.data")])
+
+    @cached_property
+    def graph(self) -> OnnxModel:
+        """What conversion starts from: the exported file, or an ONNX source itself where no copy is asked for."""
+        from ..convert.onnx_file import describe
+        from .subjects import to_artifact
+
+        source = self.inputs.source
+        if source.path is not None and source.kind == "onnx" and not self.copies_source:
+            model = describe(source.path)
+            if model.inputs == source.inputs:
+                return model
+        graph = to_artifact(self.exported.artifact, self.output)
+        return OnnxModel(graph.path, graph.inputs, graph.outputs)
+
+    @property
+    def copies_source(self) -> bool:
+        return bool({"export", "validate", "bench"} & set(self.stages))
+
+    @cached_property
+    def converted(self) -> Converted:
+        """``OUT/model_float32.tflite`` and ``OUT/saved_model``."""
+        table, to = self.config.convert, self.inputs.to
+        paths = {"tflite": self.output / "model_float32.tflite", "saved_model": self.output / "saved_model"}
+
+        def make() -> Converted:
+            from ..convert import convert
+
+            weights = sum(files.size(path) for path in fingerprint.model_files(self.graph.path))
+            self.workspace.require(weights * len(to))
+            check = None
+            if table.check_passes:
+                from .pass_check import PassCheck
+
+                check = PassCheck(self.graph, self.inputs.source.examples)
+            made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
+            return Converted.of(made, self.output, table, to, check.changes if check else {})
+
+        depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}
+        return self._stage("convert", Converted, depends, make, [paths[kind] for kind in to])
+
+    # -- quantize ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def quantized(self) -> list[Quantized]:
+        """``OUT/model_SCHEME.tflite`` for every scheme; a scheme that fails is a row that says so."""
+        return [self._quantized(scheme) for scheme in self.inputs.schemes]
+
+    def _quantized(self, scheme: str) -> Quantized:
+        from .subjects import short_name, to_artifact
+
+        needs_data = quantization.get_scheme(scheme).needs_calibration
+        calibration = self.inputs.calibration if needs_data else None
+        io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
+        path = self.output / f"model_{short_name(scheme)}.tflite"
+        floating = next(a for a in self.converted.artifacts if a.name == "tflite_float32")
+        model = to_artifact(floating, self.output)
+
+        def make() -> Quantized:
+            from ..quantize.post_training import quantize
+
+            float_model = TFLiteModel(model.path, model.inputs, model.outputs)
+            made = quantize(
+                float_model,
+                path,
+                scheme=scheme,
+                calibration=calibration,
+                io_dtype=io_dtype,
+                permute=self._permutations,
+                progress=lambda done, total: self.progress.step("calibrate", done, total),
+            )
+            return Quantized.of(made, self.output, calibration)
+
+        data = self._calibration_hash if needs_data else None
+        depends = {
+            "model": floating.sha256,
+            "io_dtype": io_dtype,
+            "permute": self.converted.permutations,
+            "data": data,
+        }
+        try:
+            return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path])
+        except (CheckFailed, NotAvailable, InternalFault) as error:
+            return Quantized.failed(scheme, str(error), calibration)
+
+    @cached_property
+    def _calibration_hash(self) -> str | None:
+        data = self.inputs.calibration
+        return None if data is None else f"{fingerprint.of_arrays(data)} {data.description}"
+
+    @property
+    def _permutations(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(axes) for name, axes in self.converted.permutations.items()}
+
+    # -- validate and bench -----------------------------------------------------------------------------
+
+    @cached_property
+    def artifacts(self) -> list[ArtifactResult]:
+        """All files of the run, made or taken over."""
+        found = [self.exported.artifact] if self.copies_source else []
+        found += self.converted.artifacts if set(self.stages) - {"export"} else []
+        if set(self.stages) - {"export", "convert"}:
+            found += [q.artifact for q in self.quantized if q.artifact is not None]
+        return found
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What parity, accuracy and latency speak of."""
+        return {"source": self.inputs.source_hash} | {a.name: a.sha256 for a in self.artifacts}
+
+    @cached_property
+    def parity(self) -> ParityResult:
+        """One set of inputs through every hop."""
+        table = self.config.validation
+
+        def make() -> ParityResult:
+            from ..validate import parity
+            from ..validate.judge import Rules
+
+            samples, origin = self._parity_samples()
+            rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol)
+            with self._cast() as cast:
+                return parity.measure(
+                    cast.subjects(),
+                    samples,
+                    plans=cast.plans(),
+                    rules=rules,
+                    seed=self.config.seed,
+                    inputs=origin,
+                    progress=self.progress.step,
+                )
+
+        depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
+        depends |= {"data": self._labelled_hash, "calibration": self._calibration_hash}
+        return self._stage("parity", ParityResult, depends, make, about=self.about)
+
+    @cached_property
+    def accuracy(self) -> AccuracyResult | None:
+        """Labelled data through every runner; None when there is none."""
+        data = self.inputs.labelled
+        if data is None:
+            return None
+
+        def make() -> AccuracyResult:
+            from ..validate import accuracy
+
+            with self._cast() as cast:
+                return accuracy.measure(cast.subjects(), data, self.inputs.source.inputs, progress=self.progress.step)
+
+        depends = self.about | self._settings() | {"data": self._labelled_hash}
+        return self._stage("accuracy", AccuracyResult, depends, make, about=self.about)
+
+    @cached_property
+    def latency(self) -> LatencyResult:
+        """Every artifact and PyTorch, timed in turns."""
+        from ..validate import host
+
+        table = self.config.bench
+
+        def make() -> LatencyResult:
+            from ..validate import latency
+
+            with self._cast() as cast:
+                return latency.measure(
+                    [s for threads in table.threads for s in cast.subjects(threads)],
+                    self.inputs.source.examples,
+                    seconds=table.seconds,
+                    baseline=table.baseline,
+                    seed=self.config.seed,
+                    progress=self.progress.step,
+                )
+
+        machine = host.current()
+        depends = self.about | table.model_dump() | self._settings()
+        depends |= {"machine": [machine.cpu, machine.logical_cores]}
+        return self._stage("bench", LatencyResult, depends, make, about=self.about)
+
+    # -- what they share --------------------------------------------------------------------------------
+
+    def _stage(
+        self,
+        name: str,
+        result: type[T],
+        depends: Mapping[str, object],
+        make: Callable[[], T],
+        outputs: Sequence[Path] = (),
+        about: Mapping[str, str] | None = None,
+    ) -> T:
+        with self.progress.stage(name):
+            done = self.workspace.stage(name, result, depends, make, outputs=outputs, about=about)
+        if name != "export":  # an export whose conversion is refused is taken back with it
+            self.workspace.keep()
+        self.seconds[name] = done.seconds
+        if done.cached:
+            self.cached.add(name)
+        return done.result
+
+    def _settings(self) -> dict[str, object]:
+        return {"seed": self.config.seed, "targets": self.inputs.targets, "permute": self.converted.permutations}
+
+    @cached_property
+    def _labelled_hash(self) -> str | None:
+        data = self.inputs.labelled
+        return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
+
+    def _parity_samples(self) -> tuple[list[dict[str, Array]], str]:
+        """Real data where there is any, else random inputs like the example; and where they come from."""
+        from ..validate.inputs import random_samples
+
+        count = self.config.validation.samples
+        calibration, labelled = self.inputs.calibration, self.inputs.labelled
+        if labelled is not None:
+            batches = labelled.batches(self.inputs.source.inputs)
+            return [feeds for feeds, _ in itertools.islice(batches, count)], labelled.description
+        if calibration is not None and calibration.fit_for_deployment:
+            return list(itertools.islice(calibration, count)), calibration.description
+        examples = self.inputs.source.examples
+        return random_samples(examples, count, seed=self.config.seed), "the example and random inputs like it"
+
+    @contextmanager
+    def _cast(self) -> Iterator[Cast]:
+        """All that can be run; the module's weights are in a file while it is open, so that all workers agree."""
+        from ..targets.pytorch import PyTorchModel
+        from .subjects import Cast, to_artifact
+
+        source, seed, module = self.inputs.source, self.config.seed, None
+        weights = self.workspace.scratch("weights.pt") if source.kind == "module" else None
+        try:
+            if source.module is not None:
+                if weights is not None:
+                    _save_weights(source.module, weights)
+                outputs = self.graph.outputs
+                module = PyTorchModel.of(source.spec, source.inputs, outputs, weights=weights, seed=seed)
+            yield Cast(
+                module,
+                {a.name: to_artifact(a, self.output) for a in self.artifacts},
+                permutations=self.converted.permutations,
+                names=self.inputs.targets,
+                timeout_s=self.config.validation.timeout_s,
+            )
+        finally:
+            if weights is not None:
+                weights.unlink(missing_ok=True)
+
+    def _hash(self, model: OnnxModel) -> list[str]:
+        return [files.sha256(path) for path in fingerprint.model_files(model.path)]
+
+
+def _save_weights(module: torch.nn.Module, path: Path) -> None:
+    from ..targets.pytorch import snapshot
+
+    try:
+        snapshot(module, path)
+    except RuntimeError as error:  # PyTorch's writer doesn't pass on what the system said
+        raise BadInput(
+            f"the model's weights can't be written: {str(error).splitlines()[0]}",
+            where=str(path),
+            remedy="free some space on the disk, or choose another folder with --output",
+        ) from error

@@ -1,0 +1,163 @@
+"""Who runs what: the rows of parity, latency and accuracy, made from a run's artifacts and this machine's targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import targets
+from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
+from ..errors import BadInput, NotAvailable
+from ..quantize.schemes import ALIASES
+from ..targets.worker import Worker
+from ..validate import parity
+from ..validate.results import ArtifactResult, TensorInfo
+from ..validate.runners import Runner, Subject
+
+if TYPE_CHECKING:
+    from ..targets.pytorch import PyTorchModel
+
+DEFAULT_TARGETS = ("pytorch", "onnxruntime", "tensorflow", "tflite")
+_TITLES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime", "tensorflow": "SavedModel", "tflite": "TFLite"}
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everything that can be run: the module, if there is one, and the files.
+
+    Attributes:
+        module: How to make the PyTorch module again; None for an ONNX source.
+        artifacts: Key in the report → file.
+        permutations: Input or output name → axes of the converted files' tensor in terms of the model's.
+        names: Targets to use.
+        timeout_s: Seconds that a load or a run may take.
+    """
+
+    module: PyTorchModel | None
+    artifacts: Mapping[str, Artifact]
+    permutations: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    names: Sequence[str] = DEFAULT_TARGETS
+    timeout_s: float = 300.0
+
+    def subjects(self, threads: int = 1) -> list[Subject]:
+        """One subject for every target and file that go together, in the order of the hops."""
+        found = []
+        for name in self.names:
+            if targets.TARGETS[name].kind == "pytorch":
+                if self.module is not None:
+                    found.append(self._subject(name, self.module, None, threads))
+                continue
+            for key, artifact in self.artifacts.items():
+                if targets.TARGETS[name].kind == artifact.kind:
+                    found.append(self._subject(name, artifact, key, threads))
+        return found
+
+    def plans(self) -> list[parity.Plan]:
+        """What may count as truth, the best first: PyTorch in float64, then ONNX Runtime on the graph as written."""
+        made = []
+        subjects = {s.runtime: s for s in self.subjects()}
+        if self.module is not None and "pytorch" in subjects:
+            truth = self._subject("pytorch", self.module, None, 1, title="PyTorch float64", float64=True)
+            made.append(parity.Plan(truth, subjects["pytorch"], truth, parity.PYTORCH))
+        if "onnx" in self.artifacts and "onnxruntime" in subjects:
+            plain = self._subject(
+                "onnxruntime",
+                self.artifacts["onnx"],
+                "onnx",
+                1,
+                title="ONNX Runtime, not optimised",
+                optimize=False,
+            )
+            made.append(parity.Plan(plain, subjects["onnxruntime"], plain, parity.ONNX))
+        return made
+
+    def _subject(
+        self,
+        runtime: str,
+        artifact: Artifact,
+        key: str | None,
+        threads: int,
+        *,
+        title: str | None = None,
+        **options: Any,
+    ) -> Subject:
+        def open_worker() -> AbstractContextManager[Runner]:
+            return Worker(runtime, artifact, threads=threads, timeout_s=self.timeout_s, **options)
+
+        converted = artifact.kind in ("saved_model", "tflite")
+        axes = {k: tuple(v) for k, v in self.permutations.items()} if converted else {}
+        return Subject(
+            name=title or self._title(runtime, artifact),
+            runtime=runtime,
+            open=open_worker,
+            artifact=key,
+            scheme="float64" if options.get("float64") else getattr(artifact, "scheme", "float32"),
+            threads=threads,
+            size_bytes=artifact.size if key else None,
+            permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
+            permute_outputs={
+                s.name: tuple(int(i) for i in np.argsort(axes[s.name])) for s in artifact.outputs if s.name in axes
+            },
+        )
+
+    def _title(self, runtime: str, artifact: Artifact) -> str:
+        title = _TITLES.get(runtime, runtime)
+        if isinstance(artifact, TFLiteModel):
+            title += f" {short_name(artifact.scheme)}"
+        alike = [a for a in self.artifacts.values() if self._same_row(a, artifact)]
+        return f"{title} ({artifact.path.name})" if len(alike) > 1 else title
+
+    @staticmethod
+    def _same_row(one: Artifact, other: Artifact) -> bool:
+        return (one.kind, getattr(one, "scheme", "")) == (other.kind, getattr(other, "scheme", ""))
+
+
+def choose(asked: Iterable[str] | None) -> list[str]:
+    """The targets to use: those asked for, or the usual ones, which are skipped with a row where they are missing.
+
+    Raises:
+        BadInput: there is no such target.
+        NotAvailable: one that was asked for can't run here.
+    """
+    if asked is None:
+        return list(DEFAULT_TARGETS)
+    chosen = list(dict.fromkeys(asked))
+    for name in chosen:
+        if name not in targets.TARGETS:
+            raise BadInput(
+                f"there is no target {name!r}",
+                where="--target",
+                details=[f"{t.name}: {t.summary}" for t in targets.TARGETS.values()],
+                remedy="use one of these",
+            )
+        if why := targets.TARGETS[name].missing():
+            raise NotAvailable(f"target {name} can't run here: {why}", where="--target")
+    return chosen
+
+
+def short_name(scheme: str) -> str:
+    """The scheme's alias where it has one (``int8``), as in ``model_int8.tflite`` and the titles of rows."""
+    return next((alias for alias, full in ALIASES.items() if full == scheme), scheme)
+
+
+def to_artifact(result: ArtifactResult, folder: Path) -> Artifact:
+    """The file of a report's entry."""
+    path = folder / result.path
+    inputs, outputs = (tuple(map(_spec, side)) for side in (result.inputs, result.outputs))
+    if result.kind == "tflite":
+        return TFLiteModel(path, inputs, outputs, result.scheme)
+    return (OnnxModel if result.kind == "onnx" else SavedModel)(path, inputs, outputs)
+
+
+def infos(specs: Sequence[TensorSpec]) -> list[TensorInfo]:
+    """Tensor specs as the report holds them."""
+    return [TensorInfo(name=s.name, dtype=s.dtype, shape=list(s.shape)) for s in specs]
+
+
+def _spec(info: TensorInfo) -> TensorSpec:
+    return TensorSpec(info.name, info.dtype, tuple(info.shape))

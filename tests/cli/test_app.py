@@ -1,0 +1,233 @@
+"""The command line as a user meets it: help, tables, JSON, errors and exit codes, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from edgeworthy.validate import report as reports
+from edgeworthy.validate.results import Report
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    "run", "export", "convert", "quantize", "validate", "bench", "gate", "report", "inspect", "samples", "targets",
+    "doctor",
+)  # fmt: skip
+
+
+def edgeworthy(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgeworthy", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture
+def out(report: Report, tmp_path: Path) -> Path:
+    """A folder with the report of a run."""
+    reports.write(report, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_help_answers_at_once() -> None:
+    """CPU time, so that a busy machine doesn't fail it; 0.3 s is what a user may wait."""
+    best = 10.0
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ran = edgeworthy("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert ran.returncode == 0
+    assert best < 0.3
+
+
+def test_help_lists_every_command() -> None:
+    text = edgeworthy("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^\s+{command}\s+\S.*[^.]\.$", text, re.M), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_json(command: str) -> None:
+    text = edgeworthy(command, "--help").stdout
+    assert "--json" in text
+    if command not in ("targets", "doctor"):
+        assert re.search(rf"Examples:\n +edgeworthy {command}", text)
+
+
+def test_flags_mean_the_same_everywhere() -> None:
+    flags = {}
+    for command in ("export", "convert", "quantize", "validate", "bench"):
+        flags[command] = set(re.findall(r"--[a-z][a-z-]+", edgeworthy(command, "--help").stdout))
+    assert "--scheme" not in flags["export"]
+    assert flags["export"] < flags["convert"] < flags["quantize"] < flags["validate"] < flags["bench"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "Usage"),
+        (("run", "x", "--exportr", "y"), "--exporter"),
+        (("nonsense",), "No such command"),
+        (("run",), "no model was given"),
+        (("run", "sample:digits_cnn"), "no output folder was given"),
+        (("run", "none.py:make", "-o", "out"), "no such file"),
+        (("run", "none.onnx", "-o", "out"), "error:"),
+        (("run", "none.toml"), "doesn't exist"),
+        (("run", "sample:none", "-o", "out"), "none"),
+        (("run", "sample:digits_cnn", "-o", "out", "--scheme", "int9"), "there is no quantization scheme"),
+        (("run", "sample:digits_cnn", "-o", "out", "--target", "tpu"), "there is no target 'tpu'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--exporter", "onnx"), "'dynamo' or 'torchscript'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "bench.threads.0 = 'two'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "no tolerance"),
+        (("gate", "nowhere"), "no report here"),
+        (("report",), "no folder was given"),
+        (("inspect", "none.tflite"), "no such"),
+        (("samples", "none"), "there is no sample"),
+    ],
+)
+def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ran = edgeworthy(*arguments, cwd=tmp_path)
+    assert ran.returncode == 2, ran.stderr
+    assert said in ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
+    ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", "onnxruntime-cuda")
+    assert ran.returncode == 3
+    assert "fix:" in ran.stderr or "pip install" in ran.stderr
+
+
+def test_errors_are_json_under_json(tmp_path: Path) -> None:
+    ran = edgeworthy("run", "none.py:make", "-o", "out", "--json", cwd=tmp_path)
+    error = json.loads(ran.stdout)
+    assert (error["error"], error["exit_code"], ran.returncode) == ("BadInput", 2, 2)
+    assert error["remedy"]
+
+
+def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:
+    """A report whose folder is no folder any more: an error that nobody foresaw."""
+    broken = "import sys, edgeworthy.validate.gate as g\ng.evaluate = lambda *a: 1 / 0\n"
+    broken += "from edgeworthy.cli import main\nsys.argv = ['edgeworthy', 'gate', sys.argv[1], *sys.argv[2:]]\nmain()"
+    for flags, traceback in (((), False), (("--debug",), True)):
+        ran = subprocess.run([sys.executable, "-c", broken, out, *flags], capture_output=True, text=True, check=False)
+        assert ran.returncode == 70
+        assert "a fault of edgeworthy: ZeroDivisionError: division by zero" in ran.stderr
+        assert "--debug" in ran.stderr
+        assert ("Traceback" in ran.stderr) == traceback
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "said"),
+    [
+        ("parity = true", 0, "✓ The gate passes"),
+        ("size_ratio = {int8 = 0.1}", 1, "✗ size_ratio: model_static_wi8_ai8.tflite"),
+        ("latency_ratio = {int8 = 0.42}", 4, "? latency_ratio: TFLite int8"),
+        ("size_ration = 1", 2, "did you mean 'size_ratio'?"),
+    ],
+)
+def test_gate(out: Path, tmp_path: Path, rules: str, code: int, said: str) -> None:
+    (tmp_path / "edgeworthy.toml").write_text(f"[gate]\n{rules}\n")
+    ran = edgeworthy("gate", "out", cwd=tmp_path)
+    assert ran.returncode == code
+    assert said in ran.stdout + ran.stderr
+    if code != 2:
+        assert (out / "junit.xml").exists()
+        assert reports.read(out).gate is not None
+
+
+def test_gate_of_another_file_and_as_json(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "strict.toml").write_text("[gate]\nsqnr_db = 100\n")
+    ran = edgeworthy("gate", out / "report.json", "--config", tmp_path / "strict.toml", "--json")
+    result = json.loads(ran.stdout)
+    assert (ran.returncode, result["status"]) == (1, "fail")
+    assert {line["check"] for line in result["lines"] if line["status"] == "fail"} == {"sqnr_db"}
+
+
+def test_report_is_written_again(out: Path) -> None:
+    (out / "report.html").unlink()
+    ran = edgeworthy("report", out)
+    assert ran.returncode == 0
+    assert "TFLite int8" in ran.stdout
+    assert "98.33 %" in ran.stdout
+    assert (out / "report.html").exists()
+    assert "\x1b" not in ran.stdout, "no colours on a pipe"
+
+
+def test_report_as_json_fits_the_schema(out: Path) -> None:
+    schema = json.loads(edgeworthy("report", "--schema").stdout)
+    jsonschema.validate(json.loads(edgeworthy("report", out, "--json").stdout), schema)
+
+
+def test_quiet_prints_nothing(out: Path) -> None:
+    ran = edgeworthy("gate", out, "--quiet")
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+
+
+def test_a_reader_that_goes_away_is_no_error(out: Path) -> None:
+    ran = subprocess.run(
+        f"'{sys.executable}' -m edgeworthy report '{out}' --json | head -c 10",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+
+
+def test_samples(tmp_path: Path) -> None:
+    listed = json.loads(edgeworthy("samples", "--json").stdout)
+    assert "sample:digits_cnn" in {s["name"] for s in listed}
+    ran = edgeworthy("samples", "linear_regression", "-o", tmp_path / "line")
+    assert ran.returncode == 0
+    assert {p.name for p in (tmp_path / "line").iterdir()} == {"calibration.npz", "edgeworthy.toml"}
+
+
+def test_targets_and_doctor() -> None:
+    found = {t["name"]: t for t in json.loads(edgeworthy("targets", "--json").stdout)}
+    assert found["tflite"]["available"]
+    assert found["onnxruntime-cuda"]["available"] or found["onnxruntime-cuda"]["why"]
+    ran = edgeworthy("doctor")
+    assert ran.returncode == 0
+    assert "litert-converter" in ran.stdout
+
+
+def test_a_run_on_the_command_line(tmp_path: Path) -> None:
+    """From stage to stage, then what is in the files; stdout under --json is the report and nothing else."""
+    out, common = tmp_path / "out", ("--to", "tflite", "--target", "onnxruntime,tflite")
+    ran = edgeworthy("quantize", "sample:linear_regression", "-o", out, "--to", "tflite", "--scheme", "float16,int8")
+    assert ran.returncode == 0, ran.stderr
+    assert "model_int8.tflite" in ran.stdout
+    assert ran.stderr == ""
+    ran = edgeworthy("validate", "sample:linear_regression", "-o", out, *common, "--scheme", "int8", "--json")
+    shown = Report.model_validate_json(ran.stdout)
+    assert shown.parity
+    assert {h.artifact for h in shown.parity.hops} >= {"onnx", "tflite_float32", "tflite_static_wi8_ai8"}
+    assert ran.returncode == (0 if shown.parity.status == "pass" else 1)
+    for name, kind in (("model.onnx", "onnx"), ("model_int8.tflite", "tflite")):
+        found = json.loads(edgeworthy("inspect", out / name, "--json").stdout)
+        assert (found["kind"], found["size_bytes"]) == (kind, (out / name).stat().st_size)
+        assert found["ops"]
+
+
+def test_a_toml_is_a_source(tmp_path: Path) -> None:
+    (tmp_path / "edgeworthy.toml").write_text(
+        'output = "out"\n[model]\nsource = "sample:linear_regression"\n[convert]\nto = ["tflite"]\n'
+    )
+    ran = edgeworthy("convert", tmp_path / "edgeworthy.toml")
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out" / "model_float32.tflite").exists()

@@ -1,0 +1,160 @@
+"""OUT as a workspace: what is taken over, what is redone, what is taken back, and who may come in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from edgeworthy.errors import BadInput, CheckFailed
+from edgeworthy.pipeline import cache
+from edgeworthy.pipeline.cache import STATE, Done, Workspace
+
+
+class Value(BaseModel):
+    text: str
+
+
+class Counter:
+    """A stage that writes a file and counts how often it ran."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs = 0
+
+    def __call__(self) -> Value:
+        self.runs += 1
+        self.path.write_text("made")
+        return Value(text=f"run {self.runs}")
+
+
+def stage(workspace: Workspace, make: Counter, depends: str = "a") -> Done[Value]:
+    return workspace.stage("make", Value, {"input": depends}, make, outputs=[make.path])
+
+
+def test_a_stage_is_taken_over_when_nothing_changed(tmp_path: Path) -> None:
+    make = Counter(tmp_path / "file")
+    for cached in (False, True):
+        with Workspace(tmp_path) as workspace:
+            done = stage(workspace, make)
+        assert (done.cached, done.result) == (cached, Value(text="run 1"))
+    assert make.runs == 1
+
+
+@pytest.mark.parametrize("change", ["input", "contents", "deleted", "record", "code", "no reuse"])
+def test_a_stage_is_redone_when_something_changed(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Counter(tmp_path / "file")
+    with Workspace(tmp_path) as workspace:
+        stage(workspace, make)
+    if change == "contents":
+        make.path.write_text("tampered")
+    elif change == "deleted":
+        make.path.unlink()
+    elif change == "record":
+        (tmp_path / STATE / "make.json").write_text("{ cut off")
+    elif change == "code":
+        monkeypatch.setattr(cache, "code_hash", lambda: "other")
+    with Workspace(tmp_path, reuse=change != "no reuse") as workspace:
+        done = stage(workspace, make, "b" if change == "input" else "a")
+    assert (done.cached, make.runs, make.path.read_text()) == (False, 2, "made")
+
+
+def test_bad_input_takes_back_what_was_made_and_the_folder(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "out"
+    with pytest.raises(BadInput), Workspace(output) as workspace:
+        stage(workspace, Counter(output / "file"))
+        raise BadInput("no")
+    assert not output.parent.exists()
+
+
+def test_bad_input_leaves_what_was_there_before(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    kept = Counter(tmp_path / "file")
+    with Workspace(tmp_path) as workspace:
+        stage(workspace, kept)
+    with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
+        workspace.stage("more", Value, {}, Counter(tmp_path / "other"), outputs=[tmp_path / "other"])
+        raise BadInput("no")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [STATE, "file", "mine"]
+
+
+def test_what_is_kept_stays(tmp_path: Path) -> None:
+    with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
+        stage(workspace, Counter(tmp_path / "file"))
+        workspace.keep()
+        raise BadInput("no")
+    assert (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("error", [CheckFailed("no"), KeyboardInterrupt(), RuntimeError("no")])
+def test_other_ends_leave_whole_stages(tmp_path: Path, error: BaseException) -> None:
+    make = Counter(tmp_path / "file")
+    with pytest.raises(type(error)), Workspace(tmp_path) as workspace:
+        stage(workspace, make)
+        raise error
+    with Workspace(tmp_path) as workspace:
+        assert stage(workspace, make).cached
+
+
+def test_leftovers_of_a_killed_run_are_swept_away(tmp_path: Path) -> None:
+    (tmp_path / STATE).mkdir()
+    (tmp_path / ".model.onnx.abc.part").touch()
+    (tmp_path / ".saved_model.abc.part").mkdir()
+    (tmp_path / ".saved_model.abc.part.old").mkdir()
+    (tmp_path / STATE / ".export.json.abc.part").touch()
+    (tmp_path / "part.part").touch()
+    with Workspace(tmp_path):
+        assert sorted(p.name for p in tmp_path.iterdir()) == [STATE, "part.part"]
+        assert [p.name for p in (tmp_path / STATE).iterdir()] == ["lock"]
+
+
+def test_two_runs_at_a_time_are_refused_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    code = "import sys, pathlib, time\nfrom edgeworthy.pipeline.cache import Workspace\n"
+    code += "Workspace(pathlib.Path(sys.argv[1])).__enter__()\nprint('in', flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(BadInput, match="another run"), Workspace(tmp_path):
+            pass
+        other.kill()
+    with Workspace(tmp_path):
+        pass
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="can't use this"), Workspace(tmp_path / "file" / "out"):
+        pass
+    with pytest.raises(BadInput, match="can't use this"), Workspace(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(BadInput, match="can't use this"), Workspace(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("x: No space left on device")])
+def test_a_full_disk_is_said_whoever_finds_it(tmp_path: Path, error: Exception) -> None:
+    def make() -> Value:
+        raise error
+
+    with pytest.raises(BadInput, match="disk is full"), Workspace(tmp_path / "out") as workspace:
+        workspace.stage("make", Value, {}, make)
+    assert not (tmp_path / "out").exists()
+
+
+def test_latest_is_of_the_same_artifacts_only(tmp_path: Path) -> None:
+    with Workspace(tmp_path) as workspace:
+        workspace.stage("measure", Value, {}, lambda: Value(text="fast"), about={"onnx": "1"})
+        found = workspace.latest("measure", Value, {"onnx": "1"})
+        assert found
+        assert found.result == Value(text="fast")
+        assert workspace.latest("measure", Value, {"onnx": "2"}) is None
+        assert workspace.latest("never", Value, {"onnx": "1"}) is None

@@ -1,0 +1,219 @@
+"""Runs from beginning to end on a user's own model: files, report, what the second run redoes, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import edgeworthy
+from edgeworthy import files
+from edgeworthy.errors import BadInput, NotAvailable, UnsupportedNodes
+from edgeworthy.validate.results import Report
+
+QUICK: dict[str, Any] = {
+    "convert": {"to": ["tflite"]},
+    "quantize": {"schemes": ["int8"]},
+    "targets": ["pytorch", "onnxruntime", "tflite"],
+    "bench": {"seconds": 0.05},
+    "validate": {"samples": 2},
+}
+
+
+def run(folder: Path, output: Path, **tables: Any) -> Report:
+    given = {name: dict(table) if isinstance(table, dict) else table for name, table in QUICK.items()}
+    given["quantize"]["calibration"] = str(folder / "calibration.npz")
+    for name, table in tables.items():
+        given[name] = given.get(name, {}) | table if isinstance(table, dict) else table
+    return edgeworthy.run(f"{folder}/net.py:make", output, **given)
+
+
+def redone(report: Report) -> set[str]:
+    """The stages that were not taken over."""
+    kept = report.notes[0].partition(": ")[2].split(", ") if report.notes else []
+    return set(report.stage_seconds) - set(kept)
+
+
+def visible(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+
+
+def test_a_whole_run(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = run(net, out, validate={"labelled": str(net / "labelled.npz")})
+    assert visible(out) == {
+        "model.onnx", "model_float32.tflite", "model_int8.tflite", "report.json", "report.md", "report.html",
+        "junit.xml", "manifest.json",
+    }  # fmt: skip
+    assert report.gate
+    assert report.gate.status == "pass"
+    assert report.parity
+    assert [h.name for h in report.parity.hops] == [
+        "PyTorch float64", "PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8",
+    ]  # fmt: skip
+    assert report.accuracy
+    assert report.accuracy.samples == 16
+    assert report.latency
+    assert {r.name for r in report.latency.rows} == {"PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8"}
+    assert edgeworthy.read(out) == report
+
+    manifest = json.loads((out / "manifest.json").read_text())
+    hashes = {a["path"]: a["sha256"] for a in manifest["artifacts"]}
+    assert hashes == {name: files.sha256(out / name) for name in hashes}
+    assert set(hashes) == {"model.onnx", "model_float32.tflite", "model_int8.tflite"}
+    assert {Path(i["path"]).name for i in manifest["inputs"]} == {"net.py", "calibration.npz", "labelled.npz"}
+    assert not list((out / ".edgeworthy").glob("weights*"))
+
+
+def test_the_second_run_does_only_what_changed(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    measured = {"parity", "bench"}
+    assert redone(run(net, out)) == {"export", "convert", "quantize.static_wi8_ai8", *measured}
+    assert redone(run(net, out)) == set()
+    assert redone(run(net, out, bench={"seconds": 0.04})) == {"bench"}
+    np.savez(net / "calibration.npz", image=np.zeros((4, 1, 4, 4), np.float32) + 0.5)
+    assert redone(run(net, out)) == {"quantize.static_wi8_ai8", *measured}
+    (out / "model_float32.tflite").write_bytes(b"damaged")
+    assert redone(run(net, out)) == {"convert"}
+
+
+@pytest.mark.parametrize("change", ["self.scale = 1.0", "torch.relu(", "torch.ones(1"])
+def test_a_changed_model_is_noticed(net: Path, tmp_path: Path, change: str) -> None:
+    """An attribute, the code of forward, and an input: none of them is among the weights."""
+    other = {"self.scale = 1.0": "self.scale = 2.0", "torch.relu(": "torch.tanh(", "torch.ones(1": "torch.ones(2"}
+    one = {"stages": ("export",)}
+    assert redone(run(net, tmp_path / "out", **one)) == {"export"}
+    assert redone(run(net, tmp_path / "out", **one)) == set()
+    (net / "net.py").write_text((net / "net.py").read_text().replace(change, other[change]))
+    assert redone(run(net, tmp_path / "out", **one)) == {"export"}
+
+
+def test_single_stages_add_up(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(net, out, stages=("export",))
+    assert visible(out) == {"model.onnx", "report.json"}
+    report = run(net, out, stages=("export", "validate"))
+    assert redone(report) == {"convert", "quantize.static_wi8_ai8", "parity"}
+    assert report.latency is None
+    report = run(net, out, stages=("export", "bench"))
+    assert redone(report) == {"bench"}
+    assert report.parity is not None, "measured on the same artifacts before"
+
+
+def test_runs_are_byte_identical(net: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run(net, tmp_path / name, stages=("export", "quantize"))
+    for name in ("model.onnx", "model_float32.tflite", "model_int8.tflite"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_channels_last_inputs_compute_the_same(net: Path, tmp_path: Path) -> None:
+    report = run(net, tmp_path / "out", convert={"io_layout": "nhwc"}, stages=("export", "validate"))
+    artifact = report.artifact("tflite_float32")
+    assert artifact
+    assert artifact.inputs[0].shape == [1, 4, 4, 1]
+    assert report.parity
+    assert report.parity.status == "pass"
+
+
+@pytest.mark.parametrize(("layout", "checked"), [("keep", True), ("nhwc", False)])
+def test_passes_can_be_checked(net: Path, tmp_path: Path, layout: str, checked: bool) -> None:
+    options = {"check_passes": True, "io_layout": layout}
+    report = run(net, tmp_path / "out", convert=options, stages=("convert",))
+    assert report.conversion
+    changes = {p.name: p.max_abs for p in report.conversion.passes}
+    assert ("layout" in changes) == checked
+    ran = [p for p in report.conversion.passes if p.changes and p.name != "layout"]
+    assert all(p.max_abs is not None and p.max_abs < 1e-4 for p in ran)
+
+
+def test_random_calibration_is_stamped_on_the_report(net: Path, tmp_path: Path) -> None:
+    report = run(net, tmp_path / "out", quantize={"calibration": "random"}, stages=("quantize",))
+    assert any("unfit for deployment" in w for w in report.warnings)
+    assert not report.quantization[0].fit_for_deployment
+
+
+def test_without_data_int8_is_skipped_aloud_but_never_when_asked_for(net: Path, tmp_path: Path) -> None:
+    spec, out = f"{net}/net.py:make", tmp_path / "out"
+    report = edgeworthy.run(spec, out, stages=("quantize",), convert={"to": ["tflite"]})
+    assert {q.scheme for q in report.quantization} == {"float16", "dynamic_wi8_afp32"}
+    assert any("int8 was skipped" in w and "--calibration" in w for w in report.warnings)
+    with pytest.raises(BadInput, match="needs calibration data"):
+        edgeworthy.run(spec, tmp_path / "none", quantize={"schemes": ["int8"]})
+    assert not (tmp_path / "none").exists()
+
+
+def nan_data(net: Path) -> dict[str, Any]:
+    images = np.load(net / "calibration.npz")["image"]
+    images[3, 0, 1, 1] = np.nan
+    np.savez(net / "calibration.npz", image=images)
+    return {}
+
+
+def wrong_shape(net: Path) -> dict[str, Any]:
+    np.savez(net / "calibration.npz", image=np.zeros((4, 3, 4, 4), np.float32))
+    return {}
+
+
+def bad_labels(net: Path) -> dict[str, Any]:
+    np.savez(net / "labelled.npz", image=np.zeros((4, 1, 4, 4), np.float32), labels=np.zeros(3, int))
+    return {"validate": {"labelled": str(net / "labelled.npz")}}
+
+
+@pytest.mark.parametrize("spoil", [nan_data, wrong_shape, bad_labels])
+def test_bad_data_is_refused_before_anything_is_written(net: Path, tmp_path: Path, spoil: Any) -> None:
+    tables = spoil(net)
+    with pytest.raises(BadInput):
+        run(net, tmp_path / "out", **tables)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_names_are_refused_before_anything_is_written(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(BadInput, match="no target 'tfltie'"):
+        run(net, out, targets=["tfltie"])
+    with pytest.raises(BadInput, match="no quantization scheme"):
+        run(net, out, quantize={"schemes": ["int9"]})
+    with pytest.raises(NotAvailable, match="onnxruntime-cuda"):
+        run(net, out, targets=["onnxruntime-cuda"])
+    with pytest.raises(BadInput, match="no output folder"):
+        edgeworthy.run_config(edgeworthy.load(None, {"model": {"source": f"{net}/net.py:make"}}))
+    with pytest.raises(BadInput, match="no model"):
+        edgeworthy.run_config(edgeworthy.load(None, {"output": out}))
+    assert not out.exists()
+
+
+def unsupported(path: Path) -> Path:
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 2]) for n in ("x", "y")]
+    nodes = [onnx.helper.make_node("Relu", ["x"], ["h"]), onnx.helper.make_node("Magic", ["h"], ["y"], domain="my.own")]
+    graph = onnx.helper.make_graph(nodes, "g", value[:1], value[1:])
+    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("my.own", 1)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("stages", [("convert",), ("export", "convert")])
+def test_unsupported_nodes_leave_nothing_behind(tmp_path: Path, stages: tuple[str, ...]) -> None:
+    path = unsupported(tmp_path / "model.onnx")
+    with pytest.raises(UnsupportedNodes) as caught:
+        edgeworthy.run(str(path), tmp_path / "out", stages=stages, convert={"to": ["tflite"]})
+    assert [n.op for n in caught.value.nodes] == ["Magic"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_onnx_source_is_converted_where_it_lies(net: Path, tmp_path: Path) -> None:
+    run(net, tmp_path / "first", stages=("export",))
+    source = shutil.copy(tmp_path / "first" / "model.onnx", tmp_path / "mine.onnx")
+    out = tmp_path / "out"
+    edgeworthy.run(str(source), out, stages=("convert",), convert={"to": ["tflite"]})
+    assert visible(out) == {"model_float32.tflite", "report.json"}
+    report = edgeworthy.run(str(source), out, **(QUICK | {"quantize": {"schemes": ["float16"]}, "targets": None}))
+    assert report.parity
+    assert report.parity.truth == "ONNX Runtime, not optimised"
+    assert report.gate
+    assert report.gate.status == "pass"

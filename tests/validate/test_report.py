@@ -1,0 +1,180 @@
+"""The report's files: they say what was measured, need nothing from outside, and no name can break them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from edgeworthy.config import GateTable
+from edgeworthy.errors import BadInput
+from edgeworthy.validate import gate
+from edgeworthy.validate import report as reports
+from edgeworthy.validate.results import Report
+from edgeworthy.validate.summary import milliseconds, size, summarize
+
+ROOT = Path(__file__).parents[2]
+EVIL = '<script>alert("1")</script>|$x$ & \\'
+
+
+@pytest.fixture
+def gated(report: Report) -> Report:
+    rules = GateTable(size_ratio={"int8": 0.1}, latency_ratio={"int8": 0.42})
+    return report.model_copy(update={"gate": gate.evaluate(report, rules), "warnings": ["calibrated at random"]})
+
+
+def renamed(report: Report) -> Report:
+    """The report with a hostile name wherever a user's or a model's text goes."""
+    text = report.model_dump_json()
+    for name in ("sample:digits_cnn", "logits", "TFLite int8", "CONV_2D"):
+        text = text.replace(json.dumps(name)[1:-1], json.dumps(EVIL)[1:-1])
+    return Report.model_validate_json(text)
+
+
+def test_written_report_reads_back_and_fits_the_published_schema(gated: Report, tmp_path: Path) -> None:
+    reports.write(gated, tmp_path)
+    assert reports.read(tmp_path) == gated
+    schema = json.loads((ROOT / "docs/report.schema.json").read_text())
+    jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), schema)
+
+
+def test_schema_in_docs_is_current() -> None:
+    published = (ROOT / "docs/report.schema.json").read_text()
+    assert published == reports.schema(), "run: edgeworthy report --schema > docs/report.schema.json"
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, what it would run, and the visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href") and not (v or "").startswith("#")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_html_is_self_contained(gated: Report) -> None:
+    text = reports.html(gated)
+    page = Page(text)
+    assert page.fetched == []
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert page.tags.count("svg") == 3
+    for said in ("98.33 %", "40.3 dB", "calibrated at random", "The gate fails", "TFLite float32"):
+        assert said in page.text
+
+
+def test_html_pictures_use_the_page_colours_and_ids_of_their_own(gated: Report) -> None:
+    text = reports.html(gated)
+    assert "#01020" not in text
+    assert "var(--first)" in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+
+
+def test_html_escapes_every_name(gated: Report) -> None:
+    page = Page(reports.html(renamed(gated)))
+    assert "script" not in page.tags
+    assert EVIL in page.text
+
+
+def test_markdown_tables_stay_tables(gated: Report) -> None:
+    text = reports.markdown(renamed(gated))
+    widths: list[int] = []
+    for line in text.splitlines():
+        if line.startswith("|"):
+            widths.append(len(re.findall(r"(?<!\\)\|", line)))
+        elif widths:
+            assert len(set(widths)) == 1, text
+            widths = []
+    assert "<script" not in text
+    assert "**Gate: fail**" in text
+
+
+def test_junit_counts_and_names(gated: Report) -> None:
+    assert gated.gate
+    suite = ElementTree.fromstring(reports.junit(gated.gate, EVIL + "\x07"))
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "1")
+    assert int(suite.get("tests", 0)) == len(gated.gate.lines)
+    failed = [case for case in suite if case.find("failure") is not None]
+    assert [case.get("classname") for case in failed] == ["gate.size_ratio"]
+
+
+def test_reports_of_single_stages_can_be_written(report: Report, tmp_path: Path) -> None:
+    bare = report.model_copy(
+        update={
+            "artifacts": report.artifacts[:1],
+            "parity": None,
+            "latency": None,
+            "accuracy": None,
+            "conversion": None,
+            "quantization": [],
+        }
+    )
+    written = reports.write(bare, tmp_path)
+    assert set(written) == {"report.json", "report.md", "report.html"}
+    assert "model.onnx" in (tmp_path / "report.html").read_text()
+
+
+def test_rows_that_failed_are_shown_with_their_message(report: Report) -> None:
+    assert report.parity
+    assert report.latency
+    hop = report.parity.hops[3].model_copy(update={"status": "error", "outputs": [], "failure": "crashed with SIGSEGV"})
+    row = report.latency.rows[2].model_copy(
+        update={"status": "error", "p50_ms": None, "quantiles_ms": [], "failure": "hung: timeout"}
+    )
+    changed = report.model_copy(
+        update={
+            "parity": report.parity.model_copy(
+                update={"hops": [*report.parity.hops[:3], hop, *report.parity.hops[4:]]}
+            ),
+            "latency": report.latency.model_copy(
+                update={"rows": [*report.latency.rows[:2], row, *report.latency.rows[3:]]}
+            ),
+        }
+    )
+    for text in (reports.html(changed), reports.markdown(changed)):
+        assert "crashed with SIGSEGV" in text
+        assert "hung: timeout" in text
+    assert {r.status for r in summarize(changed)} == {"pass", "error"}
+
+
+def test_reading_what_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no report here"):
+        reports.read(tmp_path)
+    (tmp_path / "report.json").write_text('{"schema_version": 1}')
+    with pytest.raises(BadInput, match="no report of this version"):
+        reports.read(tmp_path)
+    (tmp_path / "report.json").write_bytes(b"\xff")
+    with pytest.raises(BadInput, match="no report of this version"):
+        reports.read(tmp_path / "report.json")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (42_608, "42.6 kB"), (369e6, "369 MB")],
+)
+def test_sizes(value: float | None, text: str) -> None:
+    assert size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0121, "12.1 µs"), (0.0004, "0.400 µs"), (12.34, "12.3 ms"), (2500, "2.50 s")],
+)
+def test_times(value: float | None, text: str) -> None:
+    assert milliseconds(value) == text

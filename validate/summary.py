@@ -1,0 +1,120 @@
+"""The table that the terminal, `report.md` and `report.html` share: a row for every runtime and artifact."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .results import AccuracyRow, Errors, Hop, LatencyRow, Report
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """Everything that was measured on one artifact (or on PyTorch, which has none)."""
+
+    name: str
+    key: str
+    size_bytes: int | None
+    hop: Hop | None
+    accuracy: AccuracyRow | None
+    latency: LatencyRow | None
+
+    @property
+    def worst(self) -> Errors | None:
+        """The accumulated errors of the output with the least SQNR."""
+        errors = [o.vs_truth for o in self.hop.outputs if o.vs_truth] if self.hop else []
+        return min(errors, key=_sqnr, default=None)
+
+    @property
+    def noise_ratio(self) -> float | None:
+        ratios = [o.noise_ratio for o in self.hop.outputs if o.noise_ratio is not None] if self.hop else []
+        return max(ratios, default=None)
+
+    @property
+    def parity(self) -> str:
+        """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized."""
+        if self.hop is None:
+            return "–"
+        if self.hop.status in ("error", "skipped"):
+            return self.hop.status
+        worst = self.worst
+        if worst is None:
+            return self.hop.status
+        if worst.exact:
+            return "exact"
+        if self.noise_ratio is not None and self.hop.scheme == "float32":
+            return f"{self.noise_ratio:.2g}× noise"
+        return "–" if worst.sqnr_db is None else f"{worst.sqnr_db:.1f} dB"
+
+    @property
+    def status(self) -> str:
+        """The worst of the row's verdicts."""
+        found = {r.status for r in (self.hop, self.accuracy, self.latency) if r}
+        order = ("error", "fail", "inconclusive", "skipped", "pass", "reference")
+        return next((s for s in order if s in found), "–")
+
+
+def summarize(report: Report) -> list[SummaryRow]:
+    """One row for every runtime and artifact that any stage looked at, in the order of the hops.
+
+    The latency is that of the first number of threads that was timed.
+    """
+    hops = {h.artifact or h.runtime: h for h in report.parity.hops} if report.parity else {}
+    scored = {r.artifact or r.runtime: r for r in report.accuracy.rows} if report.accuracy else {}
+    timed: dict[str, LatencyRow] = {}
+    for row in report.latency.rows if report.latency else []:
+        timed.setdefault(row.artifact or row.runtime, row)
+    artifacts = {a.name: a for a in report.artifacts}
+    rows = []
+    for key in dict.fromkeys([*hops, *scored, *timed, *artifacts]):
+        found = [r.name for r in (hops.get(key), scored.get(key), timed.get(key)) if r]
+        rows.append(
+            SummaryRow(
+                name=found[0] if found else key,
+                key=key,
+                size_bytes=artifacts[key].size_bytes if key in artifacts else None,
+                hop=hops.get(key),
+                accuracy=scored.get(key),
+                latency=timed.get(key),
+            )
+        )
+    return rows
+
+
+def size(count: float | None) -> str:
+    """Bytes for people, in powers of 1000."""
+    if count is None:
+        return "–"
+    if count < 1000:
+        return f"{count:.0f} B"
+    power = min(3, int(math.log10(count)) // 3)
+    return f"{_three(count / 1000**power)} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A time in the unit that fits, with three significant digits."""
+    if value is None:
+        return "–"
+    if value < 1:
+        return f"{_three(value * 1000)} µs"
+    return f"{_three(value)} ms" if value < 1000 else f"{_three(value / 1000)} s"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, no exponent."""
+    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:.{max(0, digits)}f}"
+
+
+def _sqnr(errors: Errors) -> float:
+    if errors.exact:
+        return math.inf
+    return -math.inf if errors.sqnr_db is None else errors.sqnr_db
