@@ -1,0 +1,59 @@
+"""What can become of a case, and the comparison that decides between right and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Status = Literal[
+    "pass",
+    "unsupported",  # the preflight listed nodes that can't be lowered
+    "convert-error",  # the conversion raised something else
+    "runtime-error",  # the runtime refused the artifact or raised
+    "crash",  # the worker died of a signal
+    "timeout",  # the worker was killed for taking too long
+    "wrong-shape",
+    "wrong-dtype",
+    "wrong-value",
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The status of one case on one artifact; ``detail`` says more, in one line."""
+
+    status: Status
+    detail: str = ""
+
+
+def compare(got: Mapping[str, Any], expected: Mapping[str, Any], *, rtol: float, atol: float) -> Outcome:
+    """Compare outputs by name: shape, then dtype, then numbers, each strictly.
+
+    Numbers agree when ``|got - expected| <= atol + rtol * |expected|``, as in ONNX's own runner; NaN equals
+    NaN.
+    """
+    for name, want in expected.items():
+        if name not in got:
+            return Outcome("runtime-error", f"no output {name!r}; there are {', '.join(sorted(got))}")
+        if not isinstance(want, np.ndarray):
+            return Outcome("wrong-dtype", f"{name}: a tensor where a {type(want).__name__} is expected")
+        have = np.asarray(got[name])
+        if have.shape != want.shape:
+            return Outcome("wrong-shape", f"{name}: {list(have.shape)} instead of {list(want.shape)}")
+        if have.dtype != want.dtype:
+            return Outcome("wrong-dtype", f"{name}: {have.dtype} instead of {want.dtype}")
+        close = np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True)
+        if not close.all():
+            return Outcome("wrong-value", f"{name}: {_worst(have, want, close)}")
+    return Outcome("pass")
+
+
+def _worst(have: np.ndarray[Any, Any], want: np.ndarray[Any, Any], close: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+    wrong = np.argwhere(~close)
+    at = tuple(int(i) for i in wrong[0])
+    count = f"{len(wrong)} of {close.size} numbers differ"
+    return f"{count}, first {have[at]} instead of {want[at]} at {list(at)}"

@@ -1,0 +1,81 @@
+"""Runs cases on an artifact in worker processes, and sums up."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .onnx_cases import Case
+from .outcomes import STATUSES, Outcome
+from .worker_pool import Death, WorkerPool
+
+ARTIFACTS = ("tflite", "saved_model")
+REQUIRED_SHARE = 0.60
+
+_ROOT = Path(__file__).parents[2]
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of every case that was run on one artifact."""
+
+    artifact: str
+    outcomes: dict[str, Outcome]
+    seconds: float
+
+    @property
+    def passed(self) -> int:
+        return sum(outcome.status == "pass" for outcome in self.outcomes.values())
+
+    @property
+    def share(self) -> float:
+        return self.passed / len(self.outcomes) if self.outcomes else 0.0
+
+
+def run_cases(
+    artifact: str,
+    cases: Sequence[Case],
+    *,
+    workers: int = 2,
+    timeout_s: float = 30.0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Run:
+    """Run ``cases`` on ``artifact`` (one of `ARTIFACTS`); ``progress`` is told how many are done."""
+    pool = WorkerPool(
+        ["-m", f"{__package__}.worker", artifact],
+        cwd=_ROOT,
+        workers=workers,
+        timeout_s=timeout_s,
+        environment=_ENVIRONMENT,
+    )
+    start = time.monotonic()
+    outcomes = {}
+    for case, result in pool.run(cases):
+        outcomes[case.name] = _died(result) if isinstance(result, Death) else result
+        progress(len(outcomes))
+    return Run(artifact, outcomes, time.monotonic() - start)
+
+
+def _died(death: Death) -> Outcome:
+    if death.reason == "timeout":
+        return Outcome("timeout", f"no end of {death.stage}")
+    said = f": {death.said[:160]}" if death.said else ""
+    return Outcome("crash", f"{death.reason} while {death.stage}{said}")
+
+
+def table(runs: Sequence[Run]) -> list[str]:
+    """The share that passes and the count of every other outcome, one line an artifact."""
+    counts = {run.artifact: Counter(outcome.status for outcome in run.outcomes.values()) for run in runs}
+    failures = [s for s in STATUSES if s != "pass" and any(c[s] for c in counts.values())]
+    lines = ["  ".join([f"{'artifact':12}", f"{'pass':>11}", " share", *failures, "seconds"])]
+    for run in runs:
+        numbers = [f"{counts[run.artifact][status]:{len(status)}}" for status in failures]
+        passed = f"{run.passed}/{len(run.outcomes)}"
+        lines.append(
+            "  ".join([f"{run.artifact:12}", f"{passed:>11}", f"{run.share:6.1%}", *numbers, f"{run.seconds:7.0f}"])
+        )
+    return lines

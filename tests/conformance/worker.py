@@ -1,0 +1,59 @@
+"""The worker of the conformance run: takes cases, returns outcomes. Its argument is the artifact's name."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeworthy.errors import EdgeworthyError, UnsupportedNodes
+
+from .adapters import RUNNERS, convert_to, warm_up
+from .outcomes import Outcome, compare
+from .worker_pool import Handler, Stage, serve
+
+if TYPE_CHECKING:
+    from .onnx_cases import Case
+
+
+def check(case: Case, artifact: str, folder: Path, stage: Stage) -> Outcome:
+    """Convert a case, run it, compare. Whatever the code under test raises is an outcome."""
+    stage("converting")
+    try:
+        made = convert_to(artifact, case.model, folder)
+    except UnsupportedNodes as error:
+        return Outcome("unsupported", "; ".join(sorted({f"{n.op}: {n.reason}" for n in error.nodes})))
+    except Exception as error:  # noqa: BLE001
+        return Outcome("convert-error", one_line(error))
+    stage("running")
+    try:
+        outputs = RUNNERS[artifact](made, case.inputs)
+    except Exception as error:  # noqa: BLE001
+        return Outcome("runtime-error", one_line(error))
+    return compare(outputs, case.outputs, rtol=case.rtol, atol=case.atol)
+
+
+def one_line(error: Exception, limit: int = 200) -> str:
+    """An exception's type and the beginning of its message, without our own errors' changing file names."""
+    message = error.what if isinstance(error, EdgeworthyError) else str(error)
+    text = f"{type(error).__name__}: {' '.join(message.split())}"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def main() -> None:
+    artifact = sys.argv[1]
+
+    def handle(case: Case, stage: Stage) -> Outcome:
+        with tempfile.TemporaryDirectory() as folder:
+            return check(case, artifact, Path(folder), stage)
+
+    def prepare() -> Handler:
+        warm_up(artifact)
+        return handle
+
+    serve(prepare)
+
+
+if __name__ == "__main__":
+    main()
