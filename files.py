@@ -14,6 +14,7 @@ from pathlib import Path
 from .errors import BadInput
 
 _CHUNK = 1 << 20
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 @contextmanager
@@ -96,7 +97,8 @@ def _writable(path: Path) -> Iterator[None]:
                 where=str(path),
                 remedy="free some space or choose another folder with --output; nothing was left behind",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        no_place = error.errno == errno.ENOENT and not path.parent.is_dir()
+        if no_place or error.errno in _REFUSALS:
             raise BadInput(
                 f"can't write here: {error.strerror}",
                 where=str(path),
