@@ -68,8 +68,10 @@ def find(domain: str, op: str, version: int) -> Entry | None:
 
 
 def is_lowered(domain: str, op: str, version: int) -> bool:
-    """Whether a handler exists for the operator."""
-    return find(domain, op, version) is not None
+    """Whether a handler exists for the operator, as it is or with channels-last activations."""
+    if find(domain, op, version) is not None:
+        return True
+    return domain in ("", "ai.onnx") and find(CHANNELS_LAST, op, 1) is not None
 
 
 def supported() -> dict[str, list[str]]:

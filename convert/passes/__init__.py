@@ -35,7 +35,7 @@ from . import (
     split_batch_norm,
     unwrap_transposes,
 )
-from .contract import Pass, PassReport, Pipeline, Refusal, Repeat, check_order, passes_of
+from .contract import WHOLE_MODEL, Pass, PassReport, Pipeline, Refusal, Repeat, check_order, passes_of
 from .rewriter import IsLowered, Rewriter
 
 __all__ = ["PIPELINE", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
@@ -94,7 +94,7 @@ def run_passes(
         pipeline: The passes to run.
 
     Returns:
-        One report for each pass, in the order of their first run.
+        One report for each pass, in the order of their first run; refusals of nodes that are still there.
 
     Raises:
         InternalFault: the pipeline is in an order that the contracts of its passes don't allow.
@@ -135,6 +135,10 @@ class _Run:
                         break
             else:
                 self._run_one(step)
+        # What an early pass refused, a later one may have taken care of.
+        there = {n.name for n in self._model.graph.all_nodes()} | {WHOLE_MODEL}
+        for report in self._reports.values():
+            report.refusals = [r for r in report.refusals if r.node in there]
         return list(self._reports.values())
 
     def _run_one(self, step: Pass) -> None:

@@ -65,6 +65,10 @@ class Repeat:
 Pipeline = Sequence[Pass | Repeat]
 
 
+WHOLE_MODEL = "the whole model"
+"""Stands for the name of a node in a refusal that concerns none in particular."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A node that a pass looked at and left alone, and why."""

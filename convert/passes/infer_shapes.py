@@ -24,7 +24,7 @@ import onnx
 import onnx.shape_inference
 import onnx_ir as ir
 
-from .contract import Pass, Refusal
+from .contract import WHOLE_MODEL, Pass, Refusal
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 from .rewriter import Rewriter
 
@@ -39,7 +39,7 @@ def infer_shapes(rw: Rewriter) -> None:
     try:
         inferred = onnx.shape_inference.infer_shapes(skeleton, check_type=False, strict_mode=False, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        rw.refusals.append(Refusal("the whole model", f"ONNX can't infer its shapes: {error}"))
+        rw.refusals.append(Refusal(WHOLE_MODEL, f"ONNX can't infer its shapes: {error}"))
         return
     rw.changed += _take_over(rw.model.graph, inferred.graph)
 

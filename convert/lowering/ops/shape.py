@@ -138,8 +138,8 @@ def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
 @lowers("Identity", "Dropout")
 def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
     """X itself; a Dropout's mask is all true at inference."""
-    x, training = ctx.input(node, 0), ctx.known(node, 2)
-    if training is not None and bool(training.item()):
+    x, training = ctx.input(node, 0), ctx.optional(node, 2)
+    if training is not None and (training.value is None or bool(training.value.item())):
         raise Unsupported("Dropout in training mode", "export the model in eval mode")
     if not ctx.has_output(node, 1):
         return x

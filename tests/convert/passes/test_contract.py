@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable
 
 import pytest
 
@@ -13,9 +14,15 @@ READY = Property("the model is ready", lambda model: None)
 OTHER = Property("something else", lambda model: None)
 
 
-def make(name: str, **contract: object) -> Pass:
-    sets = {k: frozenset(v) for k, v in contract.items() if k != "must_follow"}  # type: ignore[call-overload]
-    return Pass(name, lambda rw: None, must_follow=contract.get("must_follow", ()), **sets)  # type: ignore[arg-type]
+def make(
+    name: str,
+    *,
+    requires: Iterable[Property] = (),
+    ensures: Iterable[Property] = (),
+    breaks: Iterable[Property] = (),
+    must_follow: tuple[str, ...] = (),
+) -> Pass:
+    return Pass(name, lambda rw: None, frozenset(requires), frozenset(ensures), frozenset(breaks), must_follow)
 
 
 def test_the_pipeline_is_in_order() -> None:
@@ -54,9 +61,9 @@ def test_what_is_broken_is_no_longer_there() -> None:
 
 
 def test_must_follow() -> None:
-    check_order([make("b", must_follow=["a"])])
+    check_order([make("b", must_follow=("a",))])
     with pytest.raises(InternalFault, match="it must follow a"):
-        check_order([make("b", must_follow=["a"]), make("a")])
+        check_order([make("b", must_follow=("a",)), make("a")])
 
 
 def test_after_a_group_all_holds_that_its_passes_ensure() -> None:
