@@ -17,7 +17,7 @@ from . import flatbuffer as fb
 LIMIT = 2.0**30
 """Largest bias in steps; the other half of int32 is left to the products that are added to it."""
 
-_OPERANDS = {
+BIASED = {
     "CONV_2D": (0, 1, 2),
     "DEPTHWISE_CONV_2D": (0, 1, 2),
     "FULLY_CONNECTED": (0, 1, 2),
@@ -49,7 +49,7 @@ def repair(quantized: Any, original: Any) -> list[str]:
 
 def _operands(model: Any, graph: Any, op: Any) -> tuple[Any, Any, Any] | None:
     """Input, weights and bias of an operator that has constant weights and bias."""
-    positions = _OPERANDS.get(fb.op_name(model, op))
+    positions = BIASED.get(fb.op_name(model, op))
     if positions is None or len(op.inputs) <= positions[2] or op.inputs[positions[2]] < 0:
         return None
     source, weights, bias = (graph.tensors[op.inputs[p]] for p in positions)

@@ -82,6 +82,12 @@ def is_constant(model: Any, tensor: Any) -> bool:
     return data is not None and len(data) > 0
 
 
+def nbytes(tensor: Any) -> int:
+    """Bytes of a tensor's values; of a dynamic shape, with 1 for what isn't known."""
+    shape = [] if tensor.shape is None else [abs(int(d)) for d in tensor.shape]
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(DTYPE_NAMES[tensor.type]).itemsize
+
+
 def is_float(tensor: Any) -> bool:
     return bool(tensor.type == TensorType.FLOAT32)
 
@@ -101,6 +107,21 @@ def add_buffer(model: Any, constant: Array) -> int:
     buffer.data = np.ascontiguousarray(constant).reshape(-1).view(np.uint8)
     model.buffers.append(buffer)
     return len(model.buffers) - 1
+
+
+def drop_unused_buffers(model: Any) -> None:
+    """Empty the buffers of constants that no operator reads any more."""
+    used = {int(entry.buffer) for entry in model.metadata or []}
+    for graph in model.subgraphs:
+        ends = [*graph.inputs, *graph.outputs]
+        read = {int(i) for op in graph.operators for i in [*op.inputs, *op.outputs]} | {int(i) for i in ends}
+        for index, tensor in enumerate(graph.tensors):
+            if index not in read:
+                tensor.buffer = 0
+            used.add(int(tensor.buffer))
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
 
 
 def op_code(model: Any, builtin: int, version: int = 1) -> int:

@@ -42,7 +42,7 @@ def to_float16(model: Any) -> dict[str, str]:
                 halves[tensor.buffer] = fb.add_buffer(model, constant.astype(np.float16))
             dequantize.append(_unfold(model, graph, index, halves[tensor.buffer]))
         graph.operators[:0] = dequantize
-    _drop_unused_buffers(model)
+    fb.drop_unused_buffers(model)
     return kept
 
 
@@ -63,12 +63,3 @@ def _unfold(model: Any, graph: Any, index: int, buffer: int) -> Any:
     op.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
     op.builtinOptions = schema.DequantizeOptionsT()
     return op
-
-
-def _drop_unused_buffers(model: Any) -> None:
-    """Empty the buffers that nothing refers to any more."""
-    used = {int(tensor.buffer) for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {int(entry.buffer) for entry in model.metadata or []}
-    for index, buffer in enumerate(model.buffers):
-        if index not in used:
-            buffer.data = None

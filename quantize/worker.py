@@ -23,6 +23,7 @@ from . import bias, engine
 from . import flatbuffer as fb
 from .float16 import to_float16
 from .float_ops import float_operators
+from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .messages import READY, TAKEN, Answer, Failure, Request
 from .ranges import Observer, input_tensors, unfit_operators
@@ -50,7 +51,7 @@ def main() -> None:
 def _serve(connection: Connection) -> Answer:
     request: Request = connection.recv()
     scheme = get_scheme(request.scheme)
-    content = fb.load(request.model)
+    content = fold_constants(fb.load(request.model))
     model = fb.read(content)
     _refuse_nan(model)
     if scheme.name == "float16":
@@ -104,6 +105,7 @@ def _quantize(
         quantized = fb.read(engine.quantize(content, scheme, ranges=ranges, keep_float=frozenset(kept)))
         widened = bias.repair(quantized, original)
         set_io_dtype(quantized, request.io_dtype)
+        fb.drop_unused_buffers(quantized)
         final = fb.write(quantized)
         failure = _try(final, feed, request.threads)
         if failure is None:
