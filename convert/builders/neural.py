@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import BuilderBase
+from .kernels import working_dtype
 from .tensor import Shape, Tensor, Unsupported, broadcast, window_output
 
 
@@ -44,26 +45,25 @@ class Neural(BuilderBase):
         )  # fmt: skip
 
     def transpose_conv(
-        self, x: Tensor, weights: Tensor, bias: Tensor | None, *, strides: Sequence[int], padding: str
-    ) -> Tensor:
-        """x [N,H,W,C], weights [O,kH,kW,C] → [N,H',W',O]. TFLite: TRANSPOSE_CONV.
+        self, x: Tensor, weights: Tensor, bias: Tensor | None, *,
+        output: Tensor, shape: Shape, strides: Sequence[int], padding: str,
+    ) -> Tensor:  # fmt: skip
+        """x [N,H,W,C], weights [O,kH,kW,C] → [N,H',W',O]; x [N,D,H,W,C], weights [kD,kH,kW,O,C] → [N,D',H',W',O].
 
-        VALID gives H' = (H-1)·stride + kH (at least H·stride), SAME gives H' = H·stride.
+        ``output`` (1-D int32) is the result's shape, of which ``shape`` is known: VALID takes
+        H' = (H-1)·stride + max(kH, stride), SAME H' = H·stride. TFLite: TRANSPOSE_CONV, CONV_3D_TRANSPOSE.
         """
-        n, h, w, _ = x.static_shape
-        out, kh, kw, _ = weights.static_shape
-        extents = [
-            d * s if padding == "SAME" else (d - 1) * s + max(k, s)
-            for d, s, k in zip((h, w), strides, (kh, kw), strict=True)
-        ]
-        shape = (n, *extents, out)
-        operands = [self.int32s(shape), weights, x, bias or self._zeros(out, x.dtype)]
-        if x.dtype != "float32":
-            raise Unsupported(f"TFLite's TRANSPOSE_CONV has no kernel for {x.dtype}")
-        return self.emit_one(
-            "transpose_conv", operands, x.dtype, shape,
-            padding=padding, stride_h=strides[0], stride_w=strides[1], fused_activation_function="NONE",
+        volume = x.rank == 5
+        op = "conv_3d_transpose" if volume else "transpose_conv"
+        work = working_dtype(op, x.dtype)
+        data = [self.cast(t, work) for t in (weights, x, bias or self._zeros(shape[-1], x.dtype))]
+        names = ("stride_d", "stride_h", "stride_w")[0 if volume else 1 :]
+        dilations = dict.fromkeys(("dilation_d_factor", "dilation_h_factor", "dilation_w_factor"), 1) if volume else {}
+        result = self.emit_one(
+            op, [output, *data], work, shape,
+            padding=padding, fused_activation_function="NONE", **dict(zip(names, strides, strict=True)), **dilations,
         )  # fmt: skip
+        return self.cast(result, x.dtype)
 
     def conv_3d(
         self, x: Tensor, weights: Tensor, bias: Tensor | None, *,
@@ -89,11 +89,9 @@ class Neural(BuilderBase):
 
     def fully_connected(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
         """x [...,I], weights [O,I], bias [O] → [...,O]. TFLite: FULLY_CONNECTED."""
-        if x.dtype != "float32":
-            raise Unsupported(f"TFLite's FULLY_CONNECTED has no kernel for {x.dtype}")
-        operands = [x, weights, bias or self._zeros(weights.shape[0], x.dtype)]
-        return self.emit_one(
-            "fully_connected", operands, x.dtype, (*x.shape[:-1], weights.shape[0]),
+        return self._same(
+            "fully_connected", [x, weights, bias or self._zeros(weights.shape[0], x.dtype)],
+            (*x.shape[:-1], weights.shape[0]),
             fused_activation_function="NONE", keep_num_dims=x.rank != 2, weights_format="DEFAULT",
             asymmetric_quantize_inputs=False,
         )  # fmt: skip

@@ -100,6 +100,12 @@ def _transpose_conv(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]
     return _with_bias(b, result, t[3])
 
 
+def _conv_3d_transpose(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    shape, kernel, x = map(b.tf, t[:3])
+    strides = (a["stride_d"], a["stride_h"], a["stride_w"])
+    return _with_bias(b, tf.nn.conv3d_transpose(x, kernel, shape, strides, a["padding"]), t[3])
+
+
 def _with_bias(b: TensorFlowBuilder, result: Any, bias: Tensor) -> Any:
     if bias.value is not None and not bias.value.any():
         return result
@@ -142,6 +148,7 @@ _HANDLERS: dict[str, Handler] = {
     "depthwise_conv_2d": _depthwise_conv_2d,
     "conv_3d": _conv_3d,
     "transpose_conv": _transpose_conv,
+    "conv_3d_transpose": _conv_3d_transpose,
     "fully_connected": _fully_connected,
     "split_v": _split_v,
     "strided_slice": _strided_slice,

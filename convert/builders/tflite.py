@@ -22,8 +22,8 @@ _ELEMENT_TYPES = {
     "uint8": "ui8", "uint16": "ui16", "uint32": "ui32", "uint64": "ui64",
     "float16": "f16", "float32": "f32", "float64": "f64",
 }  # fmt: skip
-# Above this many bytes a constant goes in as a resource, which MLIR neither copies nor hashes.
-_RESOURCE_BYTES = 1024
+# Above this many bytes a constant stays out of MLIR's sight until the flatbuffer is written: see TfliteBuilder.save.
+_OPAQUE_BYTES = 1 << 16
 _PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
 _SIGNATURE = "serving_default"
 
@@ -40,7 +40,7 @@ class TfliteBuilder(Builder):
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
         self._scope = ""
-        self._resources: list[tuple[Array, ir.Operation]] = []
+        self._opaque: list[tuple[Array, str]] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
@@ -69,22 +69,24 @@ class TfliteBuilder(Builder):
     def save(self, outputs: Sequence[tuple[str, Tensor]], path: Path) -> None:
         """Optimize, verify and write the flatbuffer with ``outputs`` as its named results.
 
+        While MLIR optimizes, large weights are arguments of the function. As constants they would be multiplied with
+        the scale of a layer norm before them and the like, by operators that MLIR then can't fold: the model would
+        multiply its weights again in every inference.
+
         Raises:
             InternalFault: MLIR rejects the module or can't export it.
         """
         with self._context, ir.Location.unknown():
             with ir.InsertionPoint(self._block):
-                values = [tensor.handle for _, tensor in outputs]
-                func.ReturnOp(values)
-            self._order_resources()
-            function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in values])
-            self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
+                func.ReturnOp([tensor.handle for _, tensor in outputs])
             try:
+                self._set_function_type()
                 self._module.operation.verify()
-                converter.set_signature(
-                    self._function.operation, _SIGNATURE, self._input_names, [name for name, _ in outputs]
-                )
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
+                self._reveal_weights()
+                self._set_function_type()
+                names = [name for name, _ in outputs]
+                converter.set_signature(self._function.operation, _SIGNATURE, self._input_names, names)
                 converter.export_flatbuffer_to_file(self._module.operation, str(path))
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
@@ -93,13 +95,28 @@ class TfliteBuilder(Builder):
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
 
-    def _order_resources(self) -> None:
-        """Largest first: the exporter starts at the last, so its buffer grows, by copying, while it is still small.
+    def _set_function_type(self) -> None:
+        results = self._block.operations[len(self._block.operations) - 1].operands
+        function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in results])
+        self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
 
-        Measured on BERT-base: a peak of 1.20 GB instead of 1.35 GB.
+    def _reveal_weights(self) -> None:
+        """Put constants in the place of the arguments that stood for large weights.
+
+        In the order of their size, the largest first: the exporter starts at the last, so its buffer grows, by copying,
+        while it is still small (BERT-base: a peak of 1.20 GB instead of 1.35 GB).
         """
-        for _, operation in sorted(self._resources, key=lambda r: r[0].nbytes):
-            operation.move_before(self._block.operations[0])
+        first = len(self._input_names)
+        arguments = list(self._block.arguments)[first:]
+        for index in sorted(range(len(arguments)), key=lambda i: self._opaque[i][0].nbytes):
+            argument, (array, name) = arguments[index], self._opaque[index]
+            if not any(True for _ in argument.uses):
+                continue
+            with ir.InsertionPoint.at_block_begin(self._block), ir.Location.name(name):
+                blob = ir.DenseResourceElementsAttr.get_from_buffer(array.data, f"weights_{index}", argument.type)
+                argument.replace_all_uses_with(_constant_op(array, argument.type, blob))
+        for index in reversed(range(first, first + len(arguments))):
+            self._block.erase_argument(index)
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
@@ -115,32 +132,15 @@ class TfliteBuilder(Builder):
 
     def _constant(self, value: Array) -> Any:
         array = np.ascontiguousarray(value).reshape(value.shape)
-        small = array.nbytes <= _RESOURCE_BYTES
-        key = (array.dtype.name, array.shape, array.tobytes() if small else b"")
-        if small and key in self._constants:
-            return self._constants[key]
-        with self._context, ir.InsertionPoint(self._block), self._location("const"):
-            kind = self._type(array.dtype.name, array.shape)
-            attribute = self._small(array, kind) if small else self._resource(array, kind)
-            # arith has no unsigned integers.
-            op = "tfl.pseudo_const" if array.dtype.kind == "u" else "arith.constant"
-            operation = ir.Operation.create(op, results=[kind], attributes={"value": attribute})
-        handle = operation.result
-        if small:
-            self._constants[key] = handle
-        else:
-            self._resources.append((array, operation))  # MLIR reads the array when the flatbuffer is written
-        return handle
-
-    def _resource(self, array: Array, kind: ir.Type) -> ir.Attribute:
-        if array.dtype == np.bool_:
-            return self._small(array, kind)
-        name = f"weights_{len(self._resources)}"
-        return ir.DenseResourceElementsAttr.get_from_buffer(array.data, name, kind)
-
-    @staticmethod
-    def _small(array: Array, kind: ir.Type) -> ir.Attribute:
-        return ir.DenseElementsAttr.get(array, type=kind)
+        kind = self._type(array.dtype.name, array.shape)
+        if array.nbytes > _OPAQUE_BYTES and array.dtype != np.bool_:
+            self._opaque.append((array, f"{self._scope}/const"))
+            return self._block.add_argument(kind, ir.Location.unknown(self._context))
+        key = (array.dtype.name, array.shape, array.tobytes())
+        if key not in self._constants:
+            with self._context, ir.InsertionPoint(self._block), self._location("const"):
+                self._constants[key] = _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
+        return self._constants[key]
 
     def _type(self, dtype: str, shape: Shape) -> ir.Type:
         dynamic = ir.ShapedType.get_dynamic_size()
@@ -160,3 +160,9 @@ class TfliteBuilder(Builder):
 
     def _location(self, op: str) -> ir.Location:
         return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)
+
+
+def _constant_op(array: Array, kind: ir.Type, value: ir.Attribute) -> ir.Value:
+    # arith has no unsigned integers.
+    op = "tfl.pseudo_const" if array.dtype.kind == "u" else "arith.constant"
+    return ir.Operation.create(op, results=[kind], attributes={"value": value}).result

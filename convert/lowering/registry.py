@@ -25,7 +25,7 @@ Handler = Callable[["Context", ir.Node], Tensor | tuple[Tensor, ...]]
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
     "activation", "bitwise", "comparison", "convolution", "elementwise", "generation", "indexing", "matmul",
-    "normalization", "pooling", "reduction", "resize", "shape", "slicing", "sorting",
+    "normalization", "pooling", "reduction", "resize", "shape", "slicing", "sorting", "transposed_convolution",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def lower_matmul(ctx: Context, node: ir.Node) -> Tensor:
     """
     b, a = ctx.b, ctx.input(node, 0)
     weights = ctx.known(node, 1)
-    if weights is not None and weights.ndim == 2 and a.dtype == "float32" and a.rank >= 1:
+    if weights is not None and weights.ndim == 2 and a.is_float and a.rank >= 1:
         return _by_fully_connected(ctx, a, ctx.b.const(weights.T), None)
     right = ctx.input(node, 1)
     if a.rank == 0 or right.rank == 0:
@@ -60,7 +60,7 @@ def lower_gemm(ctx: Context, node: ir.Node) -> Tensor:
     weights, bias = ctx.known(node, 1), ctx.known(node, 2)
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None and beta != 0
     one_row = bias is not None and bias.size == (bias.shape[-1] if bias.ndim else 1)
-    if weights is not None and x.dtype == "float32" and (one_row or not has_bias):
+    if weights is not None and x.is_float and (one_row or not has_bias):
         kernel = weights if adj_y else weights.T
         kernel = kernel if alpha == 1 else np.asarray(kernel * np.float32(alpha), np.float32)
         row = None

@@ -210,5 +210,13 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
 
 @lowers("SpaceToDepth", domain=CHANNELS_LAST)
 def lower_space_to_depth(ctx: Context, node: ir.Node) -> Tensor:
-    """X [N,H,W,C] → [N,H/b,W/b,C·b²]. TFLite: SPACE_TO_DEPTH."""
-    return ctx.b.space_to_depth(ctx.input(node, 0), int(ctx.attribute(node, "blocksize")))
+    """X [N,H,W,C] → [N,H/b,W/b,C·b²]. TFLite: SPACE_TO_DEPTH, whose channel order is that of mode DCR.
+
+    In mode CRD (PixelUnshuffle, opset 28) the channels are put into its order after it.
+    """
+    b, x, block = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "blocksize"))
+    y = b.space_to_depth(x, block)
+    if ctx.attribute(node, "mode") != "CRD":
+        return y
+    order = np.arange(y.static_shape[3]).reshape(block * block, -1).T.reshape(-1)
+    return b.gather(y, b.const(order.astype(np.int32)), 3)

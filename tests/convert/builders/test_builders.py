@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeworthy.convert.builders.builder import DryBuilder
 from edgeworthy.convert.builders.tensor import Spec, Unsupported
@@ -122,3 +122,22 @@ def test_dry_builder_gives_shapes_and_reasons():
     assert y.shape == (1, 4, 4, 4)
     with pytest.raises(Unsupported, match="no kernel for uint64"):
         b.cast(b.emit_one("range", [], "uint64", (3,)), "float32")
+
+
+def test_large_weights_are_not_computed_at_run_time(tmp_path):
+    """A scale before a dense layer must not become an operator on constants, run in every inference."""
+    rng = np.random.default_rng(0)
+    weights, scale = rng.standard_normal((256, 256)).astype("f"), rng.standard_normal(256).astype("f")
+    builder = TfliteBuilder([("x", Spec("float32", (1, 256)))])
+    scaled = builder.mul(builder.inputs[0], builder.const(scale))
+    builder.save([("y", builder.fully_connected(scaled, builder.const(weights), None))], tmp_path / "m.tflite")
+    interpreter = Interpreter(str(tmp_path / "m.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    constant = set()
+    produced = {int(t) for op in interpreter._get_ops_details() for t in op["outputs"]} | {0}
+    for op in interpreter._get_ops_details():
+        if not any(int(t) in produced for t in op["inputs"]):
+            constant.add(op["op_name"])
+    assert not constant
+    x = rng.standard_normal((1, 256)).astype("f")
+    got = interpreter.get_signature_runner("serving_default")(x=x)["y"]
+    assert np.allclose(got, (x * scale) @ weights.T, rtol=1e-4, atol=1e-3)

@@ -1,0 +1,73 @@
+"""Extents that are known at run time only, and crops and pads along them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..builders.tensor import Shape, Tensor
+from .context import Context
+
+
+def affine_shape(ctx: Context, x: Tensor, factors: Sequence[int], offsets: Sequence[int]) -> Tensor:
+    """``x``'s extents · ``factors`` + ``offsets``, 1-D int32; a constant where all that counts is static."""
+    b = ctx.b
+    known = affine_extents(x.shape, factors, offsets)
+    if all(d is not None for d in known):
+        return b.int32s([d or 0 for d in known])
+    scaled = b.shape_of(x)
+    if any(f != 1 for f in factors):
+        scaled = b.mul(scaled, b.int32s(factors))
+    return b.add(scaled, b.int32s(offsets)) if any(offsets) else scaled
+
+
+def affine_extents(shape: Shape, factors: Sequence[int], offsets: Sequence[int]) -> Shape:
+    """What is known of :func:`affine_shape`; a factor of 0 makes an extent known."""
+    return tuple(
+        o if f == 0 else None if d is None else d * f + o for d, f, o in zip(shape, factors, offsets, strict=True)
+    )
+
+
+def reshape_affine(ctx: Context, x: Tensor, of: Tensor, factors: Sequence[int], offsets: Sequence[int]) -> Tensor:
+    """``x`` with the shape that :func:`affine_shape` makes of ``of``'s."""
+    shape = affine_extents(of.shape, factors, offsets)
+    runtime = affine_shape(ctx, of, factors, offsets) if sum(d is None for d in shape) > 1 else None
+    return ctx.b.reshape(x, shape, runtime)
+
+
+def extent_of(ctx: Context, x: Tensor, axis: int) -> Tensor:
+    """One extent as an int32 scalar; a constant where it is static."""
+    extent = x.shape[axis]
+    if extent is not None:
+        return ctx.b.const(np.int32(extent))
+    return ctx.b.reshape(ctx.b.slice(ctx.b.shape_of(x), [axis], [1]), ())
+
+
+def positions(ctx: Context, x: Tensor, axis: int, low: int = 0, high: int = 0) -> Tensor:
+    """-low, …, extent - 1 + high of an axis, 1-D int32; a constant where the extent is static."""
+    b, extent = ctx.b, x.shape[axis]
+    if extent is not None:
+        return b.const(np.arange(-low, extent + high, dtype=np.int32))
+    limit = extent_of(ctx, x, axis)
+    return b.range(b.const(np.int32(-low)), b.add(limit, b.const(np.int32(high))), b.const(np.int32(1)), None)
+
+
+def cropped(ctx: Context, x: Tensor, cuts: Sequence[tuple[int, int]]) -> Tensor:
+    """``x`` without (front, back) elements of every axis. TFLite: SLICE, or STRIDED_SLICE of dynamic axes."""
+    b = ctx.b
+    if not any(map(any, cuts)):
+        return x
+    shape = tuple(None if d is None else d - low - high for d, (low, high) in zip(x.shape, cuts, strict=True))
+    begin = [low for low, _ in cuts]
+    if all(d is not None or high == 0 for d, (_, high) in zip(x.shape, cuts, strict=True)):
+        return b.slice(x, begin, [-1 if d is None else d for d in shape])
+    end = b.int32s([-high for _, high in cuts])
+    to_the_end = sum(1 << axis for axis, (_, high) in enumerate(cuts) if high == 0)
+    return b.strided_slice(x, b.int32s(begin), end, b.int32s([1] * x.rank), shape, end_mask=to_the_end)
+
+
+def cropped_or_padded(ctx: Context, x: Tensor, pads: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Tensor:
+    """``x`` with ``pads`` (before, after) elements of ``value`` on every axis; negative pads take away."""
+    kept = cropped(ctx, x, [(max(-low, 0), max(-high, 0)) for low, high in pads])
+    return ctx.b.pad(kept, [(max(low, 0), max(high, 0)) for low, high in pads], value)

@@ -1,0 +1,133 @@
+"""Transposed convolutions on channels-last activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Array, Tensor, Unsupported
+from ..context import Context
+from ..extents import affine_extents, affine_shape, cropped_or_padded, reshape_affine
+from ..registry import CHANNELS_LAST, lowers
+from .convolution import Pads, geometry, with_batch_and_channels
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """Of every spatial axis: the stride, the extent of the (dilated) kernel, and what the result gains or loses.
+
+    ``cuts`` is what ONNX takes away in front and behind of all that the kernel reaches, (H-1)·stride + kernel;
+    output_padding makes the second number smaller, below 0 where zeros (and the bias) come behind.
+    """
+
+    strides: list[int]
+    kernel: tuple[int, ...]
+    cuts: Pads
+
+
+@lowers("ConvTranspose", domain=CHANNELS_LAST)
+def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,H,W,C], W [C,O/groups,kH,kW], B [O] → Y [N,H',W',O] with
+    H' = (H-1)·stride + (kH-1)·dilation + 1 + output_padding - pads; volumes likewise (ONNX ConvTranspose 1-22).
+
+    TFLite: TRANSPOSE_CONV (CONV_3D_TRANSPOSE), whose VALID gives everything, of which the pads are cut off.
+    Dilation goes into the kernel. One channel a group: DEPTHWISE_CONV_2D on X with zeros in between.
+    Raises Unsupported for weights that are computed at run time, and for ranks other than 4 and 5.
+    """
+    x = ctx.input(node, 0)
+    if x.rank not in (4, 5):
+        raise Unsupported(f"a transposed convolution over {x.rank - 2} spatial dimensions")
+    weights, groups = ctx.constant(node, 1), int(ctx.attribute(node, "group"))
+    strides, dilations = geometry(ctx, node, weights.shape[2:])
+    weights = _dilated(weights, dilations)
+    kernel = weights.shape[2:]
+    shape = _Geometry(strides, kernel, _cuts(ctx, node, x, kernel, strides))
+    bias = ctx.optional(node, 2)
+    if groups == weights.shape[0] > 1 and x.rank == 4:
+        return _depthwise(ctx, x, weights, bias, shape)
+    if groups == 1 and _is_same(shape):
+        return _transposed(ctx, x, weights, bias, strides, "SAME")
+    # Where the result grows beyond what the kernel reaches, the bias must come last.
+    early = bias if groups == 1 and all(high >= 0 for _, high in shape.cuts) else None
+    parts = ctx.b.split(x, [weights.shape[0] // groups] * groups, x.rank - 1)
+    kernels = np.split(weights, groups, axis=0)
+    full = ctx.b.concat(
+        [_transposed(ctx, part, k, early, strides, "VALID") for part, k in zip(parts, kernels, strict=True)], -1
+    )
+    # VALID gives at least H·stride.
+    cuts = [(lo, hi + max(s - k, 0)) for (lo, hi), s, k in zip(shape.cuts, strides, kernel, strict=True)]
+    result = cropped_or_padded(ctx, full, with_batch_and_channels([(-low, -high) for low, high in cuts]))
+    return result if bias is None or early is not None else ctx.b.add(result, bias)
+
+
+def _dilated(weights: Array, dilations: Sequence[int]) -> Array:
+    if all(d == 1 for d in dilations):
+        return weights
+    spatial = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
+    spread = np.zeros((*weights.shape[:2], *spatial), weights.dtype)
+    spread[(..., *(slice(None, None, d) for d in dilations))] = weights
+    return spread
+
+
+def _cuts(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], strides: Sequence[int]) -> Pads:
+    extra = [int(p) for p in ctx.attribute(node, "output_padding") or (0,) * len(kernel)]
+    wanted = ctx.attribute(node, "output_shape")
+    mode = ctx.attribute(node, "auto_pad") or "NOTSET"
+    if wanted is None and mode in ("NOTSET", "VALID"):
+        given = ctx.attribute(node, "pads") if mode == "NOTSET" else None
+        pads = given or (0,) * (2 * len(kernel))
+        return [(int(pads[i]), int(pads[i + len(kernel)]) - e) for i, e in enumerate(extra)]
+    result: Pads = []
+    for axis, (extent, k, s) in enumerate(zip(x.shape[1:-1], kernel, strides, strict=True)):
+        if wanted is None:
+            total = max(k - s + extra[axis], 0)  # auto_pad wants H·stride
+        elif extent is None:
+            raise Unsupported("output_shape needs static spatial dimensions", "export with fixed sizes")
+        else:
+            total = max((extent - 1) * s + k + extra[axis] - int(wanted[axis]), 0)
+        low = total // 2 if mode == "SAME_UPPER" else total - total // 2
+        result.append((low, total - low - extra[axis]))
+    return result
+
+
+def _is_same(shape: _Geometry) -> bool:
+    """SAME gives H·stride and cuts (k-stride)//2 off the front."""
+    return all(
+        k >= s and low + high == k - s and low == (k - s) // 2
+        for k, s, (low, high) in zip(shape.kernel, shape.strides, shape.cuts, strict=True)
+    )
+
+
+def _transposed(
+    ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, strides: Sequence[int], padding: str
+) -> Tensor:
+    """SAME gives H·stride, VALID (H-1)·stride + max(k, stride)."""
+    grow = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(weights.shape[2:], strides, strict=True)]
+    factors, offsets = [1, *strides, 0], [0, *grow, weights.shape[1]]
+    order = (1, 2, 3, 0) if x.rank == 4 else (2, 3, 4, 1, 0)
+    return ctx.b.transpose_conv(
+        x, ctx.b.const(np.transpose(weights, order)), bias,
+        output=affine_shape(ctx, x, factors, offsets), shape=affine_extents(x.shape, factors, offsets),
+        strides=strides, padding=padding,
+    )  # fmt: skip
+
+
+def _depthwise(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, shape: _Geometry) -> Tensor:
+    """The convolution with the mirrored kernel of X with stride - 1 zeros behind every element."""
+    b, (high, wide) = ctx.b, shape.strides
+    spread = x
+    if wide > 1:
+        columns = b.pad(b.expand_dims(x, [3]), [(0, 0), (0, 0), (0, 0), (0, wide - 1), (0, 0)])
+        spread = reshape_affine(ctx, columns, x, (1, 1, wide, 1), (0,) * 4)
+    if high > 1:
+        rows = b.pad(b.expand_dims(spread, [2]), [(0, 0), (0, 0), (0, high - 1), (0, 0), (0, 0)])
+        spread = reshape_affine(ctx, rows, x, (1, high, wide, 1), (0,) * 4)
+    around = [
+        (k - 1 - lo, k - 1 - hi - (s - 1)) for k, s, (lo, hi) in zip(shape.kernel, shape.strides, shape.cuts, strict=True)
+    ]
+    kernel = np.transpose(weights[:, :, ::-1, ::-1], (2, 3, 0, 1)).reshape(1, *shape.kernel, -1)
+    padded = cropped_or_padded(ctx, spread, with_batch_and_channels(around))
+    return b.depthwise_conv_2d(padded, b.const(kernel), bias, strides=(1, 1), dilations=(1, 1), padding="VALID")
