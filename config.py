@@ -183,9 +183,7 @@ def _read(path: Path) -> dict[str, object]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
-        raise BadInput(
-            "the file doesn't exist", where=str(path), remedy="give the path of a TOML file"
-        ) from None
+        raise BadInput("the file doesn't exist", where=str(path), remedy="give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"this is not TOML: {error}", where=str(path), remedy="see https://toml.io") from error
     except OSError as error:
@@ -271,9 +269,7 @@ def _table_at(loc: Sequence[int | str]) -> type[Table]:
     table: type[Table] = Config
     for part in loc:
         annotation = next((f.annotation for n, f in _fields(table) if n == part), None)
-        inner = [
-            a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Table)
-        ]
+        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Table)]
         if inner:
             table = inner[0]
     return table

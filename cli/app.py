@@ -149,7 +149,8 @@ def _add_stage_command(name: str, stages: tuple[str, ...], text: str) -> None:
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(k, keyword, default=d, annotation=a) for k, (a, d) in annotations.items()]
     )
-    app.command(name, help=inspect.cleandoc(text), rich_help_panel="Stages")(command)
+    text = inspect.cleandoc(text)
+    app.command(name, help=text.replace("[", r"\[") if _RICH else text, rich_help_panel="Stages")(command)
 
 
 def _run_stages(
@@ -194,7 +195,7 @@ def gate(
 ) -> None:
     """Hold a report against limits.
 
-    The limits are [gate] of edgeworthy.toml (without --config: the one in this folder, if there is one).
+    The limits are the table gate of edgeworthy.toml; without --config, of the one in this folder, if there is one.
 
     Exit code 0: it holds. 1: it doesn't, and the failing lines are named. 4: too noisy to say.
 
@@ -364,7 +365,9 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     pass
 

@@ -111,12 +111,12 @@ FLAGS = (
     Flag(
         ("--to",),
         Texts,
-        "Default: both.",
+        "tflite, saved_model, or both with a comma (the default).",
         "convert.to",
         "convert",
         commas,
         lambda: ["tflite", "saved_model"],
-        "tflite,saved_model",
+        "KINDS",
     ),
     Flag(
         ("--io-layout",),

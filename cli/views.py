@@ -58,7 +58,7 @@ def _rows(console: Console, shown: Report) -> None:
     columns += ["accuracy"] if shown.accuracy else []
     columns += ["parity", "added by hop"] if shown.parity else []
     columns += ["size"]
-    columns += ["latency", "÷ baseline"] if shown.latency else []
+    columns += ["latency", "÷ base"] if shown.latency else []
     table = []
     for row in summarize(shown):
         cells = [row.name]
@@ -67,15 +67,14 @@ def _rows(console: Console, shown: Report) -> None:
         if shown.parity:
             added = [o.vs_previous for o in row.hop.outputs if o.vs_previous] if row.hop else []
             worst = max((e.rms for e in added), default=None)
-            cells += [row.parity, "exact" if worst == 0 else f"{number(worst)} rms" if worst else "–"]
+            cells += [row.parity, "exact" if worst == 0 else number(worst)]
         cells.append(size(row.size_bytes))
         if shown.latency:
             ratio = row.latency.ratio if row.latency else None
-            verdict = row.latency.verdict if row.latency else None
             cells.append(milliseconds(row.latency.p50_ms) if row.latency else "–")
-            cells.append("baseline" if verdict == "baseline" else f"{number(ratio)} {verdict}" if ratio else "–")
+            cells.append(f"{ratio:.2f}" if ratio else "–")
         table.append([*cells, row.status])
-    console.table([*columns, "verdict"], table, right=range(1, len(columns)))
+    console.table([*columns, ""], table, right=range(1, len(columns)))
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:
@@ -109,7 +108,7 @@ def inspection(console: Console, found: Inspection) -> None:
     if found.kind == "onnx" and not found.unsupported:
         console.say("✓ every node can be converted to TFLite and SavedModel")
     if found.unsupported:
-        console.say(f"✗ {len(found.unsupported)} nodes can't be converted:")
+        console.say("✗ can't be converted:")
         console.table(
             ("operator", "node", "where", "why, and what to do"),
             [

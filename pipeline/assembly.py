@@ -127,6 +127,8 @@ def _model(pipeline: Pipeline) -> ModelInfo:
 
 
 def _earlier(pipeline: Pipeline, name: str, kind: type[T]) -> T | None:
+    if not pipeline.workspace.scratch(f"{name}.json").exists():
+        return None
     done = pipeline.workspace.latest(name, kind, pipeline.about)
     return done.result if done else None
 

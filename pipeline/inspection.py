@@ -14,6 +14,17 @@ from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from .fingerprint import model_files
 from .subjects import infos
 
+_TF_PLUMBING = (
+    "Const",
+    "Identity",
+    "NoOp",
+    "PartitionedCall",
+    "Placeholder",
+    "ReadVariableOp",
+    "StatefulPartitionedCall",
+)
+"""TensorFlow nodes that compute nothing."""
+
 
 class Inspection(BaseModel):
     """What ``edgeworthy inspect`` shows.
@@ -132,7 +143,7 @@ def _onnx(path: Path) -> Inspection:
     constants: Counter[str] = Counter()
     for value in graph.graph.initializers.values():
         if value.const_value is not None:
-            constants[str(value.const_value.dtype.name).lower()] += value.const_value.nbytes
+            constants[value.const_value.dtype.numpy().name] += value.const_value.nbytes
     ops = _onnx_ops(path)
     details = {
         "opset": ", ".join(f"{domain or 'ai.onnx'} {v}" for domain, v in graph.opset_imports.items()),
@@ -181,20 +192,25 @@ def _saved_model(path: Path) -> Inspection:
     if signature is None:
         raise BadInput("it has no signature serving_default", where=str(path))
 
-    def tensors(specs: dict[str, object]) -> list[TensorInfo]:
-        return [_tf_tensor(name, spec) for name, spec in specs.items()]
-
     constants: Counter[str] = Counter()
-    for variable in signature.graph.variables:
+    for variable in signature.variables:
         constants[variable.dtype.name] += variable.shape.num_elements() * variable.dtype.size
+    definition = signature.graph.as_graph_def()
+    nodes = [*definition.node, *(n for function in definition.library.function for n in function.node_def)]
+    for node in nodes:
+        if node.op == "Const":
+            stored = node.attr["value"].tensor
+            dtype = tf.as_dtype(stored.dtype)
+            constants[dtype.name] += tf.TensorShape(stored.tensor_shape).num_elements() * dtype.size
+    ops = Counter(n.op for n in nodes if n.op not in _TF_PLUMBING)
     return Inspection(
         path=str(path),
         kind="saved_model",
         size_bytes=files.size(path),
-        inputs=tensors(signature.structured_input_signature[1]),
-        outputs=tensors(signature.structured_outputs),
-        ops=_sorted(Counter(op.type for op in signature.graph.get_operations())),
-        transposes=sum(op.type == "Transpose" for op in signature.graph.get_operations()),
+        inputs=[_tf_tensor(name, spec) for name, spec in signature.structured_input_signature[1].items()],
+        outputs=[_tf_tensor(name, spec) for name, spec in signature.structured_outputs.items()],
+        ops=_sorted(ops),
+        transposes=ops["Transpose"],
         constants=dict(constants),
         details={"signatures": ", ".join(loaded.signatures)},
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .. import files
 from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
-from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable
+from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, UnsupportedNodes
 from ..quantize import schemes as quantization
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
 from . import fingerprint
@@ -158,7 +158,10 @@ class Pipeline:
                 from .pass_check import PassCheck
 
                 check = PassCheck(self.graph, self.inputs.source.examples)
-            made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
+            try:
+                made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
+            except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
+                raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
         depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}

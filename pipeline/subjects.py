@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
 
 DEFAULT_TARGETS = ("pytorch", "onnxruntime", "tensorflow", "tflite")
-_TITLES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime", "tensorflow": "SavedModel", "tflite": "TFLite"}
+_TITLES = {
+    "pytorch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+    "tensorflow": "SavedModel",
+    "tflite": "TFLite",
+    "dynamic_wi8_afp32": "dynamic",
+}
+"""Target or scheme → what a row is called."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ class Cast:
     def _title(self, runtime: str, artifact: Artifact) -> str:
         title = _TITLES.get(runtime, runtime)
         if isinstance(artifact, TFLiteModel):
-            title += f" {short_name(artifact.scheme)}"
+            title += f" {_TITLES.get(artifact.scheme, short_name(artifact.scheme))}"
         alike = [a for a in self.artifacts.values() if self._same_row(a, artifact)]
         return f"{title} ({artifact.path.name})" if len(alike) > 1 else title
 

@@ -72,9 +72,12 @@ def test_no_absolute_import_of_ourselves(path: Path) -> None:
     if layer(path) == SAMPLES:
         own -= {"edgeworthy"}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names = [node.module or ""]
+        else:
+            continue
         for name in names:
             assert name.partition(".")[0] not in own, f"{path}:{node.lineno}: import {name} relatively"
 

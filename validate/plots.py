@@ -89,8 +89,8 @@ def _errors(parity: ParityResult) -> Figure | None:
             axes.annotate(label, (max(errors.rms, least), at + shift), (4, 0), va="center", fontsize=8.5,
                           textcoords="offset points", color=MUTED,
                           bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 1})  # fmt: skip
-    _logarithmic(axes)
     axes.set_xlim(least, max(values) * 6)
+    _logarithmic(axes)
     if floor:
         for value, text in ((floor, "noise floor"), (floor * parity.multiple, f"{parity.multiple:g}× floor")):
             axes.axvline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
@@ -130,8 +130,8 @@ def _latency(rows: Sequence[LatencyRow]) -> Figure | None:
                       fontsize=8.5, color=MUTED)  # fmt: skip
     least, most = min(r.quantiles_ms[0] for r in timed), max(r.quantiles_ms[19] for r in timed)
     if most > 10 * least > 0:
-        _logarithmic(axes)
         axes.set_xlim(least / 1.5, most * 2)
+        _logarithmic(axes)
         unit = "milliseconds, logarithmic"
     else:
         axes.set_xlim(0, most * 1.15)
@@ -157,9 +157,10 @@ def _front(rows: Sequence[SummaryRow]) -> Figure | None:
         beaten = any(b <= bytes_ and t <= time and (b, t) != (bytes_, time) for _, b, t in points)
         axes.plot(time, bytes_, "o", markersize=9, markeredgecolor=FIRST, markeredgewidth=2,
                   markerfacecolor=SURFACE if beaten else FIRST)  # fmt: skip
+    axes.margins(x=0.25, y=0.15)
+    axes.set_xscale("log")
     axes.set_yscale("log")
     _logarithmic(axes)
-    axes.margins(x=0.25, y=0.15)
     axes.set_xlabel("median latency, milliseconds, logarithmic")
     axes.set_title("size", loc="left", fontsize=10, color=MUTED)
     ticks = _apart(sorted(b for _, b, _ in points))
@@ -222,9 +223,12 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 def _logarithmic(axes: Axes) -> None:
     """A logarithmic x axis with plain numbers (names may hold a "$", so mathtext is off)."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high < 300 * low:  # whole decades alone would leave too few marks
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -225,10 +225,10 @@ class TestFailures:
         self, nets: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make = export_module._export_dynamo
-        static = load_source(f"{nets}:Pairs")
+        static = load_source(f"{nets}:Same")
         monkeypatch.setattr(export_module, "_export_dynamo", lambda _, *rest: make(static, *rest))
         with pytest.raises(BadInput, match=r"'rows' .* can't be dynamic: the model fixes it to 2"):
-            export(f"{nets}:Pairs", "x:float32[rows,3]")
+            export(f"{nets}:Same", "x:float32[rows,3]")
 
     def test_an_earlier_file_survives_a_failure(self, nets: str) -> None:
         path = export(f"{nets}:Pairs").model.path

@@ -31,7 +31,7 @@ def test_files_of_a_run(out: Path) -> None:
     weights = edgeworthy.inspect(out / "model_float16.tflite").constants
     assert weights["float16"] > weights.get("float32", 0)
     weights = edgeworthy.inspect(out / "saved_model").constants
-    assert weights["float32"] == 4 * (4 * 9 + 4 + 64 * 3 + 3)
+    assert weights["float32"] >= 4 * (4 * 9 + 4 + 64 * 3 + 3)
 
 
 def test_what_cannot_be_converted_is_listed(tmp_path: Path) -> None:

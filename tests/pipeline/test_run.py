@@ -203,6 +203,7 @@ def test_unsupported_nodes_leave_nothing_behind(tmp_path: Path, stages: tuple[st
     with pytest.raises(UnsupportedNodes) as caught:
         edgeworthy.run(str(path), tmp_path / "out", stages=stages, convert={"to": ["tflite"]})
     assert [n.op for n in caught.value.nodes] == ["Magic"]
+    assert caught.value.where == str(path)
     assert not (tmp_path / "out").exists()
 
 
