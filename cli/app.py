@@ -195,7 +195,7 @@ def gate(
 ) -> None:
     """Hold a report against limits.
 
-    The limits are the table gate of edgeworthy.toml; without --config, of the one in this folder, if there is one.
+    The limits are the table gate of --config, else of edgeworthy.toml in this folder, else those of the report's run.
 
     Exit code 0: it holds. 1: it doesn't, and the failing lines are named. 4: too noisy to say.
 
@@ -211,8 +211,9 @@ def gate(
         from . import views
 
         default = Path(configuration.FILE_NAME)
-        rules = configuration.load(config or (default if default.is_file() else None)).gate
+        file = config or (default if default.is_file() else None)
         report = reports.read(out)
+        rules = report.gate.limits if file is None and report.gate else configuration.load(file).gate
         result = gates.evaluate(report, rules)
         reports.write(report.model_copy(update={"gate": result}), out if out.is_dir() else out.parent)
         if console.as_json:

@@ -52,6 +52,7 @@ class Conversion:
         passes: What every pass changed, and what it left alone and why.
         layout: Transposes that the minimum cut placed.
         permutations: See :class:`Prepared`.
+        nodes: ONNX nodes in the model as read, and when lowering began.
         seconds: Stage → wall-clock seconds.
     """
 
@@ -60,6 +61,7 @@ class Conversion:
     passes: list[PassReport] = field(default_factory=list)
     layout: LayoutReport | None = None
     permutations: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    nodes: tuple[int, int] = (0, 0)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -92,10 +94,12 @@ def convert(
     result = Conversion()
     with _timed(result.seconds, "read"):
         graph = read_onnx(path)
+    nodes = len(graph.graph)
     with _timed(result.seconds, "prepare"):
         prepared = prepare(graph, io_layout=io_layout, check=check_passes, where=str(path))
     result.passes, result.layout = prepared.passes, prepared.layout
     result.permutations = prepared.permutations
+    result.nodes = (nodes, len(prepared.model.graph))
     if "tflite" in to:
         with _timed(result.seconds, "tflite"), atomic_file(output / "model_float32.tflite") as part:
             release = "saved_model" not in to

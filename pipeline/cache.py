@@ -57,7 +57,8 @@ class Workspace:
     """OUT, locked for this process. Use it as a context manager.
 
     On entry, what a killed run left half-written is swept away. When the block ends in ``BadInput``, whatever
-    this process made since the last ``keep`` is taken back, so that nothing is left behind.
+    this process made since the last ``keep`` is taken back, so that nothing is left behind and the files of
+    an earlier run are there again.
 
     Args:
         output: The folder; it is made when it doesn't exist.
@@ -71,16 +72,19 @@ class Workspace:
         self.output = output
         self.reuse = reuse
         self._state = output / STATE
-        self._before: dict[Path, tuple[int, int] | None] = {}
+        self._before: dict[Path, _Before] = {}
         self._folders: list[Path] = []
         self._lock: int | None = None
 
     def __enter__(self) -> Workspace:
-        missing = [p for p in (self._state, *self._state.parents) if not p.exists()]
         with _usable(self.output):
-            self._state.mkdir(parents=True, exist_ok=True)
-            self._folders = missing
-            self._lock = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self._folders = [p for p in (self._state, *self._state.parents) if not p.exists()]
+            try:
+                self._state.mkdir(parents=True, exist_ok=True)
+                self._lock = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError:
+                self._leave_folders()
+                raise
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,16 +101,14 @@ class Workspace:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, BadInput):
             for path, before in self._before.items():
-                if _identity(path) != before:
-                    _remove(path)
+                before.bring_back(path)
+        self.keep()
         if self._lock is not None:
             if not any(self._state.glob("*.json")) and self._folders:
-                _remove(self._state)
+                files.remove(self._state)
             os.close(self._lock)
             self._lock = None
-        for folder in self._folders:
-            if folder.exists() and not any(folder.iterdir()):
-                folder.rmdir()
+        self._leave_folders()
 
     def stage(
         self,
@@ -172,7 +174,8 @@ class Workspace:
     def makes(self, *paths: Path) -> None:
         """Note that ``paths`` are about to be written, so that they can be taken back."""
         for path in paths:
-            self._before.setdefault(path, _identity(path))
+            if path not in self._before:
+                self._before[path] = _Before.of(path, self._state / f".{path.name}.{len(self._before)}.part")
 
     def require(self, size: int) -> None:
         """Refuse to begin what needs ``size`` bytes: LLVM, for one, ends the process on a full disk.
@@ -185,7 +188,15 @@ class Workspace:
 
     def keep(self) -> None:
         """Whatever was written so far stays, even if the block ends in ``BadInput``."""
+        for before in self._before.values():
+            before.forget()
         self._before.clear()
+
+    def _leave_folders(self) -> None:
+        """Remove the folders that were made on entry and that nothing was written to."""
+        for folder in self._folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def _intact(self, record: Record) -> bool:
         paths = {self.output / name: digest for name, digest in record.files.items()}
@@ -206,7 +217,7 @@ class Workspace:
         """Remove what a run that was killed had begun to write (see ``files.atomic_file``)."""
         for folder in (self.output, self._state):
             for part in (*folder.glob(".*.part"), *folder.glob(".*.part.old")):
-                _remove(part)
+                files.remove(part)
 
 
 @cache
@@ -225,19 +236,40 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What was at a path before it was written. A file has a second name, under which it stays when it is replaced."""
+
+    identity: tuple[int, int] | None
+    second: Path | None
+
+    @classmethod
+    def of(cls, path: Path, second: Path) -> _Before:
+        identity = _identity(path)
+        try:
+            second.unlink(missing_ok=True)
+            os.link(path, second)
+        except OSError:  # there is no file, it is a folder, or the file system has no hard links
+            return cls(identity, None)
+        return cls(identity, second)
+
+    def bring_back(self, path: Path) -> None:
+        if _identity(path) != self.identity:
+            files.remove(path)
+            if self.second is not None:
+                os.replace(self.second, path)
+
+    def forget(self) -> None:
+        if self.second is not None:
+            self.second.unlink(missing_ok=True)
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """Changes when a file is replaced; None when there is none."""
     if not path.exists():
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -87,7 +87,13 @@ class Converted(BaseModel):
         files = {"tflite_float32": made.tflite, "saved_model": made.saved_model}
         return cls(
             result=ConversionResult(
-                status="pass", targets=to, passes=passes, layout=layout, seconds=sum(made.seconds.values())
+                status="pass",
+                targets=to,
+                passes=passes,
+                layout=layout,
+                nodes_before=made.nodes[0],
+                nodes_after=made.nodes[1],
+                seconds=sum(made.seconds.values()),
             ),
             artifacts=[artifact_result(name, a, folder) for name, a in files.items() if a is not None],
             permutations={name: list(axes) for name, axes in made.permutations.items()},

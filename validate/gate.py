@@ -108,7 +108,7 @@ def evaluate(report: Report, rules: GateTable) -> GateResult:
     status: Literal["pass", "fail", "inconclusive"] = (
         "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
     )
-    return GateResult(status=status, lines=lines)
+    return GateResult(status=status, lines=lines, limits=rules)
 
 
 def names_of(row: ArtifactResult | Hop | LatencyRow | AccuracyRow) -> set[str]:

@@ -20,6 +20,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..config import GateTable
+
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
 
@@ -415,6 +417,7 @@ class GateResult(Record):
 
     status: Literal["pass", "fail", "inconclusive"]
     lines: list[GateLine] = Field(default_factory=list)
+    limits: GateTable = Field(default_factory=GateTable, description="the [gate] that the report was held against")
 
     @property
     def failing(self) -> list[GateLine]:

@@ -150,6 +150,15 @@ def test_gate(out: Path, tmp_path: Path, rules: str, code: int, said: str) -> No
         assert reports.read(out).gate is not None
 
 
+def test_gate_without_a_file_holds_the_limits_of_the_run(out: Path, tmp_path: Path) -> None:
+    """A report that failed its own limits must not pass just because they aren't given again."""
+    (tmp_path / "strict.toml").write_text("[gate]\nsize_bytes = 1\n")
+    assert edgeworthy("gate", "out", "--config", "strict.toml", cwd=tmp_path).returncode == 1
+    again = edgeworthy("gate", "out", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "size_bytes" in again.stdout
+
+
 def test_gate_of_another_file_and_as_json(out: Path, tmp_path: Path) -> None:
     (tmp_path / "strict.toml").write_text("[gate]\nsqnr_db = 100\n")
     ran = edgeworthy("gate", out / "report.json", "--config", tmp_path / "strict.toml", "--json")
