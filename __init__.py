@@ -13,6 +13,7 @@ Errors are ``errors.EdgeworthyError``. Importing this package imports nothing he
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .validate.gate import evaluate
     from .validate.report import read
     from .validate.results import Report
+
+# ONNX Runtime would report to its maker on every model, and its uploader would run while we time it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Config": "config",

@@ -165,8 +165,15 @@ class Config(Table):
     gate: GateTable = GateTable()
 
 
-def load(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Config:
+def load(
+    path: Path | None = None, overrides: Mapping[str, object] | None = None, *, flags: Mapping[str, str] | None = None
+) -> Config:
     """Read a TOML file (None: only defaults) and lay ``overrides`` (nested, None = not given) over it.
+
+    Args:
+        path: The file.
+        overrides: What comes from the command line or from Python.
+        flags: Dotted key → the flag that it was given by, for errors.
 
     Raises:
         BadInput: the file is missing, isn't TOML, or a key or value is wrong.
@@ -175,7 +182,7 @@ def load(path: Path | None = None, overrides: Mapping[str, object] | None = None
     if path:
         _validated(table, str(path))
         table = _resolved(table, path.parent)
-    return _validated(_merged(table, overrides or {}), "the command line")
+    return _validated(_merged(table, overrides or {}), "the command line" if flags else "the options", flags or {})
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -187,7 +194,9 @@ def _read(path: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"this is not TOML: {error}", where=str(path), remedy="see https://toml.io") from error
     except OSError as error:
-        raise BadInput(f"can't read the file: {error.strerror}", where=str(path)) from error
+        raise BadInput(
+            f"can't read the file: {error.strerror}", where=str(path), remedy="give the path of a TOML file"
+        ) from error
 
 
 def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
@@ -238,27 +247,42 @@ _PATHS: dict[str, dict[str, Literal["path", "spec"]]] = {
 # -- errors -----------------------------------------------------------------------------------------------
 
 
-def _validated(table: Mapping[str, object], where: str) -> Config:
+_TYPES = {
+    "list_type": "should be a list, as in [1, 2]",
+    "dict_type": "should be a number, or a table of names and numbers, as in {int8 = 20}",
+    "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
+}
+"""Kind of error → what pydantic calls by Python's names."""
+
+
+def _validated(table: Mapping[str, object], where: str, flags: Mapping[str, str] | None = None) -> Config:
     try:
         return Config.model_validate(table)
     except ValidationError as error:
-        lines = [_explain(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors(include_url=False)]
+        lines = [
+            _explain(e["loc"], e["type"], e["msg"], e["input"], flags or {}) for e in error.errors(include_url=False)
+        ]
         raise BadInput(
             "the configuration has " + ("an error" if len(lines) == 1 else f"{len(lines)} errors"),
             where=where,
             details=lines,
-            remedy="correct the keys above; docs/config.md lists them all",
+            remedy="give these flags other values; --help explains them"
+            if flags
+            else "correct the keys above; docs/config.md lists them all",
         ) from error
 
 
-def _explain(loc: Sequence[int | str], kind: str, message: str, value: object) -> str:
+def _explain(loc: Sequence[int | str], kind: str, message: str, value: object, flags: Mapping[str, str]) -> str:
     key = ".".join(map(str, loc))
+    for length in range(len(loc), 0, -1):
+        key = flags.get(".".join(map(str, loc[:length])), key)
     if kind == "extra_forbidden":
         known = sorted(_keys(_table_at(loc[:-1])))
         near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"unknown key {key!r}{hint} (known here: {', '.join(known)})"
-    said = message[0].lower() + message[1:]
+    said = _TYPES.get(kind, message[0].lower() + message[1:]).removeprefix("input ")
     near = difflib.get_close_matches(str(value), _choices(loc), n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{key} = {value!r}: {said}{hint}"

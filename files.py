@@ -14,7 +14,9 @@ from pathlib import Path
 from .errors import BadInput
 
 _CHUNK = 1 << 20
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
+_REFUSALS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @contextmanager
@@ -32,8 +34,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield part
             _sync(part)
-            os.chmod(part, 0o644)
-            os.replace(part, path)
+            part.chmod(0o644)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -50,14 +52,22 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             yield part
-            os.chmod(part, 0o755)
+            part.chmod(0o755)
             old = path.with_name(f"{part.name}.old")
             if path.exists():
-                os.replace(path, old)
-            os.replace(part, path)
-            shutil.rmtree(old, ignore_errors=True)
+                path.replace(old)
+            part.replace(path)
+            remove(old)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -95,7 +105,7 @@ def _writable(path: Path) -> Iterator[None]:
             raise BadInput(
                 "the disk is full",
                 where=str(path),
-                remedy="free some space or choose another folder with --output; nothing was left behind",
+                remedy="free some space or choose another folder with --output; nothing half-written is left",
             ) from error
         no_place = error.errno == errno.ENOENT and not path.parent.is_dir()
         if no_place or error.errno in _REFUSALS:

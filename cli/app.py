@@ -175,7 +175,8 @@ def _config(source: str | None, file: Path | None, overrides: dict[str, Any]) ->
 
     if source is not None and source.endswith(".toml"):
         file, source = Path(source), None
-    return config.load(file, overrides | {"model": overrides.get("model", {}) | {"source": source}})
+    given = overrides | {"model": overrides.get("model", {}) | {"source": source}}
+    return config.load(file, given, flags={flag.key: flag.name for flag in flags.FLAGS})
 
 
 for _name, (_stages, _text) in _STAGES.items():
@@ -371,8 +372,3 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    """The console script."""
-    app()

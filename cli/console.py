@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -13,7 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from ..errors import EdgeworthyError
+from ..errors import BadInput, EdgeworthyError, InternalFault
+from .supervisor import SUPERVISED, supervise
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 
     from ..pipeline.progress import Progress
 
-INTERRUPTED, TERMINATED, FAULT, PIPE_CLOSED = 130, 143, 70, 141
+INTERRUPTED, TERMINATED, PIPE_CLOSED = 130, 143, 141
 _PLAIN_WIDTH = 140
+_TAIL = 5
 _CHATTER = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
 
@@ -47,9 +51,9 @@ class Console:
         self.debug = debug
         self._stdout: IO[str] = sys.stdout
         self._log: IO[bytes] | None = None
+        self._interrupt: KeyboardInterrupt | None = None
 
     def __enter__(self) -> Console:
-        signal.signal(signal.SIGTERM, _terminate)
         # What native libraries print goes to a log that only a fault shows; Python's own streams go on as before.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -60,30 +64,35 @@ class Console:
         sys.stdout = sys.stderr if self.as_json else self._stdout
         if not self.debug:
             self._log = tempfile.TemporaryFile()
+        supervise(self._crashed)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_interrupt)
+        if self._log is not None:
             os.dup2(self._log.fileno(), 2)
         os.dup2(2, 1)
+        faulthandler.enable(2, all_threads=False)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, SystemExit):
             self._flush()
             return
+        if self._interrupt is not None:  # whatever became of it in a library
+            error = self._interrupt
         if self.debug and not isinstance(error, KeyboardInterrupt):
             traceback.print_exception(error)
-        if isinstance(error, EdgeworthyError):
-            self._fail(str(error), error.exit_code, error.to_json())
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os._exit(PIPE_CLOSED)
         if isinstance(error, KeyboardInterrupt):
+            message = "interrupted, nothing half-written; the same command goes on from here"
             code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-            self._fail("interrupted, nothing half-written; the same command goes on from here", code)
-        log = "".join(f"\n  - {line}" for line in self._tail())
-        self._fail(
-            f"a fault of edgeworthy: {type(error).__name__}: {error}{log}\n"
-            "  fix: run it again with --debug and report the traceback",
-            FAULT,
-        )
+            self._fail(message, {"error": "Interrupted", "exit_code": code, "what": message})
+        if not isinstance(error, EdgeworthyError):
+            self._flush()
+            error = InternalFault(
+                f"a fault of edgeworthy: {type(error).__name__}: {error}",
+                details=_telling(self._native_output()),
+                remedy="run it again with --debug and report the traceback",
+            )
+        self._fail(str(error), error.to_json())
 
     @property
     def rich(self) -> RichConsole:
@@ -102,7 +111,10 @@ class Console:
             if isinstance(value, (dict, list))
             else value.model_dump_json(indent=2)
         )
-        print(text, file=self._stdout, flush=True)
+        try:
+            print(text, file=self._stdout, flush=True)
+        except OSError as error:
+            self._lost(error)
 
     def text(self, text: str) -> None:
         """A text on stdout as it is."""
@@ -151,27 +163,62 @@ class Console:
         with bars:
             yield _Bars(bars)
 
-    def _fail(self, message: str, code: int, details: dict[str, object] | None = None) -> NoReturn:
+    def _fail(self, message: str, details: dict[str, object]) -> NoReturn:
         if self.as_json:
-            self.json(details or {"error": "Error", "exit_code": code, "what": message})
+            self.json(details)
         else:
             print(_red("error:", sys.stderr), message, file=sys.stderr)
         self._flush()
-        raise SystemExit(code)
+        raise SystemExit(details["exit_code"])
 
-    def _tail(self) -> list[str]:
-        """The last lines that native libraries printed."""
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupt = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        if SUPERVISED:  # cleaning up is not to be interrupted; the supervisor sees to it that it ends
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise self._interrupt
+
+    def _crashed(self, number: signal.Signals) -> NoReturn:
+        """The process that this one waited for is dead."""
+        said, _, stack = self._native_output().partition("Fatal Python error:")
+        frames = re.findall(r'File "([^<].*)", line (\d+) in', stack)
+        own = [frame for frame in frames if "-packages" not in frame[0]] or frames
+        what, remedy = (
+            "native code crashed with {}",
+            "mend that line if it is the model's; else run it again with --debug, and report what it says",
+        )
+        if number == signal.SIGKILL:
+            what, remedy = (
+                "the run was killed with {}, as when memory runs out",
+                "give it more memory, and run it again",
+            )
+        error = InternalFault(
+            what.format(number.name),
+            where=":".join(own[0]) if own else None,
+            details=_telling(said),
+            remedy=remedy,
+        )
+        self._fail(str(error), error.to_json())
+
+    def _native_output(self) -> str:
+        """What native libraries printed."""
         if self._log is None:
-            return []
+            return ""
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").splitlines()
-        return [line for line in lines if not line.startswith(_CHATTER)][-5:]
+        return self._log.read().decode(errors="replace")
 
     def _flush(self) -> None:
         try:
             self._stdout.flush()
-        except BrokenPipeError:
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> NoReturn:
+        """Standard output takes no more. Leave at once: Python would try it again."""
+        if isinstance(error, BrokenPipeError):
             os._exit(PIPE_CLOSED)
+        print(_red("error:", sys.stderr), f"can't write to standard output: {error.strerror}", file=sys.stderr)
+        os._exit(BadInput.exit_code)
 
 
 _STYLES = {
@@ -207,9 +254,10 @@ class _Bars:
             self._bars.update(self._task, completed=done, total=total, what=what)
 
 
+def _telling(text: str) -> list[str]:
+    """The last lines, without those that say nothing."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith(_CHATTER)][-_TAIL:]
+
+
 def _red(text: str, stream: IO[str]) -> str:
     return f"\x1b[1;31m{text}\x1b[0m" if stream.isatty() and "NO_COLOR" not in os.environ else text
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated

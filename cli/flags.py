@@ -42,8 +42,13 @@ class Flag:
     metavar: str | None = None
 
     @property
+    def name(self) -> str:
+        """Its long form, ``--output``."""
+        return self.names[-1].partition("/")[0]
+
+    @property
     def parameter(self) -> str:
-        return self.names[-1].lstrip("-").replace("-", "_").partition("/")[0]
+        return self.name.lstrip("-").replace("-", "_")
 
     def annotation(self) -> Any:
         option = typer.Option(

@@ -145,12 +145,13 @@ def write_sample(sample: Sample, folder: Path) -> list[Path]:
     """A sample's data as .npz files, and an ``edgeworthy.toml`` that uses them."""
     import numpy as np
 
+    from ..convert.python_source import user_code
     from ..files import atomic_file, write_text
 
     tables = [f'output = "out"\n\n[model]\nsource = "sample:{sample.name}"\n']
-    arrays = {"calibration": sample.calibration(128, 0)}
+    with user_code(f"sample:{sample.name}", "the sample's data can't be made"):
+        arrays, labelled = {"calibration": sample.calibration(128, 0)}, sample.labelled()
     tables.append('[quantize]\nschemes = ["float16", "dynamic_wi8_afp32", "int8"]\ncalibration = "calibration.npz"\n')
-    labelled = sample.labelled()
     if labelled is not None:
         arrays["labelled"] = labelled[0] | {"labels": labelled[1]}
         tables.append('[validate]\nlabelled = "labelled.npz"\n')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
 
 if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
+
     from ..artifact import Array
 
 _BATCH, _LENGTH, _EXTENT, _EXTENT_STEP = 2, 8, 64, 32
@@ -93,20 +96,37 @@ def load_npz(path: Path) -> dict[str, Array]:
     Raises:
         BadInput: the file is missing, cut off, no ``.npz``, or holds pickled objects.
     """
+    with reading_arrays(path), open_npz(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def open_npz(path: Path) -> NpzFile:
+    """An ``.npz`` file, of which no pickle will be loaded; within ``reading_arrays``."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no .npz archive, or its end is missing")
+    archive: NpzFile = np.load(path, allow_pickle=False)
+    return archive
+
+
+@contextmanager
+def reading_arrays(path: Path) -> Iterator[None]:
+    """What numpy and zipfile raise on a file that is missing, damaged, or holds pickles, as BadInput."""
+    if not path.is_file():
+        raise BadInput("no such file", where=str(path), remedy="check the path")
     try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("it is one array without a name")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise BadInput("no such file", where=str(path), remedy="check the path given to --inputs") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        yield
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise BadInput(
+                "the file holds pickled Python objects, which could run code, and was refused",
+                where=str(path),
+                remedy="store plain arrays of numbers, without dtype=object",
+            ) from error
         raise BadInput(
-            "not an .npz file of plain arrays, or cut off",
+            "the file's arrays can't be read: it is damaged, cut off, or of another kind",
             where=str(path),
             details=[str(error).splitlines()[0] if str(error) else type(error).__name__],
-            remedy="write it with numpy.savez(FILE, input_name=array)",
+            remedy="write it again with numpy.savez(FILE, input_name=array)",
         ) from error
 
 
@@ -153,7 +173,7 @@ def _asked(specs: Sequence[str], accepted: Accepted) -> dict[str, TensorSpec]:
     for text in specs:
         spec = TensorSpec.parse(text)
         if spec.name in asked:
-            raise BadInput(f"{spec.name!r} is described twice", where="--input")
+            raise BadInput(f"{spec.name!r} is described twice", where="--input", remedy="describe every input once")
         asked[spec.name] = spec
     _check_names(asked, accepted, "--input")
     for name, spec in asked.items():

@@ -46,6 +46,9 @@ def explained(source: Source, exporter: Exporter) -> Iterator[None]:
     except EdgeworthyError:
         raise
     except Exception as error:
+        for link in chain(error):
+            if isinstance(link, KeyboardInterrupt):  # torch.export wraps it like any other
+                raise link from None
         raise _explanation(error, source, exporter) from error
 
 

@@ -69,10 +69,11 @@ def user_code(
         raise
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        remedy = f"install what brings the module {package!r}; often that is pip install {package}"
         raise NotAvailable(
             f"{what}: {error}",
             where=user_location(error) or spec,
-            remedy=f"pip install {package} (the model's own code imports it)" if package else None,
+            remedy=remedy if package and "pip install" not in str(error) else None,
         ) from error
     except (Exception, SystemExit) as error:
         message = str(error).strip() or "no message"
@@ -158,7 +159,7 @@ def _is_module(value: object) -> bool:
 def _call(factory: Callable[[], object], spec: str, seed: int) -> torch.nn.Module:
     if not callable(factory):
         raise BadInput(
-            f"it is a {type(factory).__name__}, not a function or class", where=spec, remedy="name a factory"
+            f"it is of type {type(factory).__name__}, not a function or class", where=spec, remedy="name a factory"
         )
     if needed := _required(factory):
         raise BadInput(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..artifact import TensorSpec
+from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
 from . import torch_files
 from .example_inputs import Accepted, resolve
@@ -83,7 +83,7 @@ class Source:
         what = f"the model can't run on {shapes}"
         with torch.no_grad(), user_code(self.spec, what, "give inputs of the shapes and types it takes"):
             result = self.module(*args, **kwargs)
-        return {name: _array(name, tensor) for name, tensor in flatten_outputs(result).items()}
+        return {name: _array(name, tensor, self.spec) for name, tensor in flatten_outputs(result).items()}
 
 
 def load_source(
@@ -117,7 +117,7 @@ def load_source(
         )
     if kind == "checkpoint" and path.is_file():
         raise BadInput(
-            "this file holds weights only, not a model",
+            "this file is a checkpoint: weights without the model's code",
             where=spec,
             remedy=f"write a factory and give both: file.py:factory --weights {spec}",
         )
@@ -142,6 +142,14 @@ def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
     from .onnx_file import describe
 
     model = describe(path)
+    strange = [str(s) for s in (*model.inputs, *model.outputs) if s.dtype not in DTYPES]
+    if strange:
+        raise BadInput(
+            "the model has inputs or outputs of a type that isn't supported",
+            where=spec,
+            details=strange,
+            remedy=f"leave what makes or takes them out of the exported graph; supported are {', '.join(DTYPES)}",
+        )
     names = tuple(s.name for s in model.inputs)
     return Source(spec, "onnx", None, path, model.inputs, {}), Accepted(names, names, model.inputs)
 
@@ -179,6 +187,12 @@ def _torchscript(spec: str, path: Path) -> tuple[Source, Accepted]:
 
 def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepted]:
     made = from_zoo(spec, pretrained=weights is None, seed=seed)
+    if made is None and spec.endswith(".py"):
+        raise BadInput(
+            "the source names a Python file and no factory",
+            where=spec,
+            remedy=f"name the function or class in it that makes the model, as in {spec}:make",
+        )
     if made is None and ":" not in spec:
         missing = Path(spec).suffix and not Path(spec).exists()
         raise BadInput(
@@ -190,7 +204,7 @@ def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepte
     module, examples, notes = made if made is not None else (*from_python(spec, seed), [])
     if weights is not None:
         notes += torch_files.load_weights(module, weights)
-    notes += _prepare(module, spec)
+    notes += _prepare(module, spec if weights is None else str(weights))
     source = Source(spec, "module", module, None, (), {}, notes)
     accepted, source.positional = _signature(module)
     with seeded(seed):
@@ -198,24 +212,24 @@ def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepte
     return source, accepted
 
 
-def _prepare(module: torch.nn.Module, spec: str) -> list[str]:
+def _prepare(module: torch.nn.Module, where: str) -> list[str]:
     """Put the module on the CPU and in eval mode, and refuse weights that aren't numbers."""
     notes = []
     if any(tensor.is_meta for tensor in module.state_dict().values()):
         raise BadInput(
             "the module's weights are on the 'meta' device: there are none",
-            where=spec,
+            where=where,
             remedy="make the module on the CPU, or load its weights in the factory",
         )
     module.cpu()
     if any(part.training for part in module.modules()):
         module.eval()
         notes.append("the model was in training mode; it was switched to eval")
-    _check_weights(module, spec)
+    _check_weights(module, where)
     return notes
 
 
-def _check_weights(module: torch.nn.Module, spec: str) -> None:
+def _check_weights(module: torch.nn.Module, where: str) -> None:
     """Buffers may be infinite (attention masks are), but never NaN."""
     bad = [name for name, p in module.named_parameters() if not p.isfinite().all()]
     bad += [name for name, b in module.named_buffers() if b.isnan().any()]
@@ -224,7 +238,7 @@ def _check_weights(module: torch.nn.Module, spec: str) -> None:
         raise BadInput(
             f"{len(bad)} weight{'s' if len(bad) > 1 else ''} of the model {'are' if len(bad) > 1 else 'is'} "
             "not finite (NaN or infinity)",
-            where=spec,
+            where=where,
             details=[*bad[:_SHOWN], *more],
             remedy="the training diverged, or the file is damaged: take a good checkpoint",
         )
@@ -262,7 +276,7 @@ def _examples(value: object, accepted: Accepted, spec: str) -> dict[str, Array]:
     if value is None:
         return {}
     if isinstance(value, Mapping):
-        return {str(name): _array(str(name), item) for name, item in value.items()}
+        return {str(name): _array(str(name), item, spec) for name, item in value.items()}
     items = list(value) if isinstance(value, (tuple, list)) else [value]
     names = accepted.names or tuple(f"input_{i}" for i in range(len(items)))
     if len(items) > len(names):
@@ -271,10 +285,10 @@ def _examples(value: object, accepted: Accepted, spec: str) -> dict[str, Array]:
             where=spec,
             remedy="give example_inputs as a dict of input name and tensor",
         )
-    return {name: _array(name, item) for name, item in zip(names, items, strict=False)}
+    return {name: _array(name, item, spec) for name, item in zip(names, items, strict=False)}
 
 
-def _array(name: str, value: object) -> Array:
+def _array(name: str, value: object, where: str) -> Array:
     import torch
 
     if isinstance(value, np.ndarray):
@@ -286,5 +300,6 @@ def _array(name: str, value: object) -> Array:
         return array
     raise BadInput(
         f"{name!r} is a {type(value).__name__}, not a dense tensor",
+        where=where,
         remedy="models take and return dense tensors; a module around the model can make the rest",
     )

@@ -226,9 +226,7 @@ def _tensor(model: Any, tensor: Any) -> TensorInfo:
     buffer = model.Buffers(tensor.Buffer())
     # Files over 2 GB keep the data after the flatbuffer, at an offset.
     nbytes = buffer.Size() if buffer.Offset() > 1 else buffer.DataLength()
-    return TensorInfo(
-        _text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor)
-    )
+    return TensorInfo(_text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor))
 
 
 def _quantization(tensor: Any) -> Quantization | None:

@@ -36,9 +36,8 @@ Kind = Literal["onnx", "exported_program", "torchscript", "checkpoint"]
 
 def kind_of(path: Path) -> Kind | None:
     """What a file is, by its content where it is an archive, else by its name; None if neither tells."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+    names = _members(path)
+    if names is not None:
         inner = {name.partition("/")[2] or name for name in names}
         if "archive_format" in inner or "serialized_exported_program.json" in inner:
             return "exported_program"
@@ -162,7 +161,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         raise BadInput("the file is empty", where=str(path), remedy="copy the checkpoint again")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    if zipfile.is_zipfile(path) and kind_of(path) in ("torchscript", "exported_program"):
+    if _members(path) is not None and kind_of(path) in ("torchscript", "exported_program"):
         raise BadInput(
             "this is a whole model, not a checkpoint",
             where=str(path),
@@ -244,12 +243,29 @@ def _check_archive(path: Path) -> None:
         raise BadInput("no such file", where=str(path), remedy="check the path")
     if path.stat().st_size == 0:
         raise BadInput("the file is empty", where=str(path), remedy="copy or export it again")
-    if not zipfile.is_zipfile(path):
+    if _members(path) is None:
         raise BadInput(
             "not a PyTorch archive, or cut off",
             where=str(path),
             remedy="copy the file again, and compare its size with the original's",
         )
+
+
+def _members(path: Path) -> list[str] | None:
+    """The names in a zip archive; None for any other file.
+
+    What is left of a cut-off archive can end in a whole one that was stored in it; that one doesn't begin at 0.
+    """
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except zipfile.BadZipFile:
+        return None
+    if entries and min(entry.header_offset for entry in entries) > 0:
+        return None
+    return [entry.filename for entry in entries]
 
 
 @contextmanager
@@ -265,10 +281,11 @@ def _reading(path: Path, writer: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        raise _refused(path, f"it asks for {found[1]}" if found else str(error).splitlines()[0]) from error
+        asks = re.search(r"GLOBAL (\S+)", str(error))
+        said = re.search(r"error:\s*(.+)", str(error))
+        raise _refused(path, f"it asks for {asks[1]}" if asks else said[1] if said else "") from error
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, OSError) as error:
-        message = str(error).strip().splitlines() or [type(error).__name__]
+        message = str(error).strip().splitlines() if not isinstance(error, KeyError) else []
         raise BadInput(
             "the file can't be read: damaged, cut off, or of another kind or version of PyTorch",
             where=str(path),
@@ -287,7 +304,7 @@ def _refused(path: Path, detail: str) -> BadInput:
     return BadInput(
         "the file is a pickle that wants to run code, and was refused",
         where=str(path),
-        details=[detail],
+        details=[detail] if detail else [],
         remedy="store plain tensors: torch.save(model.state_dict(), FILE) or safetensors.torch.save_file;"
         " if you trust the file, load it inside a factory of your own",
     )

@@ -257,7 +257,7 @@ class _Before:
         if _identity(path) != self.identity:
             files.remove(path)
             if self.second is not None:
-                os.replace(self.second, path)
+                self.second.replace(path)
 
     def forget(self) -> None:
         if self.second is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..config import Config
-from ..errors import BadInput
+from ..artifact import TensorSpec
+from ..config import EVERY, Config
+from ..convert.conversion import TARGETS as CONVERTED
+from ..errors import BadInput, NotAvailable
 from ..quantize import schemes as quantization
 from . import fingerprint
 
@@ -54,12 +57,23 @@ class Inputs:
 
     @cached_property
     def to(self) -> list[str]:
-        """The kinds of artifact to convert to."""
+        """The kinds of artifact to convert to.
+
+        Raises:
+            NotAvailable: a SavedModel is asked for and TensorFlow isn't installed.
+        """
         from ..targets import TARGETS
 
-        if self.config.convert.to is not None:
-            return list(self.config.convert.to)
-        if TARGETS["tensorflow"].version is None:
+        asked, tensorflow = self.config.convert.to, TARGETS["tensorflow"]
+        if asked is not None:
+            if "saved_model" in asked and tensorflow.version is None:
+                raise NotAvailable(
+                    "a SavedModel needs TensorFlow, which is not installed",
+                    where="--to",
+                    remedy=f"{tensorflow.install}, or convert with --to tflite",
+                )
+            return list(asked)
+        if tensorflow.version is None:
             self.warnings.append(
                 "no SavedModel was made: TensorFlow is not installed (pip install 'edgeworthy[tensorflow]')"
             )
@@ -110,21 +124,65 @@ class Inputs:
     @cached_property
     def labelled(self) -> Labelled | None:
         """The labelled data, if there is any; a sample brings its own."""
+        from ..convert.python_source import user_code
         from ..samples import SAMPLES
         from ..validate.inputs import load_labelled
 
         spec = self.config.validation.labelled
         sample = SAMPLES.get(self.spec.removeprefix("sample:")) if self._is_sample else None
-        if spec is None and sample is not None and sample.labelled() is not None:
-            spec = self.spec
+        if spec is None and sample is not None:
+            with user_code(self.spec, "the sample's data can't be made"):
+                spec = None if sample.labelled() is None else self.spec
         return load_labelled(spec, self.source.inputs) if spec else None
 
     @cached_property
     def targets(self) -> list[str]:
-        """The targets to validate and time on."""
+        """The targets to validate and time on.
+
+        Raises:
+            BadInput: one that was asked for doesn't exist, or has nothing to run.
+            NotAvailable: one that was asked for can't run here.
+        """
+        from ..targets import TARGETS
         from .subjects import choose
 
-        return choose(self.config.targets)
+        chosen = choose(self.config.targets)
+        for name in chosen if self.config.targets else ():
+            kind = TARGETS[name].kind
+            if kind == "pytorch" and self.source.module is None:
+                raise BadInput(
+                    f"target {name} has nothing to run: {self.spec} holds no PyTorch module",
+                    where="--target",
+                    remedy="leave it out, or give the module itself as the source",
+                )
+            if kind in CONVERTED and kind not in self.to:
+                raise BadInput(
+                    f"target {name} has nothing to run: no {kind} is made",
+                    where="--target",
+                    remedy=f"leave it out, or add {kind} to --to",
+                )
+        return chosen
+
+    def check_outputs(self, outputs: Sequence[TensorSpec]) -> None:
+        """What was said of the model's outputs goes with those that it has.
+
+        Raises:
+            BadInput: there is a tolerance for another output, or a label that is none of the classes.
+        """
+        from ..validate import accuracy
+
+        table = self.config.validation
+        names = [spec.name for spec in outputs]
+        for flag, tolerances in (("--atol", table.atol), ("--rtol", table.rtol)):
+            if unknown := [name for name in tolerances if name not in (EVERY, *names)]:
+                raise BadInput(
+                    f"the model has no output named {unknown[0]!r}",
+                    where=flag,
+                    details=[f"it has {name}" for name in names],
+                    remedy="use the names of the model's own outputs, or give one number for all",
+                )
+        if self.labelled is not None:
+            accuracy.check(self.labelled, outputs)
 
     @property
     def _is_sample(self) -> bool:

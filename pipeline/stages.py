@@ -127,6 +127,12 @@ class Pipeline:
     @cached_property
     def graph(self) -> OnnxModel:
         """What conversion starts from: the exported file, or an ONNX source itself where no copy is asked for."""
+        graph = self._graph()
+        if "validate" in self.stages:
+            self.inputs.check_outputs(graph.outputs)
+        return graph
+
+    def _graph(self) -> OnnxModel:
         from ..convert.onnx_file import describe
         from .subjects import to_artifact
 

@@ -6,10 +6,7 @@ dtypes, NaN and Inf; an error says which sample is wrong.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import TensorSpec
+from ..convert.example_inputs import open_npz, reading_arrays
+from ..convert.python_source import user_code
 from ..errors import BadInput
 from .generator import iterate
 from .preprocess import ImageReader, Preprocess, image_files
@@ -168,7 +167,8 @@ def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) ->
             details=[f"sample:{known}" for known in SAMPLES],
             remedy="use one of these",
         )
-    arrays = SAMPLES[name].calibration(samples, seed)
+    with user_code(text, "the sample's data can't be made"):
+        arrays = SAMPLES[name].calibration(samples, seed)
     if arrays is None:
         raise BadInput(
             f"the sample {name!r} has no data",
@@ -227,12 +227,9 @@ def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess |
 
 
 def _read_npz(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
-    with _reading(path):
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz archive, or cut off")
-        with np.load(path, allow_pickle=False) as archive:
-            _require(archive.files, inputs, str(path))
-            return {spec.name: archive[spec.name] for spec in inputs}
+    with reading_arrays(path), open_npz(path) as archive:
+        _require(archive.files, inputs, str(path))
+        return {spec.name: archive[spec.name] for spec in inputs}
 
 
 def _read_npy(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
@@ -243,7 +240,7 @@ def _read_npy(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
             details=[f"input: {spec}" for spec in inputs],
             remedy="give an .npz with one array per input",
         )
-    with _reading(path), path.open("rb") as file:
+    with reading_arrays(path), path.open("rb") as file:
         return {inputs[0].name: np.lib.format.read_array(file, allow_pickle=False)}
 
 
@@ -258,16 +255,3 @@ def _require(have: Iterable[str], inputs: Sequence[TensorSpec], where: str) -> N
             details=[f"array: {name}" for name in have] + [f"input: {spec}" for spec in inputs],
             remedy="name the arrays like the inputs, as in np.savez(path, **{name: array})",
         )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """What numpy and zipfile raise on damaged files, as one error."""
-    try:
-        yield
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadInput(
-            f"can't read the calibration data: {error}",
-            where=str(path),
-            remedy="write it again with np.savez or np.save, as plain arrays without objects",
-        ) from error

@@ -1,4 +1,4 @@
-"""The process that runs the quantizer and the interpreter: ``python -m edgeworthy.quantize.worker FD``.
+"""The process that runs the quantizer and the interpreter: ``python -m edgeworthy.quantize.worker FD PARENT``.
 
 Native code may abort or hang on a model; here it takes only this process with it. ``FD`` is one end of a
 ``multiprocessing`` connection. The parent sends a ``Request`` and gets ``READY``; then one feed after another, each
@@ -19,6 +19,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ..errors import BadInput, EdgeworthyError
+from ..processes import die_with
 from . import bias, engine
 from . import flatbuffer as fb
 from .float16 import to_float16
@@ -37,6 +38,7 @@ _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invok
 
 def main() -> None:
     """Serve one request."""
+    die_with(int(sys.argv[2]))
     os.dup2(2, 1)  # whatever native code prints goes to the log
     with Connection(int(sys.argv[1])) as connection:
         try:

@@ -12,7 +12,6 @@ and everywhere by the end of the socket.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, EdgeworthyError, InternalFault, NotAvailable, RuntimeFailure
+from ..processes import die_with
 from . import get
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ START_TIMEOUT_S = 300.0
 _TAIL_LINES = 20
 _TAIL_NOISE = ("Extension modules:", '  File "<frozen runpy>"', f'  File "{__file__}"')
 """Lines of a crash's stack that say nothing of the crash."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -376,21 +374,10 @@ def _serve(connection: Connection) -> None:
         connection.send(reply)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process with its parent, even in the middle of native code."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before we asked
-        os._exit(0)
-
-
 def main(arguments: list[str]) -> None:
     """The worker process: ``FD PARENT``."""
-    import resource
-
     handle, parent = map(int, arguments)
-    _die_with(parent)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    die_with(parent)
     with Connection(handle) as connection:
         _serve(connection)
     os._exit(0)  # without the runtimes' slow farewells

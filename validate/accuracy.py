@@ -6,7 +6,7 @@ runners that err on the same samples differ by little, whatever the width of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ def measure(
     Raises:
         NoScores: no output looks like scores, or a label is not among the classes.
     """
-    chooser = _Scores(output, int(data.labels.max()))
+    chooser = _Scores(output, data)
     found = []
     for index, subject in enumerate(subjects):
         if progress:
@@ -77,6 +77,20 @@ def measure(
     )
 
 
+def check(data: Labelled, outputs: Sequence[TensorSpec]) -> None:
+    """Refuse data whose labels the model's outputs don't have, as far as their shapes tell, before anything runs.
+
+    Raises:
+        NoScores: as ``measure``.
+    """
+    scores = next((s for s in outputs if _may_be_scores(s)), None)
+    if scores is None:
+        raise _no_scores(data, map(str, outputs))
+    classes = scores.shape[1]
+    if isinstance(classes, int) and classes <= data.labels.max():
+        raise _no_such_class(data, scores.name, classes)
+
+
 class NoScores(BadInput):
     """The model's outputs, or the labels, allow no top-1 accuracy: no runner's fault."""
 
@@ -84,27 +98,42 @@ class NoScores(BadInput):
 class _Scores:
     """Finds the scores among the outputs; the same output for every subject."""
 
-    def __init__(self, name: str | None, highest_label: int) -> None:
+    def __init__(self, name: str | None, data: Labelled) -> None:
         self.name = name
-        self._highest_label = highest_label
+        self._data = data
 
     def of(self, outputs: dict[str, Array]) -> Array:
         if self.name is None:
             self.name = next((n for n, a in outputs.items() if metrics.is_class_like(a)), None)
         if self.name not in outputs:
-            shapes = [f"{n}: {a.dtype} {list(a.shape)}" for n, a in outputs.items()]
-            raise NoScores(
-                f"the model has no output {self.name!r}" if self.name else "no output looks like class scores",
-                details=shapes,
-                remedy="accuracy needs an output of floats, [batch, classes]",
-            )
+            raise _no_scores(self._data, (f"{n}:{a.dtype}{list(a.shape)}" for n, a in outputs.items()), self.name)
         scores = outputs[self.name]
-        if scores.ndim != 2 or scores.shape[1] <= self._highest_label:
-            raise NoScores(
-                f"there is a label {self._highest_label}, and output {self.name!r} is {list(scores.shape)}",
-                remedy="labels count from 0 and index the last axis of [batch, classes]",
-            )
+        if scores.ndim != 2:
+            raise _no_scores(self._data, [f"{self.name}:{scores.dtype}{list(scores.shape)}"])
+        if scores.shape[1] <= self._data.labels.max():
+            raise _no_such_class(self._data, self.name, scores.shape[1])
         return scores
+
+
+def _may_be_scores(spec: TensorSpec) -> bool:
+    return spec.dtype.startswith("float") and len(spec.shape) == 2 and spec.shape[1] != 1
+
+
+def _no_scores(data: Labelled, outputs: Iterable[str], name: str | None = None) -> NoScores:
+    return NoScores(
+        f"the model has no output {name!r}" if name else "no output looks like class scores",
+        where=data.description,
+        details=[f"output {text}" for text in outputs],
+        remedy="accuracy needs an output of floats, [batch, classes]",
+    )
+
+
+def _no_such_class(data: Labelled, output: str, classes: int) -> NoScores:
+    return NoScores(
+        f"there is a label {data.labels.max()}, and the model's output {output!r} has {classes} classes",
+        where=data.description,
+        remedy="number the classes from 0, in the order of the model's scores",
+    )
 
 
 def _predict(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], scores: _Scores) -> _Predictions:

@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from .results import Host
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..artifact import Feeds, TensorSpec
 from ..convert.example_inputs import load_npz
+from ..convert.python_source import user_code
 from ..errors import BadInput
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def load_labelled(spec: str | Path, inputs: Sequence[TensorSpec]) -> Labelled:
     key = next((k for k in LABEL_KEYS if k in arrays), None)
     if key is None:
         raise BadInput(
-            "the file has no labels", where=text, details=list(arrays), remedy='add an array called "labels"'
+            "the file has no labels",
+            where=text,
+            details=[f"it has {name}" for name in arrays],
+            remedy='add an array called "labels" with the class of each sample',
         )
     labels = arrays.pop(key)
     if len(arrays) == len(inputs) == 1:
@@ -92,14 +96,21 @@ def labelled(
     """
     names = [s.name for s in inputs]
     if set(arrays) != set(names):
-        raise BadInput(f"the model takes {names}, and the data has {list(arrays)}", where=description)
+        raise BadInput(
+            "the data's arrays are not the model's inputs",
+            where=description,
+            details=[*(f"input: {s}" for s in inputs), *(f"array: {name}" for name in arrays)],
+            remedy="give one array for each input, under its name, and the labels",
+        )
     flat = np.asarray(labels)
     if flat.ndim == 2 and flat.shape[1] == 1:
         flat = flat[:, 0]
     if flat.ndim != 1 or flat.dtype.kind not in "iu" or flat.size == 0 or flat.min() < 0:
         raise BadInput(
-            f"labels must be classes, integers from 0 of shape [samples]; they are {labels.dtype} {list(labels.shape)}",
+            f"labels must be classes, integers from 0 of shape [samples]; they are {labels.dtype} {list(labels.shape)}"
+            + (f" from {flat.min()}" if flat.dtype.kind in "iu" and flat.size else ""),
             where=description,
+            remedy="number the classes from 0, in the order of the model's scores",
         )
     fitting = {s.name: _fitting(arrays[s.name], s, flat.size, description) for s in inputs}
     return Labelled(fitting, flat.astype(np.int64), description)
@@ -109,16 +120,27 @@ def _fitting(array: Array, spec: TensorSpec, samples: int, where: str) -> Array:
     if array.dtype.kind == "f" and spec.dtype.startswith("float"):
         array = array.astype(spec.dtype)
     rest = TensorSpec(spec.name, spec.dtype, ("samples", *spec.shape[1:]))
-    if not spec.shape or not rest.accepts(array.shape) or array.shape[0] != samples:
+    if not spec.shape or not rest.accepts(array.shape):
         raise BadInput(
-            f"{spec.name!r} has shape {list(array.shape)}, and [{samples}, "
+            f"{spec.name!r} has shape {list(array.shape)}, and [samples, "
             f"{', '.join(map(str, spec.shape[1:]))}] was expected",
             where=where,
+            remedy="give samples in the model's own layout, without leaving out an axis",
+        )
+    if array.shape[0] != samples:
+        raise BadInput(
+            f"there are {samples} labels for {array.shape[0]} samples of {spec.name!r}",
+            where=where,
+            remedy="give one label for each sample",
         )
     if array.dtype != np.dtype(spec.dtype):
-        raise BadInput(f"{spec.name!r} is {array.dtype}, and the model takes {spec.dtype}", where=where)
+        raise BadInput(
+            f"{spec.name!r} is {array.dtype}, and the model takes {spec.dtype}",
+            where=where,
+            remedy=f"prepare it as for inference (normalized, not raw), as {spec.dtype}",
+        )
     if array.dtype.kind == "f" and np.isnan(array.astype(np.float64)).any():
-        raise BadInput(f"{spec.name!r} holds NaN", where=where)
+        raise BadInput(f"{spec.name!r} holds NaN", where=where, remedy="take these samples out")
     return array
 
 
@@ -141,8 +163,16 @@ def _of_sample(spec: str) -> tuple[dict[str, Array], Array]:
 
     sample = SAMPLES.get(spec.removeprefix("sample:"))
     if sample is None:
-        raise BadInput(f"there is no {spec!r}", details=list(SAMPLES), remedy="edgeworthy samples")
-    data = sample.labelled()
+        raise BadInput(
+            f"there is no {spec!r}",
+            where="--labelled",
+            details=[f"sample:{name}" for name in SAMPLES],
+            remedy="use one of these",
+        )
+    with user_code(spec, "the sample's data can't be made"):
+        data = sample.labelled()
     if data is None:
-        raise BadInput(f"{spec} has no classes, so there is no accuracy to measure", where=spec)
+        raise BadInput(
+            f"{spec} has no classes, so there is no accuracy to measure", where=spec, remedy="leave --labelled out"
+        )
     return data

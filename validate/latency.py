@@ -110,7 +110,12 @@ def measure(
         BadInput: ``baseline`` names no row.
     """
     if baseline is not None and baseline not in {s.name for s in subjects}:
-        raise BadInput(f"there is no row {baseline!r} to compare with", details=[s.name for s in subjects])
+        raise BadInput(
+            f"there is no row {baseline!r} to compare with",
+            where="--baseline",
+            details=list(dict.fromkeys(s.name for s in subjects)),
+            remedy="use one of these",
+        )
     begin = time.perf_counter()
     rows = [_Row(s) for s in subjects]
     report = progress or (lambda name, done, total: None)

@@ -182,7 +182,11 @@ class _Chain:
             if outcome.ran:
                 return outcome, None
             failures.append(f"{subject.name}: {outcome.failure}")
-        raise CheckFailed("no runtime could run the model", details=failures)
+        raise CheckFailed(
+            "no runtime could run the model",
+            details=failures,
+            remedy="see what each of them says; `edgeworthy doctor` tells what works here",
+        )
 
     def failed(self, subject: Subject) -> bool:
         """Whether it was run and failed."""
@@ -326,7 +330,7 @@ def _failed_truth(outcome: _Outcome) -> Hop:
 
 def _check(samples: Sequence[Feeds]) -> None:
     if not samples:
-        raise BadInput("parity needs at least one sample")
+        raise BadInput("parity needs at least one sample", remedy="set validate.samples to 1 or more")
     for index, feeds in enumerate(samples):
         for name, array in feeds.items():
             if array.dtype.kind == "f" and np.isnan(array.astype(np.float64)).any():

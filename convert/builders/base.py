@@ -25,6 +25,10 @@ class BuilderBase(ABC):
         """Add one TFLite op; returns a handle for each result."""
 
     @abstractmethod
+    def _nothing(self) -> Any:
+        """The handle of an optional operand that is left out."""
+
+    @abstractmethod
     def _constant(self, value: Array) -> Any:
         """Add a constant; returns its handle."""
 
@@ -44,6 +48,10 @@ class BuilderBase(ABC):
     def int32s(self, values: Sequence[int]) -> Tensor:
         """A constant 1-D int32 tensor, as TFLite wants its axes, shapes and pads."""
         return self.const(np.asarray(list(values), np.int32))
+
+    def absent(self) -> Tensor:
+        """Stands for an optional operand that is left out."""
+        return Tensor(self._nothing(), "none", ())
 
     def emit(
         self, op: str, operands: Sequence[Tensor], results: Sequence[Spec], **attributes: Attribute
@@ -78,19 +86,20 @@ class BuilderBase(ABC):
         data: Sequence[Tensor],
         shape: Shape,
         *,
+        before: Sequence[Tensor] = (),
         extra: Sequence[Tensor] = (),
         result_dtype: str | None = None,
         **attributes: Any,
     ) -> Tensor:
         """Emit ``op`` whose result has the dtype of its data operands, which all have one dtype.
 
-        Where TFLite has no kernel for that dtype the op runs in a wider one between two casts. ``extra`` are
-        operands such as axes; ``result_dtype`` is the result's dtype where it isn't the data's.
+        Where TFLite has no kernel for that dtype the op runs in a wider one between two casts. ``before`` and
+        ``extra`` are operands such as shapes and axes, in front of the data and behind; ``result_dtype`` is the result's dtype where it isn't the data's.
         """
         of = data[0].dtype
         if any(t.dtype != of for t in data):
             raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}")
         work = working_dtype(op, of)
         operands = [self.cast(t, work) for t in data]
-        result = self.emit_one(op, [*operands, *extra], result_dtype or work, shape, **attributes)
+        result = self.emit_one(op, [*before, *operands, *extra], result_dtype or work, shape, **attributes)
         return result if result_dtype else self.cast(result, of)

@@ -29,5 +29,8 @@ class DryBuilder(Builder):
     ) -> list[None]:
         return [None] * len(results)
 
+    def _nothing(self) -> None:
+        return None
+
     def _constant(self, value: Array) -> None:
         return None

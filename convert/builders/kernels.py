@@ -95,6 +95,7 @@ KERNEL_DTYPES: dict[str, frozenset[str]] = {
     # reductions
     **dict.fromkeys(("sum", "mean", "reduce_prod"), _FIL),
     **dict.fromkeys(("reduce_max", "reduce_min"), _FIL | _BYTES | {"int16"}),
+    **dict.fromkeys(("unsorted_segment_max", "unsorted_segment_min", "unsorted_segment_prod"), _FI),
     **dict.fromkeys(("reduce_any", "reduce_all"), frozenset({"bool"})),
     **dict.fromkeys(("arg_max", "arg_min"), _FI | _BYTES | {"bool"}),
     # neural

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import BuilderBase
-from .kernels import working_dtype
 from .tensor import Shape, Tensor, Unsupported, broadcast, window_output
 
 
@@ -48,22 +47,30 @@ class Neural(BuilderBase):
         self, x: Tensor, weights: Tensor, bias: Tensor | None, *,
         output: Tensor, shape: Shape, strides: Sequence[int], padding: str,
     ) -> Tensor:  # fmt: skip
-        """x [N,H,W,C], weights [O,kH,kW,C] → [N,H',W',O]; x [N,D,H,W,C], weights [kD,kH,kW,O,C] → [N,D',H',W',O].
+        """x [N,H,W,C], weights [O,kH,kW,C] → [N,H',W',O]. TFLite: TRANSPOSE_CONV.
 
         ``output`` (1-D int32) is the result's shape, of which ``shape`` is known: VALID takes
-        H' = (H-1)·stride + max(kH, stride), SAME H' = H·stride. TFLite: TRANSPOSE_CONV, CONV_3D_TRANSPOSE.
+        H' = (H-1)·stride + max(kH, stride), SAME H' = H·stride.
         """
-        volume = x.rank == 5
-        op = "conv_3d_transpose" if volume else "transpose_conv"
-        work = working_dtype(op, x.dtype)
-        data = [self.cast(t, work) for t in (weights, x, bias or self._zeros(shape[-1], x.dtype))]
-        names = ("stride_d", "stride_h", "stride_w")[0 if volume else 1 :]
-        dilations = dict.fromkeys(("dilation_d_factor", "dilation_h_factor", "dilation_w_factor"), 1) if volume else {}
-        result = self.emit_one(
-            op, [output, *data], work, shape,
-            padding=padding, fused_activation_function="NONE", **dict(zip(names, strides, strict=True)), **dilations,
+        data = [weights, x, bias or self._zeros(shape[-1], x.dtype)]
+        return self._same(
+            "transpose_conv", data, shape, before=[output], stride_h=strides[0], stride_w=strides[1],
+            padding=padding, fused_activation_function="NONE",
         )  # fmt: skip
-        return self.cast(result, x.dtype)
+
+    def conv_3d_transpose(
+        self, x: Tensor, weights: Tensor, *, output: Tensor, shape: Shape, strides: Sequence[int], padding: str
+    ) -> Tensor:
+        """x [N,D,H,W,C], weights [kD,kH,kW,O,C] → [N,D',H',W',O], as :meth:`transpose_conv`.
+
+        TFLite: CONV_3D_TRANSPOSE, without its bias, which MLIR takes for one of C elements.
+        """
+        return self._same(
+            "conv_3d_transpose", [weights, x], shape, before=[output], extra=[self.absent()],
+            stride_d=strides[0], stride_h=strides[1], stride_w=strides[2],
+            dilation_d_factor=1, dilation_h_factor=1, dilation_w_factor=1,
+            padding=padding, fused_activation_function="NONE",
+        )  # fmt: skip
 
     def conv_3d(
         self, x: Tensor, weights: Tensor, bias: Tensor | None, *,
@@ -103,12 +110,14 @@ class Neural(BuilderBase):
         return self._same("batch_matmul", [a, b], shape, adj_x=adj_x, adj_y=adj_y, asymmetric_quantize_inputs=False)
 
     def resize(
-        self, op: str, x: Tensor, size: Sequence[int], *, align_corners: bool, half_pixel_centers: bool
+        self, op: str, x: Tensor, size: Tensor, extents: Shape, *, align_corners: bool, half_pixel_centers: bool
     ) -> Tensor:
-        """``resize_bilinear`` or ``resize_nearest_neighbor`` of [N,H,W,C] to ``size`` (H', W')."""
-        shape = (x.shape[0], *size, x.shape[3])
+        """``resize_bilinear`` or ``resize_nearest_neighbor`` of [N,H,W,C] to ``size`` (int32 [H', W']).
+
+        ``extents`` is what is known of ``size``.
+        """
         return self._same(
-            op, [x], shape, extra=[self.int32s(size)],
+            op, [x], (x.shape[0], *extents, x.shape[3]), extra=[size],
             align_corners=align_corners, half_pixel_centers=half_pixel_centers,
         )  # fmt: skip
 

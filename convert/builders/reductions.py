@@ -56,6 +56,13 @@ class Reductions(BuilderBase):
         operands = [self.cast(x, work), self.const(np.int32(at))]
         return self.emit_one(op, operands, "int64", reduced_shape(x.shape, [at], False))
 
+    def segment(self, op: str, x: Tensor, ids: Tensor, count: int) -> Tensor:
+        """The slices x[i] with ids[i] = k (int32 [N]) reduced to slice k of [``count``, ...].
+
+        ``op`` is ``unsorted_segment_max``, ``_min`` or ``_prod``; a k without slices gets what changes nothing.
+        """
+        return self._same(op, [x], (count, *x.shape[1:]), extra=[ids, self.const(np.int32(count))])
+
     def cumsum(self, x: Tensor, axis: Tensor, *, exclusive: bool, reverse: bool) -> Tensor:
         """Running sum along ``axis`` (int32 scalar, may be negative). TFLite: CUMSUM."""
         return self._same("cumsum", [x], x.shape, extra=[axis], exclusive=exclusive, reverse=reverse)

@@ -87,6 +87,15 @@ class Shaping(BuilderBase):
             return self.const(np.concatenate([p.value for p in parts if p.value is not None], axis))
         return self._same("concatenation", parts, tuple(merged), axis=axis, fused_activation_function="NONE")
 
+    def pack(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+        """The parts, all of one shape, side by side along a new ``axis``. TFLite: PACK."""
+        first = parts[0]
+        at = normalize_axis(axis, first.rank + 1)
+        if len(parts) == 1:
+            return self.expand_dims(first, [at])
+        shape = (*first.shape[:at], len(parts), *first.shape[at:])
+        return self._same("pack", parts, shape, values_count=len(parts), axis=at)
+
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
         """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT_V."""
         axis = normalize_axis(axis, x.rank)

@@ -68,16 +68,26 @@ class Tensor:
         Raises:
             Unsupported: a dimension is dynamic.
         """
-        if not self.is_static:
-            raise Unsupported(
-                f"the shape {format_shape(self.shape)} must be static here",
-                "give the dynamic dimension a fixed size with --input",
-            )
-        return tuple(d for d in self.shape if d is not None)
+        return static(self.shape)
 
     @property
     def is_float(self) -> bool:
         return self.dtype in ("float16", "float32", "float64")
+
+
+def static(shape: Shape) -> tuple[int, ...]:
+    """``shape``, all of whose extents must be known.
+
+    Raises:
+        Unsupported: one is dynamic.
+    """
+    known = tuple(d for d in shape if d is not None)
+    if len(known) < len(shape):
+        raise Unsupported(
+            f"the shape {format_shape(shape)} must be static here",
+            "give the dynamic dimension a fixed size with --input",
+        )
+    return known
 
 
 def format_shape(shape: Shape) -> str:

@@ -93,6 +93,9 @@ class TensorFlowBuilder(Builder):
             tensor.set_shape(spec.shape)
         return tensors
 
+    def _nothing(self) -> None:
+        return None
+
     def _constant(self, value: Array) -> Any:
         return _Constant(value)
 

@@ -35,7 +35,8 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
     "shape": tf.shape, "reshape": tf.reshape, "transpose": tf.transpose, "slice": tf.slice, "pad": tf.pad,
     "padv2": lambda x, pads, value: tf.pad(x, pads, constant_values=value), "tile": tf.tile,
     "broadcast_to": tf.broadcast_to, "gather_nd": tf.gather_nd, "scatter_nd": tf.scatter_nd, "fill": tf.fill,
-    "range": tf.range, "reverse_v2": tf.reverse, "where": tf.where,
+    "unsorted_segment_max": tf.math.unsorted_segment_max, "unsorted_segment_min": tf.math.unsorted_segment_min,
+    "unsorted_segment_prod": tf.math.unsorted_segment_prod, "range": tf.range, "reverse_v2": tf.reverse, "where": tf.where,
 }  # fmt: skip
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
@@ -103,7 +104,7 @@ def _transpose_conv(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]
 def _conv_3d_transpose(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     shape, kernel, x = map(b.tf, t[:3])
     strides = (a["stride_d"], a["stride_h"], a["stride_w"])
-    return _with_bias(b, tf.nn.conv3d_transpose(x, kernel, shape, strides, a["padding"]), t[3])
+    return tf.nn.conv3d_transpose(x, kernel, shape, strides, a["padding"])
 
 
 def _with_bias(b: TensorFlowBuilder, result: Any, bias: Tensor) -> Any:

@@ -130,6 +130,11 @@ class TfliteBuilder(Builder):
             )
         return list(operation.results)
 
+    def _nothing(self) -> Any:
+        with self._context, ir.InsertionPoint(self._block), self._location("no_value"):
+            kind, value = ir.NoneType.get(), ir.UnitAttr.get()
+            return ir.Operation.create("tfl.no_value", results=[kind], attributes={"value": value}).result
+
     def _constant(self, value: Array) -> Any:
         array = np.ascontiguousarray(value).reshape(value.shape)
         kind = self._type(array.dtype.name, array.shape)

@@ -157,6 +157,8 @@ def _default(op: str, version: int, name: str) -> Any:
     if proto.type == onnx.AttributeProto.UNDEFINED:
         return None
     value = onnx.helper.get_attribute_value(proto)
+    if proto.type == onnx.AttributeProto.STRINGS:
+        return tuple(text.decode() for text in value)
     return value.decode() if isinstance(value, bytes) else value
 
 

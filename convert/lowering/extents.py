@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..builders.tensor import Shape, Tensor
+from ..builders.tensor import Shape, Tensor, element_count
 from .context import Context
 
 
@@ -42,6 +42,19 @@ def extent_of(ctx: Context, x: Tensor, axis: int) -> Tensor:
     if extent is not None:
         return ctx.b.const(np.int32(extent))
     return ctx.b.reshape(ctx.b.slice(ctx.b.shape_of(x), [axis], [1]), ())
+
+
+def reshape_by(ctx: Context, x: Tensor, extents: Sequence[Sequence[tuple[Tensor, int]]]) -> Tensor:
+    """``x`` with extents that are each the product of some axes' extents, given as (tensor, axis)."""
+    b = ctx.b
+    shape = tuple(element_count([t.shape[axis] for t, axis in factors]) for factors in extents)
+    if sum(d is None for d in shape) <= 1:
+        return b.reshape(x, shape)
+    parts = []
+    for factors in extents:
+        each = b.concat([b.reshape(extent_of(ctx, t, axis), (1,)) for t, axis in factors] or [b.int32s([1])], 0)
+        parts.append(each if len(factors) <= 1 else b.reduce("reduce_prod", each, [0], keep_dims=True))
+    return b.reshape(x, shape, b.concat(parts, 0))
 
 
 def positions(ctx: Context, x: Tensor, axis: int, low: int = 0, high: int = 0) -> Tensor:

@@ -24,8 +24,9 @@ Handler = Callable[["Context", ir.Node], Tensor | tuple[Tensor, ...]]
 
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
-    "activation", "bitwise", "comparison", "convolution", "elementwise", "generation", "indexing", "matmul",
-    "normalization", "pooling", "reduction", "resize", "shape", "slicing", "sorting", "transposed_convolution",
+    "activation", "bitwise", "comparison", "convolution", "einsum", "elementwise", "generation", "indexing", "matmul",
+    "normalization", "pooling", "recurrent", "reduction", "resize", "sampling", "shape", "slicing", "sorting",
+    "transposed_convolution",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from edgeworthy import files
 from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.pipeline import cache
 from edgeworthy.pipeline.cache import STATE, Done, Workspace
@@ -80,6 +81,25 @@ def test_bad_input_leaves_what_was_there_before(tmp_path: Path) -> None:
         workspace.stage("more", Value, {}, Counter(tmp_path / "other"), outputs=[tmp_path / "other"])
         raise BadInput("no")
     assert sorted(p.name for p in tmp_path.iterdir()) == [STATE, "file", "mine"]
+
+
+def test_bad_input_brings_back_what_was_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with Workspace(tmp_path) as workspace:
+        stage(workspace, Counter(path))
+    before = (tmp_path / STATE / "make.json").read_text()
+
+    def replace() -> Value:
+        files.write_text(path, "other")
+        return Value(text="")
+
+    with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
+        workspace.stage("make", Value, {}, replace, outputs=[path])
+        assert path.read_text() == "other"
+        raise BadInput("no")
+    assert path.read_text() == "made"
+    assert (tmp_path / STATE / "make.json").read_text() == before
+    assert sorted(p.name for p in (tmp_path / STATE).iterdir()) == ["lock", "make.json"]
 
 
 def test_what_is_kept_stays(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_sample() -> None:
 @pytest.mark.parametrize(
     ("arrays", "labels", "message"),
     [
-        ({"y": X}, Y, r"takes \['x'\]"),
+        ({"y": X}, Y, "not the model's inputs"),
         ({"x": X[:, :1]}, Y, "shape"),
-        ({"x": X[:3]}, Y, "shape"),
+        ({"x": X[:3]}, Y, "4 labels for 3 samples"),
         ({"x": X.astype(np.int32)}, Y, "is int32"),
         ({"x": np.where(X == 3, np.nan, X)}, Y, "NaN"),
         ({"x": X}, Y.astype(np.float32), "must be classes"),

@@ -81,18 +81,6 @@ def _scaled_elu(ctx: Context, x: Tensor, alpha: float, gamma: float) -> Tensor:
     return elu if gamma == 1.0 else ctx.b.mul(elu, ctx.b.like(x, gamma))
 
 
-@lowers("Softplus")
-def lower_softplus(ctx: Context, node: ir.Node) -> Tensor:
-    """log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|), which does not overflow."""
-    return _softplus(ctx, ctx.input(node, 0))
-
-
-def _softplus(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    small = b.unary("exp", b.unary("neg", b.unary("abs", x)))
-    return b.add(b.unary("relu", x), b.unary("log", b.add(small, b.like(x, 1))))
-
-
 @lowers("Softsign")
 def lower_softsign(ctx: Context, node: ir.Node) -> Tensor:
     """x / (1 + |x|)."""

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported
+from .. import functions
 from ..context import Context
 from ..registry import lowers
 
@@ -128,66 +129,15 @@ def lower_clip(ctx: Context, node: ir.Node) -> Tensor:
     return x if high is None else ctx.b.binary("minimum", x, high)
 
 
-def _asinh(ctx: Context, x: Tensor) -> Tensor:
-    # sign(x)·log(|x| + √(x²+1)): taking |x| keeps the two terms from cancelling.
-    b, size = ctx.b, ctx.b.unary("abs", x)
-    root = b.unary("sqrt", b.add(b.mul(x, x), b.like(x, 1)))
-    return b.mul(b.unary("sign", x), b.unary("log", b.add(size, root)))
-
-
-def _acosh(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    root = b.unary("sqrt", b.mul(b.sub(x, b.like(x, 1)), b.add(x, b.like(x, 1))))
-    return b.unary("log", b.add(x, root))
-
-
-def _atanh(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    ratio = b.div(b.add(b.like(x, 1), x), b.sub(b.like(x, 1), x))
-    return b.mul(b.like(x, 0.5), b.unary("log", ratio))
-
-
-def _sinh(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    return b.mul(b.like(x, 0.5), b.sub(b.unary("exp", x), b.unary("exp", b.unary("neg", x))))
-
-
-def _cosh(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    return b.mul(b.like(x, 0.5), b.add(b.unary("exp", x), b.unary("exp", b.unary("neg", x))))
-
-
-def _tan(ctx: Context, x: Tensor) -> Tensor:
-    return ctx.b.div(ctx.b.unary("sin", x), ctx.b.unary("cos", x))
-
-
-def _atan(ctx: Context, x: Tensor) -> Tensor:
-    # ATAN2 does not broadcast.
-    b = ctx.b
-    ones = b.const(np.ones(x.static_shape, x.dtype)) if x.is_static else b.add(b.mul(x, b.like(x, 0)), b.like(x, 1))
-    return b.binary("atan2", x, ones)
-
-
-def _asin(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    root = b.unary("sqrt", b.mul(b.sub(b.like(x, 1), x), b.add(b.like(x, 1), x)))
-    return b.binary("atan2", x, root)
-
-
-def _acos(ctx: Context, x: Tensor) -> Tensor:
-    b = ctx.b
-    root = b.unary("sqrt", b.mul(b.sub(b.like(x, 1), x), b.add(b.like(x, 1), x)))
-    return b.binary("atan2", root, x)
-
-
 _COMPOSED: dict[str, Callable[[Context, Tensor], Tensor]] = {
-    "Asinh": _asinh, "Acosh": _acosh, "Atanh": _atanh, "Sinh": _sinh, "Cosh": _cosh, "Tan": _tan,
-    "Asin": _asin, "Acos": _acos, "Atan": _atan,
+    "Acos": functions.acos, "Acosh": functions.acosh, "Asin": functions.asin, "Asinh": functions.asinh,
+    "Atan": functions.atan, "Atanh": functions.atanh, "Cosh": functions.cosh, "Erf": functions.erf,
+    "Sinh": functions.sinh, "Softplus": functions.softplus, "Tan": functions.tan,
 }  # fmt: skip
 
 
 @lowers(*_COMPOSED)
 def lower_composed(ctx: Context, node: ir.Node) -> Tensor:
-    """Trigonometric and hyperbolic functions that TFLite has no op for, from those it has."""
+    """Y = f(X) elementwise, with a function that TFLite has no op for, from those it has (see ``lowering.functions``)."""
     x = ctx.b.cast(ctx.input(node, 0), "float32")
     return ctx.b.cast(_COMPOSED[node.op_type](ctx, x), ctx.output(node).dtype)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported
 from ..context import DTYPES, Context
+from ..extents import positions
 from ..registry import lowers
 
 
@@ -42,7 +43,7 @@ def lower_constant_of_shape(ctx: Context, node: ir.Node) -> Tensor:
 @lowers("Range", since=11)
 def lower_range(ctx: Context, node: ir.Node) -> Tensor:
     """start, start+delta, ... before limit. TFLite: RANGE."""
-    start, limit, delta = ctx.inputs(node)
+    start, limit, delta = (ctx.b.reshape(t, ()) for t in ctx.inputs(node))
     if start.value is not None and limit.value is not None and delta.value is not None:
         return ctx.b.const(np.arange(start.value.item(), limit.value.item(), delta.value.item()), start.dtype)
     return ctx.b.range(start, limit, delta, ctx.output(node).shape[0])
@@ -73,10 +74,13 @@ def lower_one_hot(ctx: Context, node: ir.Node) -> Tensor:
 def lower_trilu(ctx: Context, node: ir.Node) -> Tensor:
     """The upper (or lower) triangle of the last two axes from diagonal ``k``; zeros elsewhere."""
     b, x = ctx.b, ctx.input(node, 0)
-    rows, columns = x.static_shape[-2:]
     k = ctx.optional(node, 1)
     # Element (i, j) lies on diagonal j - i.
-    on = b.const(np.arange(columns)[None, :] - np.arange(rows)[:, None], "int32")
+    rows, columns = (positions(ctx, x, axis) for axis in (x.rank - 2, x.rank - 1))
+    if rows.value is not None and columns.value is not None:
+        on = b.const(columns.value[None, :] - rows.value[:, None])
+    else:
+        on = b.sub(b.expand_dims(columns, [0]), b.expand_dims(rows, [1]))
     diagonal = b.const(np.int32(0)) if k is None else b.cast(b.reshape(k, ()), "int32")
     upper = bool(ctx.attribute(node, "upper"))
     if diagonal.value is not None and on.value is not None:

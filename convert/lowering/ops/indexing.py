@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ..context import Context
+from ..extents import positions
 from ..registry import lowers
+
+_SEGMENTS = {
+    "max": ("unsorted_segment_max", "maximum"),
+    "min": ("unsorted_segment_min", "minimum"),
+    "mul": ("unsorted_segment_prod", "mul"),
+}
+"""Reduction of a scatter → what reduces the updates for one place, and what takes in the data there."""
 
 
 def not_negative(ctx: Context, indices: Tensor, extent: int | None, of: Tensor, axis: int) -> Tensor:
@@ -38,14 +46,21 @@ def lower_gather_elements(ctx: Context, node: ir.Node) -> Tensor:
 
 def _coordinates(ctx: Context, x: Tensor, indices: Tensor, axis: int) -> Tensor:
     """[*indices.shape, rank] int32: each element's own place, but for ``axis``, where the index says."""
-    b, shape = ctx.b, indices.static_shape
     axis = normalize_axis(axis, x.rank)
     chosen = not_negative(ctx, indices, x.shape[axis], x, axis)
-    grids = np.meshgrid(*(np.arange(d, dtype=np.int32) for d in shape), indexing="ij")
-    columns = [
-        b.expand_dims(chosen, [len(shape)]) if a == axis else b.const(grids[a][..., None]) for a in range(x.rank)
-    ]
-    return b.concat(columns, -1)
+    columns = [chosen if a == axis else _places(ctx, indices, a) for a in range(x.rank)]
+    return ctx.b.concat([ctx.b.expand_dims(c, [indices.rank]) for c in columns], -1)
+
+
+def _places(ctx: Context, like: Tensor, axis: int) -> Tensor:
+    """Each element's own index along ``axis``, int32 of ``like``'s shape."""
+    b, along = ctx.b, positions(ctx, like, axis)
+    if like.is_static and along.value is not None:
+        shape = [1] * like.rank
+        shape[axis] = -1
+        return b.const(np.broadcast_to(along.value.reshape(shape), like.static_shape))
+    zeros = b.fill(b.shape_of(like), b.const(np.int32(0)), like.shape)
+    return b.add(zeros, b.expand_dims(along, [a for a in range(like.rank) if a != axis]))
 
 
 @lowers("GatherND", since=11)
@@ -57,9 +72,8 @@ def lower_gather_nd(ctx: Context, node: ir.Node) -> Tensor:
     indices = _absolute(ctx, x, indices, batch)
     if not batch:
         return b.gather_nd(x, indices)
-    lead = indices.static_shape[:-1]
-    grids = np.meshgrid(*(np.arange(d, dtype=np.int32) for d in lead), indexing="ij")
-    columns = [b.const(grid[..., None]) for grid in grids[:batch]]
+    first = b.squeeze(b.slice(indices, [0] * indices.rank, [-1] * (indices.rank - 1) + [1]), [-1])
+    columns = [b.expand_dims(_places(ctx, first, axis), [first.rank]) for axis in range(batch)]
     return b.gather_nd(x, b.concat([*columns, indices], -1))
 
 
@@ -68,12 +82,22 @@ def _absolute(ctx: Context, x: Tensor, indices: Tensor, batch: int = 0) -> Tenso
     b, depth = ctx.b, indices.shape[-1]
     if depth is None:
         raise Unsupported("the length of the index vectors must be static")
-    extents = b.const(np.asarray(x.static_shape[batch : batch + depth], np.int32))
-    if indices.value is not None:
+    extents = b.slice(b.shape_of(x), [batch], [depth])
+    if indices.value is not None and extents.value is not None:
         return b.const(np.where(indices.value < 0, indices.value + extents.value, indices.value), "int32")
     indices = b.cast(indices, "int32")
     negative = b.compare("less", indices, b.like(indices, 0))
     return b.select(negative, b.add(indices, extents), indices)
+
+
+@lowers("NonZero", since=9)
+def lower_non_zero(ctx: Context, node: ir.Node) -> Tensor:
+    """Coordinates of the elements that aren't 0, int64 [rank, count]. TFLite: WHERE, transposed."""
+    b, x = ctx.b, ctx.input(node, 0)
+    found = x if x.dtype == "bool" else b.compare("not_equal", x, b.like(x, 0))
+    if x.rank == 0:
+        raise Unsupported("the coordinates of a scalar", "give it an axis")
+    return b.transpose(b.where(found), (1, 0))
 
 
 @lowers("ScatterND", since=11)
@@ -93,14 +117,30 @@ def lower_scatter_elements(ctx: Context, node: ir.Node) -> Tensor:
 
 def _scattered(ctx: Context, node: ir.Node, x: Tensor, at: Tensor, updates: Tensor) -> Tensor:
     """TFLite's SCATTER_ND adds up on zeros: a scattered mask says where the data give way."""
-    b, shape = ctx.b, ctx.b.int32s(x.static_shape)
-    reduction = ctx.attribute(node, "reduction") or "none"
+    b, shape = ctx.b, ctx.b.shape_of(x)
+    reduction = str(ctx.attribute(node, "reduction") or "none")
     if reduction == "add":
         return b.add(x, b.scatter_nd(at, updates, shape, x.shape))
-    if reduction != "none":
-        raise Unsupported(f"reduction={reduction!r}", "scatter with reduction none or add")
+    if reduction in _SEGMENTS:
+        return _by_segments(ctx, x, at, updates, reduction)
     work = updates if updates.dtype != "bool" else b.cast(updates, "int32")
     laid = b.scatter_nd(at, work, shape, x.shape)
-    count = b.scatter_nd(at, b.const(np.ones(updates.static_shape, np.int32)), shape, x.shape)
-    hit = b.compare("greater", count, b.like(count, 0))
+    ones = b.fill(b.shape_of(updates), b.const(np.int32(1)), updates.shape)
+    hit = b.compare("greater", b.scatter_nd(at, ones, shape, x.shape), b.const(np.int32(0)))
     return b.select(hit, b.cast(laid, x.dtype), x)
+
+
+def _by_segments(ctx: Context, x: Tensor, at: Tensor, updates: Tensor, reduction: str) -> Tensor:
+    """Updates for one place are a segment; one without any is the lowest (highest) number, or 1.
+
+    TFLite: UNSORTED_SEGMENT_MAX, _MIN, _PROD.
+    """
+    b, depth = ctx.b, static(at.shape[-1:])[0]
+    lead = static(x.shape[:depth])
+    steps = np.cumprod([1, *lead[:0:-1]])[::-1].astype(np.int32)
+    count = element_count(at.shape[:-1])
+    ids = b.reshape(b.reduce("sum", b.mul(at, b.const(steps)), [-1], keep_dims=False), (count,))
+    rows = b.reshape(updates, (count, *static(x.shape[depth:])))
+    segment, combine = _SEGMENTS[reduction]
+    merged = b.segment(segment, rows, ids, int(np.prod(lead)))
+    return b.binary(combine, x, b.reshape(merged, x.shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported
+from ...builders.tensor import Tensor, Unsupported, broadcast, element_count, static
 from ..context import Context
 from ..registry import lowers
 
@@ -30,10 +30,22 @@ def lower_matmul(ctx: Context, node: ir.Node) -> Tensor:
         right = b.expand_dims(right, [1])
     rank = max(a.rank, right.rank)
     if rank > 5:
-        raise Unsupported(f"TFLite's BATCH_MATMUL takes at most 5 dimensions, not {rank}")
+        return _of_high_rank(ctx, a, right)
     result = b.batch_matmul(_with_rank(ctx, a, rank), _with_rank(ctx, right, rank))
     dropped = [rank - 2] * left_vector + [rank - 1] * right_vector
     return b.squeeze(result, dropped) if dropped else result
+
+
+def _of_high_rank(ctx: Context, a: Tensor, right: Tensor) -> Tensor:
+    """More than the 5 dimensions of BATCH_MATMUL: all but the last two become one."""
+    b = ctx.b
+    lead = static(broadcast(a.static_shape[:-2], right.static_shape[:-2]))
+    flat = []
+    for t in (a, right):
+        whole = (*lead, *t.static_shape[-2:])
+        spread = b.broadcast_to(_with_rank(ctx, t, len(whole)), b.int32s(whole), whole)
+        flat.append(b.reshape(spread, (element_count(lead), *t.shape[-2:])))
+    return b.reshape(b.batch_matmul(*flat), (*lead, a.shape[-2], right.shape[-1]))
 
 
 def _with_rank(ctx: Context, x: Tensor, rank: int) -> Tensor:

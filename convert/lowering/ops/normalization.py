@@ -55,6 +55,14 @@ def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
     return y if scale is None else b.mul(y, scale)
 
 
+@lowers("BatchNormalization")
+def lower_batch_norm_natural(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,C] (ranks 3 to 5 come channels-last) → scale·(X-mean)/√(var+epsilon) + B."""
+    if ctx.input(node, 0).rank != 2:
+        raise Unsupported(f"a batch normalization of rank {ctx.input(node, 0).rank}", "reshape to rank 2 to 5 first")
+    return lower_batch_norm(ctx, node)
+
+
 @lowers("BatchNormalization", domain=CHANNELS_LAST)
 def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""

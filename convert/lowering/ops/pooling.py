@@ -8,8 +8,9 @@ from functools import reduce
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported
+from ...builders.tensor import Tensor, Unsupported, static
 from ..context import Context
+from ..extents import affine_shape
 from ..registry import CHANNELS_LAST, lowers
 from .convolution import Pads, explicit_pads, is_same, with_batch_and_channels
 
@@ -24,8 +25,6 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     Padding that SAME can't express is made with values that never win: zeros where X can't be negative, X's own
     mirror image where that lies inside each window, the lowest float otherwise.
     """
-    if ctx.has_output(node, 1):
-        raise Unsupported("the Indices output has no TFLite op", "don't return the indices of the pool")
     x = ctx.input(node, 0)
     kernel, strides, dilations, pads = _window(ctx, node, x)
     if any(d != 1 for d in dilations):
@@ -53,7 +52,7 @@ def _window(ctx: Context, node: ir.Node, x: Tensor) -> tuple[tuple[int, ...], tu
 def _with_ceil(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads) -> Pads:
     """More padding behind, so that the last, partial window counts; it must start inside X or its front pad."""
     result: Pads = []
-    for extent, k, s, d, (low, high) in zip(x.static_shape[1:-1], kernel, strides, dilations, pads, strict=True):
+    for extent, k, s, d, (low, high) in zip(static(x.shape[1:-1]), kernel, strides, dilations, pads, strict=True):
         span = (k - 1) * d + 1
         count = -(-(extent + low + high - span) // s) + 1
         if (count - 1) * s >= extent + low:
@@ -70,7 +69,7 @@ def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], 
     mirrored = x.dtype == "float32" and all(
         2 * max(low, high) <= k for k, (low, high) in zip(kernel, pads, strict=True)
     )
-    if mirrored and x.is_static:
+    if mirrored and None not in x.shape[1:-1]:
         return ctx.b.mirror_pad(x, with_batch_and_channels(pads), "SYMMETRIC")
     return ctx.b.pad(x, with_batch_and_channels(pads), _lowest(x))
 
@@ -104,30 +103,34 @@ def _shifted(
     ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> Iterator[Tensor]:
     """For each kernel element, what it sees of ``x`` [N,...,C] as the window moves."""
-    b, extents = ctx.b, x.static_shape[1:-1]
+    b, extents = ctx.b, static(x.shape[1:-1])
     counts = [(e - (k - 1) * d - 1) // s + 1 for e, k, s, d in zip(extents, kernel, strides, dilations, strict=True)]
+    whole = 1 | 1 << (x.rank - 1)
     for offset in np.ndindex(*kernel):
         first = [o * d for o, d in zip(offset, dilations, strict=True)]
         last = [at + (n - 1) * s + 1 for at, n, s in zip(first, counts, strides, strict=True)]
-        begin, end = [0, *first, 0], [x.static_shape[0], *last, x.static_shape[-1]]
-        shape = (x.shape[0], *counts, x.shape[-1])
-        yield b.strided_slice(x, b.int32s(begin), b.int32s(end), b.int32s([1, *strides, 1]), shape)
+        yield b.strided_slice(
+            x, b.int32s([0, *first, 0]), b.int32s([0, *last, 0]), b.int32s([1, *strides, 1]),
+            (x.shape[0], *counts, x.shape[-1]), begin_mask=whole, end_mask=whole,
+        )  # fmt: skip
 
 
 def _max_3d(ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], pads: Pads) -> Tensor:
     """A maximum over H and W, then one over D: each on a 4-D view."""
     b = ctx.b
     x = b.pad(x, with_batch_and_channels(pads), _lowest(x))
-    n, d, h, w, c = x.static_shape
+    n = x.shape[0]
+    d, h, w, c = static(x.shape[1:])
     plane = b.pool_2d(
-        "max_pool_2d", b.reshape(x, (n * d, h, w, c)), window=kernel[1:], strides=strides[1:], padding="VALID"
-    )
-    _, h2, w2, _ = plane.static_shape
+        "max_pool_2d", b.reshape(x, (None if n is None else n * d, h, w, c)),
+        window=kernel[1:], strides=strides[1:], padding="VALID",
+    )  # fmt: skip
+    h2, w2 = static(plane.shape[1:3])
     column = b.pool_2d(
         "max_pool_2d", b.reshape(plane, (n, d, h2 * w2, c)),
         window=(kernel[0], 1), strides=(strides[0], 1), padding="VALID",
     )  # fmt: skip
-    return b.reshape(column, (n, column.static_shape[1], h2, w2, c))
+    return b.reshape(column, (n, column.shape[1], h2, w2, c))
 
 
 @lowers("AveragePool", domain=CHANNELS_LAST)
@@ -135,7 +138,8 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y [N,H',W',C] (ONNX AveragePool 1-22). TFLite: AVERAGE_POOL_2D.
 
     TFLite never counts padding. Where ONNX does, zeros are padded first; where ONNX doesn't and SAME is not the
-    padding, the mean over zeros is scaled by the (constant) share of real elements in each window.
+    padding, the mean over zeros is scaled by the share of real elements in each window: a constant, or for images of
+    dynamic size the mean over ones padded alike.
     """
     b, x = ctx.b, ctx.input(node, 0)
     kernel, strides, dilations, pads = _window(ctx, node, x)
@@ -146,14 +150,22 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
         return b.pool_2d("average_pool_2d", x, window=kernel, strides=strides, padding="VALID")
     if plain and not counts_pads and is_same(pads, x.shape[1:-1], kernel, strides, dilations):
         return b.pool_2d("average_pool_2d", x, window=kernel, strides=strides, padding="SAME")
+
+    def mean_with_zeros(t: Tensor) -> Tensor:
+        zeros = b.pad(t, with_batch_and_channels(pads))
+        if plain:
+            return b.pool_2d("average_pool_2d", zeros, window=kernel, strides=strides, padding="VALID")
+        return _mean_of_slices(ctx, zeros, kernel, strides, dilations)
+
+    mean = mean_with_zeros(x)
+    if counts_pads and pads == own:
+        return mean
+    if None in x.shape[1:-1]:
+        ones = b.fill(affine_shape(ctx, x, (0, *(1,) * (x.rank - 2), 0), (1, *(0,) * (x.rank - 2), 1)), b.like(x, 1),
+                      (1, *x.shape[1:-1], 1))  # fmt: skip
+        return b.div(mean, mean_with_zeros(ones))
     divisor = _valid_counts(x, kernel, strides, dilations, pads, own if counts_pads else None)
-    zeros = b.pad(x, with_batch_and_channels(pads))
-    if plain:
-        mean = b.pool_2d("average_pool_2d", zeros, window=kernel, strides=strides, padding="VALID")
-    else:
-        mean = _mean_of_slices(ctx, zeros, kernel, strides, dilations)
-    scale = np.float32(np.prod(kernel)) / divisor
-    return mean if np.all(scale == 1) else b.mul(mean, b.const(scale.astype(x.dtype)))
+    return b.mul(mean, b.const((np.float32(np.prod(kernel)) / divisor).astype(x.dtype)))
 
 
 def _valid_counts(
@@ -162,7 +174,7 @@ def _valid_counts(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:  # fmt: skip
     """How many elements each window divides by, [1,H',W',1]; ``counted`` pads count as elements."""
     total: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.ones((), np.float32)
-    for axis, extent in enumerate(x.static_shape[1:-1]):
+    for axis, extent in enumerate(static(x.shape[1:-1])):
         k, s, d = kernel[axis], strides[axis], dilations[axis]
         (low, high) = pads[axis]
         inner_low, inner_high = counted[axis] if counted else (0, 0)
@@ -187,3 +199,52 @@ def lower_global_pool(ctx: Context, node: ir.Node) -> Tensor:
     x = ctx.input(node, 0)
     op = "mean" if node.op_type == "GlobalAveragePool" else "reduce_max"
     return ctx.b.reduce(op, x, range(1, x.rank - 1), keep_dims=True)
+
+
+@lowers("MaxPool")
+def lower_max_pool_with_indices(ctx: Context, node: ir.Node) -> Tensor:
+    """The layout step leaves a MaxPool in ONNX's domain only for its Indices, or for an unknown or odd rank."""
+    if ctx.has_output(node, 1):
+        raise Unsupported(
+            "its output Indices (return_indices=True) has no TFLite op",
+            "pool without indices; in the decoder, upsample by interpolation instead of MaxUnpool",
+        )
+    raise Unsupported(f"a pool over {ctx.input(node, 0).rank - 2} spatial dimensions", "pool over 1, 2 or 3")
+
+
+@lowers("LpPool", domain=CHANNELS_LAST)
+def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,H,W,C] → Y = (Σ |x|ᵖ)^(1/p) over windows (ONNX LpPool 2-22): the mean of |x|ᵖ times the window's size.
+
+    Padding adds zeros, which add nothing to the sum. TFLite: AVERAGE_POOL_2D between the powers.
+    """
+    b, x, p = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "p"))
+    kernel, strides, dilations, pads = _window(ctx, node, x)
+    powers = b.pad(_powers(ctx, x, p), with_batch_and_channels(pads))
+    if x.rank == 4 and all(d == 1 for d in dilations):
+        mean = b.pool_2d("average_pool_2d", powers, window=kernel, strides=strides, padding="VALID")
+        total = b.mul(mean, b.like(x, float(np.prod(kernel))))
+    else:
+        total = reduce(b.add, _shifted(ctx, powers, kernel, strides, dilations))
+    return _root(ctx, total, p)
+
+
+@lowers("GlobalLpPool", domain=CHANNELS_LAST)
+def lower_global_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,...,C] → (Σ |x|ᵖ)^(1/p) over all of space, [N,1...,C]."""
+    x, p = ctx.input(node, 0), int(ctx.attribute(node, "p"))
+    return _root(ctx, ctx.b.reduce("sum", _powers(ctx, x, p), range(1, x.rank - 1), keep_dims=True), p)
+
+
+def _powers(ctx: Context, x: Tensor, p: int) -> Tensor:
+    b = ctx.b
+    if p == 2:
+        return b.mul(x, x)
+    size = b.unary("abs", x)
+    return size if p == 1 else b.binary("pow", size, b.like(x, p))
+
+
+def _root(ctx: Context, x: Tensor, p: int) -> Tensor:
+    if p <= 2:
+        return ctx.b.unary("sqrt", x) if p == 2 else x
+    return ctx.b.binary("pow", x, ctx.b.like(x, 1 / p))

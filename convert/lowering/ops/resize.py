@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Array, Tensor, Unsupported
+from ...builders.tensor import Array, Shape, Tensor, Unsupported
 from ..context import Context
 from ..registry import CHANNELS_LAST, lowers
 
@@ -16,79 +16,113 @@ def lower_resize(ctx: Context, node: ir.Node) -> Tensor:
 
     TFLite: RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR where their coordinates are ONNX's. Otherwise each axis is
     gathered (nearest) or multiplied by its matrix of interpolation weights (linear, cubic), which is exact.
-    Raises Unsupported for dynamic sizes and mode tf_crop_and_resize.
+    Raises Unsupported for mode tf_crop_and_resize, and for dynamic image sizes that TFLite's ops can't do alone.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    in_size = x.static_shape[1:-1]
-    scales, out_size = _target(ctx, node, x)
-    mode = ctx.attribute(node, "mode")
-    transform = ctx.attribute(node, "coordinate_transformation_mode") or "asymmetric"
-    if node.op_type == "Upsample" or ctx.version(node) < 11:
-        transform = "asymmetric"
+    mode, transform = ctx.attribute(node, "mode"), _transform(ctx, node)
     if transform == "tf_crop_and_resize":
-        raise Unsupported("coordinate_transformation_mode=tf_crop_and_resize")
-    native = _native(ctx, node, mode, transform, in_size, out_size, scales)
-    if native is not None and x.rank == 4:
+        raise Unsupported("coordinate_transformation_mode=tf_crop_and_resize", "crop with Slice, then resize")
+    scales, out_size = _scales(ctx, node, x), ctx.output(node).shape[1:-1]
+    native = _native(ctx, node, x, out_size, scales) if x.rank == 4 else None
+    if native is not None:
         op, align, half = native
-        return b.resize(op, x, out_size, align_corners=align, half_pixel_centers=half)
-    for i, (extent, target, scale) in enumerate(zip(in_size, out_size, scales, strict=True)):
+        size = _runtime_size(ctx, node, x, out_size, scales)
+        return b.resize(op, x, size, out_size, align_corners=align, half_pixel_centers=half)
+    if None in out_size or None in x.shape[1:-1]:
+        raise Unsupported(
+            f"a resize with mode={mode}, {transform} of an image of dynamic size",
+            "give the image a fixed size with --input, or resize by a whole factor",
+        )
+    for axis, (extent, target) in enumerate(zip(x.shape[1:-1], out_size, strict=True), 1):
+        extent, target = extent or 0, target or 0
+        scale = scales[axis - 1] if scales else target / extent
         if extent == target and scale == 1:
             continue
         at = _coordinates(extent, target, scale, transform)
         if mode == "nearest":
-            x = b.gather(x, b.const(_nearest(ctx, node, at, extent)), i + 1)
+            x = b.gather(x, b.const(_nearest(ctx, node, at, extent)), axis)
         else:
-            x = _weighted(ctx, x, i + 1, _weights(ctx, node, mode, at, extent, scale))
+            x = _weighted(ctx, x, axis, _weights(ctx, node, mode, at, extent, scale))
     return x
 
 
-def _target(ctx: Context, node: ir.Node, x: Tensor) -> tuple[list[float], list[int]]:
-    """Scale and output extent of each spatial axis."""
-    static = ctx.output(node).shape
-    rank, extents = x.rank, x.static_shape[1:-1]
-    if any(d is None for d in static):
-        raise Unsupported("the output size must be static", "give the image a fixed size with --input")
-    out_size = [d or 0 for d in static[1:-1]]
-    scales_at = 1 if node.op_type == "Upsample" or ctx.version(node) < 11 else 2
-    scales = ctx.known(node, scales_at)
+def _is_old(ctx: Context, node: ir.Node) -> bool:
+    """Upsample and the Resize of opset 10: asymmetric, rounding down, scales in input 1."""
+    return node.op_type == "Upsample" or ctx.version(node) < 11
+
+
+def _transform(ctx: Context, node: ir.Node) -> str:
+    return "asymmetric" if _is_old(ctx, node) else str(ctx.attribute(node, "coordinate_transformation_mode"))
+
+
+def _scales(ctx: Context, node: ir.Node, x: Tensor) -> list[float] | None:
+    """The scale of each spatial axis; None where the sizes are given.
+
+    Raises:
+        Unsupported: the scales are computed at run time.
+    """
+    at = 1 if _is_old(ctx, node) else 2
+    scales = ctx.known(node, at)
     if scales is None and "scales" in node.attributes:
         scales = np.asarray(node.attributes["scales"].as_floats())
-    given = scales_at < len(node.inputs) and node.inputs[scales_at] is not None
-    if scales is None and given and ctx.input(node, scales_at).shape != (0,):
-        ctx.constant(node, scales_at)  # refuses: the output's size doesn't tell the scale
-    if scales is not None and scales.size:
-        axes = ctx.attribute(node, "axes") or tuple(range(rank))
-        by_axis = {int(a) % rank: float(s) for a, s in zip(axes, scales.reshape(-1), strict=True)}
-        return [by_axis.get(i + 2, 1.0) for i in range(rank - 2)], out_size
-    return [o / i for o, i in zip(out_size, extents, strict=True)], out_size
+    given = at < len(node.inputs) and node.inputs[at] is not None
+    if scales is None and given and ctx.input(node, at).shape != (0,):
+        ctx.constant(node, at)  # refuses: the output's size doesn't tell the scale
+    if scales is None or not scales.size:
+        return None
+    axes = ctx.attribute(node, "axes") or tuple(range(x.rank))
+    by_axis = {int(a) % x.rank: float(s) for a, s in zip(axes, scales.reshape(-1), strict=True)}
+    return [by_axis.get(i, 1.0) for i in range(2, x.rank)]
 
 
 def _native(
-    ctx: Context, node: ir.Node, mode: str, transform: str, in_size: tuple[int, ...], out_size: list[int],
-    scales: list[float],
-) -> tuple[str, bool, bool] | None:  # fmt: skip
+    ctx: Context, node: ir.Node, x: Tensor, out_size: Shape, scales: list[float] | None
+) -> tuple[str, bool, bool] | None:
     """(op, align_corners, half_pixel_centers) of the TFLite op that computes just this; None if there is none."""
-    ratio = [o / i for o, i in zip(out_size, in_size, strict=True)]
-    if any(abs(s - r) > 1e-6 for s, r in zip(scales, ratio, strict=True)):
-        return None
-    # XNNPACK and the kernels divide (out-1) when aligning corners.
+    mode, transform = ctx.attribute(node, "mode"), _transform(ctx, node)
+    for i, (extent, target) in enumerate(zip(x.shape[1:-1], out_size, strict=True)):
+        # The op's scale is target/extent.
+        if extent is None or target is None:
+            if scales is not None and not scales[i].is_integer():
+                return None
+        elif scales is not None and abs(scales[i] - target / extent) > 1e-6:
+            return None
+    whole = scales is not None and all(s.is_integer() for s in scales)
     if mode == "linear":
-        if ctx.attribute(node, "antialias") and any(s < 1 for s in scales):
+        # TFLite divides by (target - 1) when aligning corners. Of dynamic extents, 1 is not thought of.
+        more_than_one = all(d is None or d > 1 for d in out_size)
+        grows = whole or all(o and i and o >= i for o, i in zip(out_size, x.shape[1:-1], strict=True))
+        if ctx.attribute(node, "antialias") and not grows:
             return None
         return {
             "half_pixel": ("resize_bilinear", False, True),
-            "pytorch_half_pixel": ("resize_bilinear", False, True) if min(out_size) > 1 else None,
-            "align_corners": ("resize_bilinear", True, False) if min(out_size) > 1 else None,
+            "pytorch_half_pixel": ("resize_bilinear", False, True) if more_than_one else None,
+            "align_corners": ("resize_bilinear", True, False) if more_than_one else None,
             "asymmetric": ("resize_bilinear", False, False),
         }.get(transform)
     if mode == "nearest" and transform == "asymmetric":
-        rounding = ctx.attribute(node, "nearest_mode") or "floor"
-        if node.op_type == "Upsample" or ctx.version(node) < 11:
-            rounding = "floor"
-        whole = all(float(s).is_integer() for s in scales)
-        if rounding == "floor" and whole:
+        floor = _is_old(ctx, node) or ctx.attribute(node, "nearest_mode") == "floor"
+        if floor and (whole or None in out_size):
             return ("resize_nearest_neighbor", False, False)
     return None
+
+
+def _runtime_size(ctx: Context, node: ir.Node, x: Tensor, out_size: Shape, scales: list[float] | None) -> Tensor:
+    """[H', W'] as int32: constant, from the input ``sizes``, or X's own size times the (whole) scales."""
+    b = ctx.b
+    if None not in out_size:
+        return b.int32s([d or 0 for d in out_size])
+    if scales is not None:
+        return b.mul(b.slice(b.shape_of(x), [1], [2]), b.int32s([int(s) for s in scales]))
+    axes = [int(a) % x.rank for a in ctx.attribute(node, "axes") or range(x.rank)]
+    sizes = b.cast(ctx.input(node, 3), "int32")
+    return b.concat(
+        [
+            b.slice(sizes, [axes.index(a)], [1]) if a in axes else b.slice(b.shape_of(x), [a - 1], [1])
+            for a in range(2, x.rank)
+        ],
+        0,
+    )
 
 
 def _coordinates(extent: int, target: int, scale: float, transform: str) -> Array:
@@ -107,9 +141,7 @@ def _coordinates(extent: int, target: int, scale: float, transform: str) -> Arra
 
 
 def _nearest(ctx: Context, node: ir.Node, at: Array, extent: int) -> Array:
-    mode = ctx.attribute(node, "nearest_mode") or "floor"
-    if node.op_type == "Upsample" or ctx.version(node) < 11:
-        mode = "floor"
+    mode = "floor" if _is_old(ctx, node) else ctx.attribute(node, "nearest_mode")
     rounded = {
         "floor": np.floor(at),
         "ceil": np.ceil(at),

@@ -76,9 +76,11 @@ def lower_flatten(ctx: Context, node: ir.Node) -> Tensor:
     x, axis = ctx.input(node, 0), int(ctx.attribute(node, "axis"))
     axis = axis + x.rank if axis < 0 else axis
     rows, columns = element_count(x.shape[:axis]), element_count(x.shape[axis:])
-    if rows is None and columns is None:
-        raise Unsupported("both sides of a Flatten are dynamic", "give one of them a fixed size")
-    return ctx.b.reshape(x, (rows, columns))
+    if rows is not None or columns is not None:
+        return ctx.b.reshape(x, (rows, columns))
+    before = ctx.b.slice(ctx.b.shape_of(x), [0], [axis])
+    count = ctx.b.reduce("reduce_prod", before, [0], keep_dims=True)
+    return ctx.b.reshape(x, (None, None), ctx.b.concat([count, ctx.b.int32s([-1])], 0))
 
 
 @lowers("Squeeze")
@@ -111,11 +113,9 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     if all(d is not None for d in static):
         return b.broadcast_to(x, b.int32s([d or 0 for d in static]), static)
     target = b.cast(ctx.input(node, 1), "int32")
-    if x.dtype == "bool":
-        raise Unsupported("expanding bool to a dynamic shape")
     # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
     ones = b.fill(target, b.like(x, 1), (None,) * len(static) if x.rank <= len(static) else (None,))
-    return b.mul(x, ones)
+    return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)
 
 
 @lowers("Tile", since=6)
@@ -202,7 +202,9 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     """
     b, x, block = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "blocksize"))
     if ctx.attribute(node, "mode") == "CRD":
-        channels = x.static_shape[3]
+        channels = x.shape[3]
+        if channels is None:
+            raise Unsupported("the number of channels must be static")
         order = np.arange(channels).reshape(-1, block * block).T.reshape(-1)
         x = b.gather(x, b.const(order.astype(np.int32)), 3)
     return b.depth_to_space(x, block)

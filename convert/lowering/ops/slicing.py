@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
 from ..context import Context
+from ..extents import cropped_or_padded, extent_of, positions
 from ..registry import lowers
 
 
@@ -110,24 +111,22 @@ def _clamped(ctx: Context, bounds: Tensor) -> Tensor:
 def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     """X padded by ``pads`` (all befores, then all afters; on ``axes``) in mode constant, reflect, edge or wrap.
 
-    TFLite: PAD, PADV2, MIRROR_PAD; edges by repeating slices. Negative pads crop.
+    TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER. Negative pads crop.
     """
     b, x = ctx.b, ctx.input(node, 0)
     if ctx.version(node) >= 11 and ctx.known(node, 1) is None:
         return _runtime_pad(ctx, node, x)
     pads, value = _pad_arguments(ctx, node, x.rank)
     mode = ctx.attribute(node, "mode")
-    if any(low < 0 or high < 0 for low, high in pads):
-        begin = [max(-low, 0) for low, _ in pads]
-        size = [d + min(low, 0) + min(high, 0) for d, (low, high) in zip(x.static_shape, pads, strict=True)]
-        x = b.slice(x, begin, size)
-        pads = [(max(low, 0), max(high, 0)) for low, high in pads]
     if mode == "constant":
-        return b.pad(x, pads, value)
+        return cropped_or_padded(ctx, x, pads, value)
+    x = cropped_or_padded(ctx, x, [(min(low, 0), min(high, 0)) for low, high in pads])
+    pads = [(max(low, 0), max(high, 0)) for low, high in pads]
     if mode == "reflect":
-        return b.mirror_pad(x, pads, "REFLECT")
+        return b.mirror_pad(x, pads, "REFLECT") if any(map(any, pads)) else x
     for axis, (low, high) in enumerate(pads):
-        x = _wrapped(ctx, x, axis, low, high) if mode == "wrap" else _edged(ctx, x, axis, low, high)
+        if low or high:
+            x = b.gather(x, _picked(ctx, x, axis, low, high, mode), axis)
     return x
 
 
@@ -145,28 +144,30 @@ def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[i
 
 
 def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
-    """The amounts come at run time, for all axes and not negative: [2·rank] → [rank, 2]."""
+    """The amounts come at run time and are not negative: [2·count] → [rank, 2], zeros on axes that aren't named."""
     b = ctx.b
-    if ctx.attribute(node, "mode") != "constant" or ctx.optional(node, 3) is not None:
-        raise Unsupported("pads that are computed, on some axes or not with a constant", "make pads constant")
+    if ctx.attribute(node, "mode") != "constant":
+        raise Unsupported(f"pads that are computed, in mode {ctx.attribute(node, 'mode')}", "make pads constant")
+    named = ctx.optional_constant(node, 3)
+    axes = list(range(x.rank)) if named is None else [normalize_axis(int(a), x.rank) for a in named.reshape(-1)]
     flat = b.cast(ctx.input(node, 1), "int32")
-    amounts = b.transpose(b.reshape(flat, (2, x.rank)), (1, 0))
+    amounts = b.transpose(b.reshape(flat, (2, len(axes))), (1, 0))
+    if axes != list(range(x.rank)):
+        with_none = b.concat([amounts, b.const(np.zeros((1, 2), np.int32))], 0)
+        order = [axes.index(a) if a in axes else len(axes) for a in range(x.rank)]
+        amounts = b.gather(with_none, b.int32s(order), 0)
     value = ctx.optional(node, 2)
     fill = b.const(np.zeros((), x.dtype)) if value is None else b.reshape(value, ())
     return b.pad_by(x, amounts, fill, ctx.output(node).shape)
 
 
-def _edged(ctx: Context, x: Tensor, axis: int, low: int, high: int) -> Tensor:
-    extent = x.static_shape[axis]
-    if not low and not high:
-        return x
-    index = np.clip(np.arange(-low, extent + high), 0, extent - 1).astype(np.int32)
-    return ctx.b.gather(x, ctx.b.const(index), axis)
-
-
-def _wrapped(ctx: Context, x: Tensor, axis: int, low: int, high: int) -> Tensor:
-    extent = x.static_shape[axis]
-    if not low and not high:
-        return x
-    index = (np.arange(-low, extent + high) % extent).astype(np.int32)
-    return ctx.b.gather(x, ctx.b.const(index), axis)
+def _picked(ctx: Context, x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
+    """Which element of ``axis`` each element of the padded one is: the nearest (edge), or that one period off (wrap)."""
+    b, extent, at = ctx.b, x.shape[axis], positions(ctx, x, axis, low, high)
+    if extent is not None and at.value is not None:
+        return b.const(at.value % extent if mode == "wrap" else np.clip(at.value, 0, extent - 1))
+    size = extent_of(ctx, x, axis)
+    if mode == "wrap":
+        return b.binary("floor_mod", at, size)
+    last = b.sub(size, b.like(size, 1))
+    return b.binary("minimum", b.binary("maximum", at, b.like(at, 0)), last)

@@ -105,14 +105,16 @@ def _transposed(
     ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, strides: Sequence[int], padding: str
 ) -> Tensor:
     """SAME gives H·stride, VALID (H-1)·stride + max(k, stride)."""
+    b = ctx.b
     grow = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(weights.shape[2:], strides, strict=True)]
     factors, offsets = [1, *strides, 0], [0, *grow, weights.shape[1]]
-    order = (1, 2, 3, 0) if x.rank == 4 else (2, 3, 4, 1, 0)
-    return ctx.b.transpose_conv(
-        x, ctx.b.const(np.transpose(weights, order)), bias,
-        output=affine_shape(ctx, x, factors, offsets), shape=affine_extents(x.shape, factors, offsets),
-        strides=strides, padding=padding,
-    )  # fmt: skip
+    output, shape = affine_shape(ctx, x, factors, offsets), affine_extents(x.shape, factors, offsets)
+    if x.rank == 4:
+        kernel = b.const(np.transpose(weights, (1, 2, 3, 0)))
+        return b.transpose_conv(x, kernel, bias, output=output, shape=shape, strides=strides, padding=padding)
+    kernel = b.const(np.transpose(weights, (2, 3, 4, 1, 0)))
+    full = b.conv_3d_transpose(x, kernel, output=output, shape=shape, strides=strides, padding=padding)
+    return full if bias is None else b.add(full, bias)
 
 
 def _depthwise(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, shape: _Geometry) -> Tensor:
