@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ..validate.summary import milliseconds, number, percent, size, summarize
 from .console import Console
 
+_BAD = ("fail", "error", "skipped")
+
 if TYPE_CHECKING:
     from ..pipeline.diagnosis import Diagnosis
     from ..pipeline.inspection import Inspection
@@ -28,6 +30,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         console.say(f"⚠ {warning}")
     if shown.gate and whole:
         gate(console, shown.gate)
+    else:
+        _failures(console, shown)
     if whole:
         console.say(f"Report: {folder / 'report.html'}")
 
@@ -50,6 +54,15 @@ def exit_code(shown: Report) -> int:
     states = [s.status for s in (shown.parity, shown.accuracy, shown.latency) if s]
     states += [q.status for q in shown.quantization]
     return 1 if {"fail", "error"} & set(states) else 0
+
+
+def _failures(console: Console, shown: Report) -> None:
+    """Why rows of the table are no pass."""
+    for row in summarize(shown):
+        said = [row.hop.failure or row.hop.reason] if row.hop and row.hop.status in _BAD else []
+        said += [r.failure or r.status for r in (row.accuracy, row.latency) if r and r.status in _BAD]
+        for why in dict.fromkeys(said):
+            console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
 
 
 def _rows(console: Console, shown: Report) -> None:

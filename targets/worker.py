@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,6 +40,10 @@ START_TIMEOUT_S = 300.0
 _TAIL_LINES = 20
 _TAIL_NOISE = ("Extension modules:", '  File "<frozen runpy>"', f'  File "{__file__}"')
 """Lines of a crash's stack that say nothing of the crash."""
+
+
+_INSTALLED = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
+"""Where code lies that is neither the user's nor of interest to them: edgeworthy, Python, packages."""
 
 
 class Worker:
@@ -351,7 +356,8 @@ def _describe(error: Exception) -> dict[str, Any]:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
+        if not code.co_filename.startswith(_INSTALLED):  # where the model's own code raised
+            frames.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
         trace = trace.tb_next
     return {"exit_code": None, "what": f"{type(error).__name__}: {error}", "details": frames[-3:]}
 

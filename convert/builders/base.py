@@ -94,7 +94,8 @@ class BuilderBase(ABC):
         """Emit ``op`` whose result has the dtype of its data operands, which all have one dtype.
 
         Where TFLite has no kernel for that dtype the op runs in a wider one between two casts. ``before`` and
-        ``extra`` are operands such as shapes and axes, in front of the data and behind; ``result_dtype`` is the result's dtype where it isn't the data's.
+        ``extra`` are operands such as shapes and axes, in front of the data and behind; ``result_dtype`` is the
+        result's dtype where it isn't the data's.
         """
         of = data[0].dtype
         if any(t.dtype != of for t in data):

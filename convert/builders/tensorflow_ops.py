@@ -36,7 +36,8 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
     "padv2": lambda x, pads, value: tf.pad(x, pads, constant_values=value), "tile": tf.tile,
     "broadcast_to": tf.broadcast_to, "gather_nd": tf.gather_nd, "scatter_nd": tf.scatter_nd, "fill": tf.fill,
     "unsorted_segment_max": tf.math.unsorted_segment_max, "unsorted_segment_min": tf.math.unsorted_segment_min,
-    "unsorted_segment_prod": tf.math.unsorted_segment_prod, "range": tf.range, "reverse_v2": tf.reverse, "where": tf.where,
+    "unsorted_segment_prod": tf.math.unsorted_segment_prod, "range": tf.range, "reverse_v2": tf.reverse,
+    "where": tf.where,
 }  # fmt: skip
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {

@@ -80,7 +80,9 @@ def cropped(ctx: Context, x: Tensor, cuts: Sequence[tuple[int, int]]) -> Tensor:
     return b.strided_slice(x, b.int32s(begin), end, b.int32s([1] * x.rank), shape, end_mask=to_the_end)
 
 
-def cropped_or_padded(ctx: Context, x: Tensor, pads: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Tensor:
+def cropped_or_padded(
+    ctx: Context, x: Tensor, pads: Sequence[tuple[int, int]], value: float | int | bool = 0
+) -> Tensor:
     """``x`` with ``pads`` (before, after) elements of ``value`` on every axis; negative pads take away."""
     kept = cropped(ctx, x, [(max(-low, 0), max(-high, 0)) for low, high in pads])
     return ctx.b.pad(kept, [(max(low, 0), max(high, 0)) for low, high in pads], value)

@@ -25,8 +25,8 @@ Handler = Callable[["Context", ir.Node], Tensor | tuple[Tensor, ...]]
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
     "activation", "bitwise", "comparison", "convolution", "einsum", "elementwise", "generation", "indexing", "matmul",
-    "normalization", "pooling", "recurrent", "reduction", "resize", "sampling", "shape", "slicing", "sorting",
-    "transposed_convolution",
+    "normalization", "pooling", "quantization", "recurrent", "reduction", "resize", "sampling", "shape", "slicing",
+    "sorting", "spectral", "transposed_convolution",
 )  # fmt: skip
 
 

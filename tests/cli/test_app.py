@@ -90,7 +90,7 @@ def test_flags_mean_the_same_everywhere() -> None:
         (("run", "sample:digits_cnn", "-o", "out", "--scheme", "int9"), "there is no quantization scheme"),
         (("run", "sample:digits_cnn", "-o", "out", "--target", "tpu"), "there is no target 'tpu'"),
         (("run", "sample:digits_cnn", "-o", "out", "--exporter", "onnx"), "'dynamo' or 'torchscript'"),
-        (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "bench.threads.0 = 'two'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "--threads = 'two'"),
         (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "no tolerance"),
         (("gate", "nowhere"), "no report here"),
         (("report",), "no folder was given"),

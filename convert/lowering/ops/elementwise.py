@@ -138,6 +138,6 @@ _COMPOSED: dict[str, Callable[[Context, Tensor], Tensor]] = {
 
 @lowers(*_COMPOSED)
 def lower_composed(ctx: Context, node: ir.Node) -> Tensor:
-    """Y = f(X) elementwise, with a function that TFLite has no op for, from those it has (see ``lowering.functions``)."""
+    """Y = f(X) elementwise, with a function that TFLite has no op for (see ``lowering.functions``)."""
     x = ctx.b.cast(ctx.input(node, 0), "float32")
     return ctx.b.cast(_COMPOSED[node.op_type](ctx, x), ctx.output(node).dtype)

@@ -100,6 +100,24 @@ def lower_non_zero(ctx: Context, node: ir.Node) -> Tensor:
     return b.transpose(b.where(found), (1, 0))
 
 
+@lowers("Compress", since=9)
+def lower_compress(ctx: Context, node: ir.Node) -> Tensor:
+    """The slices along ``axis`` (of X flattened by default) where the condition [count] holds. TFLite: WHERE, GATHER."""
+    b, x, condition = ctx.b, ctx.input(node, 0), ctx.input(node, 1)
+    axis = ctx.attribute(node, "axis")
+    if axis is None:
+        x = b.reshape(x, (element_count(x.shape),))
+    return b.gather(x, b.reshape(b.where(condition), (None,)), 0 if axis is None else int(axis))
+
+
+@lowers("ReverseSequence", since=10)
+def lower_reverse_sequence(ctx: Context, node: ir.Node) -> Tensor:
+    """The first sequence_lens[n] elements of every batch along ``time_axis`` reversed. TFLite: REVERSE_SEQUENCE."""
+    x, lengths = ctx.inputs(node)
+    time, batch = (int(ctx.attribute(node, name)) for name in ("time_axis", "batch_axis"))
+    return ctx.b.reverse_sequence(x, ctx.b.cast(lengths, "int32"), time, batch)
+
+
 @lowers("ScatterND", since=11)
 def lower_scatter_nd(ctx: Context, node: ir.Node) -> Tensor:
     """data with the slices at the index vectors replaced (or added to, multiplied, ...) by updates."""

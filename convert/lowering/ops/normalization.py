@@ -56,16 +56,20 @@ def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("BatchNormalization")
-def lower_batch_norm_natural(ctx: Context, node: ir.Node) -> Tensor:
+def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,C] (ranks 3 to 5 come channels-last) → scale·(X-mean)/√(var+epsilon) + B."""
     if ctx.input(node, 0).rank != 2:
         raise Unsupported(f"a batch normalization of rank {ctx.input(node, 0).rank}", "reshape to rank 2 to 5 first")
-    return lower_batch_norm(ctx, node)
+    return _batch_norm(ctx, node)
 
 
 @lowers("BatchNormalization", domain=CHANNELS_LAST)
 def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
+    return _batch_norm(ctx, node)
+
+
+def _batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     if ctx.attribute(node, "training_mode"):
         raise Unsupported("training_mode=1", "export the model in eval mode")
     b, x = ctx.b, ctx.input(node, 0)

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
 from ..context import Context
-from ..extents import cropped_or_padded, extent_of, positions
+from ..extents import cropped_or_padded, extent_of
 from ..registry import lowers
 
 
@@ -126,7 +126,8 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
         return b.mirror_pad(x, pads, "REFLECT") if any(map(any, pads)) else x
     for axis, (low, high) in enumerate(pads):
         if low or high:
-            x = b.gather(x, _picked(ctx, x, axis, low, high, mode), axis)
+            amounts = b.const(np.int32(low)), b.const(np.int32(high))
+            x = b.gather(x, _picked(ctx, x, axis, *amounts, mode), axis)
     return x
 
 
@@ -144,14 +145,16 @@ def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[i
 
 
 def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
-    """The amounts come at run time and are not negative: [2·count] → [rank, 2], zeros on axes that aren't named."""
+    """The amounts come at run time and are not negative: [2·count] → [count, 2]."""
     b = ctx.b
-    if ctx.attribute(node, "mode") != "constant":
-        raise Unsupported(f"pads that are computed, in mode {ctx.attribute(node, 'mode')}", "make pads constant")
-    named = ctx.optional_constant(node, 3)
+    mode, named = str(ctx.attribute(node, "mode")), ctx.optional_constant(node, 3)
     axes = list(range(x.rank)) if named is None else [normalize_axis(int(a), x.rank) for a in named.reshape(-1)]
-    flat = b.cast(ctx.input(node, 1), "int32")
-    amounts = b.transpose(b.reshape(flat, (2, len(axes))), (1, 0))
+    amounts = b.transpose(b.reshape(b.cast(ctx.input(node, 1), "int32"), (2, len(axes))), (1, 0))
+    if mode != "constant":
+        for row, axis in enumerate(axes):
+            low, high = (b.reshape(b.slice(amounts, [row, i], [1, 1]), ()) for i in (0, 1))
+            x = b.gather(x, _picked(ctx, x, axis, low, high, mode), axis)
+        return x
     if axes != list(range(x.rank)):
         with_none = b.concat([amounts, b.const(np.zeros((1, 2), np.int32))], 0)
         order = [axes.index(a) if a in axes else len(axes) for a in range(x.rank)]
@@ -161,13 +164,19 @@ def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
     return b.pad_by(x, amounts, fill, ctx.output(node).shape)
 
 
-def _picked(ctx: Context, x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
-    """Which element of ``axis`` each element of the padded one is: the nearest (edge), or that one period off (wrap)."""
-    b, extent, at = ctx.b, x.shape[axis], positions(ctx, x, axis, low, high)
-    if extent is not None and at.value is not None:
-        return b.const(at.value % extent if mode == "wrap" else np.clip(at.value, 0, extent - 1))
-    size = extent_of(ctx, x, axis)
+def _picked(ctx: Context, x: Tensor, axis: int, low: Tensor, high: Tensor, mode: str) -> Tensor:
+    """Which element of ``axis`` each element of the padded one is: the nearest (edge), mirrored, or a period off."""
+    b, size = ctx.b, extent_of(ctx, x, axis)
+    one, zero = b.like(size, 1), b.like(size, 0)
+    if size.value is not None and low.value is not None and high.value is not None:
+        at = b.const(np.arange(-int(low.value), int(size.value) + int(high.value)), "int32")
+    else:
+        at = b.range(b.unary("neg", low), b.add(size, high), one, None)
     if mode == "wrap":
         return b.binary("floor_mod", at, size)
-    last = b.sub(size, b.like(size, 1))
-    return b.binary("minimum", b.binary("maximum", at, b.like(at, 0)), last)
+    last = b.sub(size, one)
+    if mode == "reflect":
+        period = b.binary("maximum", b.add(last, last), one)
+        rest = b.binary("floor_mod", at, period)
+        return b.binary("minimum", rest, b.sub(period, rest))
+    return b.binary("minimum", b.binary("maximum", at, zero), last)

@@ -68,7 +68,8 @@ def _dilated(weights: Array, dilations: Sequence[int]) -> Array:
         return weights
     spatial = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
     spread = np.zeros((*weights.shape[:2], *spatial), weights.dtype)
-    spread[(..., *(slice(None, None, d) for d in dilations))] = weights
+    at: tuple[slice, ...] = tuple(slice(None, None, d) for d in (1, 1, *dilations))
+    spread[at] = weights
     return spread
 
 
@@ -128,7 +129,8 @@ def _depthwise(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, sha
         rows = b.pad(b.expand_dims(spread, [2]), [(0, 0), (0, 0), (0, high - 1), (0, 0), (0, 0)])
         spread = reshape_affine(ctx, rows, x, (1, high, wide, 1), (0,) * 4)
     around = [
-        (k - 1 - lo, k - 1 - hi - (s - 1)) for k, s, (lo, hi) in zip(shape.kernel, shape.strides, shape.cuts, strict=True)
+        (k - 1 - lo, k - 1 - hi - (s - 1))
+        for k, s, (lo, hi) in zip(shape.kernel, shape.strides, shape.cuts, strict=True)
     ]
     kernel = np.transpose(weights[:, :, ::-1, ::-1], (2, 3, 0, 1)).reshape(1, *shape.kernel, -1)
     padded = cropped_or_padded(ctx, spread, with_batch_and_channels(around))

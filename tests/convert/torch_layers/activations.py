@@ -19,7 +19,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 ACTIVATIONS = [
-    *(layer(name, lambda m=module: m, normal(2, 4, 3, 5)) for name, module in _ACTIVATIONS.items()),
+    *(function(name, module, normal(2, 4, 3, 5)) for name, module in _ACTIVATIONS.items()),
     layer("prelu", lambda: nn.PReLU(4, 0.3), normal(2, 4, 3, 5)),
     layer("prelu_shared", lambda: nn.PReLU(), normal(2, 4, 3, 5)),
     layer("prelu_flat", lambda: nn.PReLU(4), normal(3, 4)),
@@ -35,12 +35,22 @@ ACTIVATIONS = [
 NORMALIZATIONS = [
     layer("batch_norm1d_flat", lambda: nn.BatchNorm1d(5), normal(3, 5)),
     layer("batch_norm1d", lambda: nn.BatchNorm1d(5), normal(3, 5, 7)),
-    layer("batch_norm1d_after_linear", lambda: nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU()), normal(3, 6)),
+    layer(
+        "batch_norm1d_after_linear", lambda: nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU()), normal(3, 6)
+    ),
     layer("batch_norm1d_before_linear", lambda: nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 5)), normal(3, 6)),
     layer("batch_norm2d", lambda: nn.BatchNorm2d(4), normal(2, 4, 5, 6)),
     layer("batch_norm2d_conv", lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), normal(1, 3, 6, 6)),
-    layer("batch_norm2d_relu_conv", lambda: nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 4, 3)), normal(1, 3, 6, 6)),
-    layer("batch_norm2d_deconv", lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 3, 2), nn.BatchNorm2d(4)), normal(1, 3, 6, 6)),
+    layer(
+        "batch_norm2d_relu_conv",
+        lambda: nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 4, 3)),
+        normal(1, 3, 6, 6),
+    ),
+    layer(
+        "batch_norm2d_deconv",
+        lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 3, 2), nn.BatchNorm2d(4)),
+        normal(1, 3, 6, 6),
+    ),
     layer("batch_norm2d_not_affine", lambda: nn.BatchNorm2d(4, affine=False), normal(2, 4, 5, 6)),
     layer("batch_norm3d", lambda: nn.BatchNorm3d(3), normal(1, 3, 3, 4, 5)),
     layer("instance_norm1d", lambda: nn.InstanceNorm1d(4, affine=True), normal(2, 4, 9)),
@@ -50,12 +60,20 @@ NORMALIZATIONS = [
     layer("group_norm_1", lambda: nn.GroupNorm(1, 6), normal(2, 6, 4, 5)),
     layer("group_norm_flat", lambda: nn.GroupNorm(2, 6), normal(3, 6)),
     layer("group_norm_1d_not_affine", lambda: nn.GroupNorm(3, 6, affine=False), normal(2, 6, 7)),
-    layer("group_norm_conv", lambda: nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(3, 6), nn.SiLU(), nn.Conv2d(6, 2, 1)), normal(1, 3, 6, 6)),
+    layer(
+        "group_norm_conv",
+        lambda: nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(3, 6), nn.SiLU(), nn.Conv2d(6, 2, 1)),
+        normal(1, 3, 6, 6),
+    ),
     layer("layer_norm", lambda: nn.LayerNorm(8), normal(2, 5, 8)),
     layer("layer_norm_no_bias", lambda: nn.LayerNorm(8, bias=False), normal(2, 5, 8)),
     layer("layer_norm_not_affine", lambda: nn.LayerNorm((5, 8), elementwise_affine=False), normal(2, 5, 8)),
     layer("layer_norm_of_images", lambda: nn.LayerNorm((3, 4, 5)), normal(2, 3, 4, 5)),
-    function("layer_norm_of_channels", lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2), normal(2, 3, 4, 5)),
+    function(
+        "layer_norm_of_channels",
+        lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2),
+        normal(2, 3, 4, 5),
+    ),
     layer("rms_norm", lambda: nn.RMSNorm(8), normal(2, 5, 8)),
     layer("local_response_norm", lambda: nn.LocalResponseNorm(3, 0.1, 0.7, 1.2), normal(1, 5, 4, 4)),
     layer("local_response_norm_even", lambda: nn.LocalResponseNorm(2), normal(1, 5, 4, 4)),
@@ -110,19 +128,41 @@ ARITHMETIC = [
     function("broadcast_rank_5", lambda x, y: x + y, normal(2, 1, 3, 1, 4), normal(5, 1, 2, 1)),
     function("comparisons", lambda x, y: ((x > y) & (x <= 1)) | (y != 0.5) ^ (x < 0), normal(3, 8), normal(3, 8)),
     function("logical", lambda x, y: torch.logical_or(x, ~y) & torch.logical_xor(x, y), booleans(3, 8), booleans(3, 8)),
-    function("bitwise_and", lambda x, y: x & y, integers(0, 256, 3, 8, dtype="int32"), integers(0, 256, 3, 8, dtype="int32")),
+    function(
+        "bitwise_and", lambda x, y: x & y, integers(0, 256, 3, 8, dtype="int32"), integers(0, 256, 3, 8, dtype="int32")
+    ),
     function("bitwise_or_shift", lambda x: (x << 2) | (x >> 1), integers(0, 256, 3, 8, dtype="int32")),
-    function("is_nan_and_inf", lambda x: torch.isnan(x) | torch.isinf(x), given([1, float("nan"), float("inf"), -float("inf")])),
+    function(
+        "is_nan_and_inf",
+        lambda x: torch.isnan(x) | torch.isinf(x),
+        given([1, float("nan"), float("inf"), -float("inf")]),
+    ),
     function("nan_to_num", torch.nan_to_num, given([1, float("nan"), float("inf"), -float("inf")])),
     function("integers_of_bytes", lambda x: (x.float() / 255 - 0.5).sum(), integers(0, 256, 3, 8, dtype="uint8")),
     function("int32_arithmetic", lambda x: (x * 3 - 7).abs() + x.sign(), integers(-9, 9, 3, 8, dtype="int32")),
     function("to_integers", lambda x: x.to(torch.int32) + x.long(), uniform(-9, 9, 3, 8)),
     function("bool_sum", lambda x: (x > 0).sum(1), normal(3, 8)),
     function("any_all", lambda x: torch.stack([(x > 0).any(1), (x > 0).all(1)]), normal(3, 3)),
-    layer("half_mlp", lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8)).half(), normal(3, 6, dtype="float16")),
-    layer("half_conv", lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).half(), normal(1, 3, 6, 6, dtype="float16")),
-    layer("double_mlp", lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Softmax(-1)).double(), normal(3, 6, dtype="float64")),
-    layer("double_conv", lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2)).double(), normal(1, 3, 6, 6, dtype="float64")),
+    layer(
+        "half_mlp",
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8)).half(),
+        normal(3, 6, dtype="float16"),
+    ),
+    layer(
+        "half_conv",
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).half(),
+        normal(1, 3, 6, 6, dtype="float16"),
+    ),
+    layer(
+        "double_mlp",
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Softmax(-1)).double(),
+        normal(3, 6, dtype="float64"),
+    ),
+    layer(
+        "double_conv",
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2)).double(),
+        normal(1, 3, 6, 6, dtype="float64"),
+    ),
     layer("bfloat16_inside", lambda: _Bfloat16(), normal(3, 6)),
 ]
 

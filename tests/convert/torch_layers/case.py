@@ -56,7 +56,7 @@ class Case:
     def draw(self) -> list[tuple[Array, ...]]:
         """The sets of inputs to compare on."""
         rng = np.random.default_rng(self.seed)
-        return [tuple(d(rng) for d in draws) for draws in (self.inputs, self.other) if draws or not self.other]
+        return [tuple(d(rng) for d in draws) for draws in (self.inputs, self.other) if draws]
 
 
 class Function(nn.Module):

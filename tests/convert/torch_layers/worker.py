@@ -213,9 +213,14 @@ def main() -> None:
             return check_group(names, Path(folder), stage)
 
     def prepare() -> Handler:
+        import tensorflow
+
         torch.set_num_threads(1)
         for target in ARTIFACTS.values():
             get(target).version()  # imports the package
+        # Process-wide, and before the first use: the conversion comes before the target.
+        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
         return handle
 
     serve(prepare)

@@ -1,0 +1,57 @@
+"""Quantization and its inverse as the arithmetic that they are, in float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ..context import Context
+from ..registry import lowers
+
+
+@lowers("QuantizeLinear", since=10)
+def lower_quantize(ctx: Context, node: ir.Node) -> Tensor:
+    """saturate(round(X / scale) + zero_point), rounding half to even, per tensor or along ``axis``."""
+    b, x, dtype = ctx.b, ctx.input(node, 0), ctx.output(node).dtype
+    if not np.issubdtype(dtype, np.integer):
+        raise Unsupported(f"quantization to {dtype}", "quantize to int8 or uint8")
+    limits = np.iinfo(dtype)
+    if limits.bits > 16:
+        raise Unsupported(f"quantization to {dtype}, which float32 can't hold", "quantize to int8 or uint8")
+    x = b.cast(x, "float32")
+    scale, zero = _parameters(ctx, node, x)
+    steps = b.unary("round", b.div(x, scale))
+    steps = steps if zero is None else b.add(steps, zero)
+    low, high = b.like(steps, limits.min), b.like(steps, limits.max)
+    return b.cast(b.binary("minimum", b.binary("maximum", steps, low), high), dtype)
+
+
+@lowers("DequantizeLinear", since=10)
+def lower_dequantize(ctx: Context, node: ir.Node) -> Tensor:
+    """(X - zero_point) · scale, per tensor or along ``axis``."""
+    b, x = ctx.b, ctx.input(node, 0)
+    wide = b.cast(x, "float32")
+    scale, zero = _parameters(ctx, node, wide)
+    return b.cast(b.mul(wide if zero is None else b.sub(wide, zero), scale), ctx.output(node).dtype)
+
+
+def _parameters(ctx: Context, node: ir.Node, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Scale and zero point as float32 that broadcasts to X."""
+    if ctx.attribute(node, "block_size"):
+        raise Unsupported("quantization in blocks", "quantize per tensor or per channel")
+    scale, zero = ctx.input(node, 1), ctx.optional(node, 2)
+    axis = ctx.attribute(node, "axis")
+    if zero is not None and zero.value is not None and not zero.value.any():
+        zero = None
+
+    def shaped(t: Tensor) -> Tensor:
+        wide = ctx.b.cast(t, "float32")
+        if t.rank == 0 or t.shape == (1,):
+            return ctx.b.reshape(wide, ())
+        if t.rank != 1:
+            raise Unsupported(f"a scale of rank {t.rank}", "quantize per tensor or per channel")
+        at = normalize_axis(int(axis), x.rank)
+        return ctx.b.expand_dims(wide, [a for a in range(x.rank) if a != at])
+
+    return shaped(scale), None if zero is None else shaped(zero)

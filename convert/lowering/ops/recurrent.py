@@ -1,0 +1,234 @@
+"""Recurrent layers, unrolled over their (static) sequence length.
+
+TFLite's own sequence ops keep their state in variables from one inference to the next, which ONNX's don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ...builders.tensor import Tensor, Unsupported
+from ..context import Context
+from ..registry import lowers
+
+_ACTIVATIONS = {"Sigmoid": "logistic", "Tanh": "tanh", "Relu": "relu"}
+
+State = tuple[Tensor | None, ...]
+"""Hidden state, and cell state of an LSTM, [N,H] each; None where all is zero."""
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One direction of a layer: what a step needs but its input and state.
+
+    Attributes:
+        recurrent: R [gates·H, H].
+        recurrent_bias: [gates·H] that is added to the state's product; None where it went into the input's.
+        activations: f, g and h of ONNX's formulas.
+        clip: Bound of what enters an activation, or None.
+    """
+
+    recurrent: Tensor
+    recurrent_bias: Tensor | None
+    activations: tuple[Callable[[Tensor], Tensor], ...]
+    clip: float | None
+    hidden: int
+    peepholes: Tensor | None = None
+    linear_before_reset: bool = False
+    couples: bool = False
+
+
+Step = Callable[[Context, _Cell, Tensor, State], State]
+
+
+@lowers("RNN", since=7)
+def lower_rnn(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """Hₜ = f(Xₜ·Wᵀ + Hₜ₋₁·Rᵀ + Wb + Rb). X [T,N,I] → Y [T,directions,N,H] and Y_h [directions,N,H] (ONNX RNN 7-22)."""
+    return _layer(ctx, node, _rnn_step, gates=1, defaults=("Tanh",), states=1)
+
+
+@lowers("GRU", since=7)
+def lower_gru(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """z, r = f(...), h = g(...), Hₜ = (1 - z)·h + z·Hₜ₋₁. X [T,N,I] → Y [T,directions,N,H] and Y_h (ONNX GRU 7-22)."""
+    return _layer(ctx, node, _gru_step, gates=3, defaults=("Sigmoid", "Tanh"), states=1)
+
+
+@lowers("LSTM", since=7)
+def lower_lstm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """i, o, f = f(...), c = g(...), Cₜ = f·Cₜ₋₁ + i·c, Hₜ = o·h(Cₜ). X [T,N,I] → Y, Y_h and Y_c (ONNX LSTM 7-22)."""
+    return _layer(ctx, node, _lstm_step, gates=4, defaults=("Sigmoid", "Tanh", "Tanh"), states=2)
+
+
+def _layer(
+    ctx: Context, node: ir.Node, step: Step, *, gates: int, defaults: tuple[str, ...], states: int
+) -> tuple[Tensor, ...]:
+    b, x = ctx.b, ctx.input(node, 0)
+    batch_first = bool(ctx.attribute(node, "layout"))
+    if batch_first:
+        x = b.transpose(x, (1, 0, 2))
+    length, hidden = x.shape[0], ctx.input(node, 2).shape[-1]
+    if length is None or hidden is None:
+        raise Unsupported("a sequence of dynamic length", "give the sequence a fixed length with --input")
+    lengths = _lengths(ctx, node, length)
+    direction = str(ctx.attribute(node, "direction"))
+    backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
+    sequences, finals = [], []
+    for d, reverse in enumerate(backwards):
+        cell, inputs = _cell(ctx, node, x, d, gates, defaults, hidden)
+        state: State = tuple(_initial(ctx, node, 5 + i, d, batch_first) for i in range(states))
+        outputs = []
+        for t in reversed(range(length)) if reverse else range(length):
+            new = step(ctx, cell, inputs[t], state)
+            state = new if lengths is None else _while_it_lasts(ctx, lengths, t, new, state)
+            outputs.append(_known(_while_it_lasts(ctx, lengths, t, new[:1], (None,))[0] if lengths else state[0]))
+        sequences.append(b.pack(outputs[::-1] if reverse else outputs, 0))
+        finals.append(state)
+    y = b.pack(sequences, 1)
+    lasts = [b.pack([_known(final[i]) for final in finals], 0) for i in range(states)]
+    if batch_first:
+        y, lasts = b.transpose(y, (2, 0, 1, 3)), [b.transpose(last, (1, 0, 2)) for last in lasts]
+    return y, *lasts
+
+
+def _lengths(ctx: Context, node: ir.Node, length: int) -> Tensor | None:
+    """[N,1] int32; None where every sequence has all steps."""
+    known, given = ctx.known(node, 4), ctx.optional(node, 4)
+    if given is None or (known is not None and (known == length).all()):
+        return None
+    return ctx.b.expand_dims(ctx.b.cast(given, "int32"), [1])
+
+
+def _while_it_lasts(ctx: Context, lengths: Tensor, t: int, new: State, old: State) -> State:
+    """Where a sequence has ended the old state stays."""
+    b = ctx.b
+    lasts = b.compare("greater", lengths, b.const(np.int32(t)))
+    return tuple(
+        None if n is None else b.select(lasts, n, b.like(n, 0) if o is None else o)
+        for n, o in zip(new, old, strict=True)
+    )
+
+
+def _known(state: Tensor | None) -> Tensor:
+    if state is None:
+        raise Unsupported("a sequence of length 0", "give the sequence a fixed length with --input")
+    return state
+
+
+def _initial(ctx: Context, node: ir.Node, index: int, direction: int, batch_first: bool) -> Tensor | None:
+    """[N,H] of one direction; None where it is left out or all zero."""
+    known, given = ctx.known(node, index), ctx.optional(node, index)
+    if given is None or (known is not None and not known.any()):
+        return None
+    return _part(ctx, ctx.b.transpose(given, (1, 0, 2)) if batch_first else given, direction)
+
+
+def _part(ctx: Context, x: Tensor, index: int) -> Tensor:
+    """``x[index]``."""
+    b, rest = ctx.b, x.rank - 1
+    return b.squeeze(b.slice(x, [index, *[0] * rest], [1, *[-1] * rest]), [0])
+
+
+def _cell(
+    ctx: Context, node: ir.Node, x: Tensor, direction: int, gates: int, defaults: tuple[str, ...], hidden: int
+) -> tuple[_Cell, tuple[Tensor, ...]]:
+    """The cell, and X·Wᵀ + bias of every step, [N, gates·H]."""
+    b, size = ctx.b, gates * hidden
+    weights, recurrent = (_part(ctx, ctx.input(node, i), direction) for i in (1, 2))
+    separate = node.op_type == "GRU" and bool(ctx.attribute(node, "linear_before_reset"))
+    bias = recurrent_bias = None
+    both = ctx.optional(node, 3)
+    if both is not None:
+        both = _part(ctx, both, direction)
+        bias, recurrent_bias = (b.slice(both, [i * size], [size]) for i in (0, 1))
+        if not separate:
+            bias, recurrent_bias = _sum(ctx, bias, recurrent_bias), None
+    peepholes = ctx.optional(node, 7) if node.op_type == "LSTM" else None
+    cell = _Cell(
+        recurrent, recurrent_bias, _activations(ctx, node, direction, defaults), ctx.attribute(node, "clip"), hidden,
+        None if peepholes is None else _part(ctx, peepholes, direction), separate,
+        node.op_type == "LSTM" and bool(ctx.attribute(node, "input_forget")),
+    )  # fmt: skip
+    return cell, b.unpack(b.fully_connected(x, weights, bias), 0)
+
+
+def _sum(ctx: Context, p: Tensor, q: Tensor) -> Tensor:
+    if p.value is not None and q.value is not None:
+        return ctx.b.const(p.value + q.value)
+    return ctx.b.add(p, q)
+
+
+def _activations(
+    ctx: Context, node: ir.Node, direction: int, defaults: tuple[str, ...]
+) -> tuple[Callable[[Tensor], Tensor], ...]:
+    names = ctx.attribute(node, "activations") or ()
+    count = len(defaults)
+    chosen = [str(n) for n in names[direction * count : (direction + 1) * count]] or defaults
+    if not {*chosen} <= {*_ACTIVATIONS}:
+        raise Unsupported(f"the activations {', '.join(chosen)}", f"use {', '.join(_ACTIVATIONS)}")
+    return tuple(lambda x, op=_ACTIVATIONS[name]: ctx.b.unary(op, x) for name in chosen)
+
+
+def _clipped(ctx: Context, cell: _Cell, x: Tensor) -> Tensor:
+    if not cell.clip:
+        return x
+    low, high = ctx.b.like(x, -cell.clip), ctx.b.like(x, cell.clip)
+    return ctx.b.binary("minimum", ctx.b.binary("maximum", x, low), high)
+
+
+def _with_state(ctx: Context, cell: _Cell, x: Tensor, h: Tensor | None) -> Tensor:
+    """x + h·Rᵀ."""
+    return x if h is None else ctx.b.add(x, ctx.b.fully_connected(h, cell.recurrent, None))
+
+
+def _gates(ctx: Context, cell: _Cell, x: Tensor, count: int) -> tuple[Tensor, ...]:
+    return ctx.b.split(x, [cell.hidden] * count, 1)
+
+
+def _rnn_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+    return (cell.activations[0](_clipped(ctx, cell, _with_state(ctx, cell, x, state[0]))),)
+
+
+def _gru_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+    b, (f, g), (h,), size = ctx.b, cell.activations, state, cell.hidden
+    wide, last = b.split(x, [2 * size, size], 1)
+    to_gates, to_last = (b.slice(cell.recurrent, [i, 0], [n, -1]) for i, n in ((0, 2 * size), (2 * size, size)))
+    bias, last_bias = (
+        (None, None)
+        if cell.recurrent_bias is None
+        else (b.slice(cell.recurrent_bias, [i], [n]) for i, n in ((0, 2 * size), (2 * size, size)))
+    )
+    if h is not None:
+        wide = b.add(wide, b.fully_connected(h, to_gates, bias))
+    elif bias is not None:
+        wide = b.add(wide, bias)
+    z, r = _gates(ctx, cell, f(_clipped(ctx, cell, wide)), 2)
+    if cell.linear_before_reset:
+        inner = last_bias if h is None else b.fully_connected(h, to_last, last_bias)
+        last = last if inner is None else b.add(last, b.mul(r, inner))
+    elif h is not None:
+        last = b.add(last, b.fully_connected(b.mul(r, h), to_last, None))
+    new = g(_clipped(ctx, cell, last))
+    # (1 - z)·new + z·h
+    return (b.sub(new, b.mul(z, new)) if h is None else b.add(new, b.mul(z, b.sub(h, new))),)
+
+
+def _lstm_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+    b, (f, g, out), (h, c) = ctx.b, cell.activations, state
+    parts = list(_gates(ctx, cell, _with_state(ctx, cell, x, h), 4))
+    peepholes = None if cell.peepholes is None else [
+        b.slice(cell.peepholes, [i * cell.hidden], [cell.hidden]) for i in range(3)
+    ]  # fmt: skip
+    if peepholes is not None and c is not None:
+        parts[0], parts[2] = (b.add(parts[i], b.mul(peepholes[i], c)) for i in (0, 2))
+    enter, forget = (f(_clipped(ctx, cell, parts[i])) for i in (0, 2))
+    if cell.couples:
+        forget = b.sub(b.like(enter, 1), enter)
+    new = b.mul(enter, g(_clipped(ctx, cell, parts[3])))
+    if c is not None:
+        new = b.add(b.mul(forget, c), new)
+    leave = parts[1] if peepholes is None else b.add(parts[1], b.mul(peepholes[1], new))
+    return b.mul(f(_clipped(ctx, cell, leave)), out(new)), new

@@ -1,0 +1,3 @@
+"""A sandbox for every test."""
+
+from .sandbox import sandbox as sandbox
