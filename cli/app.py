@@ -45,9 +45,9 @@ ConfigFile = Annotated[
 SourceArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SOURCE]",
+        metavar="SOURCE",
         help="model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory, sample:NAME, "
-        "or an edgeworthy.toml that names one.",
+        "hf:, timm:, torchvision: or lightning:, or an edgeworthy.toml that names one.",
         show_default=False,
     ),
 ]
@@ -167,7 +167,7 @@ def _run_stages(
         console.json(report)
     else:
         views.report(console, report, config.output or Path(), whole=name == "run")
-    raise SystemExit(views.exit_code(report))
+    raise SystemExit(views.exit_code(report, stages))
 
 
 def _config(source: str | None, file: Path | None, overrides: dict[str, Any]) -> Config:
@@ -225,7 +225,7 @@ def gate(
 
 @app.command("report", rich_help_panel="Reports")
 def report_(
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", show_default=False)] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of report.json.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -289,7 +289,7 @@ def inspect_(
 
 @app.command(rich_help_panel="Look around")
 def samples(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the sample's data here.")
     ] = None,
@@ -312,7 +312,9 @@ def samples(
         from . import views
 
         if name is not None and name not in SAMPLES:
-            raise BadInput(f"there is no sample {name!r}", details=list(SAMPLES), remedy="use one of these")
+            raise BadInput(
+                f"there is no sample {name!r}", where="NAME", details=list(SAMPLES), remedy="use one of these"
+            )
         if name is not None and output is not None:
             written = views.write_sample(SAMPLES[name], output)
             if console.as_json:

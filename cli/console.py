@@ -239,9 +239,9 @@ class _Bars:
         self._task: TaskID | None = None
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, what: str = "") -> Iterator[None]:
         outer = self._task
-        task = self._task = self._bars.add_task(name, total=None, what="")
+        task = self._task = self._bars.add_task(name, total=None, what=what)
         try:
             yield
             self._bars.update(task, total=1, completed=1, what="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+    for note in shown.model.notes:
+        console.say(f"· {note}")
     for warning in shown.warnings:
         console.say(f"⚠ {warning}")
     if shown.gate and whole:
@@ -47,12 +50,16 @@ def gate(console: Console, result: GateResult) -> None:
     console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
 
 
-def exit_code(shown: Report) -> int:
-    """The gate's, where there is one; else 1 if any stage has something that failed."""
+def exit_code(shown: Report, stages: Sequence[str]) -> int:
+    """The gate's, where there is one; else 1 if any of ``stages`` has something that failed.
+
+    A report also shows what earlier commands measured on the same files.
+    """
     if shown.gate:
         return shown.gate.exit_code
-    states = [s.status for s in (shown.parity, shown.accuracy, shown.latency) if s]
-    states += [q.status for q in shown.quantization]
+    validated = (shown.parity, shown.accuracy) if "validate" in stages else ()
+    timed = shown.latency if "bench" in stages else None
+    states = [r.status for r in (*validated, timed, *shown.quantization) if r]
     return 1 if {"fail", "error"} & set(states) else 0
 
 
@@ -60,7 +67,7 @@ def _failures(console: Console, shown: Report) -> None:
     """Why rows of the table are no pass."""
     for row in summarize(shown):
         said = [row.hop.failure or row.hop.reason] if row.hop and row.hop.status in _BAD else []
-        said += [r.failure or r.status for r in (row.accuracy, row.latency) if r and r.status in _BAD]
+        said += [r.failure or r.status for r in (row.accuracy, *row.latencies) if r and r.status in _BAD]
         for why in dict.fromkeys(said):
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
 
@@ -69,23 +76,24 @@ def _rows(console: Console, shown: Report) -> None:
     """Accuracy, parity and each hop's own share, size and latency: what was measured of it."""
     columns = ["runs as"]
     columns += ["accuracy"] if shown.accuracy else []
-    columns += ["parity", "added by hop"] if shown.parity else []
+    columns += ["parity", "hop adds"] if shown.parity else []
     columns += ["size"]
-    columns += ["latency", "÷ base"] if shown.latency else []
+    threads = list(dict.fromkeys(r.threads for r in shown.latency.rows)) if shown.latency else []
+    for count in threads:
+        columns += ["latency" if len(threads) == 1 else f"{count} thr.", "÷ base"]
     table = []
     for row in summarize(shown):
         cells = [row.name]
         if shown.accuracy:
             cells.append(percent(row.accuracy.accuracy) if row.accuracy else "–")
         if shown.parity:
-            added = [o.vs_previous for o in row.hop.outputs if o.vs_previous] if row.hop else []
-            worst = max((e.rms for e in added), default=None)
-            cells += [row.parity, "exact" if worst == 0 else number(worst)]
+            cells += [row.parity, "exact" if row.own_share == 0 else number(row.own_share)]
         cells.append(size(row.size_bytes))
-        if shown.latency:
-            ratio = row.latency.ratio if row.latency else None
-            cells.append(milliseconds(row.latency.p50_ms) if row.latency else "–")
-            cells.append(f"{ratio:.2f}" if ratio else "–")
+        timed = {r.threads: r for r in row.latencies}
+        for count in threads:
+            latency = timed.get(count)
+            cells.append(milliseconds(latency.p50_ms) if latency else "–")
+            cells.append(f"{latency.ratio:.2f}" if latency and latency.ratio else "–")
         table.append([*cells, row.status])
     console.table([*columns, ""], table, right=range(1, len(columns)))
 

@@ -126,7 +126,9 @@ def _lightning(name: str, pretrained: bool) -> Made:
     with importable(Path.cwd()), user_code(spec, "importing the code failed"):
         kind: Any = getattr(importlib.import_module(module_name), class_name, None)
     if not isinstance(kind, type) or not issubclass(kind, lightning.LightningModule):
-        raise BadInput(f"{module_name} has no LightningModule {class_name!r}", where=spec)
+        raise BadInput(
+            f"{module_name} has no LightningModule {class_name!r}", where=spec, remedy="name the module's class"
+        )
     made: Any = kind
     module = _fetched(lambda: made.load_from_checkpoint(file, map_location="cpu", weights_only=True), spec)
     return module, getattr(module, "example_input_array", None), []

@@ -22,6 +22,7 @@ from .. import files
 from ..artifact import Dim, OnnxModel, TensorSpec
 from ..errors import BadInput, UnsupportedNode, UnsupportedNodes
 from .graph_names import unnamed
+from .onnx_rules import check_rules
 from .onnx_weights import external_path, load_external, load_weights, tensors
 from .onnx_wire import Span, WireError, split
 
@@ -52,16 +53,17 @@ def read_onnx(path: Path) -> ir.Model:
 
     Raises:
         BadInput: the file is missing, empty, no ONNX, cut off, or of an opset that the installed ``onnx``
-            is too old for; its external data is missing, too short or outside its folder; a weight is NaN; or
-            the graph uses values that nothing computes.
+            is too old for; its external data is missing, too short or outside its folder; a weight is NaN; the
+            graph uses values that nothing computes; or a node breaks the rules of its operator.
     """
     proto, spans = _parse(path)
     with _valid(path):
         model = ir.serde.deserialize_model(proto)
-        load_weights(model, proto.graph, spans, path)
-        load_external(model, path)
         _constants_are_no_inputs(model)
         _check_graph(model, path)
+        check_rules(proto, path)
+        load_weights(model, proto.graph, spans, path)
+        load_external(model, path)
         _check_nan(model, path)
     return model
 
@@ -167,7 +169,7 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(256)
     except OSError as error:
-        raise BadInput(f"can't read the file: {error.strerror}", where=str(path)) from error
+        raise BadInput(f"can't read the file: {error.strerror}", where=str(path), remedy="make it readable") from error
     if not head:
         raise BadInput("the file is empty", where=str(path), remedy="copy or export it again")
     if head.startswith(b"version https://git-lfs"):

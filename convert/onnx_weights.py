@@ -101,7 +101,7 @@ def external_path(path: Path, location: str, tensor: str) -> Path:
         raise BadInput(
             f"the external data of {tensor!r} is missing: {location!r}",
             where=str(path),
-            remedy=f"put {location} beside the model",
+            remedy="put the file beside the model, as the model names it",
         )
     return file
 

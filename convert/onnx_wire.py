@@ -99,7 +99,7 @@ def _fields(data: mmap.mmap, begin: int, stop: int) -> Iterator[tuple[int, int, 
         else:
             raise WireError(f"unknown wire type {kind} at byte {start}")
         if position > stop:
-            raise WireError(f"the field at byte {start} ends {position - stop} bytes after its message")
+            raise WireError(f"what begins at byte {start} goes on for {position - stop} bytes beyond the end")
         if number == 0:
             raise WireError(f"field number 0 at byte {start}")
         yield number, start, payload, position

@@ -108,7 +108,7 @@ def _import_file(path: Path) -> ModuleType:
     name = f"{FILE_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise BadInput("this file is no Python module", where=str(path))
+        raise BadInput("this file is no Python module", where=str(path), remedy="name a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class up by its module
     try:

@@ -83,7 +83,7 @@ class Source:
         what = f"the model can't run on {shapes}"
         with torch.no_grad(), user_code(self.spec, what, "give inputs of the shapes and types it takes"):
             result = self.module(*args, **kwargs)
-        return {name: _array(name, tensor, self.spec) for name, tensor in flatten_outputs(result).items()}
+        return {name: _array(name, tensor, self.spec) for name, tensor in flatten_outputs(result, self.spec).items()}
 
 
 def load_source(

@@ -92,8 +92,8 @@ def shown(file: str, line: int) -> str:
     return f"{path}:{line}"
 
 
-def flatten_outputs(result: object) -> dict[str, torch.Tensor]:
-    """Name → tensor, in the order in which PyTorch flattens ``result``.
+def flatten_outputs(result: object, where: str | None = None) -> dict[str, torch.Tensor]:
+    """Name → tensor, in the order in which PyTorch flattens ``result``. ``where`` is for errors.
 
     Keys of mappings and fields of dataclasses name their tensors; a lone tensor is ``output``, those of a
     tuple ``output_0``, ``output_1`` …; nested names are joined by ``_``. None is left out, as exporters do.
@@ -101,9 +101,11 @@ def flatten_outputs(result: object) -> dict[str, torch.Tensor]:
     Raises:
         BadInput: there is something else than tensors, or no tensor.
     """
-    named = dict(_leaves(result, ""))
+    named = dict(_leaves(result, "", where))
     if not named:
-        raise BadInput("the model returns no tensor", remedy="return a tensor, or a tuple or dict of tensors")
+        raise BadInput(
+            "the model returns no tensor", where=where, remedy="return a tensor, or a tuple or dict of tensors"
+        )
     return named
 
 
@@ -216,7 +218,7 @@ def _drop_provenance(model: ir.Model) -> None:
             value.doc_string = None
 
 
-def _leaves(value: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+def _leaves(value: object, name: str, where: str | None) -> Iterator[tuple[str, torch.Tensor]]:
     import torch
 
     if value is None:
@@ -235,8 +237,9 @@ def _leaves(value: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
     else:
         raise BadInput(
             f"the model returns a {type(value).__name__}" + (f" as {name!r}" if name else ""),
+            where=where,
             remedy="return tensors, or tuples and dicts of tensors; a module around the model can pick them",
         )
     for key, item in items:
         inner = str(key) if name or not isinstance(key, int) else f"output_{key}"
-        yield from _leaves(item, f"{name}_{inner}" if name else inner)
+        yield from _leaves(item, f"{name}_{inner}" if name else inner, where)

@@ -74,7 +74,7 @@ def inspect(path: Path | str) -> Inspection:
             if path.exists()
             else "there is no such file",
             where=str(path),
-            remedy="export the model first: edgeworthy export SOURCE -o OUT",
+            remedy="export the model first: edgeworthy export SOURCE -o OUT" if path.exists() else "check the path",
         )
     return found.model_copy(update={"runs_on": _runs_on(found.kind)})
 
@@ -187,10 +187,20 @@ def _saved_model(path: Path) -> Inspection:
     try:
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise BadInput(f"TensorFlow can't load it: {str(error).splitlines()[0]}", where=str(path)) from error
+        raise BadInput(
+            "TensorFlow can't load it",
+            where=str(path),
+            details=str(error).splitlines()[:1],
+            remedy="copy or make the SavedModel again",
+        ) from error
     signature = loaded.signatures.get("serving_default")
     if signature is None:
-        raise BadInput("it has no signature serving_default", where=str(path))
+        raise BadInput(
+            "the SavedModel has no signature serving_default",
+            where=str(path),
+            details=[f"it has {name}" for name in loaded.signatures],
+            remedy="save it with signatures={'serving_default': …}",
+        )
 
     constants: Counter[str] = Counter()
     for variable in signature.variables:

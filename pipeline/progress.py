@@ -10,8 +10,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Is told what a pipeline does."""
 
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        """A stage begins; it ends with the context."""
+    def stage(self, name: str, what: str = "") -> AbstractContextManager[None]:
+        """A stage begins; it ends with the context. ``what`` it works on."""
         ...
 
     def step(self, what: str, done: int, total: int) -> None:
@@ -23,7 +23,7 @@ class Silent:
     """Progress that nobody looks at."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, what: str = "") -> Iterator[None]:
         yield
 
     def step(self, what: str, done: int, total: int) -> None:

@@ -75,7 +75,7 @@ class Pipeline:
         self.cached: set[str] = set()
 
     def __enter__(self) -> Pipeline:
-        with self.progress.stage("load"):
+        with self.progress.stage("load", self.inputs.spec):
             self._check()
         self.workspace.__enter__()
         return self

@@ -143,7 +143,9 @@ def choose(asked: Iterable[str] | None) -> list[str]:
                 remedy="use one of these",
             )
         if why := targets.TARGETS[name].missing():
-            raise NotAvailable(f"target {name} can't run here: {why}", where="--target")
+            raise NotAvailable(
+                f"target {name} can't run here: {why}", where="--target", remedy="install it, or leave this target out"
+            )
     return chosen
 
 

@@ -55,6 +55,7 @@ class OnnxRuntime:
         import onnxruntime
 
         check_kind(artifact, self.kind, self.name)
+        onnxruntime.disable_telemetry_events()  # some builds report on the models that they load
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

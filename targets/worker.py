@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,12 +39,16 @@ START_TIMEOUT_S = 300.0
 """Time that a runtime may take to be imported, on a cold disk."""
 
 _TAIL_LINES = 20
-_TAIL_NOISE = ("Extension modules:", '  File "<frozen runpy>"', f'  File "{__file__}"')
+_TAIL_NOISE = ("Extension modules:", "Fatal Python error:", "Current thread", "Thread 0x")
 """Lines of a crash's stack that say nothing of the crash."""
 
+_INSTALLED = (
+    *(str(Path(__file__).parents[1] / folder) for folder in ("convert", "targets")),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+)
 
-_INSTALLED = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
-"""Where code lies that is neither the user's nor of interest to them: edgeworthy, Python, packages."""
+_FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')
+"""A line of a crash's stack, as faulthandler writes it."""
 
 
 class Worker:
@@ -265,9 +270,19 @@ def _ending(code: int | None) -> str:
 
 def _tail(output: IO[bytes], begin: int) -> list[str]:
     output.seek(begin)
-    lines = output.read().decode(errors="replace").splitlines()
-    telling = [line for line in lines if line.strip() and not line.startswith(_TAIL_NOISE)]
-    return [line.rstrip()[:300] for line in telling[-_TAIL_LINES:]]
+    telling = []
+    for line in output.read().decode(errors="replace").splitlines():
+        if frame := _FRAME.fullmatch(line):
+            if _is_users(frame["file"]):
+                telling.append(f"{frame['file']}:{frame['line']} in {frame['function']}")
+        elif line.strip() and not line.startswith(_TAIL_NOISE):
+            telling.append(line.rstrip()[:300])
+    return telling[-_TAIL_LINES:]
+
+
+def _is_users(file: str) -> bool:
+    """Whether code is the model's own: not of edgeworthy, Python or a package."""
+    return not file.startswith(("<", *_INSTALLED))
 
 
 def _environment(runtime: str, threads: int) -> dict[str, str]:
@@ -356,7 +371,7 @@ def _describe(error: Exception) -> dict[str, Any]:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if not code.co_filename.startswith(_INSTALLED):  # where the model's own code raised
+        if _is_users(code.co_filename):
             frames.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
         trace = trace.tb_next
     return {"exit_code": None, "what": f"{type(error).__name__}: {error}", "details": frames[-3:]}

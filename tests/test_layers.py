@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    "errors", "files", "processes", "artifact", "config", "convert", "quantize", "targets", "validate", "pipeline", "cli",
+    "errors", "files", "processes", "artifact", "config", "convert", "quantize", "targets", "validate",
+    "pipeline", "cli",
 )  # fmt: skip
 """A file may import from its own layer and those before it (docs: the design, §2)."""
 HANDED_IN = {("validate", "targets")}

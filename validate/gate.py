@@ -15,6 +15,7 @@ from typing import Generic, Literal, TypeVar
 from ..config import EVERY, GateTable
 from ..quantize import schemes
 from .results import AccuracyRow, ArtifactResult, GateLine, GateResult, Hop, LatencyRow, Report
+from .summary import six_digits
 
 Row = TypeVar("Row", ArtifactResult, Hop, LatencyRow, AccuracyRow)
 Status = Literal["pass", "fail", "inconclusive", "skipped"]
@@ -61,7 +62,7 @@ class Check(Generic[Row]):
         bound = -limit if self.least else limit
         status: Status = "pass" if near <= bound else "fail" if far > bound else "inconclusive"
         value = measured.value if math.isfinite(measured.value) else "exact"
-        shown = value if isinstance(value, str) else f"{value:.6g}"
+        shown = value if isinstance(value, str) else six_digits(value)
         return GateLine(
             check=self.key,
             subject=subject,
@@ -84,7 +85,7 @@ class Check(Generic[Row]):
         )
 
     def _bound(self, limit: float) -> str:
-        return f"at {'least' if self.least else 'most'} {limit:.6g} {self.unit}".rstrip()
+        return f"at {'least' if self.least else 'most'} {six_digits(limit)} {self.unit}".rstrip()
 
 
 def evaluate(report: Report, rules: GateTable) -> GateResult:

@@ -152,7 +152,8 @@ def _apply(
         return "some finite element", False
     if actual[0].dtype.kind != "f":
         least = 1.0 if scheme in FLOAT_SCHEMES else rules.equal
-        return f"at least {least:.6g} of the elements equal", (errors.equal or 0.0) >= least
+        limit = "all elements equal" if least == 1 else f"at least {least:.6g} of the elements equal"
+        return limit, (errors.equal or 0.0) >= least
     tolerance = rules.tolerance(name) if scheme in FLOAT_SCHEMES else None
     if tolerance is not None:
         atol, rtol = tolerance

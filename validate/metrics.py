@@ -7,7 +7,7 @@ always in float64. With ``a`` the array and ``b`` the reference, over all elemen
 - ``max_rel = max|a-b| / max|b|``: the worst error on the scale of the output;
 - ``p99_rel``: 99th percentile of ``|a-b| / |b|`` where ``|b| > 1e-3 · max|b|``, of the worst sample;
 - cosine of the angle between ``a`` and ``b``;
-- SQNR ``10·log10(Σb² / Σ(a-b)²)`` in dB;
+- SQNR ``10·log10(Σb² / Σ(a-b)²)`` in dB, of floats (the index of a class is no signal);
 - top-1 agreement: share of the rows of a class-like output with the same argmax.
 
 Elements where both are NaN, or both the same infinity, count as equal and enter no other number.
@@ -79,6 +79,7 @@ class Comparison:
         self._sum_abs = self._sum_noise = self._sum_actual = self._sum_reference = self._sum_product = 0.0
         self._p99: float | None = None
         self._rows = self._same_top1 = 0
+        self._floats = True
 
     def add(self, actual: Array, reference: Array) -> None:
         """Take in one sample.
@@ -94,6 +95,7 @@ class Comparison:
         if is_class_like(actual) and is_class_like(reference):
             self._rows += actual.shape[0]
             self._same_top1 += int(np.sum(np.argmax(actual, axis=1) == np.argmax(reference, axis=1)))
+        self._floats = self._floats and actual.dtype.kind == "f"
         a, b = actual.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
         finite = np.isfinite(a) & np.isfinite(b)
         if not finite.all():
@@ -122,6 +124,7 @@ class Comparison:
         count = max(1, self._numbers)
         lengths = math.sqrt(self._sum_actual) * math.sqrt(self._sum_reference)
         noisy, signal = self._sum_noise > 0, self._sum_reference > 0
+        has_sqnr = noisy and signal and self._floats
         return Errors(
             max_abs=self._max_abs,
             mean_abs=self._sum_abs / count,
@@ -129,7 +132,7 @@ class Comparison:
             p99_rel=self._p99,
             rms=math.sqrt(self._sum_noise / count),
             cosine=min(1.0, max(-1.0, self._sum_product / lengths)) if lengths else None,
-            sqnr_db=10 * math.log10(self._sum_reference / self._sum_noise) if noisy and signal else None,
+            sqnr_db=10 * math.log10(self._sum_reference / self._sum_noise) if has_sqnr else None,
             exact=self._equal == self._elements,
             equal=self._equal / self._elements if self._elements else 1.0,
             top1_agreement=self._same_top1 / self._rows if self._rows else None,

@@ -70,6 +70,7 @@ def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, str]:
 def _errors(parity: ParityResult) -> Figure | None:
     """Two bars a hop: the error against the truth so far, and what this hop added."""
     from matplotlib.patches import Patch
+    from matplotlib.transforms import ScaledTranslation
 
     rows = [(hop, out) for hop in parity.hops if hop.name != parity.truth and (out := _output(hop, parity))]
     values = [e.rms for _, o in rows for e in (o.vs_truth, o.vs_previous) if e and e.rms > 0]
@@ -100,7 +101,9 @@ def _errors(parity: ParityResult) -> Figure | None:
         Patch(color=FIRST, label="so far, against the truth"),
         Patch(color=SECOND, label="added by this hop"),
     ]
-    axes.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1.03), ncols=2, fontsize=9, borderpad=0)
+    above = axes.transAxes + ScaledTranslation(0, 16 / 72, figure.dpi_scale_trans)  # the names of the floors
+    axes.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1), bbox_transform=above, ncols=2, fontsize=9,
+                borderpad=0, borderaxespad=0)  # fmt: skip
     axes.set_xlabel(f"rms error of output {name!r}, logarithmic")
     _rows(axes, [hop.name for hop, _ in rows])
     return figure

@@ -13,9 +13,11 @@ from .. import files
 from ..errors import BadInput
 from .plots import plots
 from .results import GateResult, Report
-from .summary import milliseconds, number, percent, size, summarize
+from .summary import milliseconds, number, percent, six_digits, size, summarize
 
 JSON, MARKDOWN, HTML, JUNIT = "report.json", "report.md", "report.html", "junit.xml"
+
+_SHOWN = 5
 
 
 def write(report: Report, output: Path) -> dict[str, Path]:
@@ -50,14 +52,17 @@ def read(path: Path) -> Report:
             "there is no report here", where=str(path), remedy="make one with `edgeworthy run SOURCE -o OUT`"
         ) from None
     except (pydantic.ValidationError, UnicodeDecodeError) as error:
-        reason = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"msg": str(error)}
+        wrong = error.errors() if isinstance(error, pydantic.ValidationError) else []
         raise BadInput(
-            f"this is no report of this version of edgeworthy: {reason['msg']}",
+            "this is no report, or one of another version of edgeworthy",
             where=str(path),
+            details=[": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in wrong[:_SHOWN]],
             remedy="make it again with `edgeworthy run SOURCE -o OUT`",
         ) from error
     except OSError as error:
-        raise BadInput(f"can't read the report: {error.strerror}", where=str(path)) from error
+        raise BadInput(
+            f"can't read the report: {error.strerror}", where=str(path), remedy="give the folder of a run"
+        ) from error
 
 
 def schema() -> str:
@@ -113,7 +118,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         "percent": percent,
         "number": number,
         "cosine": lambda v: "–" if v is None else f"{v:.6f}",
-        "value": lambda v: "–" if v is None else v if isinstance(v, str) else f"{v:.6g}",
+        "value": lambda v: "–" if v is None else v if isinstance(v, str) else six_digits(v),
         "cell": _cell,
     }
     environment.filters.update(filters)

@@ -227,7 +227,7 @@ class Errors(Record):
     )
     rms: float = Field(description="root mean square of a-b")
     cosine: float | None = Field(description="cosine of the angle between a and b; None when one is all zero")
-    sqnr_db: float | None = Field(description="10·log10(Σb² / Σ(a-b)²); None when exact or b is all zero")
+    sqnr_db: float | None = Field(description="10·log10(Σb² / Σ(a-b)²); None when exact, b is all zero, or not floats")
     exact: bool = Field(description="every element equal")
     equal: float | None = Field(default=None, description="share of the elements that are equal")
     top1_agreement: float | None = Field(

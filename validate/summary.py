@@ -10,20 +10,35 @@ from .results import AccuracyRow, Errors, Hop, LatencyRow, Report
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Everything that was measured on one artifact (or on PyTorch, which has none)."""
+    """Everything that was measured on one artifact (or on PyTorch, which has none).
+
+    ``latencies`` has a row for every number of threads that was timed, in that order.
+    """
 
     name: str
     key: str
     size_bytes: int | None
     hop: Hop | None
     accuracy: AccuracyRow | None
-    latency: LatencyRow | None
+    latencies: tuple[LatencyRow, ...]
+
+    @property
+    def latency(self) -> LatencyRow | None:
+        """With the first number of threads."""
+        return self.latencies[0] if self.latencies else None
 
     @property
     def worst(self) -> Errors | None:
         """The accumulated errors of the output with the least SQNR."""
         errors = [o.vs_truth for o in self.hop.outputs if o.vs_truth] if self.hop else []
         return min(errors, key=_sqnr, default=None)
+
+    @property
+    def own_share(self) -> float | None:
+        """The largest rms error that the hop itself added to a float output; of others, where there are only others."""
+        outputs = [o for o in self.hop.outputs if o.vs_previous] if self.hop else []
+        floats = [o for o in outputs if o.dtype.startswith("float")]
+        return max((o.vs_previous.rms for o in floats or outputs if o.vs_previous), default=None)
 
     @property
     def noise_ratio(self) -> float | None:
@@ -41,33 +56,34 @@ class SummaryRow:
         if worst is None:
             return self.hop.status
         if worst.exact:
-            return "exact"
+            return "exact" if self.own_share is not None else "truth"
         if self.noise_ratio is not None and self.hop.scheme == "float32":
             return f"{self.noise_ratio:.2g}× noise"
-        return "–" if worst.sqnr_db is None else f"{worst.sqnr_db:.1f} dB"
+        if worst.sqnr_db is not None:
+            return f"{worst.sqnr_db:.1f} dB"
+        return "–" if worst.equal is None else f"{100 * worst.equal:.3g} % equal"
 
     @property
     def status(self) -> str:
         """The worst of the row's verdicts."""
-        found = {r.status for r in (self.hop, self.accuracy, self.latency) if r}
+        found = {r.status for r in (self.hop, self.accuracy, *self.latencies) if r}
         order = ("error", "fail", "inconclusive", "skipped", "pass", "reference")
         return next((s for s in order if s in found), "–")
 
 
 def summarize(report: Report) -> list[SummaryRow]:
-    """One row for every runtime and artifact that any stage looked at, in the order of the hops.
-
-    The latency is that of the first number of threads that was timed.
-    """
+    """One row for every runtime and artifact that any stage looked at, in the order of the hops."""
     hops = {h.artifact or h.runtime: h for h in report.parity.hops} if report.parity else {}
     scored = {r.artifact or r.runtime: r for r in report.accuracy.rows} if report.accuracy else {}
-    timed: dict[str, LatencyRow] = {}
+    timed: dict[str, tuple[LatencyRow, ...]] = {}
     for row in report.latency.rows if report.latency else []:
-        timed.setdefault(row.artifact or row.runtime, row)
+        key = row.artifact or row.runtime
+        timed[key] = (*timed.get(key, ()), row)
     artifacts = {a.name: a for a in report.artifacts}
     rows = []
     for key in dict.fromkeys([*hops, *scored, *timed, *artifacts]):
-        found = [r.name for r in (hops.get(key), scored.get(key), timed.get(key)) if r]
+        latencies = timed.get(key, ())
+        found = [r.name for r in (hops.get(key), scored.get(key), *latencies) if r]
         rows.append(
             SummaryRow(
                 name=found[0] if found else key,
@@ -75,7 +91,7 @@ def summarize(report: Report) -> list[SummaryRow]:
                 size_bytes=artifacts[key].size_bytes if key in artifacts else None,
                 hop=hops.get(key),
                 accuracy=scored.get(key),
-                latency=timed.get(key),
+                latencies=latencies,
             )
         )
     return rows
@@ -106,6 +122,11 @@ def percent(share: float | None) -> str:
 
 def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
+
+
+def six_digits(value: float) -> str:
+    """For limits and what they are held against; all digits of a large number, as bytes are counted exactly."""
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
 
 
 def _three(value: float) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from .base import BuilderBase
 from .kernels import working_dtype
-from .tensor import Tensor, Unsupported, broadcast
+from .tensor import Array, Tensor, Unsupported, broadcast
 
 UNARY = frozenset(
     [
@@ -58,6 +61,12 @@ BINARY = frozenset(
 )
 COMPARE = frozenset(["equal", "not_equal", "greater", "greater_equal", "less", "less_equal"])
 
+_FOLDED: dict[str, Callable[..., Array]] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
+    "floor_mod": np.mod, "neg": np.negative,
+}  # fmt: skip
+"""What is computed at once where all operands are constant integers, such as extents and axes."""
+
 _FUSED = frozenset({"add", "sub", "mul", "div"})
 # XNNPACK and the reference kernels broadcast at most this many dimensions.
 _MAX_BROADCAST_RANK = 6
@@ -70,14 +79,26 @@ class Elementwise(BuilderBase):
         """One of :data:`UNARY` on ``x``; the result has its dtype and shape."""
         if op not in UNARY:
             raise ValueError(f"{op} is not a unary TFLite op")
+        folded = self._folded(op, x)
+        if folded is not None:
+            return folded
         return self._same(op, [x], x.shape, **attributes)
 
     def binary(self, op: str, a: Tensor, b: Tensor) -> Tensor:
         """One of :data:`BINARY`; ``a`` and ``b`` have one dtype, which the result has too."""
         if op not in BINARY:
             raise ValueError(f"{op} is not a binary TFLite op")
+        folded = self._folded(op, a, b)
+        if folded is not None:
+            return folded
+        shape = self._broadcast(op, a, b)
+        if op == "mul" and None in shape:
+            # MLIR folds a dynamic product with zeros into a constant without elements.
+            for zeros, other in ((a, b), (b, a)):
+                if zeros.value is not None and not zeros.value.any():
+                    return self.add(self.sub(other, other), zeros)
         attributes: dict[str, Any] = {"fused_activation_function": "NONE"} if op in _FUSED else {}
-        return self._same(op, [a, b], self._broadcast(op, a, b), **attributes)
+        return self._same(op, [a, b], shape, **attributes)
 
     def compare(self, op: str, a: Tensor, b: Tensor) -> Tensor:
         """One of :data:`COMPARE`; the result is bool."""
@@ -113,6 +134,12 @@ class Elementwise(BuilderBase):
     def prelu(self, x: Tensor, slope: Tensor) -> Tensor:
         """``x`` where positive, else ``slope * x``; ``slope`` broadcasts to ``x``. TFLite: PRELU."""
         return self._same("prelu", [x, slope], x.shape)
+
+    def _folded(self, op: str, *operands: Tensor) -> Tensor | None:
+        values = [t.value for t in operands if t.value is not None and t.dtype in ("int32", "int64")]
+        if op not in _FOLDED or len(values) < len(operands) or any(t.dtype != operands[0].dtype for t in operands):
+            return None
+        return self.const(_FOLDED[op](*values))
 
     def _broadcast(self, op: str, *operands: Tensor) -> tuple[int | None, ...]:
         shape = broadcast(*(t.shape for t in operands))

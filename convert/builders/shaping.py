@@ -203,6 +203,8 @@ class Shaping(BuilderBase):
 
     def range(self, start: Tensor, limit: Tensor, delta: Tensor, length: int | None) -> Tensor:
         """start, start+delta, … before limit; scalars of one dtype. TFLite: RANGE."""
+        if start.value is not None and limit.value is not None and delta.value is not None:
+            return self.const(np.arange(start.value.item(), limit.value.item(), delta.value.item()), start.dtype)
         return self._same("range", [start, limit, delta], (length,))
 
     def reverse(self, x: Tensor, axis: int) -> Tensor:

@@ -129,7 +129,8 @@ def spec(value: ir.Value) -> Spec:
     """
     if value.dtype is None or value.dtype not in DTYPES:
         kind = "unknown" if value.dtype is None else value.dtype.name
-        raise Unsupported(f"{value.name!r} has the type {kind}, which TFLite does not have")
+        remedy = "cast the model to float32 (model.float()), or rewrite this part"
+        raise Unsupported(f"{value.name!r} has the type {kind}, which TFLite does not have", remedy)
     if value.shape is None:
         raise Unsupported(f"the rank of {value.name!r} is unknown", "export with static shapes (--input)")
     return Spec(DTYPES[value.dtype], shape_of(value.shape))

@@ -14,12 +14,9 @@ def affine_shape(ctx: Context, x: Tensor, factors: Sequence[int], offsets: Seque
     """``x``'s extents · ``factors`` + ``offsets``, 1-D int32; a constant where all that counts is static."""
     b = ctx.b
     known = affine_extents(x.shape, factors, offsets)
-    if all(d is not None for d in known):
+    if None not in known:
         return b.int32s([d or 0 for d in known])
-    scaled = b.shape_of(x)
-    if any(f != 1 for f in factors):
-        scaled = b.mul(scaled, b.int32s(factors))
-    return b.add(scaled, b.int32s(offsets)) if any(offsets) else scaled
+    return b.add(b.mul(b.shape_of(x), b.int32s(factors)), b.int32s(offsets))
 
 
 def affine_extents(shape: Shape, factors: Sequence[int], offsets: Sequence[int]) -> Shape:
@@ -57,13 +54,10 @@ def reshape_by(ctx: Context, x: Tensor, extents: Sequence[Sequence[tuple[Tensor,
     return b.reshape(x, shape, b.concat(parts, 0))
 
 
-def positions(ctx: Context, x: Tensor, axis: int, low: int = 0, high: int = 0) -> Tensor:
-    """-low, …, extent - 1 + high of an axis, 1-D int32; a constant where the extent is static."""
-    b, extent = ctx.b, x.shape[axis]
-    if extent is not None:
-        return b.const(np.arange(-low, extent + high, dtype=np.int32))
-    limit = extent_of(ctx, x, axis)
-    return b.range(b.const(np.int32(-low)), b.add(limit, b.const(np.int32(high))), b.const(np.int32(1)), None)
+def positions(ctx: Context, x: Tensor, axis: int) -> Tensor:
+    """0, …, extent - 1 of an axis, 1-D int32; a constant where the extent is static."""
+    b = ctx.b
+    return b.range(b.const(np.int32(0)), extent_of(ctx, x, axis), b.const(np.int32(1)), None)
 
 
 def cropped(ctx: Context, x: Tensor, cuts: Sequence[tuple[int, int]]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import onnx
 import onnx_ir as ir
 
 from ...errors import InternalFault, UnsupportedNode, UnsupportedNodes
@@ -92,10 +93,7 @@ def _lower_node(context: Context, node: ir.Node) -> None:
     version = operator_version(node, context.version(node))
     entry = registry.find(node.domain, node.op_type, version)
     if entry is None:
-        raise Unsupported(
-            f"no lowering for {node.domain + '::' if node.domain else ''}{node.op_type} version {version}",
-            "replace it by operations that `edgeworthy inspect` lists as supported",
-        )
+        raise _not_registered(node, context.version(node), version)
     result = entry.handler(context, node)
     results = result if isinstance(result, tuple) else (result,)
     for value, tensor in zip(node.outputs, results, strict=False):
@@ -103,6 +101,17 @@ def _lower_node(context: Context, node: ir.Node) -> None:
         context.bind(value, tensor)
         if tensor.value is None and value.name:
             context.b.rename(tensor, value.name)
+
+
+def _not_registered(node: ir.Node, opset: int, version: int) -> Unsupported:
+    name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+    ours = node.domain in (registry.FUSED, registry.CHANNELS_LAST)
+    if ours or onnx.defs.has(node.op_type, opset, node.domain):
+        return Unsupported(f"no lowering for {name} version {version}", "compute it by other operations in the model")
+    if node.domain:
+        reason = f"no lowering for {name}, and ONNX doesn't know what it computes"
+        return Unsupported(reason, "export the model with ONNX's own operators, or with a function body for this one")
+    return Unsupported(f"ONNX has no operator {name} in opset {opset}", "export the model with ONNX's own operators")
 
 
 def _check(value: ir.Value, tensor: Tensor) -> None:

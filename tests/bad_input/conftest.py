@@ -1,3 +1,4 @@
-"""A sandbox for every test."""
+"""Fixtures of the tests in this folder."""
 
 from .sandbox import sandbox as sandbox
+from .sandbox import warm as warm

@@ -1,64 +1,140 @@
+"""Model files that are missing, damaged, no models, or models that can't be converted."""
+
 from __future__ import annotations
+
 import os
-import zipfile
+import re
+from collections.abc import Callable
 from pathlib import Path
+
 import numpy as np
 import pytest
-from onnx import helper, TensorProto
-from . import onnx_models
+
+from . import models
+from .models import node
 from .sandbox import Sandbox
 
 CONVERT = ("convert", "model.onnx", "-o", "out", "--to", "tflite")
+PRODUCT = node("MatMul", "x", "weight", "h")
 
-def garbage(p): p.write_bytes(bytes(np.random.default_rng(0).integers(0, 256, 5000, np.uint8)))
-def truncated(at):
-    def make(p):
-        data = onnx_models.write(p).read_bytes(); p.write_bytes(data[:int(len(data)*at)])
-    make.__name__ = f"truncated_{at}"
-    return make
-def text(p): p.write_text("this is no model\n"*20)
-def html(p): p.write_text("<!DOCTYPE html><html>404</html>")
-def lfs(p): p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n")
-def folder(p): p.mkdir()
-def empty(p): p.touch()
-def missing(p): pass
-def zipf(p):
-    with zipfile.ZipFile(p, "w") as z: z.writestr("a", "b")
-def fifo(p): os.mkfifo(p)
-def loop(p): p.symlink_to(p)
-def dangling(p): p.symlink_to("nowhere")
-def nan(p):
-    w = np.ones((40,30), np.float32); w[3,4]=np.nan; onnx_models.write(p, weight=w)
-def opset(p): onnx_models.write(p, opset=99)
-def ir(p): onnx_models.write(p, ir=99)
-def noopset(p):
-    m = onnx_models.model(); del m.opset_import[:]; p.write_bytes(m.SerializeToString())
-def orphan(p): onnx_models.write(p, nodes=[helper.make_node("MatMul", ["x", "nothing"], ["y"], "product")])
-def cycle(p): onnx_models.write(p, nodes=[helper.make_node("Add", ["x", "b"], ["a"], "p"), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("MatMul", ["b","weight"], ["y"])])
-def unknown_op(p): onnx_models.write(p, nodes=[helper.make_node("MatMul", ["x", "weight"], ["h"], "product"), helper.make_node("Frobnicate", ["h"], ["y"], "frob")])
-def unknown_domain(p): onnx_models.write(p, domains={"com.acme": 1}, nodes=[helper.make_node("MatMul", ["x", "weight"], ["h"], "product"), helper.make_node("Frobnicate", ["h"], ["y"], "frob", domain="com.acme")])
-def undeclared(p): onnx_models.write(p, nodes=[helper.make_node("MatMul", ["x", "weight"], ["h"], "product"), helper.make_node("Frobnicate", ["h"], ["y"], "frob", domain="com.acme")])
-def several(p): onnx_models.write(p, domains={"com.acme": 1}, nodes=[helper.make_node("MatMul", ["x", "weight"], ["h"], "product"), helper.make_node("Frobnicate", ["h"], ["h2"], "frob", domain="com.acme"), helper.make_node("Det", ["h2"], ["h3"], "det"),helper.make_node("Nonsense", ["h3"], ["y"], "non")])
-def badattr(p): onnx_models.write(p, nodes=[helper.make_node("MatMul", ["x", "weight"], ["h"], "product"), helper.make_node("Relu", ["h"], ["y"], "r", foo=3)])
-def badshape(p): onnx_models.write(p, weight=np.ones((7,30),np.float32))
-def noinputs(p): onnx_models.write(p, nodes=[helper.make_node("Relu", [], ["y"], "r")])
-def seq(p): onnx_models.write(p, inputs=[helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)])
-def string(p): onnx_models.write(p, inputs=[helper.make_tensor_value_info("x", TensorProto.STRING, ["n", 40])])
-def noshape(p): onnx_models.write(p, inputs=[helper.make_tensor_value_info("x", TensorProto.FLOAT, None)])
-def zero(p): onnx_models.write(p, inputs=[helper.make_tensor_value_info("x", TensorProto.FLOAT, [0,40])])
-def wrongout(p):
-    m = onnx_models.model(); m.graph.output[0].name="zzz"; p.write_bytes(m.SerializeToString())
-def dup(p): onnx_models.write(p, nodes=[helper.make_node("MatMul", ["x", "weight"], ["y"], "product"), helper.make_node("Relu", ["x"], ["y"], "r")])
-def ext_missing(p): onnx_models.write_external(p, "w.bin")
-def ext_short(p): onnx_models.write_external(p, "w.bin"); (p.parent/"w.bin").write_bytes(b"123")
-def ext_out(p): onnx_models.write_external(p, "../w.bin"); (p.parent.parent/"w.bin").write_bytes(b"\0"*4800)
-def ext_abs(p): onnx_models.write_external(p, "/etc/passwd")
-def ext_link(p): onnx_models.write_external(p, "w.bin"); (p.parent/"w.bin").symlink_to("/etc/passwd")
-def ext_empty(p): onnx_models.write_external(p, "")
-def ext_folder(p): onnx_models.write_external(p, "w.bin"); (p.parent/"w.bin").mkdir()
 
-ALL = [v for k, v in list(globals().items()) if callable(v) and getattr(v, "__module__", None)==__name__ and k not in ("truncated",)] + [truncated(x) for x in (0.01, 0.5, 0.9, 0.99)]
-@pytest.mark.parametrize("make", ALL, ids=lambda f: f.__name__)
-def test_it(sandbox, make):
+def missing(path: Path) -> None:
+    pass
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def text(path: Path) -> None:
+    path.write_text("404: not found\n" * 9)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+
+
+def truncated(path: Path) -> None:
+    whole = models.write(path).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def opset_too_new(path: Path) -> None:
+    models.write(path, opset=99)
+
+
+def nan_weights(path: Path) -> None:
+    models.write(path, weight=np.where(models.WEIGHT > 0, np.nan, 0).astype(np.float32))
+
+
+def wrong_shapes(path: Path) -> None:
+    models.write(path, weight=models.WEIGHT[:7])
+
+
+def of_strings(path: Path) -> None:
+    models.write(path, dtype="STRING")
+
+
+def external_data_missing(path: Path) -> None:
+    models.write_external(path, "weights.bin")
+
+
+def external_data_cut_off(path: Path) -> None:
+    models.write_external(path, "weights.bin").with_name("weights.bin").write_bytes(bytes(100))
+
+
+def external_data_elsewhere(path: Path) -> None:
+    models.write_external(path, "../weights.bin")
+    (path.parent.parent / "weights.bin").write_bytes(models.WEIGHT.tobytes())
+
+
+def external_data_behind_a_link(path: Path) -> None:
+    models.write_external(path, "weights.bin").with_name("weights.bin").symlink_to("/etc/passwd")
+
+
+ONNX: list[tuple[Callable[[Path], None], str]] = [
+    (missing, "no such file"),
+    (empty, "is empty"),
+    (text, "a text file"),
+    (garbage, "not an ONNX model"),
+    (truncated, "cut off"),
+    (opset_too_new, "opset 99 .* knows opset \\d+"),
+    (nan_weights, "1 weight has NaN"),
+    (wrong_shapes, "not valid"),
+    (of_strings, "a type that isn't supported"),
+    (external_data_missing, "'weight' is missing: 'weights.bin'"),
+    (external_data_cut_off, "'weight' ends at byte 4800, but the file has 100"),
+    (external_data_elsewhere, "points outside the model's folder: '../weights.bin'"),
+    (external_data_behind_a_link, "points outside the model's folder"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), ONNX, ids=[make.__name__ for make, _ in ONNX])
+def test_onnx(sandbox: Sandbox, make: Callable[[Path], None], said: str) -> None:
     make(sandbox.folder / "model.onnx")
-    sandbox.refused(*CONVERT)
+    error = sandbox.refused(*CONVERT)
+    assert re.search(said, error.what)
+    assert error.where in ("model.onnx", "weights.bin")
+
+
+@pytest.mark.parametrize("command", ["convert", "bench"])
+def test_all_unsupported_nodes_come_in_one_table(sandbox: Sandbox, command: str) -> None:
+    nodes = PRODUCT, node("Magic", "h", "a", domain="com.acme"), node("Det", "a", "b"), node("Nonsense", "b", "y")
+    models.write(sandbox.folder / "model.onnx", *nodes, **{"com.acme": 1})
+    error = sandbox.refused(command, *CONVERT[1:])
+    assert error.what == "3 nodes of the model can't be converted"
+    assert error.where == "model.onnx"
+    assert [n["op"] for n in error.nodes] == ["Magic", "Det", "Nonsense"]
+    assert [n["node"] for n in error.nodes] == ["magic", "det", "nonsense"]
+    assert "ONNX doesn't know" in error.details[0]
+    assert "no lowering for Det" in error.details[1]
+    assert "ONNX has no operator Nonsense" in error.details[2]
+
+
+def test_without_json_an_error_is_for_people(sandbox: Sandbox) -> None:
+    (sandbox.folder / "model.onnx").touch()
+    done = sandbox.run(*CONVERT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the file is empty\n  at: model.onnx\n  fix: copy or export it again\n"
+
+
+def test_a_pipe_is_no_model_and_nobody_waits_for_it(sandbox: Sandbox) -> None:
+    os.mkfifo(sandbox.folder / "model.onnx")
+    assert sandbox.refused(*CONVERT).what == "no such file"
+
+
+def test_an_earlier_result_survives_a_bad_model(sandbox: Sandbox) -> None:
+    models.write(sandbox.folder / "good.onnx")
+    assert sandbox.run("convert", "good.onnx", *CONVERT[2:]).returncode == 0
+    models.write(sandbox.folder / "model.onnx", PRODUCT, node("Magic", "h", "y"))
+    sandbox.refused("bench", *CONVERT[1:])  # which had copied the model to OUT already
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x1c\x00\x00\x00TFL3" + bytes(40)])
+def test_inspecting_what_is_no_tflite(sandbox: Sandbox, content: bytes) -> None:
+    (sandbox.folder / "model.tflite").write_bytes(content)
+    assert sandbox.refused("inspect", "model.tflite").where == "model.tflite"
+
+
+def test_inspecting_what_is_no_saved_model(sandbox: Sandbox) -> None:
+    assert "no saved_model.pb" in sandbox.refused("inspect", ".").what

@@ -20,6 +20,10 @@ WEIGHT = np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)
 BIAS = np.arange(40, dtype=np.float32)
 
 
+ANY_WEIGHT = [helper.make_node("Size", ["w"], ["size"]), helper.make_node("Add", ["x", "b"], ["y"])]
+"""Nodes that go with a weight of any type and shape."""
+
+
 def build(*, opset: int = 18, weight: np.ndarray = WEIGHT, **changes: Any) -> onnx.ModelProto:
     """x[n,40] @ weight + bias, with the weight above ``LARGE`` and the bias below it."""
     assert weight.nbytes >= LARGE > BIAS.nbytes
@@ -64,7 +68,8 @@ def test_reads_weights_and_graph(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int64, np.uint8, np.bool_])
 def test_every_dtype_of_a_large_weight_survives(tmp_path: Path, dtype: type) -> None:
     weight: np.ndarray = (np.abs(np.random.default_rng(1).standard_normal((90, 90))) * 9).astype(dtype)
-    np.testing.assert_array_equal(arrays(read_onnx(write(tmp_path / "m.onnx", build(weight=weight))))["w"], weight)
+    path = write(tmp_path / "m.onnx", build(weight=weight, nodes=ANY_WEIGHT))
+    np.testing.assert_array_equal(arrays(read_onnx(path))["w"], weight)
 
 
 def test_packed_and_half_types_survive(tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:
 
 def test_reading_costs_one_copy_of_the_weights(tmp_path: Path) -> None:
     weight = np.random.default_rng(0).standard_normal((4096, 4096)).astype(np.float32)
-    path = write(tmp_path / "m.onnx", build(weight=weight))
+    path = write(tmp_path / "m.onnx", build(weight=weight, nodes=ANY_WEIGHT))
     code = (
         "import re, sys; from pathlib import Path; from edgeworthy.convert.onnx_file import read_onnx;"
         "status = Path('/proc/self/status');"
@@ -325,3 +330,31 @@ def test_no_damage_gets_past_as_another_exception(tmp_path: Path, seed: int) -> 
             except BadInput as error:
                 outcomes.add(error.what)
     assert len(outcomes) > 3
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ([helper.make_node("MatMul", ["w", "x"], ["y"], "product")], "MatMul 'product': Incompatible dimensions"),
+        ([helper.make_node("Add", ["x", "i"], ["y"], "sum")], "Add 'sum'"),
+        (
+            [helper.make_node("Relu", ["x"], ["y"], "relu", slope=2)],
+            "Relu 'relu': the operator has no attribute 'slope'",
+        ),
+    ],
+)
+def test_a_node_that_breaks_its_operators_rules_is_named(
+    tmp_path: Path, nodes: list[onnx.NodeProto], said: str
+) -> None:
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 40])]
+    proto = build(nodes=nodes, inputs=inputs)
+    proto.graph.initializer.append(numpy_helper.from_array(np.zeros(40, np.int64), "i"))
+    assert said in refused(write(tmp_path / "m.onnx", proto)).details[0]
+
+
+def test_stale_shapes_inside_the_graph_are_no_fault(tmp_path: Path) -> None:
+    """Runtimes go by what they infer, and so do the passes."""
+    proto = build()
+    proto.graph.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, [7, 7, 7]))
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 8]))
+    read_onnx(write(tmp_path / "m.onnx", proto))

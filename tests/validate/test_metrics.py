@@ -105,7 +105,7 @@ def test_top1_only_of_class_like_outputs() -> None:
 
 def test_integers_and_bools() -> None:
     errors = metrics.compare([np.array([2**53 + 1, 3])], [np.array([2**53, 3])])
-    assert (errors.equal, errors.exact) == (0.5, False)
+    assert (errors.equal, errors.exact, errors.sqnr_db) == (0.5, False, None)
     assert metrics.compare([np.array([True, False])], [np.array([True, True])]).equal == 0.5
 
 

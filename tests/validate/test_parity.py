@@ -238,6 +238,9 @@ def test_integer_outputs_must_be_equal_unless_quantized() -> None:
         plans=[],
     )
     assert [h.status for h in result.hops] == ["reference", "fail", "pass"]
+    assert result.hops[1].reason == (
+        "k: 0.95 of the elements equal, largest error 1, and the limit is: all elements equal"
+    )
 
 
 def test_nothing_runs_twice() -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 
 from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
-from edgeworthy.validate import gate
+from edgeworthy.validate import gate, metrics
 from edgeworthy.validate import report as reports
-from edgeworthy.validate.results import Report
+from edgeworthy.validate.results import Errors, Report
 from edgeworthy.validate.summary import milliseconds, size, summarize
 
 ROOT = Path(__file__).parents[2]
@@ -153,14 +154,37 @@ def test_rows_that_failed_are_shown_with_their_message(report: Report) -> None:
     assert {r.status for r in summarize(changed)} == {"pass", "error"}
 
 
+def test_summary_of_several_threads_has_them_all(report: Report) -> None:
+    assert report.latency
+    rows = report.latency.rows
+    slow = [r.model_copy(update={"threads": 2, "status": "error", "failure": "hung: timeout"}) for r in rows]
+    both = report.latency.model_copy(update={"rows": [*rows, *slow]})
+    last = summarize(report.model_copy(update={"latency": both}))[-1]
+    assert [r.threads for r in last.latencies] == [1, 2]
+    assert last.latency == rows[-1]
+    assert last.status == "error"
+
+
+def test_summary_of_integer_outputs_has_no_decibels(report: Report) -> None:
+    assert report.parity
+    hop = report.parity.hops[-1]
+    errors = metrics.compare([np.array([1, 2, 3, 4])], [np.array([1, 2, 3, 5])])
+    indices = hop.outputs[0].model_copy(update={"dtype": "int64", "vs_truth": errors, "vs_previous": errors})
+    for outputs, own in (([indices], 0.5), ([hop.outputs[0], indices], hop.outputs[0].vs_previous)):
+        parity = report.parity.model_copy(update={"hops": [hop.model_copy(update={"outputs": outputs})]})
+        row = summarize(report.model_copy(update={"parity": parity}))[0]
+        assert row.parity == "75 % equal"
+        assert row.own_share == (own.rms if isinstance(own, Errors) else own)
+
+
 def test_reading_what_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no report here"):
         reports.read(tmp_path)
     (tmp_path / "report.json").write_text('{"schema_version": 1}')
-    with pytest.raises(BadInput, match="no report of this version"):
+    with pytest.raises(BadInput, match="this is no report"):
         reports.read(tmp_path)
     (tmp_path / "report.json").write_bytes(b"\xff")
-    with pytest.raises(BadInput, match="no report of this version"):
+    with pytest.raises(BadInput, match="this is no report"):
         reports.read(tmp_path / "report.json")
 
 

@@ -44,8 +44,6 @@ def lower_constant_of_shape(ctx: Context, node: ir.Node) -> Tensor:
 def lower_range(ctx: Context, node: ir.Node) -> Tensor:
     """start, start+delta, ... before limit. TFLite: RANGE."""
     start, limit, delta = (ctx.b.reshape(t, ()) for t in ctx.inputs(node))
-    if start.value is not None and limit.value is not None and delta.value is not None:
-        return ctx.b.const(np.arange(start.value.item(), limit.value.item(), delta.value.item()), start.dtype)
     return ctx.b.range(start, limit, delta, ctx.output(node).shape[0])
 
 

@@ -102,7 +102,7 @@ def lower_non_zero(ctx: Context, node: ir.Node) -> Tensor:
 
 @lowers("Compress", since=9)
 def lower_compress(ctx: Context, node: ir.Node) -> Tensor:
-    """The slices along ``axis`` (of X flattened by default) where the condition [count] holds. TFLite: WHERE, GATHER."""
+    """The slices along ``axis`` (of X flattened by default) where the condition holds. TFLite: WHERE, GATHER."""
     b, x, condition = ctx.b, ctx.input(node, 0), ctx.input(node, 1)
     axis = ctx.attribute(node, "axis")
     if axis is None:

@@ -113,6 +113,8 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     if all(d is not None for d in static):
         return b.broadcast_to(x, b.int32s([d or 0 for d in static]), static)
     target = b.cast(ctx.input(node, 1), "int32")
+    if x.rank == 0:
+        return b.fill(target, x, static)
     # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
     ones = b.fill(target, b.like(x, 1), (None,) * len(static) if x.rank <= len(static) else (None,))
     return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)

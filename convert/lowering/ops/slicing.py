@@ -168,10 +168,7 @@ def _picked(ctx: Context, x: Tensor, axis: int, low: Tensor, high: Tensor, mode:
     """Which element of ``axis`` each element of the padded one is: the nearest (edge), mirrored, or a period off."""
     b, size = ctx.b, extent_of(ctx, x, axis)
     one, zero = b.like(size, 1), b.like(size, 0)
-    if size.value is not None and low.value is not None and high.value is not None:
-        at = b.const(np.arange(-int(low.value), int(size.value) + int(high.value)), "int32")
-    else:
-        at = b.range(b.unary("neg", low), b.add(size, high), one, None)
+    at = b.range(b.unary("neg", low), b.add(size, high), one, None)
     if mode == "wrap":
         return b.binary("floor_mod", at, size)
     last = b.sub(size, one)

@@ -23,7 +23,6 @@ ACTIVATIONS = [
     layer("prelu", lambda: nn.PReLU(4, 0.3), normal(2, 4, 3, 5)),
     layer("prelu_shared", lambda: nn.PReLU(), normal(2, 4, 3, 5)),
     layer("prelu_flat", lambda: nn.PReLU(4), normal(3, 4)),
-    layer("rrelu", lambda: nn.RReLU(), normal(2, 4, 3, 5)),
     layer("dropout", lambda: nn.Sequential(nn.Dropout(0.5), nn.Dropout2d(0.3)), normal(2, 4, 3, 5)),
     function("swiglu", lambda x: F.silu(x[..., :4]) * x[..., 4:], normal(2, 3, 8)),
     function("quick_gelu", lambda x: x * torch.sigmoid(1.702 * x), normal(2, 8)),
@@ -122,7 +121,6 @@ ARITHMETIC = [
     function("maximum", torch.maximum, normal(3, 8), normal(3, 1)),
     function("addcmul", lambda x, y, z: torch.addcmul(x, y, z, value=0.5), normal(3, 8), normal(3, 8), normal(8)),
     function("lerp", lambda x, y: torch.lerp(x, y, 0.3), normal(3, 8), normal(3, 8)),
-    function("hypot", torch.hypot, normal(3, 8), normal(3, 8)),
     function("logaddexp", torch.logaddexp, normal(3, 8), normal(3, 8)),
     function("scalar_and_rank_0", lambda x, y: x * y + 1, normal(), normal(3)),
     function("broadcast_rank_5", lambda x, y: x + y, normal(2, 1, 3, 1, 4), normal(5, 1, 2, 1)),
@@ -143,6 +141,14 @@ ARITHMETIC = [
     function("to_integers", lambda x: x.to(torch.int32) + x.long(), uniform(-9, 9, 3, 8)),
     function("bool_sum", lambda x: (x > 0).sum(1), normal(3, 8)),
     function("any_all", lambda x: torch.stack([(x > 0).any(1), (x > 0).all(1)]), normal(3, 3)),
+    function("fake_quantize", lambda x: torch.fake_quantize_per_tensor_affine(x, 0.05, 3, -128, 127), normal(3, 40)),
+    function(
+        "fake_quantize_channels",
+        lambda x: torch.fake_quantize_per_channel_affine(
+            x, torch.tensor([0.05, 0.1]), torch.tensor([3, 0], dtype=torch.int32), 1, 0, 255
+        ),
+        normal(3, 2, 20),
+    ),
     layer(
         "half_mlp",
         lambda: nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8)).half(),

@@ -1,4 +1,4 @@
-"""What a case is: a PyTorch module, inputs for it, and how it is brought to the same form as every other."""
+"""What a case is, a PyTorch module and inputs for it, and what can become of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ from torch import nn
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator], Array]
 """Draws one input."""
+
+ARTIFACTS = {"tflite": "tflite", "saved_model": "tensorflow"}
+"""Artifact → the target that runs it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one case on one artifact; ``floors`` is its error in floors of PyTorch's own error."""
+
+    status: str
+    detail: str = ""
+    floors: float = 0.0
+
+
+Outcomes = dict[tuple[str, str], Outcome]
+"""(case, artifact) → outcome."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,18 @@ class Function(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         return self._function(*(getattr(self, f"held_{i}") for i in range(self._held)), *inputs)
+
+
+class First(nn.Module):
+    """The first output of a module."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.inner(*inputs)[0]
+        return result
 
 
 def layer(name: str, make: Callable[[], nn.Module], *inputs: Draw, **more: Any) -> Case:

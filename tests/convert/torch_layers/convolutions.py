@@ -183,6 +183,12 @@ RESIZING = [
         uniform(-1, 1, 1, 4, 5, 2),
     ),
     function(
+        "grid_sample_3d",
+        lambda x, g: F.grid_sample(x, g, align_corners=False),
+        normal(1, 2, 3, 4, 5),
+        uniform(-1.3, 1.3, 1, 2, 3, 4, 3),
+    ),
+    function(
         "spatial_transformer",
         lambda x, t: F.grid_sample(x, F.affine_grid(t, [2, 3, 4, 4], align_corners=False), align_corners=False),
         normal(2, 3, 5, 6),

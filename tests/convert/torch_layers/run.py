@@ -8,8 +8,8 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from ...conformance.worker_pool import Death, WorkerPool
+from .case import ARTIFACTS, Outcome, Outcomes
 from .cases import CASES, groups
-from .worker import ARTIFACTS, Outcome, Outcomes
 
 _ROOT = Path(__file__).parents[3]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}

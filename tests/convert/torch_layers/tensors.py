@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .case import function, given, integers, layer, normal, permutations
+from .case import First, function, given, integers, layer, normal, permutations
 
 PRODUCTS = [
     layer("linear_1", lambda: nn.Linear(6, 4), normal(6)),
@@ -46,7 +46,6 @@ PRODUCTS = [
     function("kron", torch.kron, normal(2, 3), normal(3, 2)),
     function("cross", lambda x, y: torch.linalg.cross(x, y), normal(4, 3), normal(4, 3)),
     function("cosine_similarity", lambda x, y: F.cosine_similarity(x, y), normal(3, 8), normal(3, 8)),
-    function("cdist", torch.cdist, normal(2, 3, 4), normal(2, 5, 4)),
     function("pairwise_distance", F.pairwise_distance, normal(3, 8), normal(3, 8)),
 ]
 
@@ -67,24 +66,13 @@ class _SelfAttention(nn.Module):
         return self.attention(x, x, x, attn_mask=mask, need_weights=False)[0]
 
 
-class _First(nn.Module):
-    """The first output of a module."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return self.inner(*inputs)[0]
-
-
 _QKV = normal(2, 2, 5, 4), normal(2, 2, 6, 4), normal(2, 2, 6, 4)
 
 ATTENTION = [
     layer("multihead_attention", lambda: nn.MultiheadAttention(8, 2, batch_first=True), *([normal(2, 5, 8)] * 3)),
     layer(
         "multihead_attention_cross",
-        lambda: _First(nn.MultiheadAttention(8, 2, kdim=6, vdim=4)),
+        lambda: First(nn.MultiheadAttention(8, 2, kdim=6, vdim=4)),
         normal(5, 2, 8),
         normal(7, 2, 6),
         normal(7, 2, 4),
@@ -132,6 +120,7 @@ ATTENTION = [
         normal(2, 5, 8),
         normal(2, 6, 8),
     ),
+    layer("transformer", lambda: nn.Transformer(8, 2, 1, 1, 16, batch_first=True), normal(2, 5, 8), normal(2, 4, 8)),
     layer("embedding", lambda: nn.Embedding(11, 4), integers(0, 11, 2, 5)),
     layer("embedding_int32", lambda: nn.Embedding(11, 4, padding_idx=0), integers(0, 11, 2, 5, dtype="int32")),
     layer("embedding_bag", lambda: nn.EmbeddingBag(11, 4, mode="mean"), integers(0, 11, 2, 5)),
@@ -140,10 +129,10 @@ ATTENTION = [
         lambda x: torch.cat([-x[..., 2:], x[..., :2]], -1) * torch.sin(torch.arange(3.0))[:, None],
         normal(2, 3, 4),
     ),
-    layer("lstm", lambda: _First(nn.LSTM(4, 5, batch_first=True)), normal(2, 6, 4)),
-    layer("lstm_two_directions", lambda: _First(nn.LSTM(4, 5, num_layers=2, bidirectional=True)), normal(6, 2, 4)),
-    layer("gru", lambda: _First(nn.GRU(4, 5, batch_first=True)), normal(2, 6, 4)),
-    layer("rnn", lambda: _First(nn.RNN(4, 5)), normal(6, 2, 4)),
+    layer("lstm", lambda: First(nn.LSTM(4, 5, batch_first=True)), normal(2, 6, 4)),
+    layer("lstm_two_directions", lambda: First(nn.LSTM(4, 5, num_layers=2, bidirectional=True)), normal(6, 2, 4)),
+    layer("gru", lambda: First(nn.GRU(4, 5, batch_first=True)), normal(2, 6, 4)),
+    layer("rnn", lambda: First(nn.RNN(4, 5)), normal(6, 2, 4)),
     layer("lstm_cell", lambda: nn.LSTMCell(4, 5), normal(2, 4)),
     layer("gru_cell", lambda: nn.GRUCell(4, 5), normal(2, 4), normal(2, 5)),
 ]
@@ -171,16 +160,12 @@ REDUCTIONS = [
     function("argmin_keep", lambda x: x.argmin(2, keepdim=True), normal(3, 4, 5)),
     function("cumsum", lambda x: x.cumsum(1), normal(3, 4, 5)),
     function("cumsum_of_integers", lambda x: x.cumsum(-1), integers(0, 5, 3, 4)),
-    function("cumprod", lambda x: x.cumprod(1), normal(3, 4)),
-    function("cummax", lambda x: x.cummax(1).values, normal(3, 4)),
     function("diff", lambda x: x.diff(dim=1), normal(3, 6)),
-    function("median", lambda x: x.median(1).values, normal(3, 5)),
     function("sort", lambda x: tuple(x.sort(1)), normal(3, 5, 4)),
     function("sort_descending", lambda x: tuple(torch.sort(x, -1, descending=True)), normal(3, 5)),
     function("argsort", lambda x: x.argsort(-1), normal(3, 5)),
     function("topk", lambda x: tuple(x.topk(3)), normal(3, 7)),
     function("topk_smallest_axis_1", lambda x: tuple(x.topk(2, 1, largest=False)), normal(3, 7, 2)),
-    function("kthvalue", lambda x: x.kthvalue(2, 1).values, normal(3, 7)),
     function("unique", lambda x: torch.unique(x), integers(0, 5, 9)),
     function("nonzero", lambda x: torch.nonzero(x > 0), normal(3, 4)),
     function("masked_select", lambda x: x[x > 0], normal(3, 4)),
@@ -209,13 +194,6 @@ SELECTION = [
     function(
         "scatter_reduce_max",
         lambda x, i, s: x.scatter_reduce(1, i, s, "amax"),
-        normal(3, 6),
-        integers(0, 6, 3, 9),
-        normal(3, 9),
-    ),
-    function(
-        "scatter_reduce_mean",
-        lambda x, i, s: x.scatter_reduce(1, i, s, "mean"),
         normal(3, 6),
         integers(0, 6, 3, 9),
         normal(3, 9),
@@ -277,6 +255,12 @@ MOVEMENT = [
     function("linspace", lambda x: x * torch.linspace(0, 1, 5), normal(2, 5)),
     function("full_like", lambda x: torch.full_like(x, 2) + torch.zeros_like(x) + torch.ones(5), normal(2, 5)),
     function("triangular_indices", lambda x: x[:, torch.triu_indices(4, 4, 1)[0]], normal(2, 4)),
+    function(
+        "short_time_spectrum",
+        lambda x: torch.view_as_real(torch.stft(x, 16, 8, window=torch.hann_window(16), return_complex=True)).square(),
+        normal(2, 64),
+    ),
+    function("inverse_fft", lambda x: torch.fft.irfft(torch.fft.rfft(x), n=8), normal(2, 8)),
     function("complex_fft", lambda x: torch.view_as_real(torch.fft.rfft(x)), normal(2, 8)),
 ]
 
@@ -286,189 +270,3 @@ def _assigned(x: torch.Tensor) -> torch.Tensor:
     y[:, 1:3] = 0.5
     y[0] += 1
     return y
-
-
-class _SequenceModel(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(11, 8)
-        self.position = nn.Embedding(16, 8)
-        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        x = self.embed(tokens) + self.position(torch.arange(tokens.shape[1]))
-        return self.layer(x).mean(1)
-
-
-def _conv_net(head: nn.Module) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3, 2, 1), head)
-
-
-def _classifier() -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
-
-
-_BATCH = ({0: "batch"},)
-_IMAGE = ({2: "height", 3: "width"},)
-
-DYNAMIC = [
-    layer(
-        "dynamic_batch_mlp",
-        lambda: nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 3)),
-        normal(2, 6),
-        dynamic=_BATCH,
-        other=(normal(5, 6),),
-    ),
-    layer(
-        "dynamic_batch_conv_net",
-        lambda: _conv_net(_classifier()),
-        normal(2, 3, 16, 16),
-        dynamic=_BATCH,
-        other=(normal(3, 3, 16, 16),),
-    ),
-    layer(
-        "dynamic_batch_flatten",
-        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3)),
-        normal(2, 3, 8, 8),
-        dynamic=_BATCH,
-        other=(normal(3, 3, 8, 8),),
-    ),
-    layer(
-        "dynamic_batch_deconv",
-        lambda: nn.ConvTranspose2d(3, 4, 4, 2, 1),
-        normal(2, 3, 5, 6),
-        dynamic=_BATCH,
-        other=(normal(3, 3, 5, 6),),
-    ),
-    layer(
-        "dynamic_batch_upsample",
-        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
-        normal(2, 3, 5, 6),
-        dynamic=_BATCH,
-        other=(normal(3, 3, 5, 6),),
-    ),
-    layer(
-        "dynamic_batch_group_norm",
-        lambda: nn.GroupNorm(2, 6),
-        normal(2, 6, 4, 5),
-        dynamic=_BATCH,
-        other=(normal(3, 6, 4, 5),),
-    ),
-    layer(
-        "dynamic_batch_attention",
-        lambda: nn.MultiheadAttention(8, 2, batch_first=True),
-        *([normal(2, 5, 8)] * 3),
-        dynamic=_BATCH * 3,
-        other=(normal(3, 5, 8),) * 3,
-    ),
-    layer(
-        "dynamic_batch_gather",
-        lambda: _First(nn.AdaptiveMaxPool2d(1, return_indices=True)),
-        normal(2, 3, 4, 4),
-        dynamic=_BATCH,
-        other=(normal(3, 3, 4, 4),),
-    ),
-    layer(
-        "dynamic_sequence",
-        _SequenceModel,
-        integers(0, 11, 2, 6),
-        dynamic=({1: "sequence"},),
-        other=(integers(0, 11, 2, 9),),
-    ),
-    layer(
-        "dynamic_batch_and_sequence",
-        _SequenceModel,
-        integers(0, 11, 2, 6),
-        dynamic=({0: "batch", 1: "sequence"},),
-        other=(integers(0, 11, 3, 9),),
-    ),
-    layer(
-        "dynamic_causal_attention",
-        lambda: _Causal(),
-        *([normal(2, 2, 5, 4)] * 3),
-        dynamic=({2: "sequence"},) * 3,
-        other=(normal(2, 2, 7, 4),) * 3,
-    ),
-    layer(
-        "dynamic_length_conv1d",
-        lambda: nn.Sequential(nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv1d(4, 2, 3, 2)),
-        normal(1, 3, 12),
-        dynamic=({2: "length"},),
-        other=(normal(1, 3, 17),),
-    ),
-    layer(
-        "dynamic_image_conv_net",
-        lambda: _conv_net(_classifier()),
-        normal(1, 3, 16, 16),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 20, 24),),
-    ),
-    layer(
-        "dynamic_image_segmentation",
-        lambda: _conv_net(nn.Upsample(scale_factor=4, mode="bilinear")),
-        normal(1, 3, 16, 16),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 24, 20),),
-    ),
-    layer(
-        "dynamic_image_instance_norm",
-        lambda: _conv_net(nn.InstanceNorm2d(5, affine=True)),
-        normal(1, 3, 16, 16),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 24, 20),),
-    ),
-    layer(
-        "dynamic_image_avg_pool",
-        lambda: nn.AvgPool2d(3, 2, 1),
-        normal(1, 3, 9, 8),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 11, 12),),
-    ),
-    layer(
-        "dynamic_image_pixel_shuffle",
-        lambda: nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.PixelShuffle(2)),
-        normal(1, 3, 6, 6),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 7, 9),),
-    ),
-    layer(
-        "dynamic_image_deconv",
-        lambda: nn.ConvTranspose2d(3, 4, 2, 2),
-        normal(1, 3, 5, 6),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 7, 9),),
-    ),
-    layer(
-        "dynamic_image_reflect",
-        lambda: nn.ReflectionPad2d(1),
-        normal(1, 3, 5, 6),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 7, 9),),
-    ),
-    layer(
-        "dynamic_image_replicate",
-        lambda: nn.ReplicationPad2d(1),
-        normal(1, 3, 5, 6),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 7, 9),),
-    ),
-    function(
-        "dynamic_tokens_of_image",
-        lambda x: x.flatten(2).transpose(1, 2),
-        normal(1, 3, 5, 6),
-        dynamic=_IMAGE,
-        other=(normal(1, 3, 7, 9),),
-    ),
-    function(
-        "dynamic_cumulative_positions",
-        lambda m: m.cumsum(1) * m,
-        integers(0, 2, 2, 6),
-        dynamic=({1: "sequence"},),
-        other=(integers(0, 2, 2, 9),),
-    ),
-]
-
-
-class _Causal(nn.Module):
-    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -23,27 +23,11 @@ from edgeworthy.errors import UnsupportedNodes
 from edgeworthy.targets import get
 
 from ...conformance.worker_pool import Handler, Stage, serve
-from .case import Array, Case
+from .case import ARTIFACTS, Array, Case, Outcome, Outcomes
 from .cases import CASES
-
-ARTIFACTS = {"tflite": "tflite", "saved_model": "tensorflow"}
-"""Artifact → the target that runs it."""
 
 MULTIPLE = 10.0
 """Error floors that an artifact's error may have."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one case on one artifact; ``floors`` is its error in floors of PyTorch's own error."""
-
-    status: str
-    detail: str = ""
-    floors: float = 0.0
-
-
-Outcomes = dict[tuple[str, str], Outcome]
-"""(case, artifact) → outcome."""
 
 
 class Bundle(nn.Module):
@@ -73,12 +57,14 @@ class Sample:
 
 def sample(module: nn.Module, inputs: Sequence[Array]) -> Sample:
     """Run a module as it is and in float64; a float64 module is measured against itself in float32."""
-    single = _run(copy.deepcopy(module).float() if _is_double(module, inputs) else module, inputs)
+    single = _run(copy.deepcopy(module).float() if _is_double(inputs) else module, inputs)
+    if any(parameter.dtype == torch.bfloat16 for parameter in module.parameters()):
+        return Sample(list(inputs), single, single)  # it casts to bfloat16 inside, whatever the module is cast to
     double = _run(copy.deepcopy(module).double(), [_in_float64(array) for array in inputs])
     return Sample(list(inputs), single, double)
 
 
-def _is_double(module: nn.Module, inputs: Sequence[Array]) -> bool:
+def _is_double(inputs: Sequence[Array]) -> bool:
     return any(array.dtype == np.float64 for array in inputs)
 
 

@@ -1,0 +1,46 @@
+"""What the command line makes of a report."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from edgeworthy.cli import views
+from edgeworthy.cli.console import Console
+from edgeworthy.validate.results import Report
+
+
+@pytest.mark.parametrize(
+    ("failing", "stages", "code"),
+    [
+        ("parity", ("validate",), 1),
+        ("accuracy", ("validate",), 1),
+        ("latency", ("bench",), 1),
+        ("parity", ("bench",), 0),
+        ("latency", ("validate",), 0),
+        (None, ("validate", "bench"), 0),
+    ],
+)
+def test_a_command_answers_for_its_own_stages(
+    report: Report, failing: str | None, stages: tuple[str, ...], code: int
+) -> None:
+    """What an earlier command measured on the same files is in the report, but doesn't fail this one."""
+    if failing:
+        bad = getattr(report, failing).model_copy(update={"status": "fail"})
+        report = report.model_copy(update={failing: bad})
+    assert views.exit_code(report, stages) == code
+
+
+def test_every_number_of_threads_has_its_columns(report: Report, tmp_path: Path) -> None:
+    assert report.latency
+    rows = report.latency.rows
+    twice = [r.model_copy(update={"threads": 2, "p50_ms": 0.777}) for r in rows]
+    latency = report.latency.model_copy(update={"rows": [*rows, *twice]})
+    for measured, columns in ((report.latency, ("latency",)), (latency, ("1 thr.", "2 thr.", "777 µs"))):
+        console, stream = Console(), io.StringIO()
+        console._stdout = stream
+        views.report(console, report.model_copy(update={"latency": measured}), tmp_path, whole=False)
+        for text in columns:
+            assert text in stream.getvalue()
