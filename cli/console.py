@@ -92,6 +92,8 @@ class Console:
                 details=_telling(self._native_output()),
                 remedy="run it again with --debug and report the traceback",
             )
+        elif isinstance(error, InternalFault):  # such as MLIR's, whose reason is in what it printed
+            error.details = (*error.details, *_telling(self._native_output()))
         self._fail(str(error), error.to_json())
 
     @property

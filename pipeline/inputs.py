@@ -107,12 +107,13 @@ class Inputs:
             BadInput: there is none, or it doesn't fit the model.
         """
         from ..quantize.calibration import load_calibration, no_calibration
+        from .subjects import short_name
 
         needy = [name for name in self.schemes if quantization.get_scheme(name).needs_calibration]
         if not needy:
             return None
         if self._calibration_spec is None:
-            raise no_calibration(needy[0])
+            raise no_calibration(short_name(needy[0]))
         return load_calibration(
             self._calibration_spec,
             self.source.inputs,
@@ -120,6 +121,12 @@ class Inputs:
             samples=self.config.quantize.samples,
             seed=self.config.seed,
         )
+
+    @cached_property
+    def calibration_hash(self) -> str | None:
+        """Of the calibration data; reads all of it, so what is damaged shows."""
+        data = self.calibration
+        return None if data is None else f"{fingerprint.of_arrays(data)} {data.description}"
 
     @cached_property
     def labelled(self) -> Labelled | None:

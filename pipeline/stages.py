@@ -100,9 +100,9 @@ class Pipeline:
         needs: dict[str, tuple[str, ...]] = {
             "export": ("source",),
             "convert": ("to", "source"),
-            "quantize": ("to", "schemes", "source", "calibration"),
-            "validate": ("targets", "to", "schemes", "source", "calibration", "labelled"),
-            "bench": ("targets", "to", "schemes", "source", "calibration"),
+            "quantize": ("to", "schemes", "source", "calibration_hash"),
+            "validate": ("targets", "to", "schemes", "source", "calibration_hash", "labelled"),
+            "bench": ("targets", "to", "schemes", "source", "calibration_hash"),
         }
         for name in self.stages:
             for attribute in needs[name]:
@@ -205,7 +205,7 @@ class Pipeline:
             )
             return Quantized.of(made, self.output, calibration)
 
-        data = self._calibration_hash if needs_data else None
+        data = self.inputs.calibration_hash if needs_data else None
         depends = {
             "model": floating.sha256,
             "io_dtype": io_dtype,
@@ -216,11 +216,6 @@ class Pipeline:
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path])
         except (CheckFailed, NotAvailable, InternalFault) as error:
             return Quantized.failed(scheme, str(error), calibration)
-
-    @cached_property
-    def _calibration_hash(self) -> str | None:
-        data = self.inputs.calibration
-        return None if data is None else f"{fingerprint.of_arrays(data)} {data.description}"
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:
@@ -265,7 +260,7 @@ class Pipeline:
                 )
 
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
-        depends |= {"data": self._labelled_hash, "calibration": self._calibration_hash}
+        depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
         return self._stage("parity", ParityResult, depends, make, about=self.about)
 
     @cached_property

@@ -40,6 +40,18 @@ def write(
     return path
 
 
+def write_pool(path: Path) -> Path:
+    """y[1,3,1,1] is the mean of each channel of image[1,3,8,8]."""
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, size, size])
+        for name, size in (("image", 8), ("y", 1))
+    ]
+    graph = helper.make_graph([node("GlobalAveragePool", "image", "y")], "graph", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 20)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+    return path
+
+
 def write_external(path: Path, location: str) -> Path:
     """A model whose weight lies in the file that ``location`` tells; that file is not written."""
     proto = onnx.load(write(path))

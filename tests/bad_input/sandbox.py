@@ -108,9 +108,9 @@ class Sandbox:
     def temporary_files(self) -> list[str]:
         return [path.name for path in self._temporary.iterdir() if not path.name.startswith(_FOREIGN)]
 
-    def processes(self) -> list[psutil.Process]:
-        """What the commands of this sandbox started and is still alive, after a moment's grace."""
-        deadline = time.monotonic() + 5
+    def processes(self, grace_s: float = 5) -> list[psutil.Process]:
+        """What the commands of this sandbox started and is still alive after a moment's grace."""
+        deadline = time.monotonic() + grace_s
         while (found := list(self._processes())) and time.monotonic() < deadline:
             time.sleep(0.05)
         return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from PIL import Image
 
 from . import models
 from .sandbox import Sandbox
@@ -101,7 +100,10 @@ def test_calibration_specs(here: Sandbox, spec: str | None, said: str) -> None:
         ({"x": SAMPLES}, "has no labels"),
         ({"x": SAMPLES, "labels": np.zeros(3, int)}, "3 labels for 16 samples"),
         ({"x": SAMPLES, "labels": np.full(16, 0.5)}, "labels must be classes"),
-        ({"x": SAMPLES, "labels": np.full(16, models.COLUMNS)}, "a label 30, and the model's output 'y' has 30 classes"),
+        (
+            {"x": SAMPLES, "labels": np.full(16, models.COLUMNS)},
+            "a label 30, and the model's output 'y' has 30 classes",
+        ),
         ({"x": spoiled(np.nan), "labels": np.zeros(16, int)}, "holds NaN"),
     ],
 )
@@ -139,12 +141,13 @@ def test_described_inputs(here: Sandbox, given: str, said: str) -> None:
     assert said in here.refused("export", "model.onnx", "-o", "out", "--input", given).what
 
 
-def test_a_damaged_image_is_named(here: Sandbox, tmp_path: Path) -> None:
-    """Images are read when their turn comes; the float model that came before is whole and stays."""
-    from PIL import Image
-
-    (here.folder / "images").mkdir()
-    Image.new("RGB", (8, 5)).save(here.folder / "images" / "good.png")
-    (here.folder / "images" / "zzz.png").write_text("no image")
-    (here.folder / "edgeworthy.toml").write_text(IMAGES)
-    here.write_image_model()
+@pytest.mark.parametrize(("stated", "said"), [("", "can't read the image"), ("mean = [1.0, 2.0]", "3 channels")])
+def test_images(sandbox: Sandbox, stated: str, said: str) -> None:
+    models.write_pool(sandbox.folder / "model.onnx")
+    images = sandbox.folder / "images"
+    images.mkdir()
+    Image.new("RGB", (8, 5)).save(images / "good.png")
+    (images / "other.png").write_text("no image")
+    (sandbox.folder / "edgeworthy.toml").write_text(f"[quantize.preprocess]\n{stated}\n")
+    error = sandbox.refused(*QUANTIZE, "--calibration", "images", "--config", "edgeworthy.toml")
+    assert said in error.what
