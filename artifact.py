@@ -121,7 +121,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class OnnxModel(Artifact):
-    """An ONNX file (external data beside it counts to the artifact, see ``convert.onnx_file``)."""
+    """An ONNX file (external data beside it counts to the artifact, see ``formats.onnx.file``)."""
 
     kind: ClassVar[str] = "onnx"
 

@@ -27,7 +27,7 @@ from edgeworthy.samples.zoo import ZOO
 
 if TYPE_CHECKING:
     from edgeworthy.artifact import Artifact
-    from edgeworthy.convert.source import Source
+    from edgeworthy.source.load import Source
 
 MB = 1_000_000
 SAMPLES = 3
@@ -109,9 +109,9 @@ def in_child(name: str, small: bool) -> Row:
 
 def measure(name: str, small: bool, folder: Path) -> Row:
     """Export, convert and compare one model. What fails is noted, and the rest goes on without it."""
-    from edgeworthy.convert.export import export_onnx
-    from edgeworthy.convert.onnx_file import read_onnx
-    from edgeworthy.convert.source import load_source
+    from edgeworthy.export.onnx_export import export_onnx
+    from edgeworthy.formats.onnx.file import read_onnx
+    from edgeworthy.source.load import load_source
 
     row = Row(name)
     try:
@@ -137,7 +137,7 @@ def measure(name: str, small: bool, folder: Path) -> Row:
 def _convert(row: Row, onnx: Artifact, folder: Path, kind: str, io_layout: str) -> Artifact | None:
     """The artifact, noting in ``row`` the time it took and what is in it, or why there is none."""
     from edgeworthy.convert import convert
-    from edgeworthy.convert.tflite_file import summarize
+    from edgeworthy.formats.tflite.summary import summarize
 
     key = kind if io_layout == "keep" else f"{kind} {io_layout}"
     begin = time.perf_counter()

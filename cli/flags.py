@@ -87,7 +87,7 @@ def tolerances(values: Sequence[str] | None) -> dict[str, float] | None:
 
 
 def _schemes() -> list[str]:
-    from ..quantize.schemes import ALIASES, SCHEMES
+    from ..schemes import ALIASES, SCHEMES
 
     return [*ALIASES, *SCHEMES]
 

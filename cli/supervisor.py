@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..processes import die_with
+from ..workers.processes import die_with
 
 SUPERVISED = sys.platform == "linux"
 """Elsewhere a command runs in the process that it was started in."""

@@ -166,8 +166,8 @@ def write_sample(sample: Sample, folder: Path) -> list[Path]:
     """A sample's data as .npz files, and an ``edgeworthy.toml`` that uses them."""
     import numpy as np
 
-    from ..convert.python_source import user_code
     from ..files import atomic_file, write_text
+    from ..source.factories import user_code
 
     tables = [f'output = "out"\n\n[model]\nsource = "sample:{sample.name}"\n']
     with user_code(f"sample:{sample.name}", "the sample's data can't be made"):

@@ -87,7 +87,7 @@ def convert(
         BadInput: the file is no valid ONNX model, or an option is unknown.
         NotAvailable: a SavedModel is asked for and TensorFlow isn't installed.
     """
-    from .onnx_file import read_onnx
+    from ..formats.onnx.file import read_onnx
 
     _check_options(to, io_layout)
     path = model.path if isinstance(model, Artifact) else Path(model)

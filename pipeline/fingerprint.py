@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..artifact import Array
-    from ..convert.source import Source
+    from ..source.load import Source
 
 
 def of_source(source: Source) -> str:
@@ -53,7 +53,7 @@ def model_files(path: Path) -> tuple[Path, ...]:
     """A model file, and for ONNX the files of its external data."""
     if path.suffix != ".onnx":
         return (path,)
-    from ..convert.onnx_file import external_files
+    from ..formats.onnx.file import external_files
 
     return (path, *external_files(path))
 

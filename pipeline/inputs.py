@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .. import schemes as quantization
 from ..artifact import TensorSpec
 from ..config import EVERY, Config
 from ..convert.conversion import TARGETS as CONVERTED
 from ..errors import BadInput, NotAvailable
-from ..quantize import schemes as quantization
 from . import fingerprint
 
 if TYPE_CHECKING:
-    from ..convert.source import Source
     from ..quantize.calibration import CalibrationSet
     from ..quantize.preprocess import Preprocess
+    from ..source.load import Source
     from ..validate.inputs import Labelled
 
 
@@ -40,7 +40,7 @@ class Inputs:
 
     @cached_property
     def source(self) -> Source:
-        from ..convert.source import load_source
+        from ..source.load import load_source
 
         model = self.config.model
         return load_source(
@@ -131,8 +131,8 @@ class Inputs:
     @cached_property
     def labelled(self) -> Labelled | None:
         """The labelled data, if there is any; a sample brings its own."""
-        from ..convert.python_source import user_code
         from ..samples import SAMPLES
+        from ..source.factories import user_code
         from ..validate.inputs import load_labelled
 
         spec = self.config.validation.labelled

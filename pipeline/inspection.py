@@ -11,6 +11,7 @@ from .. import files
 from ..artifact import Artifact
 from ..errors import BadInput, NotAvailable
 from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
+from ..vocabulary import SIGNATURE
 from .fingerprint import model_files
 from .subjects import infos
 
@@ -101,7 +102,7 @@ def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResu
 
 def _ops_of(artifact: Artifact) -> dict[str, int]:
     if artifact.kind == "tflite":
-        from ..convert.tflite_file import summarize
+        from ..formats.tflite.summary import summarize
 
         return summarize(artifact.path).op_counts
     return _onnx_ops(artifact.path) if artifact.kind == "onnx" else {}
@@ -116,7 +117,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 
 def _tflite(path: Path) -> Inspection:
-    from ..convert.tflite_file import summarize
+    from ..formats.tflite.summary import summarize
 
     summary = summarize(path)
     return Inspection(
@@ -135,8 +136,8 @@ def _tflite(path: Path) -> Inspection:
 
 def _onnx(path: Path) -> Inspection:
     from ..convert import prepare
-    from ..convert.onnx_file import describe, read_onnx
     from ..errors import UnsupportedNodes
+    from ..formats.onnx.file import describe, read_onnx
 
     model = describe(path)
     graph = read_onnx(path)
@@ -193,7 +194,7 @@ def _saved_model(path: Path) -> Inspection:
             details=str(error).splitlines()[:1],
             remedy="copy or make the SavedModel again",
         ) from error
-    signature = loaded.signatures.get("serving_default")
+    signature = loaded.signatures.get(SIGNATURE)
     if signature is None:
         raise BadInput(
             "the SavedModel has no signature serving_default",

@@ -24,7 +24,7 @@ from .inspection import artifact_result
 if TYPE_CHECKING:
     from ..config import ConvertTable
     from ..convert import Conversion
-    from ..convert.export import Export
+    from ..export.onnx_export import Export
     from ..quantize.calibration import CalibrationSet
     from ..quantize.post_training import Quantized as PostTraining
 

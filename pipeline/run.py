@@ -24,7 +24,7 @@ def run(
     """Take a model through ``stages`` into the folder ``output``.
 
     Args:
-        source: ``model.onnx``, ``net.py:factory``, ``sample:NAME`` … (see ``convert.source``).
+        source: ``model.onnx``, ``net.py:factory``, ``sample:NAME`` … (see ``source.load``).
         output: The folder.
         stages: Those to bring up to date; what they need comes with them.
         config: An ``edgeworthy.toml`` that ``tables`` are laid over.

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import files
+from .. import schemes as quantization
 from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, UnsupportedNodes
-from ..quantize import schemes as quantization
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
 from . import fingerprint
 from .cache import Workspace
@@ -116,7 +116,7 @@ class Pipeline:
         table, path = self.config.export, self.output / "model.onnx"
 
         def make() -> Exported:
-            from ..convert.export import export_onnx
+            from ..export.onnx_export import export_onnx
 
             made = export_onnx(self.inputs.source, path, exporter=table.exporter, opset=table.opset)
             return Exported.of(made, self.output)
@@ -133,7 +133,7 @@ class Pipeline:
         return graph
 
     def _graph(self) -> OnnxModel:
-        from ..convert.onnx_file import describe
+        from ..formats.onnx.file import describe
         from .subjects import to_artifact
 
         source = self.inputs.source

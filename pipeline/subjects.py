@@ -13,7 +13,7 @@ import numpy as np
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, NotAvailable
-from ..quantize.schemes import ALIASES
+from ..schemes import ALIASES
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.results import ArtifactResult, TensorInfo

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from . import flatbuffer as fb
+from ..formats.tflite import edit as fb
 
 LIMIT = 2.0**30
 """Largest bias in steps; the other half of int32 is left to the products that are added to it."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..convert.example_inputs import open_npz, reading_arrays
-from ..convert.python_source import user_code
 from ..errors import BadInput
+from ..source.example_inputs import open_npz, reading_arrays
+from ..source.factories import user_code
 from .generator import iterate
 from .preprocess import ImageReader, Preprocess, image_files
 from .rows import Rows, batch_size, spread

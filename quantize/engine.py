@@ -17,9 +17,9 @@ from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, naive
 from ai_edge_quantizer.algorithms.utils import common_utils
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
-from ..convert.tflite_file import OP_NAMES
-from . import flatbuffer as fb
-from .schemes import Scheme
+from ..formats.tflite import edit as fb
+from ..formats.tflite.summary import OP_NAMES
+from ..schemes import Scheme
 
 NAME = f"ai-edge-quantizer {importlib.metadata.version('ai-edge-quantizer')}"
 

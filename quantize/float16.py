@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from . import flatbuffer as fb
+from ..formats.tflite import edit as fb
 
 MIN_ELEMENTS = 64
 """Smaller constants stay: the DEQUANTIZE would weigh more than it saves."""

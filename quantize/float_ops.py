@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import flatbuffer as fb
-from .schemes import Scheme
+from ..formats.tflite import edit as fb
+from ..schemes import Scheme
 
 MIN_ELEMENTS = 1024
 """A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""

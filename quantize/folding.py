@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from . import flatbuffer as fb
+from ..formats.tflite import edit as fb
 
 if TYPE_CHECKING:
     from ..artifact import Array

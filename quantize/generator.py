@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from ..convert.python_source import importable, user_code
 from ..errors import BadInput
+from ..source.factories import importable, user_code
 
 _END = object()
 _REMEDY = "correct the function; it takes no arguments and yields samples"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from . import flatbuffer as fb
+from ..formats.tflite import edit as fb
 
 
 def set_io_dtype(model: Any, dtype: str) -> None:

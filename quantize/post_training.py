@@ -23,13 +23,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ..artifact import TFLiteModel
-from ..convert.tflite_file import describe
 from ..errors import BadInput, RuntimeFailure
 from ..files import atomic_file
+from ..formats.tflite.summary import describe
+from ..schemes import IO_DTYPES, Scheme, get_scheme
 from .calibration import CalibrationSet, no_calibration
 from .float_ops import FloatOp
 from .messages import Answer, Failure, Request
-from .schemes import IO_DTYPES, Scheme, get_scheme
 
 if TYPE_CHECKING:
     from ..artifact import Array

@@ -18,7 +18,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ..errors import BadInput
-from . import flatbuffer as fb
+from ..formats.tflite import edit as fb
 from .bias import BIASED
 
 if TYPE_CHECKING:

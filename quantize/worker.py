@@ -19,16 +19,16 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ..errors import BadInput, EdgeworthyError
-from ..processes import die_with
+from ..formats.tflite import edit as fb
+from ..schemes import Scheme, get_scheme
+from ..workers.processes import die_with
 from . import bias, engine
-from . import flatbuffer as fb
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .messages import READY, TAKEN, Answer, Failure, Request
 from .ranges import Observer, input_tensors, unfit_operators
-from .schemes import Scheme, get_scheme
 
 if TYPE_CHECKING:
     from ..artifact import Array

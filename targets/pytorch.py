@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..artifact import Array
-    from ..convert.source import Source
+    from ..source.load import Source
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PyTorchModel(Artifact):
     """How to make the module again in another process. ``path`` is the spec, for messages.
 
     Attributes:
-        spec: What ``convert.source.load_source`` takes: ``file.py:factory``, ``sample:NAME``, ``model.pt2`` …
+        spec: What ``source.load.load_source`` takes: ``file.py:factory``, ``sample:NAME``, ``model.pt2`` …
         weights: State to load into a factory's module (see ``snapshot``), so that every process runs the same
             weights even when the factory draws or trains them. None for files that bring their own.
         seed: Seed that the source was loaded with.
@@ -87,7 +87,7 @@ class PyTorch:
             import torch
         except ImportError as error:
             raise NotAvailable("PyTorch is not installed", remedy="pip install 'edgeworthy[torch]'") from error
-        from ..convert import source  # noqa: F401 - what load needs, before its clock runs
+        from ..source import load as source  # noqa: F401 - what load needs, before its clock runs
 
         return str(torch.__version__)
 
@@ -95,12 +95,12 @@ class PyTorch:
         """Make the module again and put it in eval mode.
 
         Raises:
-            EdgeworthyError: as ``convert.source.load_source``.
+            EdgeworthyError: as ``source.load.load_source``.
         """
         self.version()
         import torch
 
-        from ..convert.source import load_source
+        from ..source.load import load_source
 
         check_kind(artifact, self.kind, self.name)
         model = cast(PyTorchModel, artifact)
@@ -159,7 +159,7 @@ def _arrays(result: object) -> list[Array]:
     """All tensors of a result, nested as it may be, in the exporter's order."""
     import torch
 
-    from ..convert.torch_names import flatten_outputs
+    from ..source.torch_names import flatten_outputs
 
     # numpy has no bfloat16.
     tensors = [t.float() if t.dtype == torch.bfloat16 else t for t in flatten_outputs(result).values()]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, NotAvailable
+from ..vocabulary import SIGNATURE
 from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
     from ..artifact import Array
-
-SIGNATURE = "serving_default"
 
 
 class TensorFlow:

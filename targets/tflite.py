@@ -10,12 +10,12 @@ import numpy as np
 
 from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput
+from ..vocabulary import SIGNATURE
 from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
     from ..artifact import Array
 
-SIGNATURE = "serving_default"
 
 Kernels = Literal["xnnpack", "builtin", "reference"]
 

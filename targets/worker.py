@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, EdgeworthyError, InternalFault, NotAvailable, RuntimeFailure
-from ..processes import die_with
+from ..workers.processes import die_with
 from . import get
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _TAIL_NOISE = ("Extension modules:", "Fatal Python error:", "Current thread", "T
 """Lines of a crash's stack that say nothing of the crash."""
 
 _INSTALLED = (
-    *(str(Path(__file__).parents[1] / folder) for folder in ("convert", "targets")),
+    *(str(Path(__file__).parents[1] / folder) for folder in ("source", "targets", "workers")),
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
 )
 

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from edgeworthy.numerics.comparison import Errors
 from edgeworthy.validate.results import (
     AccuracyResult,
     AccuracyRow,
     ArtifactResult,
     CalibrationResult,
     ConversionResult,
-    Errors,
     ExportResult,
     FloatOp,
     Hop,

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..artifact import TensorSpec
 from ..errors import BadInput, CheckFailed, NotAvailable
-from . import metrics
+from ..numerics import comparison as metrics
 from .inputs import Labelled
 from .results import AccuracyResult, AccuracyRow, Status
 from .runners import Subject

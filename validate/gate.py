@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from .. import schemes
 from ..config import EVERY, GateTable
-from ..quantize import schemes
 from .results import AccuracyRow, ArtifactResult, GateLine, GateResult, Hop, LatencyRow, Report
 from .summary import six_digits
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import Feeds, TensorSpec
-from ..convert.example_inputs import load_npz
-from ..convert.python_source import user_code
 from ..errors import BadInput
+from ..source.example_inputs import load_npz
+from ..source.factories import user_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

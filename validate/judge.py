@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import EVERY
-from . import metrics
-from .results import Errors, OutputParity, Status
+from ..numerics import comparison as metrics
+from ..numerics.comparison import Errors
+from .results import OutputParity, Status
 
 if TYPE_CHECKING:
     from ..artifact import Array

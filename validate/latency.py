@@ -23,7 +23,7 @@ import numpy as np
 
 from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
-from . import bootstrap
+from ..numerics import intervals as bootstrap
 from .results import LatencyResult, LatencyRow
 from .runners import Runner, Subject, receipt_result
 

@@ -27,9 +27,10 @@ import numpy as np
 
 from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
-from . import metrics
+from ..numerics import comparison as metrics
+from ..numerics.comparison import Errors
 from .judge import FLOAT_SCHEMES, Floor, Rules, judge, missing, verdict
-from .results import Errors, Hop, NoiseFloor, OutputParity, ParityResult, ReceiptResult, Status
+from .results import Hop, NoiseFloor, OutputParity, ParityResult, ReceiptResult, Status
 from .runners import Subject, receipt_result
 
 if TYPE_CHECKING:

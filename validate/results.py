@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..config import GateTable
+from ..numerics.comparison import Errors
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
@@ -210,29 +211,6 @@ class ReceiptResult(Record):
     partitions: int | None = None
     precision: str = "float32"
     notes: list[str] = Field(default_factory=list)
-
-
-class Errors(Record):
-    """How far an output is from a reference, over all elements of all samples; computed in float64.
-
-    ``a`` is the output, ``b`` the reference (see ``validate.metrics`` for the definitions).
-    """
-
-    max_abs: float = Field(description="max |a-b|")
-    mean_abs: float = Field(description="mean |a-b|")
-    max_rel: float | None = Field(description="max |a-b| / max |b|; None when b is all zero and a is not")
-    p99_rel: float | None = Field(
-        description="99th percentile of |a-b| / |b| over elements with |b| above 1e-3 of max |b|; of the "
-        "sample where it is largest"
-    )
-    rms: float = Field(description="root mean square of a-b")
-    cosine: float | None = Field(description="cosine of the angle between a and b; None when one is all zero")
-    sqnr_db: float | None = Field(description="10·log10(Σb² / Σ(a-b)²); None when exact, b is all zero, or not floats")
-    exact: bool = Field(description="every element equal")
-    equal: float | None = Field(default=None, description="share of the elements that are equal")
-    top1_agreement: float | None = Field(
-        default=None, description="share of samples with the same argmax; None when the output is not class scores"
-    )
 
 
 class OutputParity(Record):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .results import AccuracyRow, Errors, Hop, LatencyRow, Report
+from ..numerics.comparison import Errors
+from .results import AccuracyRow, Hop, LatencyRow, Report
 
 
 @dataclass(frozen=True)

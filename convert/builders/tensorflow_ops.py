@@ -1,22 +1,20 @@
 """The TFLite vocabulary in TensorFlow: what each op of it computes, as TF ops.
 
-Every entry takes the builder, the operands and the op's attributes and returns one tensor or several. Weights arrive in
-TFLite's axis order and are laid out for TensorFlow when the graph is made, at no cost at run time.
+Every entry takes the graph's tensors, the operands and the op's attributes and returns one tensor or several. Weights
+arrive in TFLite's axis order and are laid out for TensorFlow when the graph is made, at no cost at run time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from .tensor import Tensor, Unsupported
+from .tensorflow_tensors import TensorFlowTensors
 
-if TYPE_CHECKING:
-    from .tensorflow import TensorFlowBuilder
-
-Handler = Callable[["TensorFlowBuilder", Sequence[Tensor], dict[str, Any]], Any]
+Handler = Callable[[TensorFlowTensors, Sequence[Tensor], dict[str, Any]], Any]
 
 _SIMPLE: dict[str, Callable[..., Any]] = {
     "abs": tf.abs, "ceil": tf.math.ceil, "cos": tf.cos, "elu": tf.nn.elu, "exp": tf.exp, "floor": tf.floor,
@@ -46,7 +44,7 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def emit(b: TensorFlowBuilder, op: str, operands: Sequence[Tensor], attributes: dict[str, Any]) -> Any:
+def emit(b: TensorFlowTensors, op: str, operands: Sequence[Tensor], attributes: dict[str, Any]) -> Any:
     """The TensorFlow tensors that ``op`` of the TFLite vocabulary computes."""
     if op in _SIMPLE:
         return _SIMPLE[op](*map(b.tf, operands))
@@ -58,16 +56,16 @@ def emit(b: TensorFlowBuilder, op: str, operands: Sequence[Tensor], attributes: 
     return _HANDLERS[op](b, operands, attributes)
 
 
-def _cast(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _cast(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     return tf.cast(b.tf(t[0]), a["dtype"])
 
 
-def _div(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _div(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, y = map(b.tf, t)
     return tf.divide(x, y) if t[0].is_float else tf.truncatediv(x, y)
 
 
-def _conv_2d(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _conv_2d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, kernel = b.tf(t[0]), b.laid_out(t[1], (1, 2, 3, 0))
     result = tf.nn.conv2d(
         x, kernel, (a["stride_h"], a["stride_w"]), a["padding"],
@@ -76,7 +74,7 @@ def _conv_2d(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> An
     return _with_bias(b, result, t[2])
 
 
-def _depthwise_conv_2d(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _depthwise_conv_2d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, (_, kh, kw, out), multiplier = b.tf(t[0]), t[1].static_shape, a["depth_multiplier"]
     strides, dilations = (a["stride_h"], a["stride_w"]), (a["dilation_h_factor"], a["dilation_w_factor"])
     if strides[0] == strides[1] and (max(strides) == 1 or max(dilations) == 1):
@@ -89,57 +87,57 @@ def _depthwise_conv_2d(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, A
     return _with_bias(b, result, t[2])
 
 
-def _conv_3d(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _conv_3d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     strides = (1, a["stride_d"], a["stride_h"], a["stride_w"], 1)
     dilations = (1, a["dilation_d_factor"], a["dilation_h_factor"], a["dilation_w_factor"], 1)
     result = tf.nn.conv3d(b.tf(t[0]), b.tf(t[1]), strides, a["padding"], dilations=dilations)
     return _with_bias(b, result, t[2])
 
 
-def _transpose_conv(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _transpose_conv(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     shape, kernel, x = b.tf(t[0]), b.laid_out(t[1], (1, 2, 0, 3)), b.tf(t[2])
     result = tf.nn.conv2d_transpose(x, kernel, shape, (a["stride_h"], a["stride_w"]), a["padding"])
     return _with_bias(b, result, t[3])
 
 
-def _conv_3d_transpose(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _conv_3d_transpose(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     shape, kernel, x = map(b.tf, t[:3])
     strides = (a["stride_d"], a["stride_h"], a["stride_w"])
     return tf.nn.conv3d_transpose(x, kernel, shape, strides, a["padding"])
 
 
-def _with_bias(b: TensorFlowBuilder, result: Any, bias: Tensor) -> Any:
+def _with_bias(b: TensorFlowTensors, result: Any, bias: Tensor) -> Any:
     if bias.value is not None and not bias.value.any():
         return result
     return tf.nn.bias_add(result, b.tf(bias))
 
 
-def _pool(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any], function: Callable[..., Any]) -> Any:
+def _pool(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any], function: Callable[..., Any]) -> Any:
     window, strides = (a["filter_height"], a["filter_width"]), (a["stride_h"], a["stride_w"])
     return function(b.tf(t[0]), window, strides, a["padding"])
 
 
-def _fully_connected(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _fully_connected(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, weights = b.tf(t[0]), b.laid_out(t[1], (1, 0))
     product = tf.matmul(x, weights) if t[0].rank == 2 else tf.tensordot(x, weights, 1)
     return _with_bias(b, product, t[2])
 
 
-def _split_v(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _split_v(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     return tf.split(b.tf(t[0]), b.tf(t[1]), int(t[2].value), num=a["num_splits"])  # type: ignore[arg-type]
 
 
-def _strided_slice(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _strided_slice(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, begin, end, strides = map(b.tf, t)
     return tf.strided_slice(x, begin, end, strides, begin_mask=a["begin_mask"], end_mask=a["end_mask"])
 
 
-def _resize(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any], op: Callable[..., Any]) -> Any:
+def _resize(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any], op: Callable[..., Any]) -> Any:
     x, size = map(b.tf, t)
     return op(images=x, size=size, align_corners=a["align_corners"], half_pixel_centers=a["half_pixel_centers"])
 
 
-def _reverse_sequence(b: TensorFlowBuilder, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+def _reverse_sequence(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     return tf.reverse_sequence(b.tf(t[0]), b.tf(t[1]), a["seq_dim"], a["batch_dim"])
 
 

@@ -13,6 +13,7 @@ from litert_converter.mlir import ir, passmanager
 from litert_converter.mlir.dialects import func
 
 from ...errors import InternalFault
+from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
 from .tensor import Array, Shape, Spec, Tensor
@@ -25,7 +26,6 @@ _ELEMENT_TYPES = {
 # Above this many bytes a constant stays out of MLIR's sight until the flatbuffer is written: see TfliteBuilder.save.
 _OPAQUE_BYTES = 1 << 16
 _PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
-_SIGNATURE = "serving_default"
 
 
 class TfliteBuilder(Builder):
@@ -86,7 +86,7 @@ class TfliteBuilder(Builder):
                 self._reveal_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
-                converter.set_signature(self._function.operation, _SIGNATURE, self._input_names, names)
+                converter.set_signature(self._function.operation, SIGNATURE, self._input_names, names)
                 converter.export_flatbuffer_to_file(self._module.operation, str(path))
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from .edit import Editor, shape_of
-from .layouts import CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
+from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
 from .placement import Port, Site, constant_of
 from .plan import Plan, Unit, Wire, end
 
@@ -20,7 +20,7 @@ def apply_plan(plan: Plan, edit: Editor) -> None:
         _rewrite(plan, unit, made, edit)
     for value, is_last in made.items():
         if is_last:
-            edit.layouts[value] = CHANNELS_LAST[len(dims[value])]
+            edit.layouts[value] = TO_CHANNELS_LAST[len(dims[value])]
             value.shape = shape_of(permute(dims[value], edit.layouts[value]))
 
 
@@ -44,7 +44,7 @@ def _convert(plan: Plan, wire: Wire, dims: Dims, is_last: bool, edit: Editor) ->
     others = [r for r in wire.readers if not r.absorbs and plan.label(r.end) != is_last]
     if not others:
         return
-    perm, source = CHANNELS_LAST[len(dims)], dims
+    perm, source = TO_CHANNELS_LAST[len(dims)], dims
     if is_last:
         perm, source = inverse(perm), permute(dims, perm)
     copy = _transposed(wire.value, source, perm, "natural" if is_last else "channels_last", edit)
@@ -83,11 +83,11 @@ def _rewrite(plan: Plan, unit: Unit, made: dict[ir.Value, bool], edit: Editor) -
             is_last = made.get(value, False)
         else:
             is_last = port is not Port.ANY and plan.label(end(unit, port))
-        inputs.append(CHANNELS_LAST[len(dims)] if is_last else natural(len(dims)))
+        inputs.append(TO_CHANNELS_LAST[len(dims)] if is_last else natural(len(dims)))
         if is_last and tensor is not None:
-            edit.set_input(unit.op.node, index, edit.permuted(value, tensor, CHANNELS_LAST[len(dims)]))
+            edit.set_input(unit.op.node, index, edit.permuted(value, tensor, TO_CHANNELS_LAST[len(dims)]))
     outputs = [
-        CHANNELS_LAST[len(dims)] if made.get(value, False) and dims is not None else natural(len(dims or ()))
+        TO_CHANNELS_LAST[len(dims)] if made.get(value, False) and dims is not None else natural(len(dims or ()))
         for value, dims in zip(unit.op.outputs, unit.op.out_dims, strict=True)
     ]
     if any(perm is not None and perm != natural(len(perm)) for perm in (*inputs, *outputs)):

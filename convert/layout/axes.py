@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from .edit import Array
 from .elementwise import like_first
-from .layouts import CHANNELS_LAST, Dims, Perm, nbytes, permute
+from .layouts import TO_CHANNELS_LAST, Dims, Perm, nbytes, permute
 from .placement import Op, Placement, Port, Rewrite, Site, constant_of, follow_first, keep
 
 
@@ -36,7 +36,7 @@ def one_axis(default: int | None = None, *, last: bool = False) -> Callable[[Op]
             tuple(_of_rank(dims, rank) or Port.ANY for dims in op.out_dims),
             _remap_axis(default or 0),
             natural_cost=0 if axis == rank - 1 else cost,
-            channels_last_cost=0 if axis == CHANNELS_LAST[rank][-1] else cost,
+            channels_last_cost=0 if axis == TO_CHANNELS_LAST[rank][-1] else cost,
         )
 
     return rule
@@ -129,10 +129,10 @@ def _reduction(op: Op, axes: Sequence[int], keepdims: bool, rewrite: Rewrite) ->
 
 def _remainder(rank: int, gone: set[int]) -> Port | None:
     left = [axis for axis in range(rank) if axis not in gone]
-    order: Perm = tuple(left.index(axis) for axis in CHANNELS_LAST[rank] if axis not in gone)
+    order: Perm = tuple(left.index(axis) for axis in TO_CHANNELS_LAST[rank] if axis not in gone)
     if order == tuple(range(len(order))):
         return Port.NATURAL
-    return Port.FOLLOWS if order == CHANNELS_LAST.get(len(order)) else None
+    return Port.FOLLOWS if order == TO_CHANNELS_LAST.get(len(order)) else None
 
 
 def slices(op: Op) -> Placement | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layouts import CHANNELS_LAST, Dims, moves_data, permute
+from .layouts import TO_CHANNELS_LAST, Dims, moves_data, permute
 from .placement import Op, Placement, Port, Site, constant_of, follow_first, keep
 
 
@@ -13,7 +13,7 @@ def elementwise(op: Op) -> Placement | None:
     it is brought to the result's rank channels-last; the rewrite does that (it permutes the constant).
     """
     target = op.out_dims[0]
-    if target is None or len(target) not in CHANNELS_LAST or "broadcast" in op.node.attributes:
+    if target is None or len(target) not in TO_CHANNELS_LAST or "broadcast" in op.node.attributes:
         return None
     rank = len(target)
     found = []
@@ -44,8 +44,8 @@ def _is_scalar(dims: Dims, rank: int) -> bool:
 def _lifted(dims: Dims, rank: int) -> Dims | None:
     """The channels-last extents of an operand of lower rank; None if it would have to be transposed."""
     full = (1,) * (rank - len(dims)) + dims
-    lifted = permute(full, CHANNELS_LAST[rank])
-    if moves_data(CHANNELS_LAST[rank], full) or sum(not isinstance(dim, int) for dim in lifted) > 1:
+    lifted = permute(full, TO_CHANNELS_LAST[rank])
+    if moves_data(TO_CHANNELS_LAST[rank], full) or sum(not isinstance(dim, int) for dim in lifted) > 1:
         return None
     return lifted
 

@@ -16,8 +16,8 @@ from typing import cast
 import onnx
 import onnx_ir as ir
 
-from .layouts import CHANNELS_LAST, inverse
-from .spatial import DOMAIN
+from ...vocabulary import NHWC_DOMAIN
+from .layouts import TO_CHANNELS_LAST, inverse
 
 
 def define(model: ir.Model, operators: Iterable[tuple[str, int]]) -> None:
@@ -26,7 +26,7 @@ def define(model: ir.Model, operators: Iterable[tuple[str, int]]) -> None:
     for op, rank in sorted(operators):
         function = _function(op, rank, opset)
         model.functions[function.identifier()] = function
-        model.graph.opset_imports[DOMAIN] = 1
+        model.graph.opset_imports[NHWC_DOMAIN] = 1
         model.ir_version = max(model.ir_version, 10)
 
 
@@ -34,7 +34,7 @@ def _function(op: str, rank: int, opset: int) -> ir.Function:
     schema = onnx.defs.get_schema(op, opset, "")
     inputs = [ir.Value(name=formal.name) for formal in schema.inputs]
     kinds = {name: ir.AttributeType(cast(int, spec.type)) for name, spec in schema.attributes.items()}
-    perm = CHANNELS_LAST[rank]
+    perm = TO_CHANNELS_LAST[rank]
     entering = ir.node("Transpose", inputs[:1], {"perm": inverse(perm)}, name="to_channels_first")
     inner = ir.Node(
         "",
@@ -48,4 +48,4 @@ def _function(op: str, rank: int, opset: int) -> ir.Function:
         node.outputs[0].name = name
     graph = ir.Graph(inputs, leaving.outputs, nodes=(entering, inner, leaving), opset_imports={"": opset}, name=op)
     attributes = [ir.Attr(name, kind, None) for name, kind in kinds.items()]
-    return ir.Function(DOMAIN, op, f"{rank - 2}d", graph=graph, attributes=attributes)
+    return ir.Function(NHWC_DOMAIN, op, f"{rank - 2}d", graph=graph, attributes=attributes)

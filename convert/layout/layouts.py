@@ -17,7 +17,7 @@ Perm = tuple[int, ...]
 Dims = tuple[int | str | None, ...]
 """Extents: a number, the name of a dynamic dimension, or None when nothing is known."""
 
-CHANNELS_LAST: dict[int, Perm] = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+TO_CHANNELS_LAST: dict[int, Perm] = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 """Rank → channels-last permutation."""
 
 NOMINAL = 64
@@ -91,7 +91,7 @@ def nbytes(dims: Dims, dtype: ir.DataType | None) -> int:
 
 def transpose_cost(dims: Dims, dtype: ir.DataType | None) -> int:
     """What going from natural to channels-last, or back, costs: the bytes moved, or 1 if a Reshape does it."""
-    perm = CHANNELS_LAST[len(dims)]
+    perm = TO_CHANNELS_LAST[len(dims)]
     if is_reshape(perm, dims) and is_reshape(inverse(perm), permute(dims, perm)):
         return 1
     return nbytes(dims, dtype) + 1

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from .edit import shape_of
 from .layouts import (
-    CHANNELS_LAST,
+    TO_CHANNELS_LAST,
     Dims,
     Perm,
     compose,
@@ -27,7 +27,7 @@ from .reshapes import is_direct, refine, split
 def _layouts(dims: Dims) -> list[Perm]:
     """Natural, and channels-last if the rank has it."""
     rank = len(dims)
-    return [natural(rank)] + ([CHANNELS_LAST[rank]] if rank in CHANNELS_LAST else [])
+    return [natural(rank)] + ([TO_CHANNELS_LAST[rank]] if rank in TO_CHANNELS_LAST else [])
 
 
 # --- Reshape, Flatten, Squeeze, Unsqueeze -----------------------------------------------------------------

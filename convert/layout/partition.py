@@ -18,10 +18,10 @@ from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-NATURAL = -1
+NATURAL_SIDE = -1
 """The terminal that is always natural."""
 
-CHANNELS_LAST = -2
+LAST_SIDE = -2
 """The terminal that is always channels-last."""
 
 
@@ -42,7 +42,7 @@ def partition(nets: Iterable[Net]) -> tuple[frozenset[int], int]:
     """
     nets = [n for n in nets if n.cost > 0]
     network = _Network()
-    source, sink = network.vertex(CHANNELS_LAST), network.vertex(NATURAL)
+    source, sink = network.vertex(LAST_SIDE), network.vertex(NATURAL_SIDE)
     infinity = 1 + sum(n.cost for n in nets)
     for net in nets:
         consumers = sorted(set(net.consumers) - {net.producer})
@@ -58,12 +58,12 @@ def partition(nets: Iterable[Net]) -> tuple[frozenset[int], int]:
     cost = network.saturate(source, sink)
     natural = network.reaching(sink)
     labelled = {v for v, vertex in network.names.items() if vertex not in natural}
-    return frozenset(connected(nets, labelled) - {CHANNELS_LAST}), cost
+    return frozenset(connected(nets, labelled) - {LAST_SIDE}), cost
 
 
 def cost_of(nets: Iterable[Net], channels_last: frozenset[int]) -> int:
     """What a labelling costs."""
-    side = channels_last | {CHANNELS_LAST}
+    side = channels_last | {LAST_SIDE}
     return sum(n.cost for n in nets if any((c in side) != (n.producer in side) for c in n.consumers))
 
 
@@ -71,10 +71,10 @@ def connected(nets: Iterable[Net], among: Container[int]) -> set[int]:
     """Those of the variables ``among`` that hang together with the channels-last terminal, and that itself."""
     neighbours: dict[int, set[int]] = {}
     for net in nets:
-        members = {v for v in (net.producer, *net.consumers) if v == CHANNELS_LAST or v in among}
+        members = {v for v in (net.producer, *net.consumers) if v == LAST_SIDE or v in among}
         for member in members:
             neighbours.setdefault(member, set()).update(members)
-    reached, queue = {CHANNELS_LAST}, [CHANNELS_LAST]
+    reached, queue = {LAST_SIDE}, [LAST_SIDE]
     while queue:
         found = neighbours.get(queue.pop(), set()) - reached
         reached |= found

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .edit import Array, Editor
-from .layouts import CHANNELS_LAST, Dims, Perm, dims_of
+from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of
 
 Rewrite = Callable[["Site"], None]
 """Makes a node right once one of its ports has a layout other than natural."""
@@ -85,7 +85,7 @@ class Op:
     def rank(self) -> int | None:
         """Rank of input 0 if that rank has a channels-last layout."""
         dims = self.in_dims[0] if self.in_dims else None
-        return len(dims) if dims is not None and len(dims) in CHANNELS_LAST else None
+        return len(dims) if dims is not None and len(dims) in TO_CHANNELS_LAST else None
 
     def integer(self, name: str, default: int) -> int:
         attribute = self.node.attributes.get(name)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from .layouts import CHANNELS_LAST as PERMS
-from .layouts import dims_of, transpose_cost
-from .partition import CHANNELS_LAST, NATURAL, Net, connected, partition
+from .layouts import TO_CHANNELS_LAST, dims_of, transpose_cost
+from .partition import LAST_SIDE, NATURAL_SIDE, Net, connected, partition
 from .placement import Op, Placement, Port, constant_of, keep
 from .rules import rule_for
 
@@ -64,7 +63,7 @@ class Plan:
 
     def label(self, end: int) -> bool:
         """Whether a variable or terminal is channels-last."""
-        return end == CHANNELS_LAST or end in self.channels_last
+        return end == LAST_SIDE or end in self.channels_last
 
 
 def make_plan(graph: ir.Graph, opset: int, *, nhwc: bool = False) -> Plan:
@@ -87,7 +86,7 @@ def make_plan(graph: ir.Graph, opset: int, *, nhwc: bool = False) -> Plan:
 def has_layout(value: ir.Value | None) -> bool:
     """Whether a value has a channels-last layout of its own (constants take that of their reader)."""
     dims = dims_of(value)
-    return dims is not None and len(dims) in PERMS and constant_of(value) is None
+    return dims is not None and len(dims) in TO_CHANNELS_LAST and constant_of(value) is None
 
 
 def _place(op: Op) -> Placement:
@@ -141,7 +140,7 @@ def _wire(graph: ir.Graph, units: list[Unit], nhwc: bool) -> dict[ir.Value, Wire
 
     def io_end(value: ir.Value) -> int:
         dims = dims_of(value)
-        return CHANNELS_LAST if nhwc and dims is not None and len(dims) in (4, 5) else NATURAL
+        return LAST_SIDE if nhwc and dims is not None and len(dims) in (4, 5) else NATURAL_SIDE
 
     for value in graph.inputs:
         if has_layout(value):
@@ -155,19 +154,19 @@ def _wire(graph: ir.Graph, units: list[Unit], nhwc: bool) -> dict[ir.Value, Wire
             if read is not None and has_layout(read) and port is not Port.ANY:
                 # A value that isn't here yet comes from an enclosing graph.
                 reader = Reader(end(unit, port), unit.op.nodes[0], index, unit.placement.absorbs)
-                wires.setdefault(read, Wire(read, NATURAL)).readers.append(reader)
+                wires.setdefault(read, Wire(read, NATURAL_SIDE)).readers.append(reader)
     for index, value in enumerate(graph.outputs):
         if value in wires:
             wires[value].readers.append(Reader(io_end(value), None, index))
     for value, wire in wires.items():
         inner = [use for use in value.uses() if use.node.graph is not graph] if value.graph is graph else []
-        wire.readers += [Reader(NATURAL, use.node, use.idx) for use in inner]
+        wire.readers += [Reader(NATURAL_SIDE, use.node, use.idx) for use in inner]
     return wires
 
 
 def end(unit: Unit, port: Port) -> int:
     """The variable or terminal of a port that isn't ANY."""
-    return {Port.FOLLOWS: unit.variable, Port.NATURAL: NATURAL, Port.CHANNELS_LAST: CHANNELS_LAST}[port]
+    return {Port.FOLLOWS: unit.variable, Port.NATURAL: NATURAL_SIDE, Port.CHANNELS_LAST: LAST_SIDE}[port]
 
 
 def _nets(units: list[Unit], wires: dict[ir.Value, Wire]) -> list[Net]:
@@ -176,14 +175,14 @@ def _nets(units: list[Unit], wires: dict[ir.Value, Wire]) -> list[Net]:
         for w in wires.values()
     ]
     for unit in units:
-        nets.append(Net(CHANNELS_LAST, (unit.variable,), unit.placement.natural_cost))
-        nets.append(Net(NATURAL, (unit.variable,), unit.placement.channels_last_cost))
+        nets.append(Net(LAST_SIDE, (unit.variable,), unit.placement.natural_cost))
+        nets.append(Net(NATURAL_SIDE, (unit.variable,), unit.placement.channels_last_cost))
     return nets
 
 
 def _settle_turns(units: list[Unit], wires: dict[ir.Value, Wire]) -> None:
     """Let a Transpose that vanishes either way turn what comes from channels-last, or what goes there."""
-    variables = {v for w in wires.values() for v in (w.producer, *(r.end for r in w.readers))} - {NATURAL}
+    variables = {v for w in wires.values() for v in (w.producer, *(r.end for r in w.readers))} - {NATURAL_SIDE}
     near = connected(_nets([], wires), variables)
     for unit in units:
         if not unit.placement.turns:

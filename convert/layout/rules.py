@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...vocabulary import FUSED_DOMAIN
 from .axes import (
     arg_reduce,
     cumulative_sum,
@@ -27,7 +28,7 @@ from .movement import expand, rearrangement, reshape, shape, size, tile
 from .placement import Op, Placement
 from .spatial import resize, spatial
 
-DEFAULT_DOMAINS = ("", "edgeworthy")
+DEFAULT_DOMAINS = ("", FUSED_DOMAIN)
 """Domains whose operators mean what ONNX's of that name mean: ONNX's own, and that of our fusions."""
 
 _RULES: dict[str, Callable[[Op], Placement | None]] = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from .layouts import CHANNELS_LAST
+from ...vocabulary import NHWC_DOMAIN
+from .layouts import TO_CHANNELS_LAST
 from .placement import Op, Placement, Port, Site
-
-DOMAIN = "edgeworthy.nhwc"
-"""Domain of the operators whose activations are channels-last (see :mod:`.functions`)."""
 
 
 def spatial(op: Op) -> Placement | None:
@@ -15,7 +13,7 @@ def spatial(op: Op) -> Placement | None:
     Refused where a second output is used (the indices of a MaxPool count elements of the natural layout).
     """
     dims = op.out_dims[0]
-    if op.rank() is None or dims is None or len(dims) not in CHANNELS_LAST:
+    if op.rank() is None or dims is None or len(dims) not in TO_CHANNELS_LAST:
         return None
     if any(op.uses_output(i) for i in range(1, len(op.outputs))):
         return None
@@ -35,5 +33,5 @@ def resize(op: Op) -> Placement | None:
 def _to_private_domain(site: Site) -> None:
     """The domain's function transposes around the ONNX operator."""
     rank = len(site.layout())
-    site.node.domain, site.node.overload = DOMAIN, f"{rank - 2}d"
+    site.node.domain, site.node.overload = NHWC_DOMAIN, f"{rank - 2}d"
     site.edit.private.add((site.node.op_type, rank))

@@ -8,9 +8,9 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from ...vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ..builders.builder import Builder
 from ..builders.tensor import Array, Shape, Spec, Tensor, Unsupported
-from .registry import CHANNELS_LAST, FUSED
 
 DTYPES: dict[ir.DataType, str] = {
     ir.DataType[name.upper() if name != "float32" else "FLOAT"]: name
@@ -110,7 +110,7 @@ class Context:
 
     def version(self, node: ir.Node) -> int:
         """The opset version that governs ``node``."""
-        return self.opsets.get("" if node.domain in ("ai.onnx", CHANNELS_LAST, FUSED) else node.domain, 1)
+        return self.opsets.get("" if node.domain in ("ai.onnx", NHWC_DOMAIN, FUSED_DOMAIN) else node.domain, 1)
 
     def output(self, node: ir.Node, index: int = 0) -> Spec:
         """dtype and shape that ONNX's shape inference found for output ``index``."""

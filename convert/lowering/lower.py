@@ -8,13 +8,11 @@ import onnx
 import onnx_ir as ir
 
 from ...errors import InternalFault, UnsupportedNode, UnsupportedNodes
+from ...vocabulary import FUSED_DOMAIN, MODULE_KEY, NHWC_DOMAIN, SOURCE_KEY
 from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
 from . import registry
 from .context import DTYPES, Context, NotLowered, schema, spec
-
-MODULE_KEY = "edgeworthy.module"
-SOURCE_KEY = "edgeworthy.source"
 
 
 def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
@@ -105,7 +103,7 @@ def _lower_node(context: Context, node: ir.Node) -> None:
 
 def _not_registered(node: ir.Node, opset: int, version: int) -> Unsupported:
     name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-    ours = node.domain in (registry.FUSED, registry.CHANNELS_LAST)
+    ours = node.domain in (FUSED_DOMAIN, NHWC_DOMAIN)
     if ours or onnx.defs.has(node.op_type, opset, node.domain):
         return Unsupported(f"no lowering for {name} version {version}", "compute it by other operations in the model")
     if node.domain:

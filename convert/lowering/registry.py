@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from ...vocabulary import NHWC_DOMAIN
 from ..builders.tensor import Tensor
+from .context import Context
 
-if TYPE_CHECKING:
-    from .context import Context
-
-CHANNELS_LAST = "edgeworthy.nhwc"
-"""Domain of the layout-sensitive ops whose activations are channels-last (see ``convert.layout``)."""
-
-FUSED = "edgeworthy"
-"""Domain of the ops that fusions make where the model's opset has none."""
-
-Handler = Callable[["Context", ir.Node], Tensor | tuple[Tensor, ...]]
+Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
@@ -72,7 +64,7 @@ def is_lowered(domain: str, op: str, version: int) -> bool:
     """Whether a handler exists for the operator, as it is or with channels-last activations."""
     if find(domain, op, version) is not None:
         return True
-    return domain in ("", "ai.onnx") and find(CHANNELS_LAST, op, 1) is not None
+    return domain in ("", "ai.onnx") and find(NHWC_DOMAIN, op, 1) is not None
 
 
 def supported() -> dict[str, list[str]]:

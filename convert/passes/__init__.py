@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from ..graph.rewriter import IsLowered, Refusal, Rewriter
 from . import (
     conv1d_as_2d,
     drop_nan_guards,
@@ -35,8 +36,7 @@ from . import (
     split_batch_norm,
     unwrap_transposes,
 )
-from .contract import WHOLE_MODEL, Pass, PassReport, Pipeline, Refusal, Repeat, check_order, passes_of
-from .rewriter import IsLowered, Rewriter
+from .contract import WHOLE_MODEL, Pass, PassReport, Pipeline, Repeat, check_order, passes_of
 
 __all__ = ["PIPELINE", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
 

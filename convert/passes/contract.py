@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...errors import InternalFault
+from ..graph.rewriter import Refusal, Rewriter
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-    from .rewriter import Rewriter
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,6 @@ Pipeline = Sequence[Pass | Repeat]
 
 WHOLE_MODEL = "the whole model"
 """Stands for the name of a node in a refusal that concerns none in particular."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A node that a pass looked at and left alone, and why."""
-
-    node: str
-    reason: str
 
 
 @dataclass

@@ -23,11 +23,11 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from . import private_ops
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import constant, is_constant, rank
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import constant, is_constant, rank
 from .properties import CONSTANTS_LIFTED, NO_1D_WINDOWS, NO_LOCAL_FUNCTIONS, TYPED, window_objection
-from .rewriter import Rewriter
 
 _AXIS = 2
 """Where the axis of extent 1 goes: [N,C,L] ↔ [N,C,1,L]."""
@@ -64,7 +64,7 @@ class _Sweep:
                 self._widen_window(node)
             elif reason:
                 self._rw.refuse(node, reason)
-            elif node.domain in ("", private_ops.DOMAIN) and (node.op_type in _ELEMENTWISE or node.op_type == "Concat"):
+            elif node.domain in ("", FUSED_DOMAIN) and (node.op_type in _ELEMENTWISE or node.op_type == "Concat"):
                 self._widen_elementwise(node)
 
     def _widen_window(self, node: ir.Node) -> None:

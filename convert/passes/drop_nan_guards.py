@@ -19,10 +19,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.reading import constant, is_constant, producer, scalar
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import constant, is_constant, producer, scalar
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _FINITE = frozenset({"Conv", "Gemm", "MatMul"})
 """Operators of products and sums, which exporters give finite operands."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .graph import Array, attribute, is_constant, rank, scalar
+from ..graph.reading import Array, attribute, is_constant, rank, scalar
 
 Function = Callable[[Array], Array]
 

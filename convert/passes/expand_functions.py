@@ -23,11 +23,11 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from ..graph.reading import schema
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import schema
 from .infer_shapes import infer_shapes
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _FOLDED = frozenset({"Constant", "Identity"})
 """Operators that need no lowering: other passes remove them."""

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.reading import Array, constant, is_constant, producer, rank, sole_consumer, static_shape
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import Array, constant, is_constant, producer, rank, sole_consumer, static_shape
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)

@@ -24,10 +24,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ..graph.reading import Array, attribute, is_constant, is_random, schema, static_shape
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import Array, attribute, is_constant, is_random, schema, static_shape
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _LIMIT = 4 << 20
 """Bytes a result may always have; a larger one may be at most twice its inputs (a cast of float16 weights is)."""

@@ -21,10 +21,10 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.reading import Array, is_constant
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import Array, is_constant
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 from .shape_values import Dim, ShapeValues, dims_of, is_number
 
 

@@ -22,12 +22,12 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from . import private_ops
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import Array
+from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .elementwise import erf, recognise
-from .graph import Array
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _SINCE = 20
 
@@ -51,7 +51,7 @@ def fuse_gelu(rw: Rewriter) -> None:
         domain = rw.fused_domain("Gelu", _SINCE)
         if domain is None:
             rw.refuse(anchor, "it is part of a GELU, which can't be lowered as one operator")
-        elif domain == private_ops.DOMAIN and match.variable.dtype != ir.DataType.FLOAT:
+        elif domain == FUSED_DOMAIN and match.variable.dtype != ir.DataType.FLOAT:
             rw.refuse(anchor, f"it is part of a GELU, but opset {rw.opset} has none and it isn't float32")
         else:
             attributes, overload = {"approximate": match.name}, "tanh" if match.name == "tanh" else ""

@@ -19,12 +19,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from . import private_ops
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import Array
+from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .elementwise import recognise
-from .graph import Array
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _SINCE = 14
 
@@ -41,7 +41,7 @@ def fuse_hard_swish(rw: Rewriter) -> None:
         domain = rw.fused_domain("HardSwish", _SINCE)
         if domain is None:
             rw.refuse(anchor, "it is part of a hard-swish, which can't be lowered as one operator")
-        elif domain == private_ops.DOMAIN and match.variable.dtype != ir.DataType.FLOAT:
+        elif domain == FUSED_DOMAIN and match.variable.dtype != ir.DataType.FLOAT:
             rw.refuse(anchor, f"it is part of a hard-swish, but opset {rw.opset} has none and it isn't float32")
         else:
             rw.fuse(match.root, "HardSwish", [match.variable], {}, domain=domain, main=anchor)

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import producer
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import producer
 from .norms import fuse_norm, mean_over_last, quotient
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 
 def fuse_layer_norm(rw: Rewriter) -> None:

@@ -22,10 +22,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.reading import constant, integers, producer, rank, scalar
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import constant, integers, producer, rank, scalar
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _TAKERS = ("Conv", "ConvInteger", "MaxPool")
 _NOT_NEGATIVE = ("Relu", "Sigmoid", "Softmax", "Softplus", "HardSigmoid", "Abs", "Exp", "Sqrt", "ReduceL2")

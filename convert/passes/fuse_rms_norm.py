@@ -15,10 +15,10 @@ Source: Zhang and Sennrich, Root Mean Square Layer Normalization (2019); ONNX RM
 
 from __future__ import annotations
 
+from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .norms import fuse_norm, quotient
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 
 def fuse_rms_norm(rw: Rewriter) -> None:

@@ -24,9 +24,9 @@ import onnx
 import onnx.shape_inference
 import onnx_ir as ir
 
-from .contract import WHOLE_MODEL, Pass, Refusal
+from ..graph.rewriter import Refusal, Rewriter
+from .contract import WHOLE_MODEL, Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 _SMALL = 1024
 """Bytes up to which a constant may be a shape, an axis or a pad that inference wants to read."""

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import scalar
+from ..graph.rewriter import Rewriter, graph_of
 from .contract import Pass
-from .graph import scalar
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter, graph_of
 
 
 def inline_branches(rw: Rewriter) -> None:

@@ -23,22 +23,22 @@ from onnx_ir.passes import PreconditionError
 from onnx_ir.passes.common import InlinePass
 
 from ...errors import BadInput
-from . import private_ops
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import opset, schema
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import opset, schema
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 
 def inline_functions(rw: Rewriter) -> None:
     model = rw.model
-    foreign = [f for f in model.functions.values() if f.domain != private_ops.DOMAIN]
+    foreign = [f for f in model.functions.values() if f.domain != FUSED_DOMAIN]
     if not foreign:
         return
     for function in foreign:
         _agree_on_opset(function, opset(model))
         _separate_outputs(function)
-    inliner = InlinePass(criteria=lambda function: function.domain != private_ops.DOMAIN)
+    inliner = InlinePass(criteria=lambda function: function.domain != FUSED_DOMAIN)
     try:
         rw.changed += sum(inliner(model).id_count.values())  # type: ignore[attr-defined]
     except PreconditionError as error:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.rewriter import Rewriter, graph_of
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, is_liftable
-from .rewriter import Rewriter, graph_of
 
 _IR_VERSION = 4
 """The first ONNX IR version whose initializers need not be inputs."""

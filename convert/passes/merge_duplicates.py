@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import is_random
+from ..graph.rewriter import Rewriter, graph_of
 from .contract import Pass
-from .graph import is_random
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS
-from .rewriter import Rewriter, graph_of
 
 _SMALL = 1024
 """Bytes up to which equal constants are merged."""

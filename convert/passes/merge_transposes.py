@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import producer, rank
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import producer, rank
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 
 def merge_transposes(rw: Rewriter) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from . import private_ops
-from .graph import constant, integers, is_constant, producer, rank, scalar, sole_consumer, static_shape
-from .rewriter import Rewriter
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import constant, integers, is_constant, producer, rank, scalar, sole_consumer, static_shape
+from ..graph.rewriter import Rewriter
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fuse_norm(rw: Rewriter, found: Quotient, variable: ir.Value, op_type: str, *
         rw.refuse(found.node, f"it is a {op_type}, which can't be lowered as one operator")
     elif variable.dtype != ir.DataType.FLOAT:
         rw.refuse(found.node, f"it is a {op_type}, but not in float32")
-    elif domain == private_ops.DOMAIN and found.axes != (-1,):
+    elif domain == FUSED_DOMAIN and found.axes != (-1,):
         rw.refuse(found.node, f"it is a {op_type} over several axes, and opset {rw.opset} has no such operator")
     elif shape is None:
         rw.refuse(found.node, f"it is a {op_type} over an axis of unknown size")

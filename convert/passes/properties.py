@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from . import private_ops
+from ...vocabulary import FUSED_DOMAIN
+from ..graph.reading import attribute, is_constant, opset, rank, static_shape
 from .contract import Property
-from .graph import attribute, is_constant, opset, rank, static_shape
 
 _WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize")
 
 
 def _local_function(model: ir.Model) -> str | None:
     for node in model.graph.all_nodes():
-        if node.op_identifier() in model.functions and node.domain != private_ops.DOMAIN:
+        if node.op_identifier() in model.functions and node.domain != FUSED_DOMAIN:
             return f"{node.name} calls {node.domain}::{node.op_type}"
     return None
 
@@ -30,7 +30,7 @@ def _loose_constant(model: ir.Model) -> str | None:
 
 def _untyped(model: ir.Model) -> str | None:
     for node in model.graph.all_nodes():
-        known = node.domain in ("", private_ops.DOMAIN)
+        known = node.domain in ("", FUSED_DOMAIN)
         if known and all(v is None or v.type is not None for v in node.inputs):
             for value in node.outputs:
                 if value.type is None and value.uses():

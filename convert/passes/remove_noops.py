@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from ..graph.reading import integers, same_shape, scalar
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import integers, same_shape, scalar
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS
-from .rewriter import Rewriter
 
 
 def remove_noops(rw: Rewriter) -> None:

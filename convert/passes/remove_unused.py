@@ -13,9 +13,9 @@ Leaves alone: inputs of the graph, even unused ones: they are the model's signat
 
 from __future__ import annotations
 
+from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import NO_LOCAL_FUNCTIONS
-from .rewriter import Rewriter
 
 
 def remove_unused(rw: Rewriter) -> None:

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import producer, sole_consumer, static_shape
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import producer, sole_consumer, static_shape
 from .merge_transposes import permutation
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 
 
 def shuffle_channels_last(rw: Rewriter) -> None:

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.reading import Array, constant, rank
+from ..graph.rewriter import Rewriter, graph_of
 from .contract import Pass
-from .graph import Array, constant, rank
 from .properties import CONSTANTS_LIFTED, NO_BATCH_NORM, NO_LOCAL_FUNCTIONS, TYPED, batch_norm_objection
-from .rewriter import Rewriter, graph_of
 
 _Key = tuple[object, ...]
 

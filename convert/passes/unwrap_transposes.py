@@ -18,11 +18,11 @@ import math
 
 import onnx_ir as ir
 
+from ..graph.reading import producer, sole_consumer
+from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .graph import producer, sole_consumer
 from .merge_transposes import permutation
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .rewriter import Rewriter
 from .shape_values import UNKNOWN, dims_of
 
 _RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")

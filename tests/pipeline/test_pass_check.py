@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from edgeworthy.convert.onnx_file import describe
 from edgeworthy.errors import CheckFailed
+from edgeworthy.formats.onnx.file import describe
 from edgeworthy.pipeline.pass_check import PassCheck
 
 

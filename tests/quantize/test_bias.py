@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 

@@ -11,11 +11,11 @@ import pytest
 from ai_edge_quantizer import default_policy
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.convert.tflite_file import summarize
+from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import Quantized, quantize
-from edgeworthy.quantize.schemes import SCHEMES
+from edgeworthy.schemes import SCHEMES
 
 from .conftest import normal_feeds
 from .tflite_graph import NO_ACTIVATION, Array, Graph, Weights, i32, run, sqnr, worst_sqnr

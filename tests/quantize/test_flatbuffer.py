@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
 
 from .conftest import normal_feeds
 from .tflite_graph import FC, Graph, run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.float16 import to_float16
 
 from .conftest import normal_feeds

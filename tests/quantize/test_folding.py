@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeworthy.convert.tflite_file import summarize
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.folding import fold_constants
 from edgeworthy.quantize.post_training import quantize

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.convert.tflite_file import summarize
+from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import Quantized, quantize
 

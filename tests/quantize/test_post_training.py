@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TensorSpec, TFLiteModel
-from edgeworthy.convert.tflite_file import summarize
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import FORMS, CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
 
@@ -264,7 +264,7 @@ def _with_body(path: Path) -> TFLiteModel:
     tf.saved_model.save(module, str(path.parent / "saved"), signatures={"serving_default": f})
     converter = tf.lite.TFLiteConverter.from_saved_model(str(path.parent / "saved"))
     path.write_bytes(converter.convert())
-    from edgeworthy.convert.tflite_file import describe
+    from edgeworthy.formats.tflite.summary import describe
 
     return describe(path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize import flatbuffer as fb
+from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.ranges import SOFTMAX_REACH, Observer, input_tensors, unfit_operators
 
 from .conftest import normal_feeds

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
 def test_the_worker_ends_when_its_parent_is_killed(conv_net: TFLiteModel, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from edgeworthy.convert.tflite_file import describe\n"
+        "from edgeworthy.formats.tflite.summary import describe\n"
         "from edgeworthy.quantize.calibration import load_calibration\n"
         "from edgeworthy.quantize.post_training import quantize\n"
         "model = describe(Path(sys.argv[1]))\n"

@@ -15,7 +15,7 @@ from litert_converter.mlir.dialects import func
 from numpy.typing import NDArray
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.convert.tflite_file import describe
+from edgeworthy.formats.tflite.summary import describe
 
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]

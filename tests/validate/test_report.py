@@ -14,9 +14,11 @@ import pytest
 
 from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
-from edgeworthy.validate import gate, metrics
+from edgeworthy.numerics import comparison as metrics
+from edgeworthy.numerics.comparison import Errors
+from edgeworthy.validate import gate
 from edgeworthy.validate import report as reports
-from edgeworthy.validate.results import Errors, Report
+from edgeworthy.validate.results import Report
 from edgeworthy.validate.summary import milliseconds, size, summarize
 
 ROOT = Path(__file__).parents[2]

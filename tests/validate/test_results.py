@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from edgeworthy.artifact import Receipt
 from edgeworthy.errors import BadInput
+from edgeworthy.numerics.comparison import Errors
 from edgeworthy.validate import host
-from edgeworthy.validate.results import Errors, GateLine, GateResult, Report
+from edgeworthy.validate.results import GateLine, GateResult, Report
 from edgeworthy.validate.runners import permuted, receipt_result
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ....vocabulary import FUSED_DOMAIN
 from ...builders.tensor import Tensor, normalize_axis
 from ..context import Context
-from ..registry import FUSED, lowers
+from ..registry import lowers
 
 _NAMES = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
 _SOFTMAX = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
@@ -19,14 +20,14 @@ def lower_named(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("HardSwish", since=14)
-@lowers("HardSwish", domain=FUSED)
+@lowers("HardSwish", domain=FUSED_DOMAIN)
 def lower_hard_swish(ctx: Context, node: ir.Node) -> Tensor:
     """x · clip(x/6 + 1/2, 0, 1). TFLite: HARD_SWISH."""
     return ctx.b.unary("hard_swish", ctx.input(node, 0))
 
 
 @lowers("Gelu", since=20)
-@lowers("Gelu", domain=FUSED)
+@lowers("Gelu", domain=FUSED_DOMAIN)
 def lower_gelu(ctx: Context, node: ir.Node) -> Tensor:
     """x·Φ(x), by erf (``approximate="none"``) or tanh. TFLite: GELU."""
     return ctx.b.unary("gelu", ctx.input(node, 0), approximate=ctx.attribute(node, "approximate") == "tanh")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported
 from ..context import Context
 from ..extents import cropped_or_padded
-from ..registry import CHANNELS_LAST, lowers
+from ..registry import lowers
 
 Pads = list[tuple[int, int]]
 
@@ -79,7 +80,7 @@ def geometry(ctx: Context, node: ir.Node, kernel: Sequence[int]) -> tuple[list[i
     return strides, [int(d) for d in ctx.attribute(node, "dilations") or ones]
 
 
-@lowers("Conv", domain=CHANNELS_LAST)
+@lowers("Conv", domain=NHWC_DOMAIN)
 def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C], W [O,C/groups,kH,kW], B [O] → Y [N,H',W',O]; volumes likewise (ONNX Conv 1-22).
 

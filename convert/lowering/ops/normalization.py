@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
 from ..context import Context
-from ..registry import CHANNELS_LAST, FUSED, lowers
+from ..registry import lowers
 
 
 def standardized(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -26,7 +27,7 @@ def standardized(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -
 
 
 @lowers("LayerNormalization", since=17)
-@lowers("LayerNormalization", domain=FUSED)
+@lowers("LayerNormalization", domain=FUSED_DOMAIN)
 def lower_layer_norm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     """X [..., normalized axes from ``axis`` on], Scale, B of those axes → Y, standardized, scaled and shifted.
 
@@ -43,7 +44,7 @@ def lower_layer_norm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
 
 
 @lowers("RMSNormalization", since=23)
-@lowers("RMSNormalization", "SimplifiedLayerNormalization", domain=FUSED)
+@lowers("RMSNormalization", "SimplifiedLayerNormalization", domain=FUSED_DOMAIN)
 def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X / √(mean(X²) + epsilon) · scale over the axes from ``axis`` on."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -63,7 +64,7 @@ def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     return _batch_norm(ctx, node)
 
 
-@lowers("BatchNormalization", domain=CHANNELS_LAST)
+@lowers("BatchNormalization", domain=NHWC_DOMAIN)
 def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
     return _batch_norm(ctx, node)
@@ -85,7 +86,7 @@ def _batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(x, factor_t), b.sub(bias_t, b.mul(mean_t, factor_t)))
 
 
-@lowers("InstanceNormalization", domain=CHANNELS_LAST)
+@lowers("InstanceNormalization", domain=NHWC_DOMAIN)
 def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C], scale and B [C]: standardized over the spatial axes."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -93,7 +94,7 @@ def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(y, ctx.input(node, 1)), ctx.input(node, 2))
 
 
-@lowers("GroupNormalization", domain=CHANNELS_LAST)
+@lowers("GroupNormalization", domain=NHWC_DOMAIN)
 def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C], scale and B [C] (opset 21; [groups] in 18): standardized over space and the channels of a group."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -109,7 +110,7 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(b.reshape(y, x.shape), scale), bias)
 
 
-@lowers("LRN", domain=CHANNELS_LAST)
+@lowers("LRN", domain=NHWC_DOMAIN)
 def lower_lrn(ctx: Context, node: ir.Node) -> Tensor:
     """X / (bias + alpha/size · Σ x²)^beta over ``size`` neighbouring channels. TFLite: LOCAL_RESPONSE_NORMALIZATION."""
     size = int(ctx.attribute(node, "size"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Array, Shape, Tensor, Unsupported
 from ..context import Context
-from ..registry import CHANNELS_LAST, lowers
+from ..registry import lowers
 
 
-@lowers("Resize", "Upsample", domain=CHANNELS_LAST)
+@lowers("Resize", "Upsample", domain=NHWC_DOMAIN)
 def lower_resize(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → [N,H',W',C] (ONNX Resize 10-19, Upsample 7-9); scales and sizes are in ONNX's NCHW order.
 

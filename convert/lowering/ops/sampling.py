@@ -9,10 +9,11 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
 from ..context import Context
 from ..extents import cropped, extent_of
-from ..registry import CHANNELS_LAST, lowers
+from ..registry import lowers
 
 _CUBIC = -0.75
 """The parameter of Keys' cubic convolution in ONNX's and PyTorch's grid_sample."""
@@ -21,7 +22,7 @@ _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """The names of opset 16 in those of opset 20."""
 
 
-@lowers("GridSample", domain=CHANNELS_LAST)
+@lowers("GridSample", domain=NHWC_DOMAIN)
 def lower_grid_sample(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] (or [N,D,H,W,C]), grid [N,H',W',2] of (x, y) in -1 … 1 → Y [N,H',W',C] (ONNX GridSample 16-22).
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported, element_count, normalize_axis
 from ..context import Context, spec
-from ..registry import CHANNELS_LAST, lowers
+from ..registry import lowers
 
 
 @lowers("Shape")
@@ -196,7 +197,7 @@ def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     return ctx.b.split(x, [int(s) for s in given], axis)
 
 
-@lowers("DepthToSpace", domain=CHANNELS_LAST)
+@lowers("DepthToSpace", domain=NHWC_DOMAIN)
 def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C·b²] → [N,H·b,W·b,C]. TFLite: DEPTH_TO_SPACE, whose channel order is that of mode DCR.
 
@@ -212,7 +213,7 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     return b.depth_to_space(x, block)
 
 
-@lowers("SpaceToDepth", domain=CHANNELS_LAST)
+@lowers("SpaceToDepth", domain=NHWC_DOMAIN)
 def lower_space_to_depth(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → [N,H/b,W/b,C·b²]. TFLite: SPACE_TO_DEPTH, whose channel order is that of mode DCR.
 

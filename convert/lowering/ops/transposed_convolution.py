@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Array, Tensor, Unsupported
 from ..context import Context
 from ..extents import affine_extents, affine_shape, cropped_or_padded, reshape_affine
-from ..registry import CHANNELS_LAST, lowers
+from ..registry import lowers
 from .convolution import Pads, geometry, with_batch_and_channels
 
 
@@ -28,7 +29,7 @@ class _Geometry:
     cuts: Pads
 
 
-@lowers("ConvTranspose", domain=CHANNELS_LAST)
+@lowers("ConvTranspose", domain=NHWC_DOMAIN)
 def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C], W [C,O/groups,kH,kW], B [O] → Y [N,H',W',O] with
     H' = (H-1)·stride + (kH-1)·dilation + 1 + output_padding - pads; volumes likewise (ONNX ConvTranspose 1-22).

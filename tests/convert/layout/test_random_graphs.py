@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeworthy.convert.layout.partition import CHANNELS_LAST, NATURAL, cost_of
+from edgeworthy.convert.layout.partition import LAST_SIDE, NATURAL_SIDE, cost_of
 from edgeworthy.convert.layout.plan import Plan, make_plan
 
 Shape = tuple[int, ...]
@@ -109,7 +109,7 @@ def graphs(draw: st.DrawFn) -> Nodes:
 
 def cheapest(plan: Plan) -> int:
     nets = [n for n in plan.nets if n.cost and set(n.consumers) - {n.producer}]
-    variables = sorted({v for n in nets for v in (n.producer, *n.consumers)} - {NATURAL, CHANNELS_LAST})
+    variables = sorted({v for n in nets for v in (n.producer, *n.consumers)} - {NATURAL_SIDE, LAST_SIDE})
     costs: Iterable[int] = (
         cost_of(nets, frozenset(v for v, last in zip(variables, bits, strict=True) if last))
         for bits in product((False, True), repeat=len(variables))

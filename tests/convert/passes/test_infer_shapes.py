@@ -6,8 +6,8 @@ import numpy as np
 import onnx.parser
 import onnx_ir as ir
 
+from edgeworthy.convert.graph.rewriter import Rewriter
 from edgeworthy.convert.passes import infer_shapes
-from edgeworthy.convert.passes.rewriter import Rewriter
 
 
 def shapes(result: Any) -> dict[str, list[Any]]:

@@ -6,8 +6,8 @@ import onnx.parser
 import onnx_ir as ir
 import pytest
 
+from edgeworthy.convert.graph.rewriter import Rewriter
 from edgeworthy.convert.passes import inline_functions
-from edgeworthy.convert.passes.rewriter import Rewriter
 from edgeworthy.errors import BadInput
 
 BLOCK = """

@@ -1,0 +1,81 @@
+"""TensorFlow's side of the tensors that a SavedModel is built of: weights become variables, on first use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import NotAvailable
+from .tensor import Array, Tensor
+
+# Constants above this many bytes become variables, so that the graph itself stays small.
+_VARIABLE_BYTES = 1024
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, quietly.
+
+    Raises:
+        NotAvailable: it isn't installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise NotAvailable(
+            "a SavedModel needs TensorFlow, which is not installed",
+            remedy="pip install 'edgeworthy[tensorflow]', or convert with --to tflite",
+        ) from error
+    return tf
+
+
+class TensorFlowTensors:
+    """The TensorFlow tensors of a graph that is being traced.
+
+    Attributes:
+        variables: The weights, in the order of their first use.
+    """
+
+    def __init__(self) -> None:
+        self._tf = import_tensorflow()
+        self.variables: list[Any] = []
+
+    def tf(self, tensor: Tensor) -> Any:
+        """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
+        if isinstance(tensor.handle, Constant):
+            return tensor.handle.tensor(self)
+        return tensor.handle
+
+    def laid_out(self, weights: Tensor, perm: Sequence[int], shape: Sequence[int] | None = None) -> Any:
+        """``weights`` with axes in the order of ``perm``, then reshaped: before the graph runs where constant."""
+        if weights.value is None:
+            moved = self._tf.transpose(self.tf(weights), perm)
+            return moved if shape is None else self._tf.reshape(moved, shape)
+        value = np.transpose(weights.value, perm)
+        return self.constant(value if shape is None else value.reshape(shape))
+
+    def constant(self, value: Array) -> Any:
+        """A tensor of ``value``: read from a variable where large."""
+        if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
+            return self._tf.constant(value)
+        with self._tf.init_scope():
+            name = f"weights_{len(self.variables)}"
+            variable = self._tf.Variable(np.ascontiguousarray(value), trainable=False, name=name)
+        self.variables.append(variable)
+        return self._tf.convert_to_tensor(variable)
+
+
+class Constant:
+    """A constant that nobody has used yet."""
+
+    def __init__(self, value: Array) -> None:
+        self._value = value
+        self._made: Any = None
+
+    def tensor(self, tensors: TensorFlowTensors) -> Any:
+        if self._made is None:
+            self._made = tensors.constant(self._value)
+        return self._made

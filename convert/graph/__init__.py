@@ -1,0 +1,1 @@
+"""ONNX graphs in memory: read, and changed in one way."""

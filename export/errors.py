@@ -1,0 +1,84 @@
+"""What PyTorch's exporters raise, told in terms of the model's own code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from ..errors import BadInput, EdgeworthyError
+from ..source.load import Source
+from ..source.torch_names import chain, user_location
+
+Exporter = Literal["dynamo", "torchscript"]
+
+_DATA_DEPENDENT = (
+    "a Python condition or size depends on a tensor's values, which a graph can't hold",
+    "write that line with torch.where or torch.cond",
+)
+_NO_OPERATOR = ("ONNX has no counterpart of {}", "compute it by other operations")
+
+_KNOWN = {
+    "GuardOnDataDependentSymNode": _DATA_DEPENDENT,
+    "DataDependentOutputException": _DATA_DEPENDENT,
+    "DispatchError": _NO_OPERATOR,
+    "UnsupportedOperatorError": _NO_OPERATOR,
+}
+"""The exporters' own exceptions, by class name: what they mean, and what to do."""
+
+_OPERATOR = re.compile(r"op(?:erator |=)'([\w.:]+)'")
+_MADE_STATIC = re.compile(
+    r"inferred a static shape of (?P<extent>\d+) for dimension "
+    r"inputs\['(?P<name>\w+)'\](\[(?P<position>\d+)\])?\.shape\[(?P<axis>\d+)\]"
+)
+
+
+@contextmanager
+def explained(source: Source, exporter: Exporter) -> Iterator[None]:
+    """What the exporter raises becomes BadInput with the line of the model's code that it stopped at.
+
+    Raises:
+        BadInput: the exporter raised.
+    """
+    try:
+        yield
+    except EdgeworthyError:
+        raise
+    except Exception as error:
+        for link in chain(error):
+            if isinstance(link, KeyboardInterrupt):  # torch.export wraps it like any other
+                raise link from None
+        raise _explanation(error, source, exporter) from error
+
+
+def made_static(name: str, axis: int, dim: str, extent: str) -> BadInput:
+    """The error of a dimension that was to be dynamic, and that the model's code fixes."""
+    return BadInput(
+        f"the dimension {dim!r} (axis {axis} of {name!r}) can't be dynamic: the model fixes it to {extent}",
+        where=f"input {name!r}",
+        remedy=f"write {extent} in place of {dim} in --input, or change the code that depends on the extent",
+    )
+
+
+def _explanation(error: Exception, source: Source, exporter: Exporter) -> BadInput:
+    links = list(chain(error))
+    root = str(links[-1]).strip()
+    if found := _MADE_STATIC.search(root):
+        axis = int(found["axis"])
+        name = source.positional[int(found["position"])] if found["position"] else found["name"]
+        spec = next(s for s in source.inputs if s.name == name)
+        return made_static(name, axis, str(spec.shape[axis]), found["extent"])
+    lines = [line.strip() for line in root.splitlines() if line.strip()] or [type(links[-1]).__name__]
+    known = [_KNOWN[type(link).__name__] for link in links if type(link).__name__ in _KNOWN]
+    what, remedy = lines[0], "change that line"
+    if known:
+        operator = _OPERATOR.search(root)
+        what, remedy = known[0][0].format(operator[1] if operator else "an operator"), known[0][1]
+    other = "torchscript" if exporter == "dynamo" else "dynamo"
+    return BadInput(
+        f"the model can't be exported: {what}",
+        where=user_location(error) or source.spec,
+        details=[f"{type(links[-1]).__name__}: {lines[0]}", *lines[1:3]],
+        remedy=f"{remedy}, or try --exporter {other}",
+    )

@@ -1,0 +1,126 @@
+"""The weights of an ONNX model: found, checked against their files, and read once, each to its own array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ...errors import BadInput
+from .wire import Span
+
+if TYPE_CHECKING:
+    from ...artifact import Array
+
+
+def tensors(model: ir.Model) -> Iterator[tuple[ir.Value | tuple[ir.Node, str], ir.TensorProtocol]]:
+    """Every stored tensor with its place: an initializer, or the attribute of a node; subgraphs included."""
+    for graph in (*model.graphs(), *(f.graph for f in model.functions.values())):
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value, value.const_value
+        for node in graph:
+            for name, attribute in node.attributes.items():
+                if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                    yield (node, name), attribute.as_tensor()
+
+
+def load_weights(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path) -> None:
+    """Read the initializers of ``graph`` that were left in the file (index → where), and check all sizes.
+
+    Raises:
+        BadInput: an initializer has no name of its own, or another size than its type and shape need.
+    """
+    seen: set[str] = set()
+    for index, proto in enumerate(graph.initializer):
+        if not proto.name or proto.name in seen:
+            raise BadInput(
+                f"weight number {index} has no name of its own: {proto.name!r}",
+                where=str(path),
+                remedy="export the model again",
+            )
+        seen.add(proto.name)
+        value = model.graph.initializers[proto.name]
+        tensor = value.const_value
+        if tensor is None or not (index in spans or proto.HasField("raw_data")):
+            continue
+        stored = spans[index].length if index in spans else len(proto.raw_data)
+        if tensor.nbytes != stored:
+            raise BadInput(
+                f"weight {proto.name!r} has {stored} bytes, but its type and shape need {tensor.nbytes}",
+                where=str(path),
+                remedy="export the model again",
+            )
+        if index in spans:
+            value.const_value = _read_tensor(path, tensor, spans[index].offset)
+
+
+def load_external(model: ir.Model, path: Path) -> None:
+    """Read every tensor that lies in another file, and put it in place of the reference.
+
+    Raises:
+        BadInput: the file is missing, too short, or outside the model's folder.
+    """
+    for place, tensor in list(tensors(model)):
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        file = external_path(path, str(tensor.location), tensor.name or "")
+        offset = tensor.offset or 0
+        if offset < 0 or offset + tensor.nbytes > file.stat().st_size:
+            raise BadInput(
+                f"the external data of {tensor.name!r} ends at byte {offset + tensor.nbytes}, "
+                f"but the file has {file.stat().st_size}",
+                where=str(file),
+                remedy="copy the file again: it is cut off, or of another model",
+            )
+        loaded = _read_tensor(file, tensor, offset)
+        if isinstance(place, ir.Value):
+            place.const_value = loaded
+        else:
+            node, name = place
+            node.attributes[name] = ir.AttrTensor(name, loaded)
+
+
+def external_path(path: Path, location: str, tensor: str) -> Path:
+    """Where external data lies: beside the model, or beside the file that a link to the model leads to."""
+    file = path.parent / location
+    homes = (path.parent.resolve(), path.resolve().parent)
+    parts = location.replace("\\", "/").split("/")
+    inside = any(file.resolve().is_relative_to(home) for home in homes)
+    if Path(location).is_absolute() or ".." in parts or not inside:
+        raise BadInput(
+            f"the external data of {tensor!r} points outside the model's folder: {location!r}",
+            where=str(path),
+            remedy="external data must lie beside the model; save the model again with relative locations",
+        )
+    if not file.is_file():
+        raise BadInput(
+            f"the external data of {tensor!r} is missing: {location!r}",
+            where=str(path),
+            remedy="put the file beside the model, as the model names it",
+        )
+    return file
+
+
+def _read_tensor(file: Path, tensor: ir.TensorProtocol, offset: int) -> ir.Tensor[Array]:
+    """Read ``tensor.nbytes`` bytes at ``offset`` straight into an array of their own."""
+    buffer = np.empty(tensor.nbytes, np.uint8)
+    with file.open("rb", buffering=0) as stream:
+        stream.seek(offset)
+        view = memoryview(buffer.data)
+        while view and (count := stream.readinto(view)):
+            view = view[count:]
+    return ir.Tensor(_unpack(buffer, tensor), tensor.dtype, name=tensor.name)
+
+
+def _unpack(buffer: Array, tensor: ir.TensorProtocol) -> Array:
+    """Raw bytes → array; types under a byte are unpacked by onnx_ir's own rules."""
+    shape = tensor.shape.numpy()
+    if tensor.dtype.itemsize >= 1:
+        return buffer.view(tensor.dtype.numpy()).reshape(shape)
+    packed = onnx.TensorProto(dims=shape, data_type=tensor.dtype, raw_data=buffer.tobytes())
+    return ir.serde.TensorProtoTensor(packed).numpy()

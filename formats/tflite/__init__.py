@@ -1,0 +1,1 @@
+"""TFLite flatbuffers: what is in them, and edits of them."""

@@ -1,0 +1,182 @@
+"""TFLite flatbuffers as objects that can be edited, and back to bytes.
+
+Objects are those of the generated schema (``ModelT`` and the like). Tensors are found by name: names are unique here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from .summary import DTYPE_NAMES, OP_NAMES
+
+if TYPE_CHECKING:
+    from ...artifact import Array
+
+TensorType = schema.TensorType
+BuiltinOperator = schema.BuiltinOperator
+
+_IDENTIFIER = b"TFL3"
+_DATA_ALIGNMENT = 16
+"""``force_align`` of ``Buffer.data`` in the schema; kernels read constants in place."""
+
+
+def load(path: Path) -> bytes:
+    """The bytes of a file, rewritten only if its tensors have no names of their own."""
+    content = path.read_bytes()
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    return write(model) if _name_tensors(model) else content
+
+
+def read(content: bytes) -> Any:
+    """The ``ModelT`` of a flatbuffer; its constants are views into ``content``."""
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    _name_tensors(model)
+    return model
+
+
+def write(model: Any) -> bytes:
+    """Serialize: constants inside the flatbuffer, aligned; equal scales and zero points stored once."""
+    size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    for buffer in model.buffers:
+        if buffer.data is not None and not isinstance(buffer.data, np.ndarray):
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    builder = _Builder(size + (size >> 6) + (1 << 20))
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(memoryview(builder.Bytes)[builder.head :])
+
+
+def op_name(model: Any, op: Any) -> str:
+    """The operator's name as in the schema, such as ``CONV_2D``; ``CUSTOM:name`` of a custom one."""
+    code = model.operatorCodes[op.opcodeIndex]
+    if code.customCode:
+        return f"CUSTOM:{code.customCode.decode()}"
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return OP_NAMES.get(builtin, f"BUILTIN_{builtin}")
+
+
+def operators(model: Any) -> Iterator[tuple[int, Any, Any]]:
+    """Every operator with its subgraph: ``(subgraph index, subgraph, operator)``."""
+    for index, graph in enumerate(model.subgraphs):
+        for op in graph.operators:
+            yield index, graph, op
+
+
+def tensors(graph: Any, indices: list[int]) -> list[Any]:
+    """The tensors at ``indices``, without operands left out (-1)."""
+    return [graph.tensors[i] for i in indices if i >= 0]
+
+
+def name(tensor: Any) -> str:
+    return str(tensor.name.decode())
+
+
+def is_constant(model: Any, tensor: Any) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
+def nbytes(tensor: Any) -> int:
+    """Bytes of a tensor's values; of a dynamic shape, with 1 for what isn't known."""
+    shape = [] if tensor.shape is None else [abs(int(d)) for d in tensor.shape]
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(DTYPE_NAMES[tensor.type]).itemsize
+
+
+def is_float(tensor: Any) -> bool:
+    return bool(tensor.type == TensorType.FLOAT32)
+
+
+def values(model: Any, tensor: Any) -> Array | None:
+    """The constant that a tensor holds, as a read-only view in its dtype and shape; None if it holds none."""
+    if not is_constant(model, tensor):
+        return None
+    data = np.asarray(model.buffers[tensor.buffer].data).view(np.uint8)
+    array: Array = data.view(DTYPE_NAMES[tensor.type])
+    return array.reshape([] if tensor.shape is None else list(tensor.shape))
+
+
+def add_buffer(model: Any, constant: Array) -> int:
+    """A new buffer that holds ``constant``; returns its index."""
+    buffer = schema.BufferT()
+    buffer.data = np.ascontiguousarray(constant).reshape(-1).view(np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def drop_unused_buffers(model: Any) -> None:
+    """Empty the buffers of constants that no operator reads any more."""
+    used = {int(entry.buffer) for entry in model.metadata or []}
+    for graph in model.subgraphs:
+        ends = [*graph.inputs, *graph.outputs]
+        read = {int(i) for op in graph.operators for i in [*op.inputs, *op.outputs]} | {int(i) for i in ends}
+        for index, tensor in enumerate(graph.tensors):
+            if index not in read:
+                tensor.buffer = 0
+            used.add(int(tensor.buffer))
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
+
+
+def op_code(model: Any, builtin: int, version: int = 1) -> int:
+    """The index of an operator code, added where it is missing."""
+    for index, code in enumerate(model.operatorCodes):
+        if code.builtinCode == builtin and code.version >= version:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = builtin
+    # The old field is one byte; codes above its range are marked by its largest value.
+    code.deprecatedBuiltinCode = min(builtin, BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def _name_tensors(model: Any) -> bool:
+    """Give each tensor a name of its own (the first to have a name keeps it); says whether it had to."""
+    seen: set[bytes] = set()
+    changed = False
+    for g, graph in enumerate(model.subgraphs):
+        for i, tensor in enumerate(graph.tensors):
+            unique = wanted = tensor.name or f"tensor_{g}_{i}".encode()
+            n = 1
+            while unique in seen:
+                unique, n = wanted + f"_{n}".encode(), n + 1
+            changed |= unique != tensor.name
+            seen.add(unique)
+            tensor.name = unique
+    return changed
+
+
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that aligns constants as the schema asks, and writes equal small vectors once.
+
+    A per-channel scale goes with a vector of zero points just as long, most of them all zero; in a small model
+    these vectors weigh as much as the weights.
+    """
+
+    head: int
+
+    def __init__(self, initial_size: int) -> None:
+        super().__init__(initial_size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: Array) -> int:
+        if x.dtype == np.uint8:
+            return self._data(x)
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+    def _data(self, x: Array) -> int:
+        self.StartVector(1, x.size, _DATA_ALIGNMENT)
+        self.head = self.head - x.size
+        self.Bytes[self.head : self.head + x.size] = x.tobytes()
+        return int(self.EndVector())

@@ -1,0 +1,239 @@
+"""What is in a TFLite flatbuffer: signature, operators, tensors, sizes. No interpreter is loaded.
+
+The layout is TFLite's ``schema.fbs`` (version 3), read field by field from a memory map, so that a large
+model costs no more than a small one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from ...artifact import Dim, TensorSpec, TFLiteModel
+from ...errors import BadInput
+
+_IDENTIFIER = b"TFL3"
+
+
+def _members(enum: Any) -> dict[int, str]:
+    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+OP_NAMES: dict[int, str] = _members(schema.BuiltinOperator)
+"""Builtin operator code → name, such as 3 → ``CONV_2D``."""
+
+DTYPE_NAMES: dict[int, str] = {code: name.lower() for code, name in _members(schema.TensorType).items()}
+"""Tensor type code → numpy-like dtype name, such as 9 → ``int8``."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Affine quantization of a tensor, ``real = scale * (q - zero_point)``.
+
+    ``scale`` and ``zero_point`` are those of the first channel when there are several along ``axis``.
+    """
+
+    scale: float
+    zero_point: int
+    channels: int = 1
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor of a TFLite subgraph; ``nbytes`` are its stored bytes, 0 for an activation."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+    nbytes: int = 0
+    quantization: Quantization | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        return self.nbytes > 0
+
+
+@dataclass(frozen=True)
+class OpInfo:
+    """An operator; ``inputs`` and ``outputs`` index the subgraph's tensors, -1 is an input left out."""
+
+    op: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """One subgraph: index 0 is the model, others are bodies of control flow and composites."""
+
+    name: str
+    tensors: tuple[TensorInfo, ...]
+    ops: tuple[OpInfo, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TFLiteSummary:
+    """Everything ``inspect`` shows of a TFLite file."""
+
+    path: Path
+    size: int
+    description: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    graphs: tuple[GraphInfo, ...]
+
+    @property
+    def op_counts(self) -> dict[str, int]:
+        """Operator name → how often, over all subgraphs, most frequent first."""
+        counts = Counter(op.op for graph in self.graphs for op in graph.ops)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def constant_bytes(self) -> dict[str, int]:
+        """Dtype name → stored bytes of constants; a buffer counts for each tensor that shares it."""
+        total: Counter[str] = Counter()
+        for graph in self.graphs:
+            for tensor in graph.tensors:
+                total[tensor.dtype] += tensor.nbytes
+        return {dtype: n for dtype, n in sorted(total.items()) if n}
+
+    @property
+    def activation_dtypes(self) -> dict[str, int]:
+        """Dtype name → how many tensors that are no constants have it."""
+        total = Counter(t.dtype for graph in self.graphs for t in graph.tensors if not t.is_constant)
+        return dict(sorted(total.items()))
+
+
+def describe(path: Path, scheme: str = "float32") -> TFLiteModel:
+    """The signature of a TFLite file, in the subgraph's own order of inputs and outputs.
+
+    Raises:
+        BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
+    """
+    with _model(path) as model:
+        inputs, outputs = _signature(model)
+    return TFLiteModel(path, inputs, outputs, scheme)
+
+
+def summarize(path: Path) -> TFLiteSummary:
+    """All of a TFLite file but the values of its weights.
+
+    Raises:
+        BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
+    """
+    with _model(path) as model:
+        inputs, outputs = _signature(model)
+        codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+        names = [_op_name(code) for code in codes]
+        graphs = tuple(_graph(model, model.Subgraphs(i), names) for i in range(model.SubgraphsLength()))
+        description = _text(model.Description())
+    return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs)
+
+
+@contextmanager
+def _model(path: Path) -> Iterator[Any]:
+    """The schema's lazy ``Model`` over a memory map of the file."""
+    if not path.is_file():
+        raise BadInput("there is no such TFLite file", where=str(path), remedy="check the path")
+    remedy = "give a .tflite file, such as one that `edgeworthy convert` wrote"
+    with path.open("rb") as file:
+        head = file.read(8)
+        if len(head) < 8 or head[4:8] != _IDENTIFIER:
+            what = "the file is empty" if not head else "the file is not a TFLite flatbuffer"
+            raise BadInput(what, where=str(path), remedy=remedy)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                model = schema.Model.GetRootAs(data, 0)
+                if not model.SubgraphsLength():
+                    raise BadInput("the TFLite file holds no graph", where=str(path), remedy=remedy)
+                yield model
+            except (struct.error, IndexError, ValueError, TypeError, AttributeError) as error:
+                raise BadInput(
+                    "the TFLite file is damaged or cut off", where=str(path), remedy="make or copy it again"
+                ) from error
+
+
+def _signature(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs under the names of the first signature, or the tensors' own names without one."""
+    graph = model.Subgraphs(0)
+    inputs = [graph.Inputs(i) for i in range(graph.InputsLength())]
+    outputs = [graph.Outputs(i) for i in range(graph.OutputsLength())]
+    if not model.SignatureDefsLength():
+        return (
+            tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in inputs),
+            tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in outputs),
+        )
+    signature = model.SignatureDefs(0)
+    graph = model.Subgraphs(signature.SubgraphIndex())
+    named_in = [signature.Inputs(i) for i in range(signature.InputsLength())]
+    named_out = [signature.Outputs(i) for i in range(signature.OutputsLength())]
+    return _ordered(graph, named_in, inputs), _ordered(graph, named_out, outputs)
+
+
+def _ordered(graph: Any, named: list[Any], order: list[int]) -> tuple[TensorSpec, ...]:
+    """The signature's maps in the order of the graph; the flatbuffer sorts them by name."""
+    position = {tensor: i for i, tensor in reversed(list(enumerate(order)))}
+    named = sorted(named, key=lambda entry: position.get(entry.TensorIndex(), len(order)))
+    return tuple(_spec(graph.Tensors(entry.TensorIndex()), _text(entry.Name())) for entry in named)
+
+
+def _spec(tensor: Any, name: str) -> TensorSpec:
+    return TensorSpec(name, DTYPE_NAMES[tensor.Type()], _shape(tensor))
+
+
+def _shape(tensor: Any) -> tuple[Dim, ...]:
+    """Extents; one that is -1 in ``shape_signature`` is ``batch`` on axis 0 and ``dim<axis>`` after it."""
+    if tensor.ShapeSignatureLength():
+        dims = [tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength())]
+    else:
+        dims = [tensor.Shape(i) for i in range(tensor.ShapeLength())]
+    return tuple(int(d) if d >= 0 else (f"dim{axis}" if axis else "batch") for axis, d in enumerate(dims))
+
+
+def _op_name(code: Any) -> str:
+    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    custom = code.CustomCode()
+    return f"CUSTOM:{_text(custom)}" if custom else OP_NAMES.get(builtin, f"BUILTIN_{builtin}")
+
+
+def _graph(model: Any, graph: Any, names: list[str]) -> GraphInfo:
+    tensors = tuple(_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength()))
+    ops = []
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        op_inputs = tuple(op.Inputs(k) for k in range(op.InputsLength()))
+        op_outputs = tuple(op.Outputs(k) for k in range(op.OutputsLength()))
+        ops.append(OpInfo(names[op.OpcodeIndex()], op_inputs, op_outputs))
+    inputs = tuple(graph.Inputs(i) for i in range(graph.InputsLength()))
+    outputs = tuple(graph.Outputs(i) for i in range(graph.OutputsLength()))
+    return GraphInfo(_text(graph.Name()), tensors, tuple(ops), inputs, outputs)
+
+
+def _tensor(model: Any, tensor: Any) -> TensorInfo:
+    buffer = model.Buffers(tensor.Buffer())
+    # Files over 2 GB keep the data after the flatbuffer, at an offset.
+    nbytes = buffer.Size() if buffer.Offset() > 1 else buffer.DataLength()
+    return TensorInfo(_text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor))
+
+
+def _quantization(tensor: Any) -> Quantization | None:
+    params = tensor.Quantization()
+    if params is None or not params.ScaleLength():
+        return None
+    zero_point = params.ZeroPoint(0) if params.ZeroPointLength() else 0
+    return Quantization(params.Scale(0), zero_point, params.ScaleLength(), params.QuantizedDimension())
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", errors="replace") if value else ""

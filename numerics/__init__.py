@@ -1,0 +1,1 @@
+"""Arrays held against arrays, and how sure a number is."""

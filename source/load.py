@@ -1,0 +1,305 @@
+"""Sources: whatever a user may name as a model, loaded and ready to be exported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..artifact import DTYPES, TensorSpec
+from ..errors import BadInput
+from . import torch_files
+from .example_inputs import Accepted, resolve
+from .factories import from_python, seeded, user_code
+from .torch_names import flatten_outputs, require_torch
+from .zoos import from_zoo
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..artifact import Array, Feeds
+
+SourceKind = Literal["module", "onnx", "exported_program", "torchscript"]
+
+FORMS = (
+    "model.onnx, model.pt2 (torch.export) or model.ts.pt (TorchScript)",
+    "file.py:factory or package.module:factory",
+    "sample:NAME, torchvision:NAME, timm:NAME, hf:CONFIG-OR-DIR",
+    "lightning:package.module:Class@file.ckpt",
+)
+"""What a source may look like, for messages."""
+
+_SHOWN = 10
+
+
+@dataclass
+class Source:
+    """A model as the user named it.
+
+    Attributes:
+        spec: What the user wrote.
+        kind: What it is.
+        module: The module in eval mode on the CPU; None for an ONNX file.
+        path: The file, if the source is one.
+        inputs: Its inputs, in order; named dimensions are dynamic.
+        examples: One value for each input, dynamic dimensions made concrete.
+        notes: What was done to the model on the way.
+        program: The exported program that ``module`` is made from, if it is one.
+        positional: The inputs that ``module`` takes by position; the others go by keyword.
+    """
+
+    spec: str
+    kind: SourceKind
+    module: torch.nn.Module | None
+    path: Path | None
+    inputs: tuple[TensorSpec, ...]
+    examples: dict[str, Array]
+    notes: list[str] = field(default_factory=list)
+    program: torch.export.ExportedProgram | None = None
+    positional: tuple[str, ...] = ()
+
+    def arguments(self, feeds: Feeds) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+        """``feeds`` as the positional and keyword arguments of the module."""
+        torch = require_torch()
+        tensors = {s.name: torch.from_numpy(np.array(feeds[s.name])) for s in self.inputs}
+        args = tuple(tensors.pop(name) for name in self.positional)
+        return args, tensors
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Run the module once, without gradients; returns output name → array.
+
+        Raises:
+            BadInput: the module raised, or returned something else than tensors.
+        """
+        torch = require_torch()
+        if self.module is None:
+            raise BadInput("this source is no PyTorch module", where=self.spec)
+        args, kwargs = self.arguments(feeds)
+        shapes = ", ".join(f"{name}:{v.dtype}{list(v.shape)}" for name, v in feeds.items())
+        what = f"the model can't run on {shapes}"
+        with torch.no_grad(), user_code(self.spec, what, "give inputs of the shapes and types it takes"):
+            result = self.module(*args, **kwargs)
+        return {name: _array(name, tensor, self.spec) for name, tensor in flatten_outputs(result, self.spec).items()}
+
+
+def load_source(
+    spec: str,
+    *,
+    weights: Path | None = None,
+    inputs: Sequence[str] = (),
+    inputs_file: Path | None = None,
+    seed: int = 0,
+) -> Source:
+    """Load a source (see ``FORMS``) and settle its inputs.
+
+    Args:
+        spec: The source.
+        weights: A ``.safetensors`` file or a checkpoint of plain tensors to load into the module.
+        inputs: ``name:dtype[dims]``, as ``--input`` takes them.
+        inputs_file: An ``.npz`` with a value for each input.
+        seed: Of random weights and of generated inputs.
+
+    Raises:
+        BadInput: the source, its weights or its inputs can't be used.
+        NotAvailable: a package it needs isn't installed.
+    """
+    path = Path(spec)
+    kind = torch_files.kind_of(path) if path.is_file() or ":" not in spec else None
+    if kind in ("onnx", "exported_program", "torchscript") and weights is not None:
+        raise BadInput(
+            "--weights goes with a factory; this file has its own weights",
+            where=spec,
+            remedy="leave --weights out, or give file.py:factory as the source",
+        )
+    if kind == "checkpoint" and path.is_file():
+        raise BadInput(
+            "this file is a checkpoint: weights without the model's code",
+            where=spec,
+            remedy=f"write a factory and give both: file.py:factory --weights {spec}",
+        )
+    if kind == "onnx":
+        source, accepted = _onnx(spec, path)
+    elif kind == "exported_program":
+        source, accepted = _exported_program(spec, path)
+    elif kind == "torchscript":
+        source, accepted = _torchscript(spec, path)
+    else:
+        source, accepted = _module(spec, weights, seed)
+    source.inputs, source.examples = resolve(
+        accepted, specs=inputs, file=inputs_file, own=source.examples, seed=seed, where=spec
+    )
+    names = [s.name for s in source.inputs]
+    star = accepted.others and not accepted.names  # forward(*args)
+    source.positional = tuple(name for name in names if star or name in source.positional)
+    return source
+
+
+def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
+    from ..formats.onnx.file import describe
+
+    model = describe(path)
+    strange = [str(s) for s in (*model.inputs, *model.outputs) if s.dtype not in DTYPES]
+    if strange:
+        raise BadInput(
+            "the model has inputs or outputs of a type that isn't supported",
+            where=spec,
+            details=strange,
+            remedy=f"leave what makes or takes them out of the exported graph; supported are {', '.join(DTYPES)}",
+        )
+    names = tuple(s.name for s in model.inputs)
+    return Source(spec, "onnx", None, path, model.inputs, {}), Accepted(names, names, model.inputs)
+
+
+def _exported_program(spec: str, path: Path) -> tuple[Source, Accepted]:
+    program = torch_files.load_exported_program(path)
+    specs = torch_files.program_inputs(program, path)
+    names = tuple(s.name for s in specs)
+    module = program.module()
+    _check_weights(module, spec)
+    arguments = program.call_spec.in_spec.children() if program.call_spec.in_spec else []
+    count = arguments[0].num_leaves if arguments else len(names)
+    examples = torch_files.program_examples(program)
+    source = Source(spec, "exported_program", module, path, specs, examples, program=program)
+    source.positional = names[:count]
+    if _trains(program):
+        raise BadInput(
+            "the program was exported in training mode: its dropout or batch normalization still trains",
+            where=spec,
+            remedy="call model.eval() before torch.export.export",
+        )
+    return source, Accepted(names, names, specs)
+
+
+def _torchscript(spec: str, path: Path) -> tuple[Source, Accepted]:
+    module = torch_files.load_torchscript(path)
+    notes = _prepare(module, spec)
+    schema: Any = module.forward.schema  # type: ignore[attr-defined]  # of a ScriptMethod
+    arguments = schema.arguments[1:]  # the first is the module itself
+    names = tuple(a.name for a in arguments)
+    required = tuple(a.name for a in arguments if not a.has_default_value())
+    source = Source(spec, "torchscript", module, path, (), {}, notes, positional=names)
+    return source, Accepted(names, required)
+
+
+def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepted]:
+    made = from_zoo(spec, pretrained=weights is None, seed=seed)
+    if made is None and spec.endswith(".py"):
+        raise BadInput(
+            "the source names a Python file and no factory",
+            where=spec,
+            remedy=f"name the function or class in it that makes the model, as in {spec}:make",
+        )
+    if made is None and ":" not in spec:
+        missing = Path(spec).suffix and not Path(spec).exists()
+        raise BadInput(
+            "no such file" if missing else "this is not a source that edgeworthy knows",
+            where=spec,
+            details=FORMS,
+            remedy="check the path" if missing else "name the model in one of these forms",
+        )
+    module, examples, notes = made if made is not None else (*from_python(spec, seed), [])
+    if weights is not None:
+        notes += torch_files.load_weights(module, weights)
+    notes += _prepare(module, spec if weights is None else str(weights))
+    source = Source(spec, "module", module, None, (), {}, notes)
+    accepted, source.positional = _signature(module)
+    with seeded(seed):
+        source.examples = _examples(examples, accepted, spec)
+    return source, accepted
+
+
+def _prepare(module: torch.nn.Module, where: str) -> list[str]:
+    """Put the module on the CPU and in eval mode, and refuse weights that aren't numbers."""
+    notes = []
+    if any(tensor.is_meta for tensor in module.state_dict().values()):
+        raise BadInput(
+            "the module's weights are on the 'meta' device: there are none",
+            where=where,
+            remedy="make the module on the CPU, or load its weights in the factory",
+        )
+    module.cpu()
+    if any(part.training for part in module.modules()):
+        module.eval()
+        notes.append("the model was in training mode; it was switched to eval")
+    _check_weights(module, where)
+    return notes
+
+
+def _check_weights(module: torch.nn.Module, where: str) -> None:
+    """Buffers may be infinite (attention masks are), but never NaN."""
+    bad = [name for name, p in module.named_parameters() if not p.isfinite().all()]
+    bad += [name for name, b in module.named_buffers() if b.isnan().any()]
+    if bad:
+        more = [f"… and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        raise BadInput(
+            f"{len(bad)} weight{'s' if len(bad) > 1 else ''} of the model {'are' if len(bad) > 1 else 'is'} "
+            "not finite (NaN or infinity)",
+            where=where,
+            details=[*bad[:_SHOWN], *more],
+            remedy="the training diverged, or the file is damaged: take a good checkpoint",
+        )
+
+
+def _trains(program: torch.export.ExportedProgram) -> bool:
+    """Whether dropout or batch normalization was traced with its ``training`` argument true."""
+    position = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}
+    for node in program.graph.nodes:
+        index = position.get(str(node.target))
+        if index is not None and len(node.args) > index and node.args[index] is True:
+            return True
+    return False
+
+
+def _signature(module: torch.nn.Module) -> tuple[Accepted, tuple[str, ...]]:
+    """What ``forward`` takes, and which of it by position."""
+    kinds = inspect.Parameter
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    named = [p for p in parameters if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
+    names = tuple(p.name for p in named)
+    required = tuple(p.name for p in named if p.default is p.empty)
+    positional = tuple(p.name for p in named if p.kind is kinds.POSITIONAL_ONLY)
+    return Accepted(names, required, others=len(named) < len(parameters)), positional
+
+
+def _examples(value: object, accepted: Accepted, spec: str) -> dict[str, Array]:
+    """A factory's ``example_inputs`` as name → array; those without a name get ``forward``'s, in order."""
+    import torch
+
+    if callable(value) and not isinstance(value, torch.Tensor):
+        produce: Callable[[], object] = value
+        with user_code(spec, "example_inputs() raised"):
+            value = produce()
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {str(name): _array(str(name), item, spec) for name, item in value.items()}
+    items = list(value) if isinstance(value, (tuple, list)) else [value]
+    names = accepted.names or tuple(f"input_{i}" for i in range(len(items)))
+    if len(items) > len(names):
+        raise BadInput(
+            f"example_inputs has {len(items)} values, but forward takes {len(names)}",
+            where=spec,
+            remedy="give example_inputs as a dict of input name and tensor",
+        )
+    return {name: _array(name, item, spec) for name, item in zip(names, items, strict=False)}
+
+
+def _array(name: str, value: object, where: str) -> Array:
+    import torch
+
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided:
+        tensor = value.detach().cpu()
+        # numpy has no bfloat16
+        array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        return array
+    raise BadInput(
+        f"{name!r} is a {type(value).__name__}, not a dense tensor",
+        where=where,
+        remedy="models take and return dense tensors; a module around the model can make the rest",
+    )

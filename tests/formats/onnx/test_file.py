@@ -1,0 +1,360 @@
+"""Reading ONNX files: what is right is read once and whole, what is wrong is refused with its reason."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeworthy.errors import BadInput, UnsupportedNodes
+from edgeworthy.formats.onnx import file as onnx_file
+from edgeworthy.formats.onnx.file import describe, external_files, read_onnx, save_onnx
+from edgeworthy.formats.onnx.wire import LARGE
+
+WEIGHT = np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)
+BIAS = np.arange(40, dtype=np.float32)
+
+
+ANY_WEIGHT = [helper.make_node("Size", ["w"], ["size"]), helper.make_node("Add", ["x", "b"], ["y"])]
+"""Nodes that go with a weight of any type and shape."""
+
+
+def build(*, opset: int = 18, weight: np.ndarray = WEIGHT, **changes: Any) -> onnx.ModelProto:
+    """x[n,40] @ weight + bias, with the weight above ``LARGE`` and the bias below it."""
+    assert weight.nbytes >= LARGE > BIAS.nbytes
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])]
+    graph = helper.make_graph(
+        changes.get("nodes", nodes),
+        "graph",
+        changes.get("inputs", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 40])]),
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 40])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(BIAS, "b")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def write(path: Path, model: onnx.ModelProto) -> Path:
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def arrays(model: ir.Model) -> dict[str, np.ndarray]:
+    tensors = {name: value.const_value for name, value in model.graph.initializers.items()}
+    return {name: tensor.numpy() for name, tensor in tensors.items() if tensor is not None}
+
+
+def refused(path: Path) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        read_onnx(path)
+    assert caught.value.exit_code == 2
+    assert caught.value.remedy or caught.value.details
+    return caught.value
+
+
+def test_reads_weights_and_graph(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", build())
+    model = read_onnx(path)
+    path.unlink()  # nothing of the file is needed any more
+    np.testing.assert_array_equal(arrays(model)["w"], WEIGHT)
+    np.testing.assert_array_equal(arrays(model)["b"], BIAS)
+    assert [n.op_type for n in model.graph] == ["MatMul", "Add"]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int64, np.uint8, np.bool_])
+def test_every_dtype_of_a_large_weight_survives(tmp_path: Path, dtype: type) -> None:
+    weight: np.ndarray = (np.abs(np.random.default_rng(1).standard_normal((90, 90))) * 9).astype(dtype)
+    path = write(tmp_path / "m.onnx", build(weight=weight, nodes=ANY_WEIGHT))
+    np.testing.assert_array_equal(arrays(read_onnx(path))["w"], weight)
+
+
+def test_packed_and_half_types_survive(tmp_path: Path) -> None:
+    proto = build()
+    for name, kind in (("packed", TensorProto.INT4), ("half", TensorProto.BFLOAT16)):
+        values = np.arange(LARGE * 2) % 7
+        proto.graph.initializer.append(helper.make_tensor(name, kind, [LARGE * 2], values, raw=False))
+        proto.graph.initializer[-1].CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(proto.graph.initializer[-1]), name)
+        )
+        assert proto.graph.initializer[-1].HasField("raw_data")
+    loaded = arrays(read_onnx(write(tmp_path / "m.onnx", proto)))
+    np.testing.assert_array_equal(loaded["packed"].astype(int), np.arange(LARGE * 2) % 7)
+    np.testing.assert_array_equal(loaded["half"].astype(int), np.arange(LARGE * 2) % 7)
+
+
+def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:
+    model = read_onnx(write(tmp_path / "m.onnx", build()))
+    save_onnx(model, tmp_path / "a" / "n.onnx")
+    save_onnx(model, tmp_path / "b" / "n.onnx")
+    assert (tmp_path / "a" / "n.onnx").read_bytes() == (tmp_path / "b" / "n.onnx").read_bytes()
+    again = read_onnx(tmp_path / "a" / "n.onnx")
+    np.testing.assert_array_equal(arrays(again)["w"], WEIGHT)
+    onnx.checker.check_model(onnx.load(tmp_path / "a" / "n.onnx"))
+
+
+def test_reading_costs_one_copy_of_the_weights(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((4096, 4096)).astype(np.float32)
+    path = write(tmp_path / "m.onnx", build(weight=weight, nodes=ANY_WEIGHT))
+    code = (
+        "import re, sys; from pathlib import Path; from edgeworthy.formats.onnx.file import read_onnx;"
+        "status = Path('/proc/self/status');"
+        "peak = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1]); before = peak();"
+        "model = read_onnx(Path(sys.argv[1])); print(peak() - before);"
+        "sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or "torch or onnxruntime was imported"
+    assert weight.nbytes * 0.9 < int(done.stdout) < weight.nbytes * 1.4
+
+
+def test_inputs_with_an_initializer_are_constants(tmp_path: Path) -> None:
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 40]),
+        helper.make_tensor_value_info("w", TensorProto.FLOAT, [40, 40]),
+    ]
+    path = write(tmp_path / "m.onnx", build(inputs=inputs))
+    assert [v.name for v in read_onnx(path).graph.inputs] == ["x"]
+    assert [str(s) for s in describe(path).inputs] == ["x:float32[n,40]"]
+
+
+def test_nodes_out_of_order_are_sorted(tmp_path: Path) -> None:
+    proto = build()
+    nodes = list(proto.graph.node)
+    del proto.graph.node[:]
+    proto.graph.node.extend(reversed(nodes))
+    assert [n.op_type for n in read_onnx(write(tmp_path / "m.onnx", proto)).graph] == ["MatMul", "Add"]
+
+
+class TestSignature:
+    def test_names_what_has_no_name(self, tmp_path: Path) -> None:
+        proto = build(inputs=[helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 40])])
+        model = describe(write(tmp_path / "m.onnx", proto))
+        assert [str(s) for s in model.inputs] == ["x:float32[x_dim0,40]"]
+        assert [str(s) for s in model.outputs] == ["y:float32[n,40]"]
+
+    def test_infers_the_outputs_shape(self, tmp_path: Path) -> None:
+        proto = build()
+        proto.graph.output[0].type.tensor_type.ClearField("shape")
+        assert [str(s) for s in describe(write(tmp_path / "m.onnx", proto)).outputs] == ["y:float32[n,40]"]
+
+    def test_lists_unknown_nodes_where_they_hide_a_shape(self, tmp_path: Path) -> None:
+        proto = build(
+            nodes=[
+                helper.make_node("MatMul", ["x", "w"], ["h"]),
+                helper.make_node("Wobble", ["h", "b"], ["y"], name="odd", domain="com.acme"),
+            ]
+        )
+        proto.opset_import.append(helper.make_opsetid("com.acme", 1))
+        proto.graph.output[0].type.tensor_type.ClearField("shape")
+        path = write(tmp_path / "m.onnx", proto)
+        with pytest.raises(UnsupportedNodes, match=r"com\.acme::Wobble") as caught:
+            describe(path)
+        assert [n.node for n in caught.value.nodes] == ["odd"]
+        read_onnx(path)  # left to the preflight
+
+    def test_refuses_what_is_no_tensor(self, tmp_path: Path) -> None:
+        sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
+        with pytest.raises(BadInput, match="not a tensor"):
+            describe(write(tmp_path / "m.onnx", build(inputs=[sequence])))
+
+
+class TestExternalData:
+    def save(self, folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        onnx.save(build(), folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=100)
+        return folder / "m.onnx"
+
+    def relocate(self, path: Path, location: str, **keys: str) -> Path:
+        proto = onnx.load(path, load_external_data=False)
+        for tensor in proto.graph.initializer:
+            for entry in tensor.external_data:
+                entry.value = {"location": location, **keys}.get(entry.key, entry.value)
+        return write(path, proto)
+
+    def test_is_read(self, tmp_path: Path) -> None:
+        path = self.save(tmp_path)
+        assert external_files(path) == (tmp_path / "m.data",)
+        loaded = read_onnx(path)
+        (tmp_path / "m.data").unlink()
+        np.testing.assert_array_equal(arrays(loaded)["w"], WEIGHT)
+        np.testing.assert_array_equal(arrays(loaded)["b"], BIAS)
+
+    def test_of_a_constant_node_is_read(self, tmp_path: Path) -> None:
+        value = numpy_helper.from_array(WEIGHT, "v")
+        proto = build(
+            nodes=[
+                helper.make_node("Constant", [], ["h"], value=value),
+                helper.make_node("MatMul", ["x", "h"], ["y"]),
+            ]
+        )
+        path = tmp_path / "m.onnx"
+        onnx.save(proto, path, save_as_external_data=True, location="d", size_threshold=0, convert_attribute=True)
+        constant = next(iter(read_onnx(path).graph))
+        (tmp_path / "d").unlink()
+        np.testing.assert_array_equal(constant.attributes["value"].as_tensor().numpy(), WEIGHT)
+
+    def test_missing(self, tmp_path: Path) -> None:
+        path = self.save(tmp_path)
+        (tmp_path / "m.data").unlink()
+        assert "missing: 'm.data'" in str(refused(path))
+
+    def test_too_short(self, tmp_path: Path) -> None:
+        path = self.save(tmp_path)
+        data = tmp_path / "m.data"
+        data.write_bytes(data.read_bytes()[:-1])
+        assert "the file has" in str(refused(path))
+
+    @pytest.mark.parametrize("location", ["../m.data", "/etc/passwd", "inner/../../m.data", "..\\m.data"])
+    def test_outside_the_folder(self, tmp_path: Path, location: str) -> None:
+        path = self.save(tmp_path / "model")
+        (tmp_path / "m.data").write_bytes(bytes(1 << 16))
+        assert "outside the model's folder" in str(refused(self.relocate(path, location)))
+
+    def test_a_link_that_leaves_the_folder(self, tmp_path: Path) -> None:
+        path = self.save(tmp_path / "model")
+        (tmp_path / "model" / "m.data").rename(tmp_path / "elsewhere.data")
+        (tmp_path / "model" / "m.data").symlink_to(tmp_path / "elsewhere.data")
+        assert "outside the model's folder" in str(refused(path))
+
+    def test_model_and_data_both_linked_from_a_cache(self, tmp_path: Path) -> None:
+        self.save(tmp_path / "blobs")
+        cache = tmp_path / "snapshot"
+        cache.mkdir()
+        for name in ("m.onnx", "m.data"):
+            (cache / name).symlink_to(tmp_path / "blobs" / name)
+        np.testing.assert_array_equal(arrays(read_onnx(cache / "m.onnx"))["w"], WEIGHT)
+
+    def test_is_written_beside_a_large_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(onnx_file, "EXTERNAL_FROM", WEIGHT.nbytes)
+        path = tmp_path / "out" / "big.onnx"
+        save_onnx(read_onnx(write(tmp_path / "m.onnx", build())), path)
+        assert sorted(p.name for p in path.parent.iterdir()) == ["big.onnx", "big.onnx.data"]
+        assert path.stat().st_size < WEIGHT.nbytes
+        np.testing.assert_array_equal(arrays(read_onnx(path))["w"], WEIGHT)
+
+
+class TestBadFiles:
+    def test_missing(self, tmp_path: Path) -> None:
+        assert "no such file" in str(refused(tmp_path / "none.onnx"))
+
+    def test_folder(self, tmp_path: Path) -> None:
+        assert "folder" in str(refused(tmp_path))
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", "empty"),
+            (b"hello, I am a model\n", "text file"),
+            ("größer".encode() * 99, "text file"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+            (b"PK\x03\x04" + bytes(99), "zip archive"),
+            (bytes(999), "not an ONNX model"),
+            (b"\x08\x0a", "no IR version, no opset or no graph"),
+        ],
+    )
+    def test_of_another_kind(self, tmp_path: Path, content: bytes, reason: str) -> None:
+        path = tmp_path / "m.onnx"
+        path.write_bytes(content)
+        assert reason in str(refused(path))
+
+    @pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.999])
+    def test_cut_off(self, tmp_path: Path, share: float) -> None:
+        whole = build().SerializeToString()
+        path = tmp_path / "m.onnx"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        refused(path)
+
+    def test_opset_too_new(self, tmp_path: Path) -> None:
+        error = refused(write(tmp_path / "m.onnx", build(opset=999)))
+        assert "opset 999" in error.what
+        assert "--opset" in str(error.remedy)
+
+    @pytest.mark.parametrize("size", [LARGE, 16])
+    def test_weight_of_a_wrong_size(self, tmp_path: Path, size: int) -> None:
+        proto = build()
+        index = 0 if size == LARGE else 1
+        proto.graph.initializer[index].raw_data = bytes(size)
+        assert f"has {size} bytes" in str(refused(write(tmp_path / "m.onnx", proto)))
+
+    @pytest.mark.parametrize("index", [0, 1])
+    def test_nan_weight(self, tmp_path: Path, index: int) -> None:
+        proto = build()
+        values = numpy_helper.to_array(proto.graph.initializer[index]).copy()
+        values.flat[7] = np.nan
+        name = proto.graph.initializer[index].name
+        proto.graph.initializer[index].CopyFrom(numpy_helper.from_array(values, name))
+        assert refused(write(tmp_path / "m.onnx", proto)).details == (name,)
+
+    def test_infinite_weight_is_a_mask(self, tmp_path: Path) -> None:
+        mask = np.triu(np.full((40, 40), -np.inf, np.float32), 1)
+        read_onnx(write(tmp_path / "m.onnx", build(weight=mask)))
+
+    def test_value_that_nothing_computes(self, tmp_path: Path) -> None:
+        proto = build(nodes=[helper.make_node("Add", ["ghost", "b"], ["y"], name="adder")])
+        error = refused(write(tmp_path / "m.onnx", proto))
+        assert error.details == ("'ghost', used by node 'adder'",)
+
+    def test_output_that_nothing_computes(self, tmp_path: Path) -> None:
+        proto = build(nodes=[helper.make_node("Add", ["x", "b"], ["z"])])
+        assert "'y', used by an output of the graph" in refused(write(tmp_path / "m.onnx", proto)).details
+
+    def test_cycle(self, tmp_path: Path) -> None:
+        nodes = [helper.make_node("Add", ["y", "b"], ["h"]), helper.make_node("Add", ["h", "x"], ["y"])]
+        assert "cycle" in str(refused(write(tmp_path / "m.onnx", build(nodes=nodes))))
+
+    def test_two_weights_of_one_name(self, tmp_path: Path) -> None:
+        proto = build()
+        proto.graph.initializer.append(numpy_helper.from_array(WEIGHT, "w"))
+        assert "no name of its own" in str(refused(write(tmp_path / "m.onnx", proto)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_damage_gets_past_as_another_exception(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = np.frombuffer(build().SerializeToString(), np.uint8)
+    structure = np.r_[0:300, len(whole) - 300 : len(whole)]
+    path = tmp_path / "m.onnx"
+    outcomes = set()
+    for _ in range(150):
+        damaged = whole.copy()
+        damaged[rng.choice(structure, rng.integers(1, 4))] = rng.integers(0, 256)
+        path.write_bytes(damaged.tobytes())
+        for read in (read_onnx, describe):
+            try:
+                read(path)
+                outcomes.add("read")
+            except BadInput as error:
+                outcomes.add(error.what)
+    assert len(outcomes) > 3
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ([helper.make_node("MatMul", ["w", "x"], ["y"], "product")], "MatMul 'product': Incompatible dimensions"),
+        ([helper.make_node("Add", ["x", "i"], ["y"], "sum")], "Add 'sum'"),
+        (
+            [helper.make_node("Relu", ["x"], ["y"], "relu", slope=2)],
+            "Relu 'relu': the operator has no attribute 'slope'",
+        ),
+    ],
+)
+def test_a_node_that_breaks_its_operators_rules_is_named(
+    tmp_path: Path, nodes: list[onnx.NodeProto], said: str
+) -> None:
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 40])]
+    proto = build(nodes=nodes, inputs=inputs)
+    proto.graph.initializer.append(numpy_helper.from_array(np.zeros(40, np.int64), "i"))
+    assert said in refused(write(tmp_path / "m.onnx", proto)).details[0]
+
+
+def test_stale_shapes_inside_the_graph_are_no_fault(tmp_path: Path) -> None:
+    """Runtimes go by what they infer, and so do the passes."""
+    proto = build()
+    proto.graph.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, [7, 7, 7]))
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 8]))
+    read_onnx(write(tmp_path / "m.onnx", proto))

@@ -1,0 +1,18 @@
+"""Words that several rooms write into models and read out of them, each said once."""
+
+from __future__ import annotations
+
+FUSED_DOMAIN = "edgeworthy"
+"""ONNX domain of the operators that fusions make where the model's opset has none (see ``graph.private_ops``)."""
+
+NHWC_DOMAIN = "edgeworthy.nhwc"
+"""ONNX domain of the spatial operators whose activations are channels-last (see ``convert.layout.functions``)."""
+
+MODULE_KEY = "edgeworthy.module"
+"""Metadata key of a node's PyTorch module path, as ``get_submodule`` takes it; empty for the model itself."""
+
+SOURCE_KEY = "edgeworthy.source"
+"""Metadata key of a node's PyTorch source line, such as ``models/net.py:12``."""
+
+SIGNATURE = "serving_default"
+"""The one signature of TFLite files and SavedModels, as TensorFlow Serving and Keras look for it."""

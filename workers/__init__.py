@@ -1,0 +1,1 @@
+"""Child processes that run native code on a user's model: their death is a result."""
