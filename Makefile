@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BASE := .venv-base
 
-.PHONY: demo test test-slow lint models clean
+.PHONY: demo test test-base test-slow lint models clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +23,13 @@ lint: $(STAMP)
 	cd $(VENV)/typing && ../bin/mypy --config-file edgeworthy/pyproject.toml edgeworthy
 
 test: lint  ## what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base'
+
+# A wheel and not -e: what a user gets is what is in the wheel.
+test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environment of its own
+	rm -rf $(BASE) build && $(PYTHON) -m venv $(BASE)
+	$(BASE)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	EDGEWORTHY_BASE=$(BASE) $(BIN)/pytest -m base
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
@@ -31,4 +38,4 @@ models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds an
 	$(BIN)/python benchmarks/models.py --write docs/models.md
 
 clean:
-	rm -rf $(VENV) out build dist *.egg-info
+	rm -rf $(VENV) $(BASE) out build dist *.egg-info
