@@ -58,7 +58,7 @@ def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
     return y if scale is None else b.mul(y, scale)
 
 
-@lowers("BatchNormalization")
+@lowers("BatchNormalization", since=7)
 def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,C] (ranks 3 to 5 come channels-last) → scale·(X-mean)/√(var+epsilon) + B."""
     if ctx.input(node, 0).rank != 2:
@@ -66,7 +66,7 @@ def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     return _batch_norm(ctx, node)
 
 
-@lowers("BatchNormalization", domain=NHWC_DOMAIN, layout=spatial)
+@lowers("BatchNormalization", since=7, domain=NHWC_DOMAIN, layout=spatial)
 def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
     return _batch_norm(ctx, node)

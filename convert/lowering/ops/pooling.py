@@ -214,7 +214,7 @@ def lower_max_pool_with_indices(ctx: Context, node: ir.Node) -> Tensor:
     raise Unsupported(f"a pool over {ctx.input(node, 0).rank - 2} spatial dimensions", "pool over 1, 2 or 3")
 
 
-@lowers("LpPool", domain=NHWC_DOMAIN, layout=spatial)
+@lowers("LpPool", since=2, domain=NHWC_DOMAIN, layout=spatial)
 def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y = (Σ |x|ᵖ)^(1/p) over windows (ONNX LpPool 2-22): the mean of |x|ᵖ times the window's size.
 
@@ -231,7 +231,7 @@ def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     return _root(ctx, total, p)
 
 
-@lowers("GlobalLpPool", domain=NHWC_DOMAIN, layout=spatial)
+@lowers("GlobalLpPool", since=2, domain=NHWC_DOMAIN, layout=spatial)
 def lower_global_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] → (Σ |x|ᵖ)^(1/p) over all of space, [N,1...,C]."""
     x, p = ctx.input(node, 0), int(ctx.attribute(node, "p"))

@@ -143,7 +143,7 @@ def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("Identity", layout=elementwise)
-@lowers("Dropout", layout=like_first)
+@lowers("Dropout", since=7, layout=like_first)
 def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
     """X itself; a Dropout's mask is all true at inference."""
     x, training = ctx.input(node, 0), ctx.optional(node, 2)
@@ -180,7 +180,7 @@ def lower_concat(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.concat(ctx.inputs(node), int(ctx.attribute(node, "axis")))
 
 
-@lowers("Split", layout=one_axis(0))
+@lowers("Split", since=2, layout=one_axis(0))
 def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     """X cut along ``axis``: into ``split`` sizes, or ``num_outputs`` equal parts (the last may be smaller)."""
     x = ctx.input(node, 0)
