@@ -121,11 +121,11 @@ def prepare(
         UnsupportedNodes: some nodes can't be lowered; all of them are listed.
     """
     from .layout import to_channels_last
-    from .lowering import is_lowered, preflight
+    from .lowering import is_lowered, layout_rules, preflight
     from .passes import run_passes
 
     passes = run_passes(model, is_lowered=is_lowered, check=check)
-    layout = to_channels_last(model, io_layout=io_layout)
+    layout = to_channels_last(model, layout_rules(), io_layout=io_layout)
     if check:
         check(model, "layout")
     unsupported = preflight(model)

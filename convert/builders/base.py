@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import working_dtype
+from .kernels import kernel_dtypes, working_dtype
 from .tensor import Array, Shape, Spec, Tensor, Unsupported
 
 Attribute = bool | int | float | str | tuple[int, ...]
@@ -56,7 +56,13 @@ class BuilderBase(ABC):
     def emit(
         self, op: str, operands: Sequence[Tensor], results: Sequence[Spec], **attributes: Attribute
     ) -> tuple[Tensor, ...]:
-        """Emit ``op`` as it is; the caller has seen to dtypes and shapes."""
+        """Emit ``op`` as it is; the caller has seen to dtypes and shapes.
+
+        Raises:
+            Unsupported: a result would have a negative extent.
+            InternalFault: the table of operators doesn't know ``op``.
+        """
+        kernel_dtypes(op)
         for spec in results:
             if any(d is not None and d < 0 for d in spec.shape):
                 raise Unsupported(f"{op} would have a negative extent, {spec.shape}")

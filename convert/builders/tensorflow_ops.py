@@ -1,59 +1,31 @@
 """The TFLite vocabulary in TensorFlow: what each op of it computes, as TF ops.
 
-Every entry takes the graph's tensors, the operands and the op's attributes and returns one tensor or several. Weights
+``formats.tflite.ops`` names the ops that are a TensorFlow function of their operands; :data:`HANDLERS` has the others.
+Every handler takes the graph's tensors, the operands and the op's attributes and returns one tensor or several. Weights
 arrive in TFLite's axis order and are laid out for TensorFlow when the graph is made, at no cost at run time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import tensorflow as tf
 
-from .tensor import Tensor, Unsupported
+from ...formats.tflite.ops import HANDLER, OPS
+from .tensor import Tensor
 from .tensorflow_tensors import TensorFlowTensors
 
 Handler = Callable[[TensorFlowTensors, Sequence[Tensor], dict[str, Any]], Any]
 
-_SIMPLE: dict[str, Callable[..., Any]] = {
-    "abs": tf.abs, "ceil": tf.math.ceil, "cos": tf.cos, "elu": tf.nn.elu, "exp": tf.exp, "floor": tf.floor,
-    "log": tf.math.log, "log_softmax": tf.nn.log_softmax, "logistic": tf.sigmoid,
-    "logical_not": tf.logical_not, "neg": tf.negative, "relu": tf.nn.relu, "relu6": tf.nn.relu6,
-    "relu_n1_to_1": lambda x: tf.clip_by_value(x, -1.0, 1.0), "round": tf.round, "rsqrt": tf.math.rsqrt,
-    "sign": tf.sign, "sin": tf.sin, "sqrt": tf.sqrt, "square": tf.square, "tanh": tf.tanh,
-    "hard_swish": lambda x: x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0),
-    "sub": tf.subtract, "add": tf.add, "mul": tf.multiply, "floor_div": tf.math.floordiv,
-    "floor_mod": tf.math.floormod, "maximum": tf.maximum, "minimum": tf.minimum, "pow": tf.pow,
-    "squared_difference": tf.math.squared_difference, "atan2": tf.atan2, "bitwise_xor": tf.bitwise.bitwise_xor,
-    "right_shift": tf.bitwise.right_shift, "logical_and": tf.logical_and, "logical_or": tf.logical_or,
-    "equal": tf.equal, "not_equal": tf.not_equal, "greater": tf.greater, "greater_equal": tf.greater_equal,
-    "less": tf.less, "less_equal": tf.less_equal, "select_v2": tf.where,
-    "prelu": lambda x, slope: tf.maximum(x, 0.0) + slope * tf.minimum(x, 0.0),
-    "shape": tf.shape, "reshape": tf.reshape, "transpose": tf.transpose, "slice": tf.slice, "pad": tf.pad,
-    "padv2": lambda x, pads, value: tf.pad(x, pads, constant_values=value), "tile": tf.tile,
-    "broadcast_to": tf.broadcast_to, "gather_nd": tf.gather_nd, "scatter_nd": tf.scatter_nd, "fill": tf.fill,
-    "unsorted_segment_max": tf.math.unsorted_segment_max, "unsorted_segment_min": tf.math.unsorted_segment_min,
-    "unsorted_segment_prod": tf.math.unsorted_segment_prod, "range": tf.range, "reverse_v2": tf.reverse,
-    "where": tf.where,
-}  # fmt: skip
-
-_REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "mean": tf.reduce_mean, "sum": tf.reduce_sum, "reduce_max": tf.reduce_max, "reduce_min": tf.reduce_min,
-    "reduce_prod": tf.reduce_prod, "reduce_any": tf.reduce_any, "reduce_all": tf.reduce_all,
-}  # fmt: skip
-
 
 def emit(b: TensorFlowTensors, op: str, operands: Sequence[Tensor], attributes: dict[str, Any]) -> Any:
     """The TensorFlow tensors that ``op`` of the TFLite vocabulary computes."""
-    if op in _SIMPLE:
-        return _SIMPLE[op](*map(b.tf, operands))
-    if op in _REDUCTIONS:
-        x, axes = map(b.tf, operands)
-        return _REDUCTIONS[op](x, axes, keepdims=attributes["keep_dims"])
-    if op not in _HANDLERS:
-        raise Unsupported(f"{op} has no counterpart in TensorFlow")
-    return _HANDLERS[op](b, operands, attributes)
+    form = OPS[op].tensorflow
+    if form is None or form == HANDLER:
+        return HANDLERS[op](b, operands, attributes)
+    return attrgetter(form)(tf)(*map(b.tf, operands))
 
 
 def _cast(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
@@ -141,7 +113,11 @@ def _reverse_sequence(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, An
     return tf.reverse_sequence(b.tf(t[0]), b.tf(t[1]), a["seq_dim"], a["batch_dim"])
 
 
-_HANDLERS: dict[str, Handler] = {
+def _reduction(function: Callable[..., Any]) -> Handler:
+    return lambda b, t, a: function(b.tf(t[0]), b.tf(t[1]), keepdims=a["keep_dims"])
+
+
+HANDLERS: dict[str, Handler] = {
     "cast": _cast,
     "div": _div,
     "conv_2d": _conv_2d,
@@ -159,7 +135,11 @@ _HANDLERS: dict[str, Handler] = {
     "resize_nearest_neighbor": lambda b, t, a: _resize(b, t, a, tf.raw_ops.ResizeNearestNeighbor),
     "gelu": lambda b, t, a: tf.nn.gelu(b.tf(t[0]), approximate=a["approximate"]),
     "leaky_relu": lambda b, t, a: tf.nn.leaky_relu(b.tf(t[0]), a["alpha"]),
+    "relu_n1_to_1": lambda b, t, a: tf.clip_by_value(b.tf(t[0]), -1.0, 1.0),
+    "hard_swish": lambda b, t, a: b.tf(t[0]) * tf.nn.relu6(b.tf(t[0]) + 3.0) * (1.0 / 6.0),
+    "prelu": lambda b, t, a: tf.maximum(b.tf(t[0]), 0.0) + b.tf(t[1]) * tf.minimum(b.tf(t[0]), 0.0),
     "softmax": lambda b, t, a: tf.nn.softmax(b.tf(t[0])),
+    "padv2": lambda b, t, a: tf.pad(b.tf(t[0]), b.tf(t[1]), constant_values=b.tf(t[2])),
     "mirror_pad": lambda b, t, a: tf.pad(b.tf(t[0]), b.tf(t[1]), a["mode"]),
     "concatenation": lambda b, t, a: tf.concat([b.tf(p) for p in t], a["axis"]),
     "pack": lambda b, t, a: tf.stack([b.tf(p) for p in t], a["axis"]),
@@ -176,4 +156,11 @@ _HANDLERS: dict[str, Handler] = {
     "arg_min": lambda b, t, a: tf.argmin(b.tf(t[0]), int(t[1].value), tf.int64),  # type: ignore[arg-type]
     "cumsum": lambda b, t, a: tf.cumsum(b.tf(t[0]), b.tf(t[1]), exclusive=a["exclusive"], reverse=a["reverse"]),
     "topk_v2": lambda b, t, a: tuple(tf.math.top_k(b.tf(t[0]), b.tf(t[1]), sorted=True)),
+    "mean": _reduction(tf.reduce_mean),
+    "sum": _reduction(tf.reduce_sum),
+    "reduce_max": _reduction(tf.reduce_max),
+    "reduce_min": _reduction(tf.reduce_min),
+    "reduce_prod": _reduction(tf.reduce_prod),
+    "reduce_any": _reduction(tf.reduce_any),
+    "reduce_all": _reduction(tf.reduce_all),
 }

@@ -7,8 +7,8 @@ moved by transposes, and the graph remains one that ONNX Runtime can run.
 ===================== ==========================================================================
 :mod:`.layouts`       permutations, and what changing a layout costs
 :mod:`.reshapes`      what a Reshape does to axes
-:mod:`.placement`     what a rule says: the layouts in which an operator reads and writes
-:mod:`.rules`         the rule of every operator; by family in ``spatial``, ``elementwise``, ``axes``, ``movement``
+:mod:`.placement`     what a rule says: the layouts in which an operator reads and writes; the rules themselves are
+                      by family in ``spatial``, ``elementwise``, ``axes``, ``movement``
 :mod:`.partition`     the minimum cut, on integers
 :mod:`.plan`          graph → nets → labels
 :mod:`.apply`         labels → graph, with :mod:`.edit` and :mod:`.cleanup`
@@ -26,18 +26,20 @@ from .edit import Editor
 from .functions import define
 from .layouts import dims_of, nbytes
 from .movement import permutation
+from .placement import Rules
 from .plan import make_plan
 from .report import Inserted, LayoutReport
 
 __all__ = ["Inserted", "LayoutReport", "to_channels_last"]
 
 
-def to_channels_last(model: ir.Model, *, io_layout: str = "keep") -> LayoutReport:
+def to_channels_last(model: ir.Model, rules: Rules, *, io_layout: str = "keep") -> LayoutReport:
     """Lay out ``model`` channels-last where that pays, in place. A model with nothing that needs it is left alone.
 
     Args:
         model: Types and shapes must be inferred; dimensions may be dynamic. If and Loop bodies are laid out each
             on its own, with natural inputs and outputs.
+        rules: The rule of every operator that has one: the lowering's, which knows what it can take.
         io_layout: ``keep`` the inputs and outputs of the graph as they are, or make those of rank 4 and 5
             channels-last (``nhwc``); names are kept, shapes change.
 
@@ -48,19 +50,21 @@ def to_channels_last(model: ir.Model, *, io_layout: str = "keep") -> LayoutRepor
         raise BadInput(f"unknown layout {io_layout!r}", where="io_layout", remedy="use keep or nhwc")
     report = LayoutReport()
     names = {str(value.name) for graph in model.graphs() for value in _values(graph)}
-    _lay_out(model, model.graph, names, report, nhwc=io_layout == "nhwc")
+    _lay_out(model, model.graph, rules, names, report, nhwc=io_layout == "nhwc")
     return report
 
 
-def _lay_out(model: ir.Model, graph: ir.Graph, names: set[str], report: LayoutReport, *, nhwc: bool) -> None:
+def _lay_out(
+    model: ir.Model, graph: ir.Graph, rules: Rules, names: set[str], report: LayoutReport, *, nhwc: bool
+) -> None:
     """Lay out one graph, its subgraphs first; adds to ``report``."""
     for node in graph:
         for attribute in node.attributes.values():
             if not attribute.is_ref() and attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
                 inner = [attribute.value] if isinstance(attribute.value, ir.Graph) else attribute.value
                 for body in inner:
-                    _lay_out(model, body, names, report, nhwc=False)
-    plan = make_plan(graph, model.graph.opset_imports.get("", 1), nhwc=nhwc)
+                    _lay_out(model, body, rules, names, report, nhwc=False)
+    plan = make_plan(graph, model.graph.opset_imports.get("", 1), rules, nhwc=nhwc)
     before = _transposes(graph)
     edit = Editor(graph, names)
     if not plan.is_empty:

@@ -1,9 +1,15 @@
-"""What a rule says about an operator, and what it is told when the layouts are settled."""
+"""What a rule says about an operator, and what it is told when the layouts are settled.
+
+A rule looks at an :class:`Op` and returns a :class:`Placement`; None means that the operator reads and gives natural
+layouts only. A rule that can't read what it needs (an axis that isn't constant, an unknown rank) returns None: wrong is
+worse than slow. The rules live in files by family (:mod:`.spatial`, :mod:`.elementwise`, :mod:`.axes`,
+:mod:`.movement`); which operator has which is said where it is lowered.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +117,12 @@ class Op:
             return tuple(self.node.attributes[name].as_ints())
         found = self.constant(index)
         return None if found is None else tuple(int(v) for v in found.ravel())
+
+
+Rule = Callable[[Op], Placement | None]
+
+Rules = Mapping[tuple[str, str], Rule]
+"""Domain and name of an operator → its rule."""
 
 
 def constant_of(value: ir.Value | None) -> ir.TensorProtocol | None:

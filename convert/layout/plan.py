@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import onnx_ir as ir
 
 from .layouts import TO_CHANNELS_LAST, dims_of, transpose_cost
+from .movement import rearrangement
 from .partition import LAST_SIDE, NATURAL_SIDE, Net, connected, partition
-from .placement import Op, Placement, Port, constant_of, keep
-from .rules import rule_for
+from .placement import Op, Placement, Port, Rules, constant_of, keep
 
 
 @dataclass
@@ -66,15 +66,16 @@ class Plan:
         return end == LAST_SIDE or end in self.channels_last
 
 
-def make_plan(graph: ir.Graph, opset: int, *, nhwc: bool = False) -> Plan:
+def make_plan(graph: ir.Graph, opset: int, rules: Rules, *, nhwc: bool = False) -> Plan:
     """Lay out ``graph`` (its subgraphs aside).
 
     Args:
         graph: Types and shapes must be known (inferred).
         opset: Version of the default operator set.
+        rules: The rule of every operator that has one.
         nhwc: Inputs and outputs of rank 4 and 5 are channels-last; else all are natural.
     """
-    units = [Unit(op, _place(op), index) for index, op in enumerate(_operators(graph, opset))]
+    units = [Unit(op, _place(op, rules), index) for index, op in enumerate(_operators(graph, opset, rules))]
     wires = _wire(graph, units, nhwc)
     if any(unit.placement.turns for unit in units):
         _settle_turns(units, wires)
@@ -89,19 +90,25 @@ def has_layout(value: ir.Value | None) -> bool:
     return dims is not None and len(dims) in TO_CHANNELS_LAST and constant_of(value) is None
 
 
-def _place(op: Op) -> Placement:
-    placement = rule_for(op)
+def _rule_for(op: Op, rules: Rules) -> Placement | None:
+    """The placement of an operator; None if it is natural only."""
+    rule = rearrangement if len(op.nodes) > 1 else rules.get((op.node.domain, op.node.op_type))
+    return rule(op) if rule else None
+
+
+def _place(op: Op, rules: Rules) -> Placement:
+    placement = _rule_for(op, rules)
     if placement is None:
         return Placement((Port.NATURAL,) * len(op.inputs), (Port.NATURAL,) * len(op.outputs), keep)
     return placement
 
 
-def _operators(graph: ir.Graph, opset: int) -> Iterator[Op]:
+def _operators(graph: ir.Graph, opset: int, rules: Rules) -> Iterator[Op]:
     """The nodes of ``graph``, a Reshape–Transpose–Reshape that can be laid out only as a whole as one."""
     chains: dict[ir.Node, Op] = {}
     for node in graph:
         if node.op_type == "Transpose" and node.domain == "":
-            chain = _chain(node, opset)
+            chain = _chain(node, opset, rules)
             if chain is not None and not any(n in chains for n in chain.nodes):
                 chains |= dict.fromkeys(chain.nodes, chain)
     for node in graph:
@@ -111,7 +118,7 @@ def _operators(graph: ir.Graph, opset: int) -> Iterator[Op]:
             yield chains[node]
 
 
-def _chain(turn: ir.Node, opset: int) -> Op | None:
+def _chain(turn: ir.Node, opset: int, rules: Rules) -> Op | None:
     first = turn.inputs[0].producer() if turn.inputs[0] is not None else None
     if first is None or not _is_reshape(first) or not _is_inner(first.outputs[0]):
         return None
@@ -122,7 +129,8 @@ def _chain(turn: ir.Node, opset: int) -> Op | None:
         return None
     whole = Op.of((first, turn, use.node), opset)
     ends = (Op.of((first,), opset), Op.of((use.node,), opset))
-    return whole if None in map(rule_for, ends) and rule_for(whole) is not None else None
+    is_needed = any(_rule_for(end, rules) is None for end in ends)
+    return whole if is_needed and _rule_for(whole, rules) is not None else None
 
 
 def _is_reshape(node: ir.Node) -> bool:

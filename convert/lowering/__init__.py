@@ -1,6 +1,6 @@
 """ONNX → TFLite vocabulary: one handler an operator, by family in ``ops/``."""
 
 from .lower import graph_inputs, lower, preflight
-from .registry import is_lowered, supported
+from .registry import is_lowered, layout_rules, supported
 
-__all__ = ["graph_inputs", "is_lowered", "lower", "preflight", "supported"]
+__all__ = ["graph_inputs", "is_lowered", "layout_rules", "lower", "preflight", "supported"]

@@ -80,8 +80,11 @@ def lower(
 
 
 def operator_version(node: ir.Node, opset: int) -> int:
-    """The opset in which ``node``'s operator last changed, at ``opset``; 1 for private domains."""
-    if node.domain not in ("", "ai.onnx"):
+    """The opset in which ``node``'s operator last changed, at ``opset``; 1 for domains that aren't ONNX's.
+
+    Operators with channels-last activations are ONNX's of that name.
+    """
+    if node.domain not in ("", "ai.onnx", NHWC_DOMAIN):
         return 1
     found = schema(node.op_type, opset)
     return found.since_version if found else opset
@@ -102,8 +105,9 @@ def _lower_node(context: Context, node: ir.Node) -> None:
 
 
 def _not_registered(node: ir.Node, opset: int, version: int) -> Unsupported:
-    name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+    # Our own domains have operators of ONNX's names, and mean nothing to the reader.
     ours = node.domain in (FUSED_DOMAIN, NHWC_DOMAIN)
+    name = node.op_type if ours or not node.domain else f"{node.domain}::{node.op_type}"
     if ours or onnx.defs.has(node.op_type, opset, node.domain):
         return Unsupported(f"no lowering for {name} version {version}", "compute it by other operations in the model")
     if node.domain:

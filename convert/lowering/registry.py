@@ -1,4 +1,4 @@
-"""Which handler lowers which ONNX operator, by domain, name and opset."""
+"""Which handler lowers which ONNX operator, by domain, name and opset, and in which layouts it may lie."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ...vocabulary import NHWC_DOMAIN
 from ..builders.tensor import Tensor
+from ..layout.placement import Rule, Rules
 from .context import Context
 
 Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
@@ -21,6 +22,9 @@ _FAMILIES = (
     "sorting", "spectral", "transposed_convolution",
 )  # fmt: skip
 
+VERIFIED_TO = 28
+"""The newest opset of the ONNX whose node tests are the conformance suite: 1.23."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -29,24 +33,32 @@ class Entry:
     handler: Handler
     since: int
     verified_to: int
+    layout: Rule | None
 
 
 _REGISTRY: dict[tuple[str, str], list[Entry]] = {}
 
 
-def lowers(*ops: str, since: int = 1, verified_to: int = 28, domain: str = "") -> Callable[[Handler], Handler]:
+def lowers(
+    *ops: str, since: int = 1, verified_to: int = VERIFIED_TO, domain: str = "", layout: Rule | None = None
+) -> Callable[[Handler], Handler]:
     """Register the decorated function for ``ops``.
 
     Args:
         ops: Operator names.
         since: First operator version the handler is right for.
-        verified_to: Last operator version it was verified with; a newer one is refused by the preflight.
+        verified_to: Last operator version it is proven for; a newer one is refused by the preflight. By default the
+            newest of the conformance suite's ONNX: ``tests/convert/lowering/test_versions.py`` holds every version
+            from ``since`` to here against ONNX's node tests and cases of its own. Versions that ONNX's schemas tell
+            apart by types alone are proven together.
         domain: The operators' domain.
+        layout: The rule that says in which layouts the operators may lie (see :mod:`~..layout.placement`); None keeps
+            them natural. Handlers of the domain ``edgeworthy.nhwc`` have the rule that moves ONNX's operators there.
     """
 
     def register(handler: Handler) -> Handler:
         for op in ops:
-            _REGISTRY.setdefault((domain, op), []).append(Entry(handler, since, verified_to))
+            _REGISTRY.setdefault((domain, op), []).append(Entry(handler, since, verified_to, layout))
         return handler
 
     return register
@@ -64,7 +76,18 @@ def is_lowered(domain: str, op: str, version: int) -> bool:
     """Whether a handler exists for the operator, as it is or with channels-last activations."""
     if find(domain, op, version) is not None:
         return True
-    return domain in ("", "ai.onnx") and find(NHWC_DOMAIN, op, 1) is not None
+    return domain in ("", "ai.onnx") and find(NHWC_DOMAIN, op, version) is not None
+
+
+def layout_rules() -> Rules:
+    """Domain and name of an operator as the layout step meets it → its rule. What has no lowering has no rule."""
+    _load()
+    return {
+        ("" if domain == NHWC_DOMAIN else domain, op): entry.layout
+        for (domain, op), entries in _REGISTRY.items()
+        for entry in entries
+        if entry.layout is not None
+    }
 
 
 def supported() -> dict[str, list[str]]:

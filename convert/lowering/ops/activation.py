@@ -6,6 +6,8 @@ import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN
 from ...builders.tensor import Tensor, normalize_axis
+from ...layout.axes import softmax
+from ...layout.elementwise import elementwise
 from ..context import Context
 from ..registry import lowers
 
@@ -13,33 +15,33 @@ _NAMES = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
 _SOFTMAX = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
 
 
-@lowers(*_NAMES)
+@lowers(*_NAMES, layout=elementwise)
 def lower_named(ctx: Context, node: ir.Node) -> Tensor:
     """X → Y elementwise, an op of its own in TFLite."""
     return ctx.b.unary(_NAMES[node.op_type], ctx.input(node, 0))
 
 
-@lowers("HardSwish", since=14)
-@lowers("HardSwish", domain=FUSED_DOMAIN)
+@lowers("HardSwish", since=14, layout=elementwise)
+@lowers("HardSwish", domain=FUSED_DOMAIN, layout=elementwise)
 def lower_hard_swish(ctx: Context, node: ir.Node) -> Tensor:
     """x · clip(x/6 + 1/2, 0, 1). TFLite: HARD_SWISH."""
     return ctx.b.unary("hard_swish", ctx.input(node, 0))
 
 
-@lowers("Gelu", since=20)
-@lowers("Gelu", domain=FUSED_DOMAIN)
+@lowers("Gelu", since=20, layout=elementwise)
+@lowers("Gelu", domain=FUSED_DOMAIN, layout=elementwise)
 def lower_gelu(ctx: Context, node: ir.Node) -> Tensor:
     """x·Φ(x), by erf (``approximate="none"``) or tanh. TFLite: GELU."""
     return ctx.b.unary("gelu", ctx.input(node, 0), approximate=ctx.attribute(node, "approximate") == "tanh")
 
 
-@lowers("LeakyRelu")
+@lowers("LeakyRelu", layout=elementwise)
 def lower_leaky_relu(ctx: Context, node: ir.Node) -> Tensor:
     """x where positive, else alpha·x. TFLite: LEAKY_RELU."""
     return ctx.b.unary("leaky_relu", ctx.input(node, 0), alpha=float(ctx.attribute(node, "alpha")))
 
 
-@lowers("PRelu", since=7)
+@lowers("PRelu", since=7, layout=elementwise)
 def lower_prelu(ctx: Context, node: ir.Node) -> Tensor:
     """x where positive, else slope·x; the slope broadcasts to x from the right. TFLite: PRELU."""
     x, slope = ctx.inputs(node)
@@ -52,21 +54,21 @@ def lower_prelu(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.select(negative, ctx.b.mul(x, slope), x)
 
 
-@lowers("Elu")
+@lowers("Elu", layout=elementwise)
 def lower_elu(ctx: Context, node: ir.Node) -> Tensor:
     """x where positive, else alpha·(eˣ-1). TFLite: ELU for alpha = 1."""
     x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
     return _scaled_elu(ctx, x, alpha, 1.0)
 
 
-@lowers("Selu")
+@lowers("Selu", layout=elementwise)
 def lower_selu(ctx: Context, node: ir.Node) -> Tensor:
     """gamma·elu(x, alpha)."""
     x = ctx.input(node, 0)
     return _scaled_elu(ctx, x, float(ctx.attribute(node, "alpha")), float(ctx.attribute(node, "gamma")))
 
 
-@lowers("Celu", since=12)
+@lowers("Celu", since=12, layout=elementwise)
 def lower_celu(ctx: Context, node: ir.Node) -> Tensor:
     """max(0, x) + min(0, alpha·(e^(x/alpha)-1))."""
     x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
@@ -82,14 +84,14 @@ def _scaled_elu(ctx: Context, x: Tensor, alpha: float, gamma: float) -> Tensor:
     return elu if gamma == 1.0 else ctx.b.mul(elu, ctx.b.like(x, gamma))
 
 
-@lowers("Softsign")
+@lowers("Softsign", layout=elementwise)
 def lower_softsign(ctx: Context, node: ir.Node) -> Tensor:
     """x / (1 + |x|)."""
     b, x = ctx.b, ctx.input(node, 0)
     return b.div(x, b.add(b.unary("abs", x), b.like(x, 1)))
 
 
-@lowers("Mish", since=18)
+@lowers("Mish", since=18, layout=elementwise)
 def lower_mish(ctx: Context, node: ir.Node) -> Tensor:
     """x · tanh(softplus(x)) = x · p/(p + 2q) with n = e^-|x|, p = 2n + 1, q = n² (x > 0) or p = 2n + n², q = 1."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -100,7 +102,7 @@ def lower_mish(ctx: Context, node: ir.Node) -> Tensor:
     return b.mul(x, b.div(p, b.add(p, b.add(q, q))))
 
 
-@lowers("Swish", since=24)
+@lowers("Swish", since=24, layout=elementwise)
 def lower_swish(ctx: Context, node: ir.Node) -> Tensor:
     """x · sigmoid(alpha·x)."""
     x, alpha = ctx.input(node, 0), float(ctx.attribute(node, "alpha"))
@@ -108,7 +110,7 @@ def lower_swish(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.mul(x, ctx.b.unary("logistic", inner))
 
 
-@lowers("HardSigmoid")
+@lowers("HardSigmoid", layout=elementwise)
 def lower_hard_sigmoid(ctx: Context, node: ir.Node) -> Tensor:
     """clip(alpha·x + beta, 0, 1); for alpha = 1/6, beta = 1/2 by RELU6, which fuses into the add."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -119,7 +121,7 @@ def lower_hard_sigmoid(ctx: Context, node: ir.Node) -> Tensor:
     return b.binary("minimum", b.binary("maximum", line, b.like(x, 0)), b.like(x, 1))
 
 
-@lowers("ThresholdedRelu", since=10)
+@lowers("ThresholdedRelu", since=10, layout=elementwise)
 def lower_thresholded_relu(ctx: Context, node: ir.Node) -> Tensor:
     """x where x > alpha, else 0."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -127,7 +129,7 @@ def lower_thresholded_relu(ctx: Context, node: ir.Node) -> Tensor:
     return b.select(above, x, b.like(x, 0))
 
 
-@lowers("Shrink", since=9)
+@lowers("Shrink", since=9, layout=elementwise)
 def lower_shrink(ctx: Context, node: ir.Node) -> Tensor:
     """x + bias below -lambd, x - bias above lambd, 0 between."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -136,7 +138,7 @@ def lower_shrink(ctx: Context, node: ir.Node) -> Tensor:
     return b.select(b.compare("less", x, b.like(x, -lambd)), b.add(x, b.like(x, bias)), above)
 
 
-@lowers(*_SOFTMAX)
+@lowers(*_SOFTMAX, layout=softmax)
 def lower_softmax(ctx: Context, node: ir.Node) -> Tensor:
     """Softmax over ``axis``; before opset 13 over all axes from ``axis`` on, flattened. TFLite: SOFTMAX, LOG_SOFTMAX.
 

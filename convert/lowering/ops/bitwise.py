@@ -6,13 +6,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor
+from ...layout.elementwise import elementwise
 from ..context import Context
 from ..registry import lowers
 
 _WIDE = ("int32", "uint32", "int64", "uint64")
 
 
-@lowers("BitwiseNot", since=18)
+@lowers("BitwiseNot", since=18, layout=elementwise)
 def lower_not(ctx: Context, node: ir.Node) -> Tensor:
     """All bits flipped: x xor -1."""
     x = ctx.input(node, 0)
@@ -20,19 +21,19 @@ def lower_not(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.binary("bitwise_xor", x, ctx.b.const(ones))
 
 
-@lowers("BitwiseXor", since=18)
+@lowers("BitwiseXor", since=18, layout=elementwise)
 def lower_xor(ctx: Context, node: ir.Node) -> Tensor:
     """A xor B, broadcast. TFLite: BITWISE_XOR."""
     return ctx.b.binary("bitwise_xor", ctx.input(node, 0), ctx.input(node, 1))
 
 
-@lowers("BitwiseAnd", since=18)
+@lowers("BitwiseAnd", since=18, layout=elementwise)
 def lower_and(ctx: Context, node: ir.Node) -> Tensor:
     """A and B, broadcast."""
     return _and(ctx, *ctx.inputs(node))
 
 
-@lowers("BitwiseOr", since=18)
+@lowers("BitwiseOr", since=18, layout=elementwise)
 def lower_or(ctx: Context, node: ir.Node) -> Tensor:
     """A or B, broadcast: what differs, and what both have."""
     p, q = ctx.inputs(node)
@@ -53,7 +54,7 @@ def _and(ctx: Context, p: Tensor, q: Tensor) -> Tensor:
     return b.add(twice, last)
 
 
-@lowers("BitShift", since=11)
+@lowers("BitShift", since=11, layout=elementwise)
 def lower_shift(ctx: Context, node: ir.Node) -> Tensor:
     """X shifted right (TFLite: RIGHT_SHIFT) or left (a product with a power of two, wrapping) by Y bits."""
     b = ctx.b

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported
+from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import cropped_or_padded
 from ..registry import lowers
@@ -80,7 +81,7 @@ def geometry(ctx: Context, node: ir.Node, kernel: Sequence[int]) -> tuple[list[i
     return strides, [int(d) for d in ctx.attribute(node, "dilations") or ones]
 
 
-@lowers("Conv", domain=NHWC_DOMAIN)
+@lowers("Conv", domain=NHWC_DOMAIN, layout=spatial)
 def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C], W [O,C/groups,kH,kW], B [O] → Y [N,H',W',O]; volumes likewise (ONNX Conv 1-22).
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported
+from ...layout.elementwise import elementwise
 from .. import functions
 from ..context import Context
 from ..registry import lowers
@@ -22,7 +23,7 @@ _VARIADIC = {"Max": "maximum", "Min": "minimum", "Sum": "add", "Mean": "add"}
 _UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 
 
-@lowers(*_UNARY)
+@lowers(*_UNARY, layout=elementwise)
 def lower_unary(ctx: Context, node: ir.Node) -> Tensor:
     """X [...] → Y [...] of the same type."""
     x = ctx.input(node, 0)
@@ -33,13 +34,13 @@ def lower_unary(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.unary(_UNARY[node.op_type], x)
 
 
-@lowers(*_BINARY, since=7)
+@lowers(*_BINARY, since=7, layout=elementwise)
 def lower_binary(ctx: Context, node: ir.Node) -> Tensor:
     """A [...], B [...] → C, broadcast from the right as numpy does."""
     return ctx.b.binary(_BINARY[node.op_type], ctx.input(node, 0), ctx.input(node, 1))
 
 
-@lowers("Div", since=7)
+@lowers("Div", since=7, layout=elementwise)
 def lower_div(ctx: Context, node: ir.Node) -> Tensor:
     """A / B; integers truncate towards zero, as ONNX and TFLite's DIV both do."""
     a, b = ctx.inputs(node)
@@ -51,7 +52,7 @@ def lower_div(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.div(a, b)
 
 
-@lowers("Pow", since=7)
+@lowers("Pow", since=7, layout=elementwise)
 def lower_pow(ctx: Context, node: ir.Node) -> Tensor:
     """X ^ Y; the result has X's type. Squares and square roots become their own ops."""
     x, exponent = ctx.inputs(node)
@@ -71,7 +72,7 @@ def lower_pow(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.cast(result, x.dtype)
 
 
-@lowers("Mod", since=10)
+@lowers("Mod", since=10, layout=elementwise)
 def lower_mod(ctx: Context, node: ir.Node) -> Tensor:
     """A mod B with the sign of B (``fmod=0``) or of A (``fmod=1``)."""
     a, b = ctx.inputs(node)
@@ -87,13 +88,13 @@ def lower_mod(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.select(negative, ctx.b.unary("neg", rest), rest)
 
 
-@lowers("Xor", since=7)
+@lowers("Xor", since=7, layout=elementwise)
 def lower_xor(ctx: Context, node: ir.Node) -> Tensor:
     """A xor B on bool, which is A ≠ B."""
     return ctx.b.compare("not_equal", ctx.input(node, 0), ctx.input(node, 1))
 
 
-@lowers(*_VARIADIC, since=8)
+@lowers(*_VARIADIC, since=8, layout=elementwise)
 def lower_variadic(ctx: Context, node: ir.Node) -> Tensor:
     """One or more tensors, folded pairwise; Mean divides the sum by their number."""
     tensors = ctx.inputs(node)
@@ -103,14 +104,14 @@ def lower_variadic(ctx: Context, node: ir.Node) -> Tensor:
     return total
 
 
-@lowers("Reciprocal")
+@lowers("Reciprocal", layout=elementwise)
 def lower_reciprocal(ctx: Context, node: ir.Node) -> Tensor:
     """1 / X."""
     x = ctx.input(node, 0)
     return ctx.b.div(ctx.b.like(x, 1), x)
 
 
-@lowers("Clip")
+@lowers("Clip", layout=elementwise)
 def lower_clip(ctx: Context, node: ir.Node) -> Tensor:
     """min(max(X, min), max); the bounds are attributes until opset 10, scalar inputs (either may be absent) after."""
     x = ctx.input(node, 0)
@@ -136,7 +137,7 @@ _COMPOSED: dict[str, Callable[[Context, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-@lowers(*_COMPOSED)
+@lowers(*_COMPOSED, layout=elementwise)
 def lower_composed(ctx: Context, node: ir.Node) -> Tensor:
     """Y = f(X) elementwise, with a function that TFLite has no op for (see ``lowering.functions``)."""
     x = ctx.b.cast(ctx.input(node, 0), "float32")

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
+from ...layout.axes import gather, one_axis
 from ..context import Context
 from ..extents import positions
 from ..registry import lowers
@@ -29,7 +30,7 @@ def not_negative(ctx: Context, indices: Tensor, extent: int | None, of: Tensor, 
     return b.select(negative, b.add(indices, size), indices)
 
 
-@lowers("Gather")
+@lowers("Gather", layout=gather)
 def lower_gather(ctx: Context, node: ir.Node) -> Tensor:
     """numpy.take(data, indices, axis). TFLite: GATHER."""
     x, indices = ctx.inputs(node)
@@ -37,7 +38,7 @@ def lower_gather(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.gather(x, not_negative(ctx, indices, x.shape[axis], x, axis), axis)
 
 
-@lowers("GatherElements", since=11)
+@lowers("GatherElements", since=11, layout=one_axis(0))
 def lower_gather_elements(ctx: Context, node: ir.Node) -> Tensor:
     """out[i,j,k] = data[index[i,j,k],j,k] for axis 0. TFLite: GATHER_ND on full coordinates."""
     x, indices = ctx.inputs(node)
@@ -125,7 +126,8 @@ def lower_scatter_nd(ctx: Context, node: ir.Node) -> Tensor:
     return _scattered(ctx, node, x, _absolute(ctx, x, indices), updates)
 
 
-@lowers("ScatterElements", "Scatter", since=9)
+@lowers("ScatterElements", since=11, layout=one_axis(0))
+@lowers("Scatter", since=9)
 def lower_scatter_elements(ctx: Context, node: ir.Node) -> Tensor:
     """data[index[i,j,k],j,k] = updates[i,j,k] for axis 0."""
     x, indices, updates = ctx.inputs(node)

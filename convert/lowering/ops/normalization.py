@@ -9,6 +9,8 @@ import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...layout.axes import layer_normalization, one_axis
+from ...layout.spatial import spatial
 from ..context import Context
 from ..registry import lowers
 
@@ -26,8 +28,8 @@ def standardized(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -
     return mean, inverse, b.mul(centred, inverse)
 
 
-@lowers("LayerNormalization", since=17)
-@lowers("LayerNormalization", domain=FUSED_DOMAIN)
+@lowers("LayerNormalization", since=17, layout=layer_normalization)
+@lowers("LayerNormalization", domain=FUSED_DOMAIN, layout=layer_normalization)
 def lower_layer_norm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     """X [..., normalized axes from ``axis`` on], Scale, B of those axes → Y, standardized, scaled and shifted.
 
@@ -43,8 +45,8 @@ def lower_layer_norm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     return y if bias is None else b.add(y, bias), mean, inverse
 
 
-@lowers("RMSNormalization", since=23)
-@lowers("RMSNormalization", "SimplifiedLayerNormalization", domain=FUSED_DOMAIN)
+@lowers("RMSNormalization", since=23, layout=layer_normalization)
+@lowers("RMSNormalization", domain=FUSED_DOMAIN, layout=layer_normalization)
 def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X / √(mean(X²) + epsilon) · scale over the axes from ``axis`` on."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -56,7 +58,7 @@ def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
     return y if scale is None else b.mul(y, scale)
 
 
-@lowers("BatchNormalization")
+@lowers("BatchNormalization", since=7)
 def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,C] (ranks 3 to 5 come channels-last) → scale·(X-mean)/√(var+epsilon) + B."""
     if ctx.input(node, 0).rank != 2:
@@ -64,7 +66,7 @@ def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     return _batch_norm(ctx, node)
 
 
-@lowers("BatchNormalization", domain=NHWC_DOMAIN)
+@lowers("BatchNormalization", since=7, domain=NHWC_DOMAIN, layout=spatial)
 def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
     return _batch_norm(ctx, node)
@@ -86,7 +88,7 @@ def _batch_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(x, factor_t), b.sub(bias_t, b.mul(mean_t, factor_t)))
 
 
-@lowers("InstanceNormalization", domain=NHWC_DOMAIN)
+@lowers("InstanceNormalization", domain=NHWC_DOMAIN, layout=spatial)
 def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C], scale and B [C]: standardized over the spatial axes."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -94,7 +96,7 @@ def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(y, ctx.input(node, 1)), ctx.input(node, 2))
 
 
-@lowers("GroupNormalization", domain=NHWC_DOMAIN)
+@lowers("GroupNormalization", domain=NHWC_DOMAIN, layout=spatial)
 def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C], scale and B [C] (opset 21; [groups] in 18): standardized over space and the channels of a group."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -110,7 +112,7 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     return b.add(b.mul(b.reshape(y, x.shape), scale), bias)
 
 
-@lowers("LRN", domain=NHWC_DOMAIN)
+@lowers("LRN", domain=NHWC_DOMAIN, layout=spatial)
 def lower_lrn(ctx: Context, node: ir.Node) -> Tensor:
     """X / (bias + alpha/size · Σ x²)^beta over ``size`` neighbouring channels. TFLite: LOCAL_RESPONSE_NORMALIZATION."""
     size = int(ctx.attribute(node, "size"))
@@ -122,7 +124,7 @@ def lower_lrn(ctx: Context, node: ir.Node) -> Tensor:
     )  # fmt: skip
 
 
-@lowers("LpNormalization")
+@lowers("LpNormalization", layout=one_axis(-1))
 def lower_lp_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X / ‖X‖ₚ along ``axis``, p of 1 or 2."""
     b, x, p = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "p"))

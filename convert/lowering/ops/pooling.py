@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported, static
+from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import affine_shape
 from ..registry import lowers
@@ -19,7 +20,7 @@ _LOWEST = float(np.finfo(np.float32).min)
 _NOT_NEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax", "HardSigmoid", "Abs", "Exp"})
 
 
-@lowers("MaxPool", domain=NHWC_DOMAIN)
+@lowers("MaxPool", domain=NHWC_DOMAIN, layout=spatial)
 def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y [N,H',W',C] (ONNX MaxPool 1-22, without Indices). TFLite: MAX_POOL_2D.
 
@@ -134,7 +135,7 @@ def _max_3d(ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[in
     return b.reshape(column, (n, column.shape[1], h2, w2, c))
 
 
-@lowers("AveragePool", domain=NHWC_DOMAIN)
+@lowers("AveragePool", domain=NHWC_DOMAIN, layout=spatial)
 def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y [N,H',W',C] (ONNX AveragePool 1-22). TFLite: AVERAGE_POOL_2D.
 
@@ -194,7 +195,7 @@ def _mean_of_slices(
     return ctx.b.mul(total, ctx.b.like(total, 1.0 / float(np.prod(kernel))))
 
 
-@lowers("GlobalAveragePool", "GlobalMaxPool", domain=NHWC_DOMAIN)
+@lowers("GlobalAveragePool", "GlobalMaxPool", domain=NHWC_DOMAIN, layout=spatial)
 def lower_global_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] → Y [N,1...,C]. TFLite: MEAN, REDUCE_MAX."""
     x = ctx.input(node, 0)
@@ -213,7 +214,7 @@ def lower_max_pool_with_indices(ctx: Context, node: ir.Node) -> Tensor:
     raise Unsupported(f"a pool over {ctx.input(node, 0).rank - 2} spatial dimensions", "pool over 1, 2 or 3")
 
 
-@lowers("LpPool", domain=NHWC_DOMAIN)
+@lowers("LpPool", since=2, domain=NHWC_DOMAIN, layout=spatial)
 def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y = (Σ |x|ᵖ)^(1/p) over windows (ONNX LpPool 2-22): the mean of |x|ᵖ times the window's size.
 
@@ -230,7 +231,7 @@ def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     return _root(ctx, total, p)
 
 
-@lowers("GlobalLpPool", domain=NHWC_DOMAIN)
+@lowers("GlobalLpPool", since=2, domain=NHWC_DOMAIN, layout=spatial)
 def lower_global_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C] → (Σ |x|ᵖ)^(1/p) over all of space, [N,1...,C]."""
     x, p = ctx.input(node, 0), int(ctx.attribute(node, "p"))

@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...layout.axes import quantization
 from ..context import Context
 from ..registry import lowers
 
 
-@lowers("QuantizeLinear", since=10)
+@lowers("QuantizeLinear", since=10, layout=quantization)
 def lower_quantize(ctx: Context, node: ir.Node) -> Tensor:
     """saturate(round(X / scale) + zero_point), rounding half to even, per tensor or along ``axis``."""
     b, x, dtype = ctx.b, ctx.input(node, 0), ctx.output(node).dtype
@@ -27,7 +28,7 @@ def lower_quantize(ctx: Context, node: ir.Node) -> Tensor:
     return b.cast(b.binary("minimum", b.binary("maximum", steps, low), high), dtype)
 
 
-@lowers("DequantizeLinear", since=10)
+@lowers("DequantizeLinear", since=10, layout=quantization)
 def lower_dequantize(ctx: Context, node: ir.Node) -> Tensor:
     """(X - zero_point) · scale, per tensor or along ``axis``."""
     b, x = ctx.b, ctx.input(node, 0)

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from ...builders.reductions import Axes, RuntimeAxes
 from ...builders.tensor import Shape, Tensor, Unsupported, normalize_axis
+from ...layout.axes import arg_reduce, cumulative_sum, reduction
 from ..context import Context
 from ..registry import lowers
 
@@ -40,7 +41,7 @@ def _runtime_axes(ctx: Context, node: ir.Node, rank: int) -> RuntimeAxes:
     return RuntimeAxes(axes, (None,) * rank, shape)
 
 
-@lowers(*_PLAIN, *_COMPOSED)
+@lowers(*_PLAIN, *_COMPOSED, layout=reduction)
 def lower_reduce(ctx: Context, node: ir.Node) -> Tensor:
     """X reduced over ``axes``, which stay as 1 (``keepdims=1``) or go. TFLite: MEAN, SUM, REDUCE_*."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -72,7 +73,7 @@ def _log_sum_exp(ctx: Context, x: Tensor, axes: Axes, keep: bool) -> Tensor:
     return b.add(b.unary("log", total), shift)
 
 
-@lowers("ArgMax", "ArgMin")
+@lowers("ArgMax", "ArgMin", layout=arg_reduce)
 def lower_arg_extreme(ctx: Context, node: ir.Node) -> Tensor:
     """Index (int64) of the first extreme element along ``axis``. TFLite: ARG_MAX, ARG_MIN."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -89,7 +90,7 @@ def lower_arg_extreme(ctx: Context, node: ir.Node) -> Tensor:
     return b.expand_dims(index, [axis]) if ctx.attribute(node, "keepdims") else index
 
 
-@lowers("CumSum", since=11)
+@lowers("CumSum", since=11, layout=cumulative_sum)
 def lower_cumsum(ctx: Context, node: ir.Node) -> Tensor:
     """Running sum along an axis. TFLite: CUMSUM."""
     x, axis = ctx.input(node, 0), ctx.b.cast(ctx.b.reshape(ctx.input(node, 1), ()), "int32")

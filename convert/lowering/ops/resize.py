@@ -7,11 +7,12 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Array, Shape, Tensor, Unsupported
+from ...layout.spatial import resize
 from ..context import Context
 from ..registry import lowers
 
 
-@lowers("Resize", "Upsample", domain=NHWC_DOMAIN)
+@lowers("Resize", "Upsample", since=7, domain=NHWC_DOMAIN, layout=resize)
 def lower_resize(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → [N,H',W',C] (ONNX Resize 10-19, Upsample 7-9); scales and sizes are in ONNX's NCHW order.
 

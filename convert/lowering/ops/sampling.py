@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
+from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import cropped, extent_of
 from ..registry import lowers
@@ -22,7 +23,7 @@ _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """The names of opset 16 in those of opset 20."""
 
 
-@lowers("GridSample", domain=NHWC_DOMAIN)
+@lowers("GridSample", domain=NHWC_DOMAIN, layout=spatial)
 def lower_grid_sample(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] (or [N,D,H,W,C]), grid [N,H',W',2] of (x, y) in -1 … 1 → Y [N,H',W',C] (ONNX GridSample 16-22).
 

@@ -7,11 +7,15 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported, element_count, normalize_axis
+from ...layout.axes import one_axis
+from ...layout.elementwise import elementwise, like_first
+from ...layout.movement import expand, rearrangement, reshape, shape, size, tile
+from ...layout.spatial import spatial
 from ..context import Context, spec
 from ..registry import lowers
 
 
-@lowers("Shape")
+@lowers("Shape", layout=shape)
 def lower_shape(ctx: Context, node: ir.Node) -> Tensor:
     """The extents from ``start`` to ``end`` as int64; a constant where static."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -24,7 +28,7 @@ def lower_shape(ctx: Context, node: ir.Node) -> Tensor:
     return b.cast(extents, "int64")
 
 
-@lowers("Size")
+@lowers("Size", layout=size)
 def lower_size(ctx: Context, node: ir.Node) -> Tensor:
     """The number of elements as an int64 scalar."""
     x = ctx.input(node, 0)
@@ -35,7 +39,7 @@ def lower_size(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.reduce("reduce_prod", extents, [0], keep_dims=False)
 
 
-@lowers("Reshape", since=5)
+@lowers("Reshape", since=5, layout=reshape)
 def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
     """X with a new shape; 0 copies an extent (unless ``allowzero``), -1 is worked out. TFLite: RESHAPE."""
     b, x = ctx.b, ctx.input(node, 0)
@@ -71,7 +75,7 @@ def _runtime_shape(ctx: Context, x: Tensor, wanted: list[int], copies: bool) -> 
     return b.concat(parts, 0)
 
 
-@lowers("Flatten")
+@lowers("Flatten", layout=reshape)
 def lower_flatten(ctx: Context, node: ir.Node) -> Tensor:
     """X as a matrix: the axes before ``axis``, and the others."""
     x, axis = ctx.input(node, 0), int(ctx.attribute(node, "axis"))
@@ -84,7 +88,7 @@ def lower_flatten(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.reshape(x, (None, None), ctx.b.concat([count, ctx.b.int32s([-1])], 0))
 
 
-@lowers("Squeeze")
+@lowers("Squeeze", layout=reshape)
 def lower_squeeze(ctx: Context, node: ir.Node) -> Tensor:
     """X without its extents of 1 at ``axes`` (all of them by default)."""
     x = ctx.input(node, 0)
@@ -97,7 +101,7 @@ def lower_squeeze(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.squeeze(x, [int(a) for a in given])
 
 
-@lowers("Unsqueeze")
+@lowers("Unsqueeze", layout=reshape)
 def lower_unsqueeze(ctx: Context, node: ir.Node) -> Tensor:
     """X with extents of 1 at ``axes`` of the result."""
     given = ctx.attribute(node, "axes")
@@ -107,7 +111,7 @@ def lower_unsqueeze(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.expand_dims(ctx.input(node, 0), [int(a) for a in axes])
 
 
-@lowers("Expand", since=8)
+@lowers("Expand", since=8, layout=expand)
 def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     """X broadcast with ``shape``, in both directions. TFLite: BROADCAST_TO."""
     b, x, static = ctx.b, ctx.input(node, 0), ctx.output(node).shape
@@ -121,14 +125,14 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)
 
 
-@lowers("Tile", since=6)
+@lowers("Tile", since=6, layout=tile)
 def lower_tile(ctx: Context, node: ir.Node) -> Tensor:
     """X repeated along each axis. TFLite: TILE."""
     repeats = ctx.b.cast(ctx.input(node, 1), "int32")
     return ctx.b.tile(ctx.input(node, 0), repeats, ctx.output(node).shape)
 
 
-@lowers("Transpose")
+@lowers("Transpose", layout=rearrangement)
 def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """X with its axes in the order of ``perm`` (reversed by default). TFLite: TRANSPOSE."""
     x = ctx.input(node, 0)
@@ -138,7 +142,8 @@ def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.transpose(x, perm)
 
 
-@lowers("Identity", "Dropout")
+@lowers("Identity", layout=elementwise)
+@lowers("Dropout", since=7, layout=like_first)
 def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
     """X itself; a Dropout's mask is all true at inference."""
     x, training = ctx.input(node, 0), ctx.optional(node, 2)
@@ -150,7 +155,7 @@ def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
     return x, mask
 
 
-@lowers("Cast", since=6)
+@lowers("Cast", since=6, layout=elementwise)
 def lower_cast(ctx: Context, node: ir.Node) -> Tensor:
     """X as another type; TFLite: CAST. To bool, everything but 0 is true."""
     return _cast(ctx, node)
@@ -163,19 +168,19 @@ def _cast(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.cast(x, dtype)
 
 
-@lowers("CastLike", since=15)
+@lowers("CastLike", since=15, layout=like_first)
 def lower_cast_like(ctx: Context, node: ir.Node) -> Tensor:
     """X as the second input's type."""
     return _cast(ctx, node)
 
 
-@lowers("Concat", since=4)
+@lowers("Concat", since=4, layout=one_axis())
 def lower_concat(ctx: Context, node: ir.Node) -> Tensor:
     """The inputs joined along ``axis``. TFLite: CONCATENATION."""
     return ctx.b.concat(ctx.inputs(node), int(ctx.attribute(node, "axis")))
 
 
-@lowers("Split")
+@lowers("Split", since=2, layout=one_axis(0))
 def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     """X cut along ``axis``: into ``split`` sizes, or ``num_outputs`` equal parts (the last may be smaller)."""
     x = ctx.input(node, 0)
@@ -197,7 +202,7 @@ def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     return ctx.b.split(x, [int(s) for s in given], axis)
 
 
-@lowers("DepthToSpace", domain=NHWC_DOMAIN)
+@lowers("DepthToSpace", domain=NHWC_DOMAIN, layout=spatial)
 def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C·b²] → [N,H·b,W·b,C]. TFLite: DEPTH_TO_SPACE, whose channel order is that of mode DCR.
 
@@ -213,7 +218,7 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     return b.depth_to_space(x, block)
 
 
-@lowers("SpaceToDepth", domain=NHWC_DOMAIN)
+@lowers("SpaceToDepth", domain=NHWC_DOMAIN, layout=spatial)
 def lower_space_to_depth(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → [N,H/b,W/b,C·b²]. TFLite: SPACE_TO_DEPTH, whose channel order is that of mode DCR.
 

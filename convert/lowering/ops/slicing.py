@@ -6,12 +6,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...layout.axes import pad, slices
 from ..context import Context
 from ..extents import cropped_or_padded, extent_of
 from ..registry import lowers
 
 
-@lowers("Slice")
+@lowers("Slice", layout=slices)
 def lower_slice(ctx: Context, node: ir.Node) -> Tensor:
     """X[starts:ends:steps] on ``axes``; attributes until opset 9, inputs after. TFLite: SLICE, STRIDED_SLICE."""
     x = ctx.input(node, 0)
@@ -107,7 +108,7 @@ def _clamped(ctx: Context, bounds: Tensor) -> Tensor:
     return b.cast(bounds, "int32")
 
 
-@lowers("Pad", since=2)
+@lowers("Pad", since=2, layout=pad)
 def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     """X padded by ``pads`` (all befores, then all afters; on ``axes``) in mode constant, reflect, edge or wrap.
 

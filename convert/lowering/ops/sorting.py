@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...layout.axes import one_axis, softmax
 from ..context import Context
 from ..registry import lowers
 
 
-@lowers("TopK")
+@lowers("TopK", layout=one_axis(-1, last=True))
 def lower_top_k(ctx: Context, node: ir.Node) -> tuple[Tensor, Tensor]:
     """The K largest (or smallest) elements along ``axis`` and their int64 indices. TFLite: TOPK_V2, last axis.
 
@@ -37,7 +38,7 @@ def lower_top_k(ctx: Context, node: ir.Node) -> tuple[Tensor, Tensor]:
     return b.transpose(values, back), b.cast(b.transpose(indices, back), "int64")
 
 
-@lowers("Hardmax")
+@lowers("Hardmax", layout=softmax)
 def lower_hardmax(ctx: Context, node: ir.Node) -> Tensor:
     """1 at the first maximum along ``axis``, 0 elsewhere; before opset 13 over all axes from ``axis`` on."""
     b, x = ctx.b, ctx.input(node, 0)

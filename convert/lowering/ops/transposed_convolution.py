@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Array, Tensor, Unsupported
+from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import affine_extents, affine_shape, cropped_or_padded, reshape_affine
 from ..registry import lowers
@@ -29,7 +30,7 @@ class _Geometry:
     cuts: Pads
 
 
-@lowers("ConvTranspose", domain=NHWC_DOMAIN)
+@lowers("ConvTranspose", domain=NHWC_DOMAIN, layout=spatial)
 def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C], W [C,O/groups,kH,kW], B [O] → Y [N,H',W',O] with
     H' = (H-1)·stride + (kH-1)·dilation + 1 + output_padding - pads; volumes likewise (ONNX ConvTranspose 1-22).

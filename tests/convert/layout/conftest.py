@@ -14,6 +14,9 @@ import pytest
 from onnx_ir.passes.common import ShapeInferencePass
 
 from edgeworthy.convert.layout import LayoutReport, to_channels_last
+from edgeworthy.convert.lowering import layout_rules
+from edgeworthy.convert.lowering.lower import operator_version
+from edgeworthy.convert.lowering.registry import find
 
 Feeds = dict[str, np.ndarray]
 
@@ -102,7 +105,7 @@ def lay_out(model: ir.Model, io_layout: str = "keep") -> Outcome:
     before = ir.from_proto(ir.to_proto(model))
     feeds = feeds_of(before)
     expected = run_all(before, feeds)
-    report = to_channels_last(model, io_layout=io_layout)
+    report = to_channels_last(model, layout_rules(), io_layout=io_layout)
     perms = report.permutations
     assert list(perms) == [v.name for v in (*before.graph.inputs, *before.graph.outputs)]
     given = {n: np.transpose(a, perms[n]) if perms[n] else a for n, a in feeds.items()}
@@ -116,6 +119,9 @@ def lay_out(model: ir.Model, io_layout: str = "keep") -> Outcome:
     for output in before.graph.outputs:
         assert report.layouts.get(output.name, ()) == perms[output.name]
     _shapes_hold(model, actual | given)
+    opset = model.graph.opset_imports[""]
+    lost = [n.op_type for n in model.graph if n.domain and not find(n.domain, n.op_type, operator_version(n, opset))]
+    assert not lost, "moved to a private domain that has no lowering of it"
     return Outcome(model, report, before)
 
 

@@ -15,6 +15,7 @@ import pytest
 from onnx_ir.passes.common import ShapeInferencePass
 
 from edgeworthy.convert.layout import to_channels_last
+from edgeworthy.convert.lowering import layout_rules
 from edgeworthy.errors import BadInput
 
 LaidOut = Callable[..., Any]
@@ -349,7 +350,7 @@ def test_initializers_that_are_inputs_too_are_constants(laid_out: LaidOut) -> No
         """g (float[1,3,4,4] x) => (float[1,2,4,4] y) { y = Conv(x, w1) }""", {"w1": (2, 3, 1, 1)}, "nhwc"
     ).before
     list_weights(model)
-    report = to_channels_last(model, io_layout="nhwc")
+    report = to_channels_last(model, layout_rules(), io_layout="nhwc")
     assert report.permutations == {"x": (0, 2, 3, 1), "w1": (), "y": (0, 2, 3, 1)}
     assert list(model.graph.inputs[1].shape) == [2, 3, 1, 1]
 
@@ -572,7 +573,7 @@ def test_result_survives_a_round_trip_and_shape_inference(laid_out: LaidOut) -> 
 def test_second_run_changes_nothing(laid_out: LaidOut) -> None:
     result = laid_out("""g (float[1,3,8,8] x) => (float[1,2,8,8] y) { y = Conv(x, w1) }""", {"w1": (2, 3, 1, 1)})
     proto = ir.to_proto(result.model)
-    assert to_channels_last(result.model).inserted == ()
+    assert to_channels_last(result.model, layout_rules()).inserted == ()
     assert ir.to_proto(result.model) == proto
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgeworthy.convert.layout.partition import LAST_SIDE, NATURAL_SIDE, cost_of
 from edgeworthy.convert.layout.plan import Plan, make_plan
+from edgeworthy.convert.lowering import layout_rules
 
 Shape = tuple[int, ...]
 Nodes = tuple[str, dict[str, object]]
@@ -128,7 +129,7 @@ def test_random_graphs(laid_out: Callable[..., Any], io_layout: str) -> None:
         plans.clear()
         result = laid_out(
             text, weights, io_layout,
-            edit=[lambda m: plans.append(make_plan(m.graph, 20, nhwc=io_layout == "nhwc"))],
+            edit=[lambda m: plans.append(make_plan(m.graph, 20, layout_rules(), nhwc=io_layout == "nhwc"))],
         )  # fmt: skip
         (plan,) = plans
         assert plan.cost == cost_of(plan.nets, plan.channels_last) == cheapest(plan)

@@ -5,9 +5,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeworthy.convert.builders.builder import DryBuilder
-from edgeworthy.convert.lowering import graph_inputs, lower, preflight
+from edgeworthy.convert.builders.tensor import Tensor
+from edgeworthy.convert.layout import to_channels_last
+from edgeworthy.convert.lowering import graph_inputs, layout_rules, lower, preflight
 from edgeworthy.convert.lowering.context import Context
 from edgeworthy.errors import UnsupportedNodes
+from edgeworthy.vocabulary import NHWC_DOMAIN
 
 
 def model_of(nodes, inputs, outputs, initializers=(), opset=18, **domains):
@@ -44,6 +47,19 @@ def test_preflight_lists_all_nodes_with_module_and_line():
     assert all(r.remedy for r in rows)
 
 
+@pytest.mark.parametrize("domain", ["", NHWC_DOMAIN])
+def test_what_cant_be_lowered_keeps_its_name(domain):
+    """Whatever the layout step did: the reader wrote an ONNX operator, and no private domain."""
+    node = helper.make_node("MaxRoiPool", ["x", "rois"], ["y"], name="the_node", pooled_shape=[2, 2])
+    model = model_of([node], [("x", (1, 2, 8, 8)), ("rois", (1, 5))], [("y", (1, 2, 2, 2))])
+    to_channels_last(model, layout_rules())
+    model.graph[0].domain = domain or model.graph[0].domain
+    (row,) = preflight(model)
+    assert (row.op, row.node) == ("MaxRoiPool", "the_node")
+    assert row.reason == "no lowering for MaxRoiPool version 1"
+    assert "edgeworthy" not in row.reason + row.remedy
+
+
 def test_nodes_behind_an_unsupported_one_are_not_blamed():
     nodes = [helper.make_node("Mystery", ["x"], ["m"], domain="acme"), helper.make_node("Relu", ["m"], ["y"])]
     model = model_of(nodes, [("x", (2,))], [("y", (2,))], acme=1)
@@ -53,7 +69,7 @@ def test_nodes_behind_an_unsupported_one_are_not_blamed():
 def test_lowering_refuses_what_the_preflight_refuses():
     model = model_of([helper.make_node("Det", ["x"], ["y"])], [("x", (2, 3, 3))], [("y", (2,))])
     builder = DryBuilder()
-    inputs = [builder.emit_one("input", [], s.dtype, s.shape) for _, s in graph_inputs(model)]
+    inputs = [Tensor(None, s.dtype, s.shape) for _, s in graph_inputs(model)]
     with pytest.raises(UnsupportedNodes, match="Det"):
         lower(model, builder, inputs)
 

@@ -3,6 +3,7 @@ import inspect
 import onnx
 import pytest
 
+from edgeworthy.convert.layout.spatial import resize, spatial
 from edgeworthy.convert.lowering import registry
 from edgeworthy.vocabulary import NHWC_DOMAIN
 
@@ -33,3 +34,18 @@ def test_versions_outside_a_handlers_range_are_refused(op, version, found):
 def test_no_two_handlers_claim_the_same_version():
     claims = [(key, entry.since) for key, entry in entries()]
     assert len(claims) == len(set(claims))
+
+
+def test_an_operator_has_one_layout_rule_at_most():
+    ruled = [("" if domain == NHWC_DOMAIN else domain, op) for (domain, op), entry in entries() if entry.layout]
+    assert len(ruled) == len(set(ruled)) == len(registry.layout_rules())
+
+
+def test_a_layout_rule_belongs_to_the_lowering_that_its_result_needs():
+    """Rules that move an operator to the channels-last domain stand at its lowering there; others at ONNX's own."""
+    moving = {spatial, resize}
+    for (domain, op), entry in entries():
+        if entry.layout is not None:
+            assert (domain == NHWC_DOMAIN) == (entry.layout in moving), op
+        else:
+            assert domain != NHWC_DOMAIN, f"{op} has a lowering with channels-last activations that nothing leads to"
