@@ -117,6 +117,17 @@ SCHEMES: dict[str, Scheme] = {
             least_sqnr_db=15.0,
         ),
         Scheme(
+            "weight_only_wi8_afp32",
+            "weights int8",
+            "int8 weights, one scale a channel, unpacked to float32 before use; everything is computed in float32",
+            "weight_only",
+            weights="int8",
+            activations="float32",
+            granularity="channel",
+            least_sqnr_db=15.0,
+            default=False,
+        ),
+        Scheme(
             "static_wi8_ai8",
             "int8",
             "int8 weights, one scale a channel; int8 activations with calibrated ranges; int32 bias",
