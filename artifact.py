@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from . import files
 from .errors import BadInput
+from .schemes import FLOAT32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,10 +138,10 @@ class SavedModel(Artifact):
 class TFLiteModel(Artifact):
     """A TFLite flatbuffer with a ``serving_default`` signature.
 
-    ``scheme`` is ``float32`` or a quantization scheme's decodable name.
+    ``scheme`` is a name of ``schemes.SCHEMES``.
     """
 
-    scheme: str = "float32"
+    scheme: str = FLOAT32.name
     kind: ClassVar[str] = "tflite"
 
 

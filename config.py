@@ -17,10 +17,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, Vali
 from pydantic.fields import FieldInfo
 
 from .errors import BadInput
+from .vocabulary import ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
 
-ArtifactKind = Literal["tflite", "saved_model"]
 IoDtype = Literal["float32", "int8", "uint8"]
 FilePath = Annotated[Path, Strict(False)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -71,7 +71,7 @@ class ExportTable(Table):
 class ConvertTable(Table):
     """``[convert]``: ONNX to SavedModel and TFLite."""
 
-    to: list[ArtifactKind] | None = None
+    to: list[ConvertedKind] | None = None
     """default: both, or TFLite alone where TensorFlow isn't installed"""
     io_layout: Literal["keep", "nhwc"] = "keep"
     check_passes: bool = False

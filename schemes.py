@@ -1,84 +1,177 @@
-"""Quantization schemes by decodable name.
+"""Schemes: what a TFLite file stores and computes with, one entry each.
 
-A name says how activations are treated (``static``: calibrated ranges, ``dynamic``: ranges found while
-running), then the weights (``w``) and the activations (``a``) as ``i`` (integer) or ``fp`` (float) with bits:
-``static_wi8_ai8`` is calibrated, with 8-bit integer weights and 8-bit integer activations.
+Everything that depends on a scheme reads it here: the quantizer's configuration, how parity judges the file, what
+files and rows are called, what the command line offers. A new scheme is one entry of ``SCHEMES``.
+
+The name of a quantized one says how activations are treated (``static``: calibrated ranges, ``dynamic``: ranges
+found while running, ``weight_only``: not at all), then the weights (``w``) and the activations (``a``) as ``i``
+(integer) or ``fp`` (float) with bits: ``static_wi8_ai8`` is calibrated, with 8-bit integer weights and 8-bit integer
+activations.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from .errors import BadInput
+
+Method = Literal["none", "cast", "weight_only", "dynamic", "static"]
+"""``none``: float; ``cast``: weights rounded to another float; the others as in the names."""
+
+Granularity = Literal["tensor", "channel"]
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a quantized model stores and computes with.
+    """What a model stores and computes with.
 
     Attributes:
-        name: The decodable name.
+        name: The decodable name, also the key of its file in the report (``tflite_NAME``).
+        title: What rows call it, as in ``TFLite int8``.
         summary: One line for people.
+        method: How it is made.
         weights: Dtype that weights are stored in.
         activations: Dtype that activations are computed in.
-        needs_calibration: Whether the ranges of activations must be measured on data.
+        granularity: What shares one scale of the weights; None where there are no scales.
+        least_sqnr_db: Least SQNR against the truth that parity passes, in dB; None: judged by the noise floor.
+        alias: Short name, for ``--scheme`` and the file.
+        default: Whether it is made when none is asked for (a calibrated one: when there is data).
     """
 
     name: str
+    title: str
     summary: str
+    method: Method
     weights: str
     activations: str
-    needs_calibration: bool = False
+    granularity: Granularity | None = None
+    least_sqnr_db: float | None = None
+    alias: str = ""
+    default: bool = True
 
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the ranges of activations must be measured on data."""
+        return self.method == "static"
+
+    @property
+    def by_floor(self) -> bool:
+        """Whether it must agree up to float32 noise; the others are held to a signal-to-noise ratio."""
+        return self.least_sqnr_db is None
+
+    @property
+    def weight_bits(self) -> int:
+        return _bits(self.weights)
+
+    @property
+    def activation_bits(self) -> int:
+        return _bits(self.activations)
+
+    @property
+    def short_name(self) -> str:
+        return self.alias or self.name
+
+    @property
+    def artifact(self) -> str:
+        """Key of its TFLite file in the report."""
+        return f"tflite_{self.name}"
+
+    @property
+    def file_name(self) -> str:
+        return f"model_{self.short_name}.tflite"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that a user may call it."""
+        return (self.alias, self.name) if self.alias else (self.name,)
+
+
+FLOAT32 = Scheme("float32", "float32", "nothing is quantized", "none", weights="float32", activations="float32")
+FLOAT64 = Scheme("float64", "float64", "the truth", "none", weights="float64", activations="float64")
 
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
+        FLOAT32,
+        FLOAT64,
         Scheme(
             "float16",
+            "float16",
             "weights stored in half precision, computed in float32 (or float16 on a GPU)",
+            "cast",
             weights="float16",
             activations="float32",
+            least_sqnr_db=40.0,
         ),
         Scheme(
             "dynamic_wi8_afp32",
+            "dynamic",
             "int8 weights, one scale a channel; activations float32, quantized on the fly inside the kernels",
+            "dynamic",
             weights="int8",
             activations="float32",
+            granularity="channel",
+            least_sqnr_db=15.0,
+        ),
+        Scheme(
+            "weight_only_wi8_afp32",
+            "weights int8",
+            "int8 weights, one scale a channel, unpacked to float32 before use; everything is computed in float32",
+            "weight_only",
+            weights="int8",
+            activations="float32",
+            granularity="channel",
+            least_sqnr_db=15.0,
+            default=False,
         ),
         Scheme(
             "static_wi8_ai8",
+            "int8",
             "int8 weights, one scale a channel; int8 activations with calibrated ranges; int32 bias",
+            "static",
             weights="int8",
             activations="int8",
-            needs_calibration=True,
+            granularity="channel",
+            least_sqnr_db=15.0,
+            alias="int8",
         ),
     )
 }
+"""Every scheme, by name."""
 
-ALIASES = {"int8": "static_wi8_ai8"}
-"""Short name → scheme name."""
+QUANTIZED = tuple(scheme for scheme in SCHEMES.values() if scheme.method != "none")
+"""Those that ``--scheme`` takes."""
 
 IO_DTYPES = ("float32", "int8", "uint8")
 """Dtypes that the float inputs and outputs of a static scheme can get."""
 
 
 def get_scheme(name: str) -> Scheme:
-    """The scheme called ``name``, or its alias.
+    """The quantized scheme called ``name``, by full name or alias.
 
     Raises:
         BadInput: there is no such scheme; lists those that exist.
     """
-    scheme = SCHEMES.get(ALIASES.get(name, name))
-    if scheme is None:
-        known = [*ALIASES, *SCHEMES]
+    known = {called: scheme for scheme in QUANTIZED for called in scheme.names}
+    if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise BadInput(
             f"there is no quantization scheme {name!r}",
             where="--scheme",
-            details=[f"{alias}: short for {target}" for alias, target in ALIASES.items()]
-            + [f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.values()],
+            details=[f"{s.alias}: short for {s.name}" for s in QUANTIZED if s.alias]
+            + [f"{s.name}: {s.summary}" for s in QUANTIZED],
             remedy=f"did you mean {near[0]!r}?" if near else "use one of the schemes above",
         )
-    return scheme
+    return known[name]
+
+
+def names() -> list[str]:
+    """All that ``--scheme`` takes."""
+    return [name for scheme in QUANTIZED for name in scheme.names]
+
+
+def _bits(dtype: str) -> int:
+    return int(re.sub(r"\D", "", dtype))

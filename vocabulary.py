@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 FUSED_DOMAIN = "edgeworthy"
 """ONNX domain of the operators that fusions make where the model's opset has none (see ``graph.private_ops``)."""
 
@@ -16,3 +18,7 @@ SOURCE_KEY = "edgeworthy.source"
 
 SIGNATURE = "serving_default"
 """The one signature of TFLite files and SavedModels, as TensorFlow Serving and Keras look for it."""
+
+ConvertedKind = Literal["tflite", "saved_model"]
+CONVERTED: tuple[ConvertedKind, ...] = get_args(ConvertedKind)
+"""Kinds of file (``Artifact.kind``) that conversion makes."""

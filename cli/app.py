@@ -83,7 +83,7 @@ _STAGES = {
         ("convert",),
         """ONNX to TFLite and SavedModel, in float32.
 
-        Writes OUT/model_float32.tflite and OUT/saved_model. An .onnx source needs no PyTorch, --to tflite no
+        Writes the float TFLite file and OUT/saved_model. An .onnx source needs no PyTorch, --to tflite no
         TensorFlow.
 
         \b

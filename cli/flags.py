@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import BadInput
+from ..vocabulary import CONVERTED
 
 _ORDER = ("export", "convert", "quantize", "validate", "bench")
 
@@ -87,9 +88,9 @@ def tolerances(values: Sequence[str] | None) -> dict[str, float] | None:
 
 
 def _schemes() -> list[str]:
-    from ..schemes import ALIASES, SCHEMES
+    from ..schemes import names
 
-    return [*ALIASES, *SCHEMES]
+    return names()
 
 
 def _targets() -> list[str]:
@@ -120,7 +121,7 @@ FLAGS = (
         "convert.to",
         "convert",
         commas,
-        lambda: ["tflite", "saved_model"],
+        lambda: list(CONVERTED),
         "KINDS",
     ),
     Flag(

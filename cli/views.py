@@ -167,17 +167,21 @@ def write_sample(sample: Sample, folder: Path) -> list[Path]:
     import numpy as np
 
     from ..files import atomic_file, write_text
+    from ..schemes import QUANTIZED
     from ..source.factories import user_code
 
     tables = [f'output = "out"\n\n[model]\nsource = "sample:{sample.name}"\n']
     with user_code(f"sample:{sample.name}", "the sample's data can't be made"):
         arrays, labelled = {"calibration": sample.calibration(128, 0)}, sample.labelled()
-    tables.append('[quantize]\nschemes = ["float16", "dynamic_wi8_afp32", "int8"]\ncalibration = "calibration.npz"\n')
+    usual = [s for s in QUANTIZED if s.default]
+    names = ", ".join(f'"{s.short_name}"' for s in usual)
+    tables.append(f'[quantize]\nschemes = [{names}]\ncalibration = "calibration.npz"\n')
     if labelled is not None:
         arrays["labelled"] = labelled[0] | {"labels": labelled[1]}
         tables.append('[validate]\nlabelled = "labelled.npz"\n')
-    limits = 'parity = true\nmust_convert = ["tflite", "saved_model", "int8"]\n'
-    limits += "accuracy_drop = { int8 = 0.01 }\n" if labelled is not None else ""
+    quantized = next(s.short_name for s in usual if s.needs_calibration)
+    limits = f'parity = true\nmust_convert = ["tflite", "saved_model", "{quantized}"]\n'
+    limits += f"accuracy_drop = {{ {quantized} = 0.01 }}\n" if labelled is not None else ""
     tables.append(f"[gate]\n{limits}")
     written = []
     for name, values in arrays.items():

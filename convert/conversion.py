@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from ..artifact import Artifact, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, UnsupportedNodes
 from ..files import atomic_directory, atomic_file
+from ..schemes import FLOAT32
+from ..vocabulary import CONVERTED
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from .layout import LayoutReport
     from .passes import PassReport
 
-TARGETS = ("tflite", "saved_model")
 IO_LAYOUTS = ("keep", "nhwc")
 
 Check = Callable[["ir.Model", str], None]
@@ -69,7 +70,7 @@ def convert(
     model: Artifact | Path,
     output: Path,
     *,
-    to: Sequence[str] = TARGETS,
+    to: Sequence[str] = CONVERTED,
     io_layout: str = "keep",
     check_passes: Check | None = None,
 ) -> Conversion:
@@ -101,10 +102,10 @@ def convert(
     result.permutations = prepared.permutations
     result.nodes = (nodes, len(prepared.model.graph))
     if "tflite" in to:
-        with _timed(result.seconds, "tflite"), atomic_file(output / "model_float32.tflite") as part:
+        with _timed(result.seconds, "tflite"), atomic_file(output / FLOAT32.file_name) as part:
             release = "saved_model" not in to
             inputs, outputs = build_tflite(prepared.model, part, release=release, where=str(path))
-        result.tflite = TFLiteModel(output / "model_float32.tflite", inputs, outputs)
+        result.tflite = TFLiteModel(output / FLOAT32.file_name, inputs, outputs)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
             inputs, outputs = build_saved_model(prepared.model, part, where=str(path))
@@ -182,12 +183,12 @@ def _signature(model: ir.Model) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpe
 
 
 def _check_options(to: Sequence[str], io_layout: str) -> None:
-    unknown = [name for name in to if name not in TARGETS]
+    unknown = [name for name in to if name not in CONVERTED]
     if unknown or not to:
         raise BadInput(
             f"unknown artifact {', '.join(unknown) or '(none given)'}",
             where="--to",
-            remedy=f"use {' and '.join(TARGETS)}, separated by commas",
+            remedy=f"use {' and '.join(CONVERTED)}, separated by commas",
         )
     if io_layout not in IO_LAYOUTS:
         raise BadInput(f"unknown layout {io_layout!r}", where="--io-layout", remedy=f"use {' or '.join(IO_LAYOUTS)}")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import files
+from ..schemes import FLOAT32
 from ..validate import gate, host
 from ..validate import report as reports
 from ..validate.results import (
@@ -134,7 +135,7 @@ def _earlier(pipeline: Pipeline, name: str, kind: type[T]) -> T | None:
 
 
 def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
-    stages = {"onnx": "export", "tflite_float32": "convert", "saved_model": "convert"}
+    stages = {"onnx": "export", FLOAT32.artifact: "convert", "saved_model": "convert"}
     stage = stages.get(artifact.name, f"quantize.{artifact.scheme}")
     seconds, cached = pipeline.seconds.get(stage), stage in pipeline.cached
     return artifact.model_copy(update={"seconds": seconds, "cached": cached})

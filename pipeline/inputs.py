@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .. import schemes as quantization
 from ..artifact import TensorSpec
 from ..config import EVERY, Config
-from ..convert.conversion import TARGETS as CONVERTED
 from ..errors import BadInput, NotAvailable
+from ..vocabulary import CONVERTED
 from . import fingerprint
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ class Inputs:
             return []
         if asked is not None:
             return list(dict.fromkeys(quantization.get_scheme(name).name for name in asked))
-        free = [s.name for s in quantization.SCHEMES.values() if not s.needs_calibration]
-        if self._calibration_spec is None:
-            self.warnings.append(
-                "int8 was skipped, as it needs calibration data: give --calibration data.npz, a folder of images, "
-                "or file.py:generator"
-            )
-            return free
-        return [*free, quantization.ALIASES["int8"]]
+        usual = [s for s in quantization.QUANTIZED if s.default]
+        needy = [s for s in usual if s.needs_calibration and self._calibration_spec is None]
+        self.warnings += [
+            f"{s.short_name} was skipped, as it needs calibration data: give --calibration data.npz, a folder of "
+            "images, or file.py:generator"
+            for s in needy
+        ]
+        return [s.name for s in usual if s not in needy]
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:
@@ -107,13 +107,12 @@ class Inputs:
             BadInput: there is none, or it doesn't fit the model.
         """
         from ..quantize.calibration import load_calibration, no_calibration
-        from .subjects import short_name
 
-        needy = [name for name in self.schemes if quantization.get_scheme(name).needs_calibration]
+        needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
         if not needy:
             return None
         if self._calibration_spec is None:
-            raise no_calibration(short_name(needy[0]))
+            raise no_calibration(needy[0].short_name)
         return load_calibration(
             self._calibration_spec,
             self.source.inputs,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from .. import files
 from ..artifact import Artifact
 from ..errors import BadInput, NotAvailable
+from ..schemes import FLOAT32
 from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..vocabulary import SIGNATURE
 from .fingerprint import model_files
@@ -88,7 +89,7 @@ def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResu
         {
             "name": name,
             "kind": artifact.kind,
-            "scheme": getattr(artifact, "scheme", "float32"),
+            "scheme": getattr(artifact, "scheme", FLOAT32.name),
             "path": artifact.path.relative_to(folder).as_posix(),
             "size_bytes": sum(files.size(p) for p in paths),
             "sha256": artifact.sha256,

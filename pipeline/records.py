@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from ..schemes import FLOAT32, SCHEMES
 from ..validate.results import (
     ArtifactResult,
     CalibrationResult,
@@ -84,7 +85,7 @@ class Converted(BaseModel):
         if "layout" in changes:
             moved = len(made.layout.inserted) if made.layout else 0
             passes.append(PassResult(name="layout", changes=moved, max_abs=changes["layout"]))
-        files = {"tflite_float32": made.tflite, "saved_model": made.saved_model}
+        files = {FLOAT32.artifact: made.tflite, "saved_model": made.saved_model}
         return cls(
             result=ConversionResult(
                 status="pass",
@@ -108,7 +109,7 @@ class Quantized(BaseModel):
 
     @classmethod
     def of(cls, made: PostTraining, folder: Path, data: CalibrationSet | None) -> Quantized:
-        name = f"tflite_{made.scheme}"
+        name = SCHEMES[made.scheme].artifact
         return cls(
             result=QuantizationResult.model_validate(
                 {

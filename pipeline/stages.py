@@ -150,9 +150,9 @@ class Pipeline:
 
     @cached_property
     def converted(self) -> Converted:
-        """``OUT/model_float32.tflite`` and ``OUT/saved_model``."""
+        """The float32 TFLite file and ``OUT/saved_model``."""
         table, to = self.config.convert, self.inputs.to
-        paths = {"tflite": self.output / "model_float32.tflite", "saved_model": self.output / "saved_model"}
+        paths = {"tflite": self.output / quantization.FLOAT32.file_name, "saved_model": self.output / "saved_model"}
 
         def make() -> Converted:
             from ..convert import convert
@@ -181,13 +181,13 @@ class Pipeline:
         return [self._quantized(scheme) for scheme in self.inputs.schemes]
 
     def _quantized(self, scheme: str) -> Quantized:
-        from .subjects import short_name, to_artifact
+        from .subjects import to_artifact
 
-        needs_data = quantization.get_scheme(scheme).needs_calibration
+        needs_data = quantization.SCHEMES[scheme].needs_calibration
         calibration = self.inputs.calibration if needs_data else None
         io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
-        path = self.output / f"model_{short_name(scheme)}.tflite"
-        floating = next(a for a in self.converted.artifacts if a.name == "tflite_float32")
+        path = self.output / quantization.SCHEMES[scheme].file_name
+        floating = next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
         model = to_artifact(floating, self.output)
 
         def make() -> Quantized:

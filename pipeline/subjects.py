@@ -13,11 +13,12 @@ import numpy as np
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, NotAvailable
-from ..schemes import ALIASES
+from ..schemes import FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.results import ArtifactResult, TensorInfo
 from ..validate.runners import Runner, Subject
+from ..vocabulary import CONVERTED
 
 if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
@@ -28,9 +29,8 @@ _TITLES = {
     "onnxruntime": "ONNX Runtime",
     "tensorflow": "SavedModel",
     "tflite": "TFLite",
-    "dynamic_wi8_afp32": "dynamic",
 }
-"""Target or scheme → what a row is called."""
+"""Target → what a row is called."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,15 @@ class Cast:
         def open_worker() -> AbstractContextManager[Runner]:
             return Worker(runtime, artifact, threads=threads, timeout_s=self.timeout_s, **options)
 
-        converted = artifact.kind in ("saved_model", "tflite")
+        converted = artifact.kind in CONVERTED
+        computes = FLOAT64 if options.get("float64") else SCHEMES[getattr(artifact, "scheme", FLOAT32.name)]
         axes = {k: tuple(v) for k, v in self.permutations.items()} if converted else {}
         return Subject(
             name=title or self._title(runtime, artifact),
             runtime=runtime,
             open=open_worker,
             artifact=key,
-            scheme="float64" if options.get("float64") else getattr(artifact, "scheme", "float32"),
+            scheme=computes.name,
             threads=threads,
             size_bytes=artifact.size if key else None,
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
@@ -115,7 +116,7 @@ class Cast:
     def _title(self, runtime: str, artifact: Artifact) -> str:
         title = _TITLES.get(runtime, runtime)
         if isinstance(artifact, TFLiteModel):
-            title += f" {_TITLES.get(artifact.scheme, short_name(artifact.scheme))}"
+            title += f" {SCHEMES[artifact.scheme].title}"
         alike = [a for a in self.artifacts.values() if self._same_row(a, artifact)]
         return f"{title} ({artifact.path.name})" if len(alike) > 1 else title
 
@@ -147,11 +148,6 @@ def choose(asked: Iterable[str] | None) -> list[str]:
                 f"target {name} can't run here: {why}", where="--target", remedy="install it, or leave this target out"
             )
     return chosen
-
-
-def short_name(scheme: str) -> str:
-    """The scheme's alias where it has one (``int8``), as in ``model_int8.tflite`` and the titles of rows."""
-    return next((alias for alias, full in ALIASES.items() if full == scheme), scheme)
 
 
 def to_artifact(result: ArtifactResult, folder: Path) -> Artifact:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..artifact import TensorSpec
 from ..errors import BadInput
+from ..schemes import QUANTIZED
 from ..source.example_inputs import open_npz, reading_arrays
 from ..source.factories import user_code
 from .generator import iterate
@@ -65,11 +66,12 @@ class CalibrationSet:
 
 def no_calibration(scheme: str) -> BadInput:
     """The error for a static scheme without data."""
+    free = [s.name for s in QUANTIZED if not s.needs_calibration]
     return BadInput(
         f"{scheme} needs calibration data: samples that show the range of every activation",
         where="--calibration",
         details=FORMS,
-        remedy="give --calibration in one of these forms; or use dynamic_wi8_afp32, which needs none",
+        remedy=f"give --calibration in one of these forms; or use {', '.join(free)}, which need none",
     )
 
 

@@ -5,6 +5,7 @@ This module changes tables of the engine, so it is imported in the worker proces
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import re
@@ -128,7 +129,7 @@ def quantize(
 
     Args:
         content: The float model, with unique tensor names.
-        scheme: ``dynamic_wi8_afp32`` or ``static_wi8_ai8``.
+        scheme: One with scales: dynamic, static or of weights alone.
         ranges: Least and largest value of every float activation, for a static scheme.
         keep_float: Operators of the main graph that are not to be quantized.
     """
@@ -137,7 +138,7 @@ def quantize(
     if scheme.needs_calibration:
         # The int8 kernel of BATCH_MATMUL reads one scale only.
         engine.update_quantization_recipe(
-            ".*", _OpName.BATCH_MATMUL, _config(scheme, qtyping.QuantGranularity.TENSORWISE)
+            ".*", _OpName.BATCH_MATMUL, _config(dataclasses.replace(scheme, granularity="tensor"))
         )
     for operator, scope in _scopes(fb.read(content), keep_float, bodies=scheme.needs_calibration):
         engine.update_quantization_recipe(f"^{re.escape(scope)}$", operator, algorithm_key=_NO_QUANTIZE)
@@ -180,14 +181,26 @@ def _engine_name(model: Any, op: Any) -> Any:
     return tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.get(builtin)
 
 
-def _config(scheme: Scheme, granularity: Any = qtyping.QuantGranularity.CHANNELWISE) -> Any:
-    """The engine's configuration for a scheme; ``granularity`` is that of the weights."""
-    activations = qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False)
+_GRANULARITIES = {"tensor": qtyping.QuantGranularity.TENSORWISE, "channel": qtyping.QuantGranularity.CHANNELWISE}
+
+
+def _config(scheme: Scheme) -> Any:
+    """The engine's configuration for a scheme."""
+    activations = weights = None
+    if scheme.needs_calibration:
+        # TFLite's 16-bit kernels take zero points of 0 only.
+        bits = scheme.activation_bits
+        activations = qtyping.TensorQuantizationConfig(num_bits=bits, symmetric=bits == 16)
+    if scheme.granularity is not None:
+        weights = qtyping.TensorQuantizationConfig(
+            num_bits=scheme.weight_bits, symmetric=True, granularity=_GRANULARITIES[scheme.granularity]
+        )
+    unpacked = scheme.method == "weight_only"
     return qtyping.OpQuantizationConfig(
-        activation_tensor_config=activations if scheme.needs_calibration else None,
-        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=True, granularity=granularity),
-        compute_precision=qtyping.ComputePrecision.INTEGER,
-        explicit_dequantize=False,
+        activation_tensor_config=activations,
+        weight_tensor_config=weights,
+        compute_precision=qtyping.ComputePrecision.FLOAT if unpacked else qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=unpacked,
     )
 
 

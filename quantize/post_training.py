@@ -26,7 +26,7 @@ from ..artifact import TFLiteModel
 from ..errors import BadInput, RuntimeFailure
 from ..files import atomic_file
 from ..formats.tflite.summary import describe
-from ..schemes import IO_DTYPES, Scheme, get_scheme
+from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
 from .calibration import CalibrationSet, no_calibration
 from .float_ops import FloatOp
 from .messages import Answer, Failure, Request
@@ -135,7 +135,7 @@ def _check(
     model: TFLiteModel, scheme: str, calibration: CalibrationSet | None, io_dtype: str, exclude: Sequence[str]
 ) -> Scheme:
     wanted = get_scheme(scheme)
-    if model.scheme != "float32":
+    if model.scheme != FLOAT32.name:
         raise BadInput(
             f"the model is quantized already ({model.scheme})",
             where=str(model.path),
@@ -148,10 +148,11 @@ def _check(
             remedy=f"use one of {', '.join(IO_DTYPES)}",
         )
     if io_dtype != "float32" and not wanted.needs_calibration:
+        calibrated = next(s.short_name for s in QUANTIZED if s.needs_calibration)
         raise BadInput(
             f"{wanted.name} computes in float, so its inputs and outputs can't be {io_dtype}",
             where="--io-dtype",
-            remedy="use --io-dtype float32, or --scheme int8",
+            remedy=f"use --io-dtype float32, or --scheme {calibrated}",
         )
     for pattern in exclude:
         try:

@@ -56,7 +56,7 @@ def _serve(connection: Connection) -> Answer:
     content = fold_constants(fb.load(request.model))
     model = fb.read(content)
     _refuse_nan(model)
-    if scheme.name == "float16":
+    if scheme.method == "cast":
         connection.send(READY)
         connection.recv()
         return _float16(model, request, scheme)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    "vocabulary", "errors", "files", "artifact", "schemes", "config", "workers", "numerics", "formats", "source",
+    "vocabulary", "errors", "files", "schemes", "artifact", "config", "workers", "numerics", "formats", "source",
     "export", "convert", "quantize", "targets", "validate", "pipeline", "cli",
 )  # fmt: skip
 """A file may import from its own layer and those before it (docs/architecture.md)."""

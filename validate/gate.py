@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from .. import schemes
 from ..config import EVERY, GateTable
+from ..schemes import FLOAT32, SCHEMES
 from .results import AccuracyRow, ArtifactResult, GateLine, GateResult, Hop, LatencyRow, Report
 from .summary import six_digits
 
 Row = TypeVar("Row", ArtifactResult, Hop, LatencyRow, AccuracyRow)
 Status = Literal["pass", "fail", "inconclusive", "skipped"]
-
-ALIASES = schemes.ALIASES | {"tflite": "float32"}
-"""Short name → scheme."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,10 @@ def names_of(row: ArtifactResult | Hop | LatencyRow | AccuracyRow) -> set[str]:
     """What a limit may call a row: title, artifact key, a TFLite file's scheme, the scheme's alias."""
     key = row.name if isinstance(row, ArtifactResult) else row.artifact or row.runtime
     names = {row.name, key}
-    if key.startswith("tflite_"):
-        scheme = key.removeprefix("tflite_")
-        names |= {scheme} | {alias for alias, full in ALIASES.items() if full == scheme}
-    return names
+    for scheme in SCHEMES.values():
+        if key == scheme.artifact:
+            names |= set(scheme.names)
+    return names | {"tflite"} if key == FLOAT32.artifact else names
 
 
 def _title(row: ArtifactResult | Hop | LatencyRow | AccuracyRow) -> str:
@@ -133,12 +130,12 @@ def _title(row: ArtifactResult | Hop | LatencyRow | AccuracyRow) -> str:
 
 def _must_convert(report: Report, wanted: list[str] | None) -> Iterator[GateLine]:
     conversion = report.conversion
-    failures = {q.scheme: q.failure for q in report.quantization if q.failure}
+    failures = {name: q.failure for q in report.quantization if q.failure for name in SCHEMES[q.scheme].names}
     if wanted is None:
         wanted = [*(conversion.targets if conversion else []), *(q.scheme for q in report.quantization)]
     for name in wanted:
         there = any(name in names_of(a) for a in report.artifacts)
-        why = failures.get(ALIASES.get(name, name)) or (conversion.failure if conversion else None)
+        why = failures.get(name) or (conversion.failure if conversion else None)
         yield GateLine(
             check="must_convert",
             subject=name,
@@ -202,7 +199,7 @@ def _size(artifact: ArtifactResult) -> Measured:
 
 
 def _size_ratio(report: Report) -> Callable[[ArtifactResult], Measured | None]:
-    base = report.artifact("tflite_float32")
+    base = report.artifact(FLOAT32.artifact)
 
     def ratio(artifact: ArtifactResult) -> Measured | None:
         if base is None or artifact.kind != "tflite" or artifact.name == base.name:

@@ -11,13 +11,11 @@ import numpy as np
 from ..config import EVERY
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
+from ..schemes import SCHEMES
 from .results import OutputParity, Status
 
 if TYPE_CHECKING:
     from ..artifact import Array
-
-FLOAT_SCHEMES = ("float32", "float64")
-"""Schemes that are judged by the noise floor; all others are quantized in some way and judged by SQNR."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Rules:
         atol: Output name (``*``: all) → absolute tolerance. A float32 output that has an ``atol`` or an ``rtol``
             is judged by ``|a-b| ≤ atol + rtol·|b|`` on every element, instead of by the floor.
         rtol: Output name (``*``: all) → relative tolerance.
-        sqnr_db: Scheme (``*``: all others) → least SQNR of a quantized artifact in dB.
+        sqnr_db: Scheme (``*``: all others) → least SQNR of a quantized artifact in dB; default: the scheme's own.
         top1_agreement: Least top-1 agreement of a quantized artifact on class-like outputs; None: not judged.
         equal: Least share of equal elements of an integer or bool output of a quantized artifact. Those of a
             float32 artifact must all be equal.
@@ -38,7 +36,7 @@ class Rules:
     multiple: float = 10.0
     atol: Mapping[str, float] = field(default_factory=dict)
     rtol: Mapping[str, float] = field(default_factory=dict)
-    sqnr_db: Mapping[str, float] = field(default_factory=lambda: {"float16": 40.0, EVERY: 15.0})
+    sqnr_db: Mapping[str, float] = field(default_factory=dict)
     top1_agreement: float | None = None
     equal: float = 0.9
 
@@ -49,7 +47,7 @@ class Rules:
         return None if atol is None and rtol is None else (atol or 0.0, rtol or 0.0)
 
     def least_sqnr_db(self, scheme: str) -> float:
-        return self.sqnr_db.get(scheme, self.sqnr_db.get(EVERY, 0.0))
+        return self.sqnr_db.get(scheme, self.sqnr_db.get(EVERY, SCHEMES[scheme].least_sqnr_db or 0.0))
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def judge(
         return result.model_copy(update={"passed": False, "limit": "same shape, dtype, NaN and Inf"})
     errors = metrics.compare(actual, truth)
     is_float = actual[0].dtype.kind == "f"
-    by_floor = is_float and floor is not None and scheme in FLOAT_SCHEMES
+    by_floor = is_float and floor is not None and SCHEMES[scheme].by_floor
     limit, passed = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
     return result.model_copy(
         update={
@@ -152,10 +150,10 @@ def _apply(
     if not any(np.isfinite(a).any() for a in actual) and any(a.size for a in actual):
         return "some finite element", False
     if actual[0].dtype.kind != "f":
-        least = 1.0 if scheme in FLOAT_SCHEMES else rules.equal
+        least = 1.0 if SCHEMES[scheme].by_floor else rules.equal
         limit = "all elements equal" if least == 1 else f"at least {least:.6g} of the elements equal"
         return limit, (errors.equal or 0.0) >= least
-    tolerance = rules.tolerance(name) if scheme in FLOAT_SCHEMES else None
+    tolerance = rules.tolerance(name) if SCHEMES[scheme].by_floor else None
     if tolerance is not None:
         atol, rtol = tolerance
         outside = sum(metrics.outside(a, b, atol=atol, rtol=rtol) for a, b in zip(actual, truth, strict=True))

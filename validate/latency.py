@@ -24,6 +24,7 @@ import numpy as np
 from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
 from ..numerics import intervals as bootstrap
+from ..schemes import FLOAT32
 from .results import LatencyResult, LatencyRow
 from .runners import Runner, Subject, receipt_result
 
@@ -239,7 +240,7 @@ def _statistics(row: _Row, seed: int) -> dict[str, object]:
 
 def _default_baseline(rows: Sequence[LatencyRow]) -> str | None:
     ran = [r for r in rows if r.status == "pass"]
-    wanted = [r for r in ran if r.runtime == "tflite" and r.scheme == "float32"]
+    wanted = [r for r in ran if r.runtime == "tflite" and r.scheme == FLOAT32.name]
     wanted += [r for r in ran if r.runtime == "onnxruntime"] + ran
     return wanted[0].name if wanted else None
 

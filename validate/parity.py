@@ -29,7 +29,8 @@ from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
-from .judge import FLOAT_SCHEMES, Floor, Rules, judge, missing, verdict
+from ..schemes import SCHEMES
+from .judge import Floor, Rules, judge, missing, verdict
 from .results import Hop, NoiseFloor, OutputParity, ParityResult, ReceiptResult, Status
 from .runners import Subject, receipt_result
 
@@ -125,9 +126,9 @@ def measure(
     last: dict[str, _Outcome] = {"": truth}
     for subject in subjects:
         outcome = chain.run(subject)
-        before = last.get(subject.runtime) if subject.scheme not in FLOAT_SCHEMES else None
+        before = last.get(subject.runtime) if not SCHEMES[subject.scheme].by_floor else None
         hops.append(bench.hop(outcome, before or last[""]))
-        if outcome.ran and subject.scheme in FLOAT_SCHEMES:
+        if outcome.ran and SCHEMES[subject.scheme].by_floor:
             last[""] = last[subject.runtime] = outcome
     bad = any(h.status in ("fail", "error") for h in hops)
     return ParityResult(

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
+from ..schemes import FLOAT32
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
@@ -77,9 +78,9 @@ class ModelInfo(Record):
 class ArtifactResult(Record):
     """A model file that was written."""
 
-    name: str = Field(description="key of the file: onnx, saved_model, tflite_float32, tflite_static_wi8_ai8 …")
+    name: str = Field(description="key of the file: onnx, saved_model, tflite_SCHEME …")
     kind: Literal["onnx", "saved_model", "tflite"]
-    scheme: str = Field(default="float32", description="float32 or a quantization scheme")
+    scheme: str = Field(default=FLOAT32.name, description="float32 or a quantization scheme")
     path: str = Field(description="relative to the output folder")
     size_bytes: int
     sha256: str
@@ -239,7 +240,7 @@ class Hop(Record):
     name: str = Field(description="as shown, such as 'TFLite int8'")
     runtime: str
     artifact: str | None = None
-    scheme: str = "float32"
+    scheme: str = FLOAT32.name
     previous: str | None = Field(default=None, description="name of the hop that vs_previous compares with")
     status: Status
     reason: str = Field(default="", description="one sentence: why it passed, failed or was not run")
@@ -286,7 +287,7 @@ class LatencyRow(Record):
     name: str = Field(description="as shown, such as 'TFLite int8'")
     runtime: str
     artifact: str | None = None
-    scheme: str = "float32"
+    scheme: str = FLOAT32.name
     threads: int
     status: Status = Field(description="pass, error or skipped")
     failure: str | None = None
@@ -344,7 +345,7 @@ class AccuracyRow(Record):
     name: str
     runtime: str
     artifact: str | None = None
-    scheme: str = "float32"
+    scheme: str = FLOAT32.name
     status: Status
     failure: str | None = None
     correct: int | None = None

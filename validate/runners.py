@@ -11,6 +11,7 @@ import numpy as np
 
 from ..artifact import Feeds, Receipt
 from ..errors import BadInput
+from ..schemes import FLOAT32
 from .results import ReceiptResult
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Subject:
         runtime: The runtime's name.
         open: Gives the loaded runner on entry; may be called more than once.
         artifact: Key of the file in the report; None without a file (PyTorch).
-        scheme: ``float32``, ``float64``, or the file's quantization scheme.
+        scheme: A name of ``schemes.SCHEMES``.
         threads: Threads that the runner was asked to use.
         size_bytes: Size of the file.
         permute_inputs: Axes that each named feed is transposed by for this subject, such as ``(0, 2, 3, 1)``
@@ -72,7 +73,7 @@ class Subject:
     runtime: str
     open: Callable[[], AbstractContextManager[Runner]]
     artifact: str | None = None
-    scheme: str = "float32"
+    scheme: str = FLOAT32.name
     threads: int = 1
     size_bytes: int | None = None
     permute_inputs: Permutations = field(default_factory=dict)

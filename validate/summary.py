@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..numerics.comparison import Errors
+from ..schemes import SCHEMES
 from .results import AccuracyRow, Hop, LatencyRow, Report
 
 
@@ -58,7 +59,7 @@ class SummaryRow:
             return self.hop.status
         if worst.exact:
             return "exact" if self.own_share is not None else "truth"
-        if self.noise_ratio is not None and self.hop.scheme == "float32":
+        if self.noise_ratio is not None and SCHEMES[self.hop.scheme].by_floor:
             return f"{self.noise_ratio:.2g}× noise"
         if worst.sqnr_db is not None:
             return f"{worst.sqnr_db:.1f} dB"

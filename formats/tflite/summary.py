@@ -19,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...artifact import Dim, TensorSpec, TFLiteModel
 from ...errors import BadInput
+from ...schemes import FLOAT32
 
 _IDENTIFIER = b"TFL3"
 
@@ -115,7 +116,7 @@ class TFLiteSummary:
         return dict(sorted(total.items()))
 
 
-def describe(path: Path, scheme: str = "float32") -> TFLiteModel:
+def describe(path: Path, scheme: str = FLOAT32.name) -> TFLiteModel:
     """The signature of a TFLite file, in the subgraph's own order of inputs and outputs.
 
     Raises:

@@ -29,9 +29,11 @@ Calibrate = Callable[..., CalibrationSet]
     [
         ("conv_net", "float16", 60, 0.56),
         ("conv_net", "dynamic_wi8_afp32", 33, 0.32),
+        ("conv_net", "weight_only_wi8_afp32", 33, 0.34),
         ("conv_net", "int8", 33, 0.34),
         ("transformer", "float16", 60, 0.56),
         ("transformer", "dynamic_wi8_afp32", 36, 0.34),
+        ("transformer", "weight_only_wi8_afp32", 36, 0.36),
         ("transformer", "int8", 26, 0.36),
     ],
 )

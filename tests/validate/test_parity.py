@@ -103,7 +103,7 @@ def test_an_exact_model_does_not_demand_exactness() -> None:
 def test_quantized_files_are_judged_by_sqnr_against_the_float_file() -> None:
     floats = subject("TFLite float32", dense(np.float32, order=-1), runtime="tflite", artifact="tflite_float32")
     good = subject("TFLite int8", noisy(0.1), runtime="tflite", scheme="static_wi8_ai8")
-    bad = subject("TFLite int4", noisy(5.0), runtime="tflite", scheme="weight_only_wi4")
+    bad = subject("TFLite dynamic", noisy(5.0), runtime="tflite", scheme="dynamic_wi8_afp32")
     half = subject("TFLite float16", noisy(0.1), runtime="tflite", scheme="float16")
     result = measure(floats, half, good, bad)
     assert [h.status for h in result.hops[3:]] == ["pass", "fail", "pass", "fail"]
