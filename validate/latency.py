@@ -24,7 +24,7 @@ import numpy as np
 from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
 from ..numerics import intervals as bootstrap
-from .results import LatencyResult, LatencyRow
+from .results import LatencyResult, LatencyRow, TensorInfo
 from .runners import Runner, Subject, receipt_result
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def measure(
         rows=done,
         baseline=chosen,
         baseline_threads=min(threads) if threads else None,
+        inputs=[TensorInfo(name=n, dtype=a.dtype.name, shape=list(a.shape)) for n, a in feeds.items()],
         seconds_per_row=seconds,
         total_seconds=time.perf_counter() - begin,
         notes=notes,
