@@ -18,9 +18,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import Config, load
+    from .config import Config
     from .pipeline.inspection import inspect
     from .pipeline.run import run, run_config
+    from .settings import load_config
     from .validate.gate import evaluate
     from .validate.report import read
     from .validate.results import Report
@@ -30,7 +31,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Config": "config",
-    "load": "config",
+    "load_config": "settings",
     "inspect": "pipeline.inspection",
     "run": "pipeline.run",
     "run_config": "pipeline.run",
@@ -39,7 +40,7 @@ _HOMES = {
     "Report": "validate.results",
 }
 
-__all__ = ["Config", "Report", "evaluate", "inspect", "load", "read", "run", "run_config"]
+__all__ = ["Config", "Report", "evaluate", "inspect", "load_config", "read", "run", "run_config"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,28 +1,50 @@
-"""`edgeworthy.toml`: one schema for the file, the command line and the Python API.
+"""`edgeworthy.toml`: one schema for the file, the command line, the Python API and the documentation.
 
-Precedence: flag (or keyword argument) over file over default. Paths in the file are relative to the file's
-folder. A key that doesn't exist, or a value that doesn't fit, is a `BadInput` that names the key, the value,
-what would be allowed, and the nearest key that does exist.
+A key is said once, here: its type, default, flag, and in the docstring below it what it means. `cli.flags` makes the
+flags of it, `cli.reference` docs/config.md and what ``edgeworthy init`` writes, and `settings` reads files.
 """
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic.fields import FieldInfo
 
-from .errors import BadInput
 from .vocabulary import ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
 
+
+@dataclass(frozen=True)
+class Flag:
+    """The command-line flag of a key.
+
+    Attributes:
+        name: ``--output``.
+        short: ``-o``.
+        metavar: Shown in place of the type.
+        repeat: Each value needs a flag of its own, as it may hold commas; else ``a,b`` are two.
+    """
+
+    name: str
+    short: str | None = None
+    metavar: str | None = None
+    repeat: bool = False
+
+
+@dataclass(frozen=True)
+class MayBePath:
+    """Marks a text that may name a file: one that exists, or ``file.py:name``."""
+
+
 IoDtype = Literal["float32", "int8", "uint8"]
 FilePath = Annotated[Path, Strict(False)]
+Spec = Annotated[str, MayBePath()]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -45,62 +67,82 @@ Tolerances = Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator
 class Table(BaseModel):
     """Base of all tables: unknown keys are errors, and nothing is silently converted ("yes" is no bool)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ModelTable(Table):
     """``[model]``: what goes in."""
 
-    source: str | None = None
-    """model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory or sample:NAME"""
-    weights: FilePath | None = None
-    """.safetensors or .pt, loaded into the factory's module"""
-    inputs: list[str] = []
-    """input signatures, as in "image:float32[batch,3,224,224]\""""
-    inputs_file: FilePath | None = None
-    """.npz with example inputs"""
+    source: Spec | None = Field(default=None, examples=["net.py:make"])
+    """model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory, sample:NAME, hf:, timm:,
+    torchvision: or lightning:"""
+    weights: Annotated[FilePath | None, Flag("--weights")] = Field(default=None, examples=["net.safetensors"])
+    """weights for a factory: .safetensors or .pt"""
+    inputs: Annotated[list[str], Flag("--input", metavar="NAME:DTYPE[DIMS]", repeat=True)] = Field(
+        default=[], examples=[["image:float32[batch,3,224,224]"]]
+    )
+    """the inputs, each as in image:float32[1,3,224,224]; a name instead of a number is a dynamic dimension"""
+    inputs_file: Annotated[FilePath | None, Flag("--inputs")] = Field(default=None, examples=["inputs.npz"])
+    """.npz with example inputs, one array for each"""
 
 
 class ExportTable(Table):
     """``[export]``: PyTorch to ONNX."""
 
-    exporter: Literal["dynamo", "torchscript"] = "dynamo"
-    opset: PositiveInt | None = None
+    exporter: Annotated[Literal["dynamo", "torchscript"], Flag("--exporter")] = "dynamo"
+    """PyTorch's exporter"""
+    opset: Annotated[PositiveInt | None, Flag("--opset")] = Field(default=None, examples=[20])
+    """ONNX opset; default: the exporter's own"""
 
 
 class ConvertTable(Table):
     """``[convert]``: ONNX to SavedModel and TFLite."""
 
-    to: list[ConvertedKind] | None = None
-    """default: both, or TFLite alone where TensorFlow isn't installed"""
-    io_layout: Literal["keep", "nhwc"] = "keep"
-    check_passes: bool = False
+    to: Annotated[list[ConvertedKind] | None, Flag("--to", metavar="KINDS")] = Field(
+        default=None, examples=[["tflite", "saved_model"]]
+    )
+    """kinds of file to make; default: both, or TFLite alone where TensorFlow isn't installed or nobody would use a
+    SavedModel"""
+    io_layout: Annotated[Literal["keep", "nhwc"], Flag("--io-layout")] = "keep"
+    """layout of 4-D inputs and outputs: the model's own, or channels-last"""
+    check_passes: Annotated[bool, Flag("--check-passes")] = False
+    """run the graph after every pass and compare"""
 
 
 class PreprocessTable(Table):
     """``[quantize.preprocess]``: how the image files of a calibration folder become input arrays."""
 
-    size: list[PositiveInt] | None = Field(None, min_length=2, max_length=2)
+    size: list[PositiveInt] | None = Field(default=None, min_length=2, max_length=2, examples=[[224, 224]])
     """[height, width]; default: the model's own"""
     mean: list[float] = [0.0]
-    """per channel, on pixels scaled to 0…1"""
+    """on pixels scaled to 0…1; one number, or one a channel"""
     std: list[PositiveFloat] = [1.0]
+    """one number, or one a channel"""
     colour: Literal["rgb", "bgr", "grey"] = "rgb"
     """channel order of the model's input"""
     fit: Literal["crop", "stretch", "pad"] = "crop"
-    resize: PositiveInt | None = None
+    """how another aspect ratio becomes the model's"""
+    resize: PositiveInt | None = Field(default=None, examples=[256])
     """shorter side before the centre crop, such as 256 for a 224 crop"""
 
 
 class QuantizeTable(Table):
     """``[quantize]``: float TFLite to quantized TFLite."""
 
-    schemes: list[str] | None = None
-    """default: float16, dynamic_wi8_afp32, and int8 when there is calibration data"""
-    calibration: str | None = None
-    """file.npz, file.npy, folder of images, file.py:generator, sample:NAME, or random"""
-    samples: PositiveInt = 128
-    io_dtype: IoDtype = "float32"
+    schemes: Annotated[list[str] | None, Flag("--scheme", metavar="SCHEMES")] = Field(
+        default=None, examples=[["float16", "dynamic_wi8_afp32", "int8"]]
+    )
+    """quantization schemes; default: float16, dynamic_wi8_afp32, and int8 when there is calibration data"""
+    calibration: Annotated[Spec | None, Flag("--calibration", metavar="DATA")] = Field(
+        default=None, examples=["images"]
+    )
+    """data.npz, data.npy, a folder of images, file.py:generator, sample:NAME, or random"""
+    samples: Annotated[PositiveInt, Flag("--samples")] = 128
+    """most calibration samples to use"""
+    io_dtype: Annotated[IoDtype, Flag("--io-dtype")] = "float32"
+    """data type of int8 models' inputs and outputs"""
     preprocess: PreprocessTable | None = None
 
 
@@ -108,25 +150,34 @@ class ValidateTable(Table):
     """``[validate]``: parity of every hop, and accuracy on labelled data."""
 
     samples: PositiveInt = 8
-    """random inputs that go through every hop"""
+    """inputs that go through every hop: labelled, calibration or random ones"""
     noise_multiple: PositiveFloat = 10.0
     """a float artifact passes within this many times PyTorch's own float32 error"""
-    atol: Tolerances = {}
-    rtol: Tolerances = {}
-    labelled: str | None = None
-    """file.npz with one array per input and one called "labels", or sample:NAME"""
-    timeout_s: PositiveFloat = 300.0
-    """a runtime that takes longer than this counts as hung"""
+    atol: Annotated[Tolerances, Flag("--atol", metavar="[OUTPUT:]VALUE")] = Field(
+        default={}, examples=[{"logits": 1e-4}]
+    )
+    """absolute tolerance instead of the noise floor; a number holds for all outputs"""
+    rtol: Annotated[Tolerances, Flag("--rtol", metavar="[OUTPUT:]VALUE")] = Field(
+        default={}, examples=[{"logits": 1e-3}]
+    )
+    """relative tolerance instead of the noise floor; a number holds for all outputs"""
+    labelled: Annotated[Spec | None, Flag("--labelled", metavar="DATA")] = Field(default=None, examples=["test.npz"])
+    """labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME"""
+    timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
+    """seconds after which a runtime counts as hung"""
 
 
 class BenchTable(Table):
     """``[bench]``: latency."""
 
-    threads: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
-    seconds: PositiveFloat = 2.0
-    """time budget of each row"""
-    baseline: str | None = None
-    """the row that others are compared with; default: TFLite float32"""
+    threads: Annotated[list[PositiveInt], Field(min_length=1), Flag("--threads", metavar="N,N")] = [1]
+    """numbers of threads, as in 1,2; at most the cores of this machine"""
+    seconds: Annotated[PositiveFloat, Flag("--seconds")] = 2.0
+    """time for each row"""
+    baseline: Annotated[str | None, Flag("--baseline", metavar="ROW")] = Field(
+        default=None, examples=["TFLite float32"]
+    )
+    """the row to compare with; default: TFLite float32"""
 
 
 class GateTable(Table):
@@ -134,190 +185,122 @@ class GateTable(Table):
 
     parity: bool = True
     """every hop passes by its own rule (noise floor, tolerance or SQNR)"""
-    noise_ratio: Limits = {}
-    """most rms error against the truth, in noise floors"""
-    sqnr_db: Limits = {}
+    noise_ratio: Limits = Field(default={}, examples=[{"onnx": 5.0}])
+    """most error against the truth, in noise floors"""
+    sqnr_db: Limits = Field(default={}, examples=[{"int8": 30.0}])
     """least signal to quantization noise against the truth"""
-    accuracy_drop: Limits = {}
+    accuracy_drop: Limits = Field(default={}, examples=[{"int8": 0.01}])
     """most accuracy lost against the reference, as a share (0.01 is one point)"""
-    size_bytes: Limits = {}
-    size_ratio: Limits = {}
+    size_bytes: Limits = Field(default={}, examples=[{"int8": 300_000}])
+    """most bytes"""
+    size_ratio: Limits = Field(default={}, examples=[{"int8": 0.3}])
     """most bytes, relative to the float32 file of the same kind"""
-    latency_ratio: Limits = {}
+    latency_ratio: Limits = Field(default={}, examples=[{"int8": 1.0}])
     """most median latency, relative to the baseline of the bench"""
-    must_convert: list[str] | None = None
+    must_convert: list[str] | None = Field(default=None, examples=[["tflite", "int8"]])
     """artifacts that have to exist; default: all that were asked for"""
 
 
 class Config(Table):
     """All of ``edgeworthy.toml``."""
 
-    output: FilePath | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    targets: list[str] | None = None
-    """runtimes to validate and time on; default: every one that is available here"""
+    output: Annotated[FilePath | None, Flag("--output", "-o", metavar="OUT")] = Field(default=None, examples=["out"])
+    """folder for the results"""
+    seed: Annotated[int, Field(ge=0), Flag("--seed")] = 0
+    """of all that is random"""
+    targets: Annotated[list[str] | None, Flag("--target", metavar="TARGETS")] = Field(
+        default=None, examples=[["pytorch", "onnxruntime", "tensorflow", "tflite"]]
+    )
+    """runtimes to validate and time on, see `edgeworthy targets`; default: those that are installed"""
     model: ModelTable = ModelTable()
     export: ExportTable = ExportTable()
     convert: ConvertTable = ConvertTable()
     quantize: QuantizeTable = QuantizeTable()
-    validation: ValidateTable = Field(ValidateTable(), alias="validate")
+    validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
     bench: BenchTable = BenchTable()
     gate: GateTable = GateTable()
 
 
-def load(
-    path: Path | None = None, overrides: Mapping[str, object] | None = None, *, flags: Mapping[str, str] | None = None
-) -> Config:
-    """Read a TOML file (None: only defaults) and lay ``overrides`` (nested, None = not given) over it.
+# -- the schema, looked into ----------------------------------------------------------------------------------
 
-    Args:
-        path: The file.
-        overrides: What comes from the command line or from Python.
-        flags: Dotted key → the flag that it was given by, for errors.
 
-    Raises:
-        BadInput: the file is missing, isn't TOML, or a key or value is wrong.
+@dataclass(frozen=True)
+class Key:
+    """A key of a table, or a table in it.
+
+    Attributes:
+        path: Names of the tables and of the key, as in ``("quantize", "preprocess", "size")``.
+        field: What pydantic knows of it.
     """
-    table = _read(path) if path else {}
-    if path:
-        _validated(table, str(path))
-        table = _resolved(table, path.parent)
-    return _validated(_merged(table, overrides or {}), "the command line" if flags else "the options", flags or {})
+
+    path: tuple[str, ...]
+    field: FieldInfo
+
+    @property
+    def name(self) -> str:
+        """``quantize.preprocess.size``"""
+        return ".".join(self.path)
+
+    @property
+    def kind(self) -> Any:
+        """The type without None and annotations: ``bool``, ``list[str]``, a ``Literal``, a `Table` …"""
+        return _plain(self.field.annotation)
+
+    @property
+    def table(self) -> type[Table] | None:
+        """The class of the table, if it is one."""
+        return self.kind if isinstance(self.kind, type) and issubclass(self.kind, Table) else None
+
+    @property
+    def item(self) -> Any:
+        """The type of a list's items, or of a table's values; else its own."""
+        inner = get_args(self.kind) if get_origin(self.kind) in (list, dict) else ()
+        return _plain(inner[-1]) if inner else self.kind
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts that it may be, or hold."""
+        return get_args(self.item) if get_origin(self.item) is Literal else ()
+
+    @property
+    def flag(self) -> Flag | None:
+        return next((m for m in self.field.metadata if isinstance(m, Flag)), None)
+
+    @property
+    def help(self) -> str:
+        """The docstring, in one line."""
+        return " ".join((self.field.description or "").split())
+
+    @property
+    def default(self) -> Any:
+        return self.field.default
+
+    @property
+    def may_be_path(self) -> bool:
+        return any(isinstance(m, MayBePath) for m in _metadata(self.field.annotation))
 
 
-def _read(path: Path) -> dict[str, object]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        raise BadInput("the file doesn't exist", where=str(path), remedy="give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"this is not TOML: {error}", where=str(path), remedy="see https://toml.io") from error
-    except OSError as error:
-        raise BadInput(
-            f"can't read the file: {error.strerror}", where=str(path), remedy="give the path of a TOML file"
-        ) from error
-
-
-def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """``over`` on ``base``, table by table; None and empty lists in ``over`` mean "not given"."""
-    out = dict(base)
-    for key, value in over.items():
-        below = out.get(key)
-        if isinstance(value, Mapping):
-            out[key] = _merged(below if isinstance(below, Mapping) else {}, value)
-        elif value is not None and value != []:
-            out[key] = value
-    return out
-
-
-def _resolved(table: Mapping[str, object], folder: Path) -> dict[str, object]:
-    """Paths of the file made relative to the working directory instead of to the file's ``folder``."""
-
-    def path(value: str) -> str:
-        return str(folder / value)
-
-    def spec(value: str) -> str:
-        """A spec may be a path, ``file.py:name``, or no path at all (``sample:NAME``)."""
-        head, colon, tail = value.rpartition(":")
-        if colon and head.endswith(".py"):
-            return f"{path(head)}:{tail}"
-        return path(value) if (folder / value).exists() else value
-
-    out = dict(table)
-    for name, keys in _PATHS.items():
-        inner = out.get(name)
-        if isinstance(inner, Mapping):
-            changed = {k: keys[k] for k in keys if isinstance(inner.get(k), str)}
-            out[name] = dict(inner) | {
-                k: path(inner[k]) if how == "path" else spec(inner[k]) for k, how in changed.items()
-            }
-    if isinstance(out.get("output"), str):
-        out["output"] = path(str(out["output"]))
-    return out
-
-
-_PATHS: dict[str, dict[str, Literal["path", "spec"]]] = {
-    "model": {"source": "spec", "weights": "path", "inputs_file": "path"},
-    "quantize": {"calibration": "spec"},
-    "validate": {"labelled": "spec"},
-}
-
-
-# -- errors -----------------------------------------------------------------------------------------------
-
-
-_TYPES = {
-    "list_type": "should be a list, as in [1, 2]",
-    "dict_type": "should be a number, or a table of names and numbers, as in {int8 = 20}",
-    "model_type": "should be a table",
-    "model_attributes_type": "should be a table",
-}
-"""Kind of error → what pydantic calls by Python's names."""
-
-
-def _validated(table: Mapping[str, object], where: str, flags: Mapping[str, str] | None = None) -> Config:
-    try:
-        return Config.model_validate(table)
-    except ValidationError as error:
-        lines = [
-            _explain(e["loc"], e["type"], e["msg"], e["input"], flags or {}) for e in error.errors(include_url=False)
-        ]
-        raise BadInput(
-            "the configuration has " + ("an error" if len(lines) == 1 else f"{len(lines)} errors"),
-            where=where,
-            details=lines,
-            remedy="give these flags other values; --help explains them"
-            if flags
-            else "correct the keys above; docs/config.md lists them all",
-        ) from error
-
-
-def _explain(loc: Sequence[int | str], kind: str, message: str, value: object, flags: Mapping[str, str]) -> str:
-    key = ".".join(map(str, loc))
-    for length in range(len(loc), 0, -1):
-        key = flags.get(".".join(map(str, loc[:length])), key)
-    if kind == "extra_forbidden":
-        known = sorted(_keys(_table_at(loc[:-1])))
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown key {key!r}{hint} (known here: {', '.join(known)})"
-    said = _TYPES.get(kind, message[0].lower() + message[1:]).removeprefix("input ")
-    near = difflib.get_close_matches(str(value), _choices(loc), n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{key} = {value!r}: {said}{hint}"
-
-
-def _table_at(loc: Sequence[int | str]) -> type[Table]:
-    """The table class that a location in the file belongs to."""
-    table: type[Table] = Config
-    for part in loc:
-        annotation = next((f.annotation for n, f in _fields(table) if n == part), None)
-        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Table)]
-        if inner:
-            table = inner[0]
-    return table
-
-
-def _fields(table: type[Table]) -> Iterator[tuple[str, FieldInfo]]:
+def keys(table: type[Table] = Config, path: tuple[str, ...] = ()) -> Iterator[Key]:
+    """Every key of a table, and after a table's own key those in it."""
     for name, field in table.model_fields.items():
-        yield field.alias or name, field
+        key = Key((*path, field.alias or name), field)
+        yield key
+        if key.table is not None:
+            yield from keys(key.table, key.path)
 
 
-def _keys(table: type[Table]) -> list[str]:
-    return [name for name, _ in _fields(table)]
-
-
-def _choices(loc: Sequence[int | str]) -> list[str]:
-    """The strings that a ``Literal`` at this location allows."""
-    names = [part for part in loc if isinstance(part, str)]
-    field = dict(_fields(_table_at(names[:-1]))).get(names[-1]) if names else None
-    return [str(c) for c in _literals(field.annotation)] if field else []
-
-
-def _literals(annotation: object) -> Iterator[object]:
-    for arg in get_args(annotation):
-        if isinstance(arg, str):
-            yield arg
+def _plain(annotation: Any) -> Any:
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in (Union, UnionType):
+            annotation = next(a for a in get_args(annotation) if a is not NoneType)
         else:
-            yield from _literals(arg)
+            return annotation
+
+
+def _metadata(annotation: Any) -> Iterator[object]:
+    if get_origin(annotation) is Annotated:
+        yield from get_args(annotation)[1:]
+    for arg in get_args(annotation):
+        yield from _metadata(arg)

@@ -5,23 +5,20 @@ Nothing heavy is imported before a command runs: ``edgeworthy --help`` answers a
 
 from __future__ import annotations
 
-import inspect
-import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from . import flags
+from . import commands
 from .console import Console
-
-if TYPE_CHECKING:
-    from ..config import Config
+from .options import ConfigFile, Debug, Json, Quiet
 
 _RICH = sys.stdout.isatty()
 app = typer.Typer(
     name="edgeworthy",
+    cls=commands.Commands,
     help="Carry PyTorch models to ONNX, TensorFlow SavedModel and INT8 TFLite, and prove that they still compute "
     "the same thing.",
     no_args_is_help=True,
@@ -30,157 +27,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel="General")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and the exit code.", rich_help_panel="General")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel="General")]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Redo every stage.", rich_help_panel="General", show_default=False)
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="edgeworthy.toml; flags win over it.", metavar="TOML", rich_help_panel="General"
-    ),
-]
-SourceArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="SOURCE",
-        help="model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory, sample:NAME, "
-        "hf:, timm:, torchvision: or lightning:, or an edgeworthy.toml that names one.",
-        show_default=False,
-    ),
-]
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a run, or its report.json.")]
 
-# -- the stages ---------------------------------------------------------------------------------------
-
-_STAGES = {
-    "run": (
-        ("export", "convert", "quantize", "validate", "bench"),
-        """All stages, then the report and the verdict.
-
-        \b
-        Examples:
-          edgeworthy run sample:digits_cnn -o out
-          edgeworthy run net.py:make -o out --weights net.safetensors --calibration images.npz
-          edgeworthy run edgeworthy.toml
-        """,
-    ),
-    "export": (
-        ("export",),
-        """PyTorch to ONNX.
-
-        Writes OUT/model.onnx and runs it in ONNX Runtime against the module.
-
-        \b
-        Examples:
-          edgeworthy export sample:digits_cnn -o out
-          edgeworthy export net.py:make -o out --input 'image:float32[batch,3,224,224]'
-        """,
-    ),
-    "convert": (
-        ("convert",),
-        """ONNX to TFLite and SavedModel, in float32.
-
-        Writes the float TFLite file and OUT/saved_model. An .onnx source needs no PyTorch, --to tflite no
-        TensorFlow.
-
-        \b
-        Examples:
-          edgeworthy convert model.onnx -o out --to tflite
-          edgeworthy convert net.py:make -o out --io-layout nhwc
-        """,
-    ),
-    "quantize": (
-        ("quantize",),
-        """TFLite to int8, float16 and others.
-
-        Writes OUT/model_SCHEME.tflite.
-
-        \b
-        Examples:
-          edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz
-          edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8
-        """,
-    ),
-    "validate": (
-        ("export", "validate"),
-        """Compare what every runtime computes.
-
-        The same inputs go through PyTorch, ONNX Runtime, SavedModel and every TFLite file: what error has
-        gathered, and which hop added it. With labelled data, accuracy too.
-
-        \b
-        Examples:
-          edgeworthy validate sample:digits_cnn -o out
-          edgeworthy validate net.py:make -o out --scheme float16 --labelled test.npz
-        """,
-    ),
-    "bench": (
-        ("export", "bench"),
-        """Time every runtime and artifact.
-
-        They take turns, each in a process of its own.
-
-        \b
-        Examples:
-          edgeworthy bench sample:digits_cnn -o out --threads 1,2
-          edgeworthy bench model.onnx -o out --target onnxruntime,tflite --seconds 5
-        """,
-    ),
-}
-
-
-def _add_stage_command(name: str, stages: tuple[str, ...], text: str) -> None:
-    """A command whose flags are those of its stages."""
-    table = flags.of_stages(stages)
-
-    def command(**given: Any) -> None:
-        with Console(as_json=given["as_json"], quiet=given["quiet"], debug=given["debug"]) as console:
-            _run_stages(console, name, stages, table, given)
-
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    general: dict[str, tuple[Any, Any]] = {"as_json": (Json, False), "quiet": (Quiet, False), "debug": (Debug, False)}
-    general |= {"no_cache": (NoCache, False), "config": (ConfigFile, None)}
-    annotations = {"source": (SourceArgument, None)}
-    annotations |= {flag.parameter: (flag.annotation(), None) for flag in table} | general
-    command.__annotations__ = {key: annotation for key, (annotation, _) in annotations.items()}
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(k, keyword, default=d, annotation=a) for k, (a, d) in annotations.items()]
-    )
-    text = inspect.cleandoc(text)
-    app.command(name, help=text.replace("[", r"\[") if _RICH else text, rich_help_panel="Stages")(command)
-
-
-def _run_stages(
-    console: Console, name: str, stages: tuple[str, ...], table: list[flags.Flag], given: dict[str, Any]
-) -> None:
-    from ..pipeline.run import run_config
-    from . import views
-
-    config = _config(given["source"], given["config"], flags.overrides(table, given))
-    command = shlex.join(["edgeworthy", *sys.argv[1:]])
-    with console.progress() as progress:
-        report = run_config(config, stages=stages, reuse=not given["no_cache"], progress=progress, command=command)
-    if console.as_json:
-        console.json(report)
-    else:
-        views.report(console, report, config.output or Path(), whole=name == "run")
-    raise SystemExit(views.exit_code(report, stages))
-
-
-def _config(source: str | None, file: Path | None, overrides: dict[str, Any]) -> Config:
-    from .. import config
-
-    if source is not None and source.endswith(".toml"):
-        file, source = Path(source), None
-    given = overrides | {"model": overrides.get("model", {}) | {"source": source}}
-    return config.load(file, given, flags={flag.key: flag.name for flag in flags.FLAGS})
-
-
-for _name, (_stages, _text) in _STAGES.items():
-    _add_stage_command(_name, _stages, _text)
+for _name, (_panel, _help) in commands.HELP.items():
+    _text = _help.replace("[", r"\[") if _RICH else _help
+    app.command(_name, help=_text, rich_help_panel=_panel)(commands.hollow)
 
 
 # -- reports ------------------------------------------------------------------------------------------
@@ -207,6 +58,7 @@ def gate(
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from .. import config as configuration
+        from ..settings import load_config
         from ..validate import gate as gates
         from ..validate import report as reports
         from . import views
@@ -214,7 +66,7 @@ def gate(
         default = Path(configuration.FILE_NAME)
         file = config or (default if default.is_file() else None)
         report = reports.read(out)
-        rules = report.gate.limits if file is None and report.gate else configuration.load(file).gate
+        rules = report.gate.limits if file is None and report.gate else load_config(file).gate
         result = gates.evaluate(report, rules)
         reports.write(report.model_copy(update={"gate": result}), out if out.is_dir() else out.parent)
         if console.as_json:

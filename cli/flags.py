@@ -1,90 +1,101 @@
-"""The flags of the commands that run stages: one table that ties every flag to its key in `edgeworthy.toml`.
+"""The flags of the commands that run stages, made from the keys of `edgeworthy.toml` (see `config.Flag`).
 
 A command has the flags of its stage and of all stages before it, so a flag means the same wherever it appears.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 import typer
 
-from ..errors import BadInput
-from ..vocabulary import CONVERTED
-
-_ORDER = ("export", "convert", "quantize", "validate", "bench")
+from ..config import Flag, Key, keys
+from ..pipeline.plan import ALL, STAGES
+from ..settings import value_of
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A command-line flag.
+class Option:
+    """A flag of the command line and its key in the configuration.
 
     Attributes:
-        names: As typed, ``--output`` and perhaps a short form.
-        type: Of the parameter.
-        help: One line.
-        key: Dotted key in the configuration.
+        key: Where it goes; its type, docstring and default make the help.
+        flag: Its names.
         stage: The first stage that it belongs to.
-        read: From what typer gives to what the configuration takes.
-        complete: Values for shell completion.
-        metavar: Shown in place of the type.
     """
 
-    names: tuple[str, ...]
-    type: Any
-    help: str
-    key: str
-    stage: str = "export"
-    read: Callable[[Any], object] = lambda value: value
-    complete: Callable[[], list[str]] | None = None
-    metavar: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Its long form, ``--output``."""
-        return self.names[-1].partition("/")[0]
+    key: Key
+    flag: Flag
+    stage: str
 
     @property
     def parameter(self) -> str:
-        return self.name.lstrip("-").replace("-", "_")
+        return self.flag.name.lstrip("-").replace("-", "_")
+
+    @property
+    def is_switch(self) -> bool:
+        return self.key.kind is bool
+
+    @property
+    def repeats(self) -> bool:
+        return get_origin(self.key.kind) in (list, dict)
 
     def annotation(self) -> Any:
+        """What typer makes the option of. It passes texts on: the schema has the say on values."""
+        name = self.flag.name
+        names = (
+            [f"{name}/--no-{name.removeprefix('--')}"] if self.is_switch else [*filter(None, [self.flag.short]), name]
+        )
         option = typer.Option(
-            *self.names,
+            *names,
             help=self.help,
-            metavar=self.metavar,
-            autocompletion=self.complete,
-            rich_help_panel=f"{self.stage.capitalize()}",
+            metavar=None if self.is_switch else self.metavar,
+            autocompletion=self._completion(),
+            rich_help_panel=self.stage.capitalize(),
             show_default=False,
         )
-        return Annotated[self.type, option]
+        kind = self.key.kind
+        plain = bool if self.is_switch else list[str] if self.repeats else Path if kind is Path else str
+        return Annotated[plain | None, option]
+
+    @property
+    def help(self) -> str:
+        """The key's docstring as a sentence, and its default."""
+        text, default = self.key.help, self.key.default
+        silent = self.repeats or self.is_switch or default is None
+        number = f"{default:g}" if isinstance(default, float) else default
+        return f"{sentence(text)}{'' if silent else f'; default: {number}'}."
+
+    @property
+    def metavar(self) -> str:
+        if self.flag.metavar or self.key.choices:
+            return self.flag.metavar or "|".join(self.key.choices)
+        return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(self.key.kind, "TEXT")
+
+    def read(self, given: Any) -> object:
+        """What typer gives, as the configuration takes it; None where the flag wasn't given."""
+        if given is None or given == [] or self.is_switch or isinstance(given, Path):
+            return None if given == [] else given
+        values = [value_of(self.key, text, self.flag.name) for text in ([given] if isinstance(given, str) else given)]
+        if not self.repeats:
+            return values[0]
+        kind = get_origin(self.key.kind)
+        joined: Any = kind()
+        for value in values:
+            joined = joined | value if kind is dict else joined + value
+        return joined or None
+
+    def _completion(self) -> Callable[[], list[str]] | None:
+        choices = list(self.key.choices)
+        return _CHOICES.get(self.key.name, (lambda: choices) if choices else None)
 
 
-def commas(values: Sequence[str] | None) -> list[str] | None:
-    """``a,b`` and repeated flags, as one list."""
-    return [part for value in values or () for part in value.split(",") if part] or None
-
-
-def numbers(values: Sequence[str] | None) -> list[int] | None:
-    """``1,2,4`` as numbers; what is no number stays a string and is refused by the configuration."""
-    return [int(v) if v.isdigit() else v for v in commas(values) or ()] or None  # type: ignore[misc]
-
-
-def tolerances(values: Sequence[str] | None) -> dict[str, float] | None:
-    """``1e-4`` for all outputs, ``logits:1e-4`` for one."""
-    found = {}
-    for value in commas(values) or ():
-        name, _, number = value.rpartition(":")
-        try:
-            found[name or "*"] = float(number)
-        except ValueError:
-            raise BadInput(
-                f"{value!r} is no tolerance", where="--atol/--rtol", remedy="write 1e-4 or output:1e-4"
-            ) from None
-    return found or None
+def sentence(text: str) -> str:
+    """With a capital, unless it begins with a file's name."""
+    return text[0].upper() + text[1:] if text.split()[0].isalpha() else text
 
 
 def _schemes() -> list[str]:
@@ -99,150 +110,32 @@ def _targets() -> list[str]:
     return list(TARGETS)
 
 
-Texts = list[str] | None
-FLAGS = (
-    Flag(("-o", "--output"), Path | None, "Folder for the results.", "output", metavar="OUT"),
-    Flag(("--weights",), Path | None, "Weights for a factory: .safetensors or .pt.", "model.weights"),
-    Flag(
-        ("--input",),
-        Texts,
-        "An input, as in image:float32[1,3,224,224]; a name instead of a number is a dynamic dimension. Repeat it.",
-        "model.inputs",
-        metavar="NAME:DTYPE[DIMS]",
-    ),
-    Flag(("--inputs",), Path | None, "Example inputs, one array for each, .npz.", "model.inputs_file"),
-    Flag(("--exporter",), str | None, "dynamo or torchscript.", "export.exporter", metavar="dynamo|torchscript"),
-    Flag(("--opset",), int | None, "ONNX opset; default: the exporter's own.", "export.opset"),
-    Flag(("--seed",), int | None, "Of all that is random.", "seed"),
-    Flag(
-        ("--to",),
-        Texts,
-        "tflite, saved_model, or both with a comma (the default).",
-        "convert.to",
-        "convert",
-        commas,
-        lambda: list(CONVERTED),
-        "KINDS",
-    ),
-    Flag(
-        ("--io-layout",),
-        str | None,
-        "Layout of inputs and outputs.",
-        "convert.io_layout",
-        "convert",
-        metavar="keep|nhwc",
-    ),
-    Flag(
-        ("--check-passes/--no-check-passes",),
-        bool | None,
-        "Run the graph after every pass and compare.",
-        "convert.check_passes",
-        "convert",
-    ),
-    Flag(
-        ("--scheme",),
-        Texts,
-        "Quantization schemes, as in int8,float16.",
-        "quantize.schemes",
-        "quantize",
-        commas,
-        _schemes,
-        "SCHEMES",
-    ),
-    Flag(
-        ("--calibration",),
-        str | None,
-        "data.npz, data.npy, a folder of images, file.py:generator, sample:NAME, or random.",
-        "quantize.calibration",
-        "quantize",
-        metavar="DATA",
-    ),
-    Flag(("--samples",), int | None, "Most calibration samples to use.", "quantize.samples", "quantize"),
-    Flag(
-        ("--io-dtype",),
-        str | None,
-        "Data type of int8 models' inputs and outputs.",
-        "quantize.io_dtype",
-        "quantize",
-        metavar="float32|int8|uint8",
-    ),
-    Flag(
-        ("--target",),
-        Texts,
-        "Runtimes, as in onnxruntime,tflite; see `edgeworthy targets`.",
-        "targets",
-        "validate",
-        commas,
-        _targets,
-        "TARGETS",
-    ),
-    Flag(
-        ("--labelled",),
-        str | None,
-        "Labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME.",
-        "validate.labelled",
-        "validate",
-        metavar="DATA",
-    ),
-    Flag(
-        ("--atol",),
-        Texts,
-        "Absolute tolerance instead of the noise floor.",
-        "validate.atol",
-        "validate",
-        tolerances,
-        metavar="[OUTPUT:]VALUE",
-    ),
-    Flag(
-        ("--rtol",),
-        Texts,
-        "Relative tolerance instead of the noise floor.",
-        "validate.rtol",
-        "validate",
-        tolerances,
-        metavar="[OUTPUT:]VALUE",
-    ),
-    Flag(
-        ("--timeout",),
-        float | None,
-        "Seconds after which a runtime counts as hung.",
-        "validate.timeout_s",
-        "validate",
-    ),
-    Flag(
-        ("--threads",),
-        Texts,
-        "Numbers of threads, as in 1,2.",
-        "bench.threads",
-        "bench",
-        numbers,
-        metavar="N,N",
-    ),
-    Flag(("--seconds",), float | None, "Time for each row.", "bench.seconds", "bench"),
-    Flag(
-        ("--baseline",),
-        str | None,
-        "The row to compare with; default: 'TFLite float32'.",
-        "bench.baseline",
-        "bench",
-        metavar="ROW",
-    ),
-)
+_CHOICES = {"quantize.schemes": _schemes, "targets": _targets}
+"""Key → the names that other rooms' tables hold, for shell completion."""
 
 
-def of_stages(stages: Sequence[str]) -> list[Flag]:
+def of_stages(stages: Sequence[str]) -> list[Option]:
     """The flags of these stages and of those before them."""
-    last = max(_ORDER.index(stage) for stage in stages)
-    return [flag for flag in FLAGS if _ORDER.index(flag.stage) <= last]
+    last = max(ALL.index(stage) for stage in stages)
+    return [option for stage in ALL[: last + 1] for option in of_tables(STAGES[stage].tables, stage)]
 
 
-def overrides(flags: Sequence[Flag], given: Mapping[str, Any]) -> dict[str, Any]:
+def of_tables(tables: Iterable[str], stage: str) -> list[Option]:
+    """The flags of these keys and tables of the file."""
+    return [Option(key, key.flag, stage) for name in tables for key in keys() if key.path[0] == name and key.flag]
+
+
+def overrides(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """Flags as nested tables of the configuration; a flag that wasn't given is None."""
     tables: dict[str, Any] = {}
-    for flag in flags:
-        *path, key = flag.key.split(".")
+    for option in options:
         table = tables
-        for part in path:
+        for part in option.key.path[:-1]:
             table = table.setdefault(part, {})
-        table[key] = flag.read(given.get(flag.parameter))
+        table[option.key.path[-1]] = option.read(given.get(option.parameter))
     return tables
+
+
+def names(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, str]:
+    """Dotted key → flag, of the flags that were given, for errors."""
+    return {o.key.name: o.flag.name for o in options if given.get(o.parameter) is not None}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..pipeline.plan import STAGES
 from ..validate.summary import milliseconds, number, percent, size, summarize
 from .console import Console
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..pipeline.diagnosis import Diagnosis
     from ..pipeline.inspection import Inspection
     from ..samples import Sample
-    from ..validate.results import GateResult, Report, TensorInfo
+    from ..validate.results import GateResult, Report
 
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
@@ -24,6 +25,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         _rows(console, shown)
     elif shown.artifacts:
         _artifacts(console, shown, folder)
+    if shown.latency and shown.latency.inputs:
+        console.say(f"Latency of one inference of {shown.latency.fed}")
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
@@ -57,10 +60,10 @@ def exit_code(shown: Report, stages: Sequence[str]) -> int:
     """
     if shown.gate:
         return shown.gate.exit_code
-    validated = (shown.parity, shown.accuracy) if "validate" in stages else ()
-    timed = shown.latency if "bench" in stages else None
-    states = [r.status for r in (*validated, timed, *shown.quantization) if r]
-    return 1 if {"fail", "error"} & set(states) else 0
+    fields = dict.fromkeys(field for stage in stages for field in STAGES[stage].verdicts)
+    found = [getattr(shown, field) for field in fields]
+    rows = [row for value in found for row in (value if isinstance(value, list) else [value]) if row]
+    return 1 if {"fail", "error"} & {row.status for row in rows} else 0
 
 
 def _failures(console: Console, shown: Report) -> None:
@@ -118,7 +121,7 @@ def _artifacts(console: Console, shown: Report, folder: Path) -> None:
 def inspection(console: Console, found: Inspection) -> None:
     """What is in a model file."""
     console.say(f"{found.path}: {found.kind}, {size(found.size_bytes)}")
-    rows = [("input", _tensor(t)) for t in found.inputs] + [("output", _tensor(t)) for t in found.outputs]
+    rows = [("input", str(t)) for t in found.inputs] + [("output", str(t)) for t in found.outputs]
     rows += [(key, value) for key, value in found.details.items() if value]
     rows += [(f"{dtype} weights", size(count)) for dtype, count in found.constants.items()]
     rows += [(f"{dtype} tensors", str(count)) for dtype, count in found.activations.items()]
@@ -191,7 +194,3 @@ def write_sample(sample: Sample, folder: Path) -> list[Path]:
         written.append(path)
     write_text(folder / "edgeworthy.toml", "\n".join(tables))
     return [*written, folder / "edgeworthy.toml"]
-
-
-def _tensor(tensor: TensorInfo) -> str:
-    return f"{tensor.name}:{tensor.dtype}[{','.join(map(str, tensor.shape))}]"

@@ -36,13 +36,12 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
 
     Parity, accuracy and latency that an earlier run measured on exactly these artifacts are in it too.
     """
-    stages, quantized = set(pipeline.stages), []
-    if stages - {"export", "convert"}:
+    stages, quantized = pipeline.brought, []
+    if "quantize" in stages:
         quantized = [
             q.result.model_copy(update={"seconds": pipeline.seconds.get(f"quantize.{q.result.scheme}", 0.0)})
             for q in pipeline.quantized
         ]
-    converts = bool(stages - {"export"})
     validates = "validate" in stages
     parity = pipeline.parity if validates else _earlier(pipeline, "parity", ParityResult)
     accuracy = pipeline.accuracy if validates else _earlier(pipeline, "accuracy", AccuracyResult)
@@ -59,7 +58,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         export=pipeline.exported.result.model_copy(update={"seconds": pipeline.seconds["export"]})
         if pipeline.copies_source
         else None,
-        conversion=pipeline.converted.result if converts else None,
+        conversion=pipeline.converted.result if "convert" in stages else None,
         quantization=quantized,
         parity=parity,
         accuracy=accuracy,

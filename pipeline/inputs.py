@@ -12,6 +12,7 @@ from ..config import EVERY, Config
 from ..errors import BadInput, NotAvailable
 from ..vocabulary import CONVERTED
 from . import fingerprint
+from .plan import ALL
 
 if TYPE_CHECKING:
     from ..quantize.calibration import CalibrationSet
@@ -27,7 +28,7 @@ class Inputs:
         warnings: What was left out, and how to get it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, stages: Sequence[str] = ALL) -> None:
         if config.model.source is None:
             raise BadInput(
                 "no model was given",
@@ -35,6 +36,7 @@ class Inputs:
                 remedy="name one, such as sample:digits_cnn, or set source under [model] in edgeworthy.toml",
             )
         self.config = config
+        self.stages = tuple(stages)
         self.spec = config.model.source
         self.warnings: list[str] = []
 
@@ -78,7 +80,7 @@ class Inputs:
                 "no SavedModel was made: TensorFlow is not installed (pip install 'edgeworthy[tensorflow]')"
             )
             return ["tflite"]
-        return ["tflite", "saved_model"]
+        return ["tflite", "saved_model"] if self._saved_model_is_of_use else ["tflite"]
 
     @cached_property
     def schemes(self) -> list[str]:
@@ -169,6 +171,49 @@ class Inputs:
                 )
         return chosen
 
+    @cached_property
+    def threads(self) -> list[int]:
+        """The numbers of threads to time with.
+
+        Raises:
+            BadInput: there are fewer cores.
+        """
+        from ..validate import host
+
+        asked, cores = self.config.bench.threads, host.current().logical_cores
+        if max(asked) > cores:
+            raise BadInput(
+                f"{max(asked)} threads were asked for, and this machine gives {cores} cores",
+                where="--threads",
+                remedy=f"take {cores} at most: threads that wait for each other tell nothing of the model",
+            )
+        return list(asked)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The row that latencies are compared with.
+
+        Raises:
+            BadInput: nothing that will be timed is called so.
+        """
+        from .subjects import row_names
+
+        schemes = {
+            "pytorch": [quantization.FLOAT32.name] if self.source.module is not None else [],
+            "onnx": [quantization.FLOAT32.name],
+        }
+        schemes |= {"saved_model": [quantization.FLOAT32.name]} if "saved_model" in self.to else {}
+        schemes |= {"tflite": [quantization.FLOAT32.name, *self.schemes]} if "tflite" in self.to else {}
+        asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)
+        if asked is not None and asked not in rows:
+            raise BadInput(
+                f"there is no row {asked!r} to compare with",
+                where="--baseline",
+                details=rows,
+                remedy="use one of these",
+            )
+        return asked
+
     def check_outputs(self, outputs: Sequence[TensorSpec]) -> None:
         """What was said of the model's outputs goes with those that it has.
 
@@ -189,6 +234,20 @@ class Inputs:
                 )
         if self.labelled is not None:
             accuracy.check(self.labelled, outputs)
+
+    @property
+    def _saved_model_is_of_use(self) -> bool:
+        """Somebody asked for it, or runs it; or it is there from an earlier command, and is to stay as it should be."""
+        from ..targets import TARGETS
+        from .subjects import choose
+
+        if "saved_model" in (self.config.gate.must_convert or ()):
+            return True
+        if self.stages != ALL and self.config.output and (self.config.output / "saved_model").is_dir():
+            return True
+        if {"validate", "bench"} & set(self.stages):
+            return any(TARGETS[name].kind == "saved_model" for name in choose(self.config.targets))
+        return "convert" in self.stages
 
     @property
     def _is_sample(self) -> bool:

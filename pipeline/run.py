@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..config import Config, load
+from ..config import Config
+from ..settings import load_config
 from ..validate.results import Report
 from .assembly import finish, note
+from .plan import ALL
 from .progress import Progress
-from .stages import STAGES, Pipeline
+from .stages import Pipeline
 
 
 def run(
     source: str,
     output: Path | str,
     *,
-    stages: Sequence[str] = STAGES,
+    stages: Iterable[str] = ALL,
     config: Path | str | None = None,
     reuse: bool = True,
+    force: bool = False,
     **tables: object,
 ) -> Report:
     """Take a model through ``stages`` into the folder ``output``.
@@ -29,6 +32,7 @@ def run(
         stages: Those to bring up to date; what they need comes with them.
         config: An ``edgeworthy.toml`` that ``tables`` are laid over.
         reuse: False redoes every stage.
+        force: Overwrite files in ``output`` that edgeworthy didn't make.
         tables: The tables of ``edgeworthy.toml`` as keywords, such as ``quantize={"schemes": ["int8"]}``.
 
     Returns:
@@ -41,20 +45,21 @@ def run(
     model = tables.get("model")
     given = dict(model) if isinstance(model, Mapping) else {}
     over = tables | {"model": given | {"source": source}, "output": Path(output)}
-    return run_config(load(Path(config) if config else None, over), stages=stages, reuse=reuse)
+    return run_config(load_config(config, over), stages=stages, reuse=reuse, force=force)
 
 
 def run_config(
     config: Config,
     *,
-    stages: Sequence[str] = STAGES,
+    stages: Iterable[str] = ALL,
     reuse: bool = True,
+    force: bool = False,
     progress: Progress | None = None,
     command: str = "",
 ) -> Report:
     """As ``run``, with everything in ``config``. ``command`` is for the report."""
-    with Pipeline(config, stages=stages, reuse=reuse, progress=progress) as pipeline:
+    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress) as pipeline:
         pipeline.bring()
-        if tuple(stages) == STAGES:
+        if pipeline.stages == ALL:
             return finish(pipeline, command=command)
         return note(pipeline, command=command)

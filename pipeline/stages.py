@@ -7,7 +7,7 @@ change is taken over from an earlier run (see ``cache``). ``assembly`` makes the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, Pa
 from . import fingerprint
 from .cache import Workspace
 from .inputs import Inputs
+from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
 from .records import Converted, Exported, Quantized
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STAGES = ("export", "convert", "quantize", "validate", "bench")
-
 
 class Pipeline:
     """One run over one output folder. Use it as a context manager; stages run when their result is asked for.
@@ -45,6 +44,7 @@ class Pipeline:
         config: What to do; ``model.source`` and ``output`` have to be there.
         stages: The stages that will be asked for.
         reuse: False redoes every stage.
+        force: Overwrite files in OUT that edgeworthy didn't make.
         progress: Is told what happens.
 
     Raises:
@@ -55,11 +55,14 @@ class Pipeline:
         self,
         config: Config,
         *,
-        stages: Sequence[str] = STAGES,
+        stages: Iterable[str] = ALL,
         reuse: bool = True,
+        force: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self.inputs = Inputs(config)
+        self.stages = chosen(stages)
+        self.brought = brought(self.stages)
+        self.inputs = Inputs(config, self.stages)
         if config.output is None:
             raise BadInput(
                 "no output folder was given",
@@ -67,7 +70,6 @@ class Pipeline:
                 remedy="give one with -o OUT, or set output in edgeworthy.toml",
             )
         self.config = config
-        self.stages = tuple(stages)
         self.output = config.output
         self.progress: Progress = progress or Silent()
         self.workspace = Workspace(self.output, reuse=reuse)
@@ -85,27 +87,14 @@ class Pipeline:
 
     def bring(self) -> None:
         """Bring the stages up to date."""
-        results: dict[str, Callable[[], object]] = {
-            "export": lambda: self.exported,
-            "convert": lambda: self.converted,
-            "quantize": lambda: self.quantized,
-            "validate": lambda: (self.parity, self.accuracy),
-            "bench": lambda: self.latency,
-        }
         for name in self.stages:
-            results[name]()
+            for result in STAGES[name].results:
+                getattr(self, result)
 
     def _check(self) -> None:
         """Load all that the user gave and the stages need."""
-        needs: dict[str, tuple[str, ...]] = {
-            "export": ("source",),
-            "convert": ("to", "source"),
-            "quantize": ("to", "schemes", "source", "calibration_hash"),
-            "validate": ("targets", "to", "schemes", "source", "calibration_hash", "labelled"),
-            "bench": ("targets", "to", "schemes", "source", "calibration_hash"),
-        }
         for name in self.stages:
-            for attribute in needs[name]:
+            for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
 
     # -- export and convert -----------------------------------------------------------------------------
@@ -121,7 +110,7 @@ class Pipeline:
             made = export_onnx(self.inputs.source, path, exporter=table.exporter, opset=table.opset)
             return Exported.of(made, self.output)
 
-        depends = {"source": self.inputs.source_hash} | table.model_dump()
+        depends = {"source": self.inputs.source_hash, "examples": self._examples_hash} | table.model_dump()
         return self._stage("export", Exported, depends, make, [path, path.with_name("model.onnx.data")])
 
     @cached_property
@@ -146,7 +135,7 @@ class Pipeline:
 
     @property
     def copies_source(self) -> bool:
-        return bool({"export", "validate", "bench"} & set(self.stages))
+        return "export" in self.brought
 
     @cached_property
     def converted(self) -> Converted:
@@ -227,8 +216,8 @@ class Pipeline:
     def artifacts(self) -> list[ArtifactResult]:
         """All files of the run, made or taken over."""
         found = [self.exported.artifact] if self.copies_source else []
-        found += self.converted.artifacts if set(self.stages) - {"export"} else []
-        if set(self.stages) - {"export", "convert"}:
+        found += self.converted.artifacts if "convert" in self.brought else []
+        if "quantize" in self.brought:
             found += [q.artifact for q in self.quantized if q.artifact is not None]
         return found
 
@@ -261,6 +250,7 @@ class Pipeline:
 
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
         depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"examples": self._examples_hash}
         return self._stage("parity", ParityResult, depends, make, about=self.about)
 
     @cached_property
@@ -287,12 +277,13 @@ class Pipeline:
         table = self.config.bench
 
         def make() -> LatencyResult:
+            from ..source.load import timed_examples
             from ..validate import latency
 
             with self._cast() as cast:
                 return latency.measure(
                     [s for threads in table.threads for s in cast.subjects(threads)],
-                    self.inputs.source.examples,
+                    timed_examples(self.inputs.source),
                     seconds=table.seconds,
                     baseline=table.baseline,
                     seed=self.config.seed,
@@ -301,7 +292,7 @@ class Pipeline:
 
         machine = host.current()
         depends = self.about | table.model_dump() | self._settings()
-        depends |= {"machine": [machine.cpu, machine.logical_cores]}
+        depends |= {"machine": [machine.cpu, machine.logical_cores], "examples": self._examples_hash}
         return self._stage("bench", LatencyResult, depends, make, about=self.about)
 
     # -- what they share --------------------------------------------------------------------------------
@@ -326,6 +317,10 @@ class Pipeline:
 
     def _settings(self) -> dict[str, object]:
         return {"seed": self.config.seed, "targets": self.inputs.targets, "permute": self.converted.permutations}
+
+    @cached_property
+    def _examples_hash(self) -> str:
+        return fingerprint.of_arrays([self.inputs.source.examples])
 
     @cached_property
     def _labelled_hash(self) -> str | None:

@@ -114,15 +114,26 @@ class Cast:
         )
 
     def _title(self, runtime: str, artifact: Artifact) -> str:
-        title = _TITLES.get(runtime, runtime)
-        if isinstance(artifact, TFLiteModel):
-            title += f" {SCHEMES[artifact.scheme].title}"
+        title = row_name(runtime, getattr(artifact, "scheme", FLOAT32.name))
         alike = [a for a in self.artifacts.values() if self._same_row(a, artifact)]
         return f"{title} ({artifact.path.name})" if len(alike) > 1 else title
 
     @staticmethod
     def _same_row(one: Artifact, other: Artifact) -> bool:
         return (one.kind, getattr(one, "scheme", "")) == (other.kind, getattr(other, "scheme", ""))
+
+
+def row_name(runtime: str, scheme: str) -> str:
+    """What a row is called: the target, and for TFLite the scheme."""
+    title = _TITLES.get(runtime, runtime)
+    if targets.TARGETS[runtime].kind != TFLiteModel.kind:
+        return title
+    return f"{title} {SCHEMES[scheme].title}"
+
+
+def row_names(runtimes: Iterable[str], schemes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The rows of these targets; ``schemes``: kind of file → the schemes that there are of it."""
+    return [row_name(name, scheme) for name in runtimes for scheme in schemes.get(targets.TARGETS[name].kind, ())]
 
 
 def choose(asked: Iterable[str] | None) -> list[str]:

@@ -52,8 +52,8 @@ def resolve(
     own: Mapping[str, Array],
     seed: int,
     where: str,
-) -> tuple[tuple[TensorSpec, ...], dict[str, Array]]:
-    """The model's inputs, and one array for each.
+) -> tuple[tuple[TensorSpec, ...], dict[str, Array], frozenset[str]]:
+    """The model's inputs, one array for each, and the names of those whose array was given.
 
     Values come from ``file``, else from ``own`` (the model's example inputs), else they are generated from
     ``specs`` (``name:dtype[dims]``) with ``seed``. A spec's named dimensions are dynamic.
@@ -87,7 +87,8 @@ def resolve(
             del values[spec.name]  # --input overrules the model's own example
     _check_finite(values, origin)
     sizes = _sizes(inputs, values, origin)
-    return inputs, {s.name: values[s.name] if s.name in values else _generate(s, sizes, seed) for s in inputs}
+    examples = {s.name: values[s.name] if s.name in values else _generate(s, sizes, seed) for s in inputs}
+    return inputs, examples, frozenset(values)
 
 
 def load_npz(path: Path) -> dict[str, Array]:

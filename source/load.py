@@ -13,7 +13,7 @@ import numpy as np
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
 from . import torch_files
-from .example_inputs import Accepted, resolve
+from .example_inputs import Accepted, dynamic_sizes, resized, resolve
 from .factories import from_python, seeded, user_code
 from .torch_names import flatten_outputs, require_torch
 from .zoos import from_zoo
@@ -50,6 +50,7 @@ class Source:
         notes: What was done to the model on the way.
         program: The exported program that ``module`` is made from, if it is one.
         positional: The inputs that ``module`` takes by position; the others go by keyword.
+        given: The inputs whose examples somebody gave; those of the others are generated.
     """
 
     spec: str
@@ -61,6 +62,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
     program: torch.export.ExportedProgram | None = None
     positional: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
 
     def arguments(self, feeds: Feeds) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
         """``feeds`` as the positional and keyword arguments of the module."""
@@ -129,13 +131,20 @@ def load_source(
         source, accepted = _torchscript(spec, path)
     else:
         source, accepted = _module(spec, weights, seed)
-    source.inputs, source.examples = resolve(
+    source.inputs, source.examples, source.given = resolve(
         accepted, specs=inputs, file=inputs_file, own=source.examples, seed=seed, where=spec
     )
     names = [s.name for s in source.inputs]
     star = accepted.others and not accepted.names  # forward(*args)
     source.positional = tuple(name for name in names if star or name in source.positional)
     return source
+
+
+def timed_examples(source: Source) -> dict[str, Array]:
+    """The examples with a batch of 1 instead of a generated one, which is larger for the sake of checks."""
+    fixed = dynamic_sizes((s for s in source.inputs if s.name in source.given), source.examples)
+    batches = {s.shape[0] for s in source.inputs if s.shape and isinstance(s.shape[0], str)} - set(fixed)
+    return resized(source.inputs, source.examples, {dim: 1 for dim in batches if isinstance(dim, str)})
 
 
 def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:

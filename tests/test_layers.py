@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    "vocabulary", "errors", "files", "schemes", "artifact", "config", "workers", "numerics", "formats", "source",
-    "export", "convert", "quantize", "targets", "validate", "pipeline", "cli",
+    "vocabulary", "errors", "files", "schemes", "artifact", "config", "settings", "workers", "numerics", "formats",
+    "source", "export", "convert", "quantize", "targets", "validate", "pipeline", "cli",
 )  # fmt: skip
 """A file may import from its own layer and those before it (docs/architecture.md)."""
 SIBLINGS = {"export", "convert", "quantize", "targets", "validate"}
@@ -125,7 +125,7 @@ def test_every_package_is_installed() -> None:
     ("modules", "heavy"),
     [
         ("edgeworthy", "numpy pydantic rich"),
-        ("edgeworthy.cli", "numpy pydantic rich torch tensorflow onnx onnxruntime matplotlib"),
+        ("edgeworthy.cli.app", "numpy pydantic rich torch tensorflow onnx onnxruntime matplotlib"),
         ("edgeworthy.pipeline.run edgeworthy.source.load", "torch tensorflow onnxruntime matplotlib"),
         ("edgeworthy.convert.conversion edgeworthy.convert.passes", "torch tensorflow onnxruntime matplotlib"),
     ],

@@ -55,8 +55,10 @@ PLAIN_DTYPES = {"float16", "float32", "float64", "int8"}
 
 
 def scheme_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, text) of strings that name a scheme; docstrings may speak of one."""
+    """(line, text) of strings that name a scheme; docstrings and ``examples=`` may speak of one."""
     docs = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    shown = [n.value for n in ast.walk(tree) if isinstance(n, ast.keyword) and n.arg == "examples"]
+    docs |= {id(n) for value in shown for n in ast.walk(value)}
     told = re.compile("|".join(sorted({n for s in SCHEMES.values() for n in s.names} - PLAIN_DTYPES, key=len)))
     keys = re.compile(rf"(tflite|model)_({'|'.join(n for s in SCHEMES.values() for n in s.names)})\b")
     spoken: set[int] = set()

@@ -25,7 +25,7 @@ from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed, NotAvailable
 from ..numerics import intervals as bootstrap
 from ..schemes import FLOAT32
-from .results import LatencyResult, LatencyRow
+from .results import LatencyResult, LatencyRow, TensorInfo
 from .runners import Runner, Subject, receipt_result
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def measure(
         rows=done,
         baseline=chosen,
         baseline_threads=min(threads) if threads else None,
+        inputs=[TensorInfo(name=n, dtype=a.dtype.name, shape=list(a.shape)) for n, a in feeds.items()],
         seconds_per_row=seconds,
         total_seconds=time.perf_counter() - begin,
         notes=notes,

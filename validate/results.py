@@ -63,6 +63,9 @@ class TensorInfo(Record):
     dtype: str
     shape: list[int | str]
 
+    def __str__(self) -> str:
+        return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
+
 
 class ModelInfo(Record):
     """The model that the user handed in."""
@@ -331,9 +334,15 @@ class LatencyResult(Record):
         default=None,
         description="threads of the baseline row; other rows are compared at their own thread count first",
     )
+    inputs: list[TensorInfo] = Field(default_factory=list, description="what was fed, in the common layout")
     seconds_per_row: float = Field(description="time budget of each row")
     total_seconds: float = 0.0
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def fed(self) -> str:
+        """What was fed, in words."""
+        return ", ".join(map(str, self.inputs))
 
 
 # ---- Accuracy ----

@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
@@ -18,8 +19,8 @@ from edgeworthy.validate.results import Report
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "run", "export", "convert", "quantize", "validate", "bench", "gate", "report", "inspect", "samples", "targets",
-    "doctor",
+    "run", "export", "convert", "quantize", "validate", "bench", "init", "gate", "report", "inspect", "samples",
+    "targets", "doctor",
 )  # fmt: skip
 
 
@@ -91,7 +92,13 @@ def test_flags_mean_the_same_everywhere() -> None:
         (("run", "sample:digits_cnn", "-o", "out", "--target", "tpu"), "there is no target 'tpu'"),
         (("run", "sample:digits_cnn", "-o", "out", "--exporter", "onnx"), "'dynamo' or 'torchscript'"),
         (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "--threads = 'two'"),
-        (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "no tolerance"),
+        (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "holds no number"),
+        (("run", "sample:digits_cnn", "-o", "out", "--set", "seed=x"), "seed = 'x'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--threads", "1,100000"), "100000 threads"),
+        (("run", "sample:digits_cnn", "-o", "out", "--baseline", "TFLite int9"), "- TFLite int8"),
+        (("bench", "sample:digits_cnn", "-o", "out", "--to", "tflite", "--baseline", "SavedModel"), "no row"),
+        (("init",), "no model was given"),
+        (("init", "none.py:make"), "no such file"),
         (("gate", "nowhere"), "no report here"),
         (("report",), "no folder was given"),
         (("inspect", "none.tflite"), "no such"),
@@ -240,3 +247,36 @@ def test_a_toml_is_a_source(tmp_path: Path) -> None:
     ran = edgeworthy("convert", tmp_path / "edgeworthy.toml")
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out" / "model_float32.tflite").exists()
+
+
+NET = """
+import torch
+
+def make():
+    net = torch.nn.Linear(3, 2)
+    net.example_inputs = {"input": torch.ones(4, 3)}
+    return net
+"""
+
+
+def test_init_writes_a_file_that_runs(tmp_path: Path) -> None:
+    """The inputs are the source's, paths hold from the file's folder, and a file that is there stays."""
+    (tmp_path / "net.py").write_text(NET)
+    ran = edgeworthy("init", "net.py:make", "-o", "ci/edgeworthy.toml", "--seed", "7", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "ci/edgeworthy.toml"), ran.stderr
+    text = (tmp_path / "ci" / "edgeworthy.toml").read_text()
+    table = tomllib.loads(text)
+    assert table["model"] == {"source": "../net.py:make", "inputs": ["input:float32[4,3]"]}
+    assert (table["output"], table["seed"]) == ("out", 7)
+    assert '# to = ["tflite", "saved_model"]' in text
+    ran = edgeworthy("convert", "ci/edgeworthy.toml", "--set", "convert.to=tflite", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert {p.name for p in (tmp_path / "ci" / "out").iterdir()} >= {"model_float32.tflite", "report.json"}
+    assert not (tmp_path / "ci" / "out" / "saved_model").exists()
+
+    again = edgeworthy("init", "net.py:make", "-o", "ci/edgeworthy.toml", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    assert (tmp_path / "ci" / "edgeworthy.toml").read_text() == text
+    assert edgeworthy("init", "net.py:make", "-o", "ci/edgeworthy.toml", "--force", cwd=tmp_path).returncode == 0
+    assert "seed" not in tomllib.loads((tmp_path / "ci" / "edgeworthy.toml").read_text())

@@ -13,7 +13,7 @@ from edgeworthy.errors import BadInput
 
 @pytest.fixture
 def out(net: Path, tmp_path: Path) -> Path:
-    stages = ("export", "quantize")
+    stages = ("export", "convert", "quantize")
     edgeworthy.run(f"{net}/net.py:make", tmp_path / "out", stages=stages, quantize={"schemes": ["float16"]})
     return tmp_path / "out"
 

@@ -14,6 +14,8 @@ import pytest
 import edgeworthy
 from edgeworthy import files
 from edgeworthy.errors import BadInput, NotAvailable, UnsupportedNodes
+from edgeworthy.pipeline.inputs import Inputs
+from edgeworthy.pipeline.plan import ALL
 from edgeworthy.validate.results import Report
 
 QUICK: dict[str, Any] = {
@@ -182,9 +184,9 @@ def test_unknown_names_are_refused_before_anything_is_written(net: Path, tmp_pat
     with pytest.raises(NotAvailable, match="onnxruntime-cuda"):
         run(net, out, targets=["onnxruntime-cuda"])
     with pytest.raises(BadInput, match="no output folder"):
-        edgeworthy.run_config(edgeworthy.load(None, {"model": {"source": f"{net}/net.py:make"}}))
+        edgeworthy.run_config(edgeworthy.load_config(None, {"model": {"source": f"{net}/net.py:make"}}))
     with pytest.raises(BadInput, match="no model"):
-        edgeworthy.run_config(edgeworthy.load(None, {"output": out}))
+        edgeworthy.run_config(edgeworthy.load_config(None, {"output": out}))
     assert not out.exists()
 
 
@@ -218,3 +220,63 @@ def test_an_onnx_source_is_converted_where_it_lies(net: Path, tmp_path: Path) ->
     assert report.parity.truth == "ONNX Runtime, not optimised"
     assert report.gate
     assert report.gate.status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("stages", "tables", "made"),
+    [
+        (("convert",), {}, True),
+        (("quantize",), {}, False),
+        (("validate",), {"targets": ["tflite"]}, False),
+        (("validate",), {"targets": ["tflite", "tensorflow"]}, True),
+        (ALL, {"targets": ["tflite"]}, False),
+        (ALL, {"targets": ["tflite"], "gate": {"must_convert": ["saved_model"]}}, True),
+        (ALL, {"targets": ["tflite"], "convert": {"to": ["saved_model", "tflite"]}}, True),
+        (ALL, {}, True),
+    ],
+)
+def test_a_saved_model_is_made_for_who_asks_or_runs_it(
+    net: Path, stages: tuple[str, ...], tables: dict[str, Any], made: bool
+) -> None:
+    config = edgeworthy.load_config(None, {"model": {"source": f"{net}/net.py:make"}} | tables)
+    assert ("saved_model" in Inputs(config, stages).to) == made
+
+
+def test_a_saved_model_of_an_earlier_command_is_kept_up_to_date(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "saved_model").mkdir(parents=True)
+    config = edgeworthy.load_config(None, {"model": {"source": f"{net}/net.py:make"}, "output": tmp_path / "out"})
+    assert "saved_model" in Inputs(config, ("quantize",)).to
+
+
+def test_threads_and_baseline_are_checked_before_work(net: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="99999 threads"):
+        run(net, tmp_path / "out", bench={"threads": [1, 99999]})
+    with pytest.raises(BadInput, match="no row 'SavedModel'") as caught:
+        run(net, tmp_path / "out", bench={"baseline": "SavedModel"})
+    assert caught.value.details == ("PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_rows_that_a_baseline_may_name_are_those_that_are_timed(net: Path, tmp_path: Path) -> None:
+    report = run(net, tmp_path / "out", stages=("bench",), bench={"baseline": "TFLite int8"})
+    assert report.latency
+    assert report.latency.baseline == "TFLite int8"
+
+
+def test_a_generated_batch_is_timed_at_1_and_a_given_one_as_it_is(net: Path, tmp_path: Path) -> None:
+    """Parity and export see two rows, so that a graph that holds one only is found."""
+    text = (net / "net.py").read_text()
+    (net / "net.py").write_text(text.replace('net.example_inputs = {"image": torch.ones(1, 1, 4, 4)}', "pass"))
+    dynamic: dict[str, Any] = {
+        "model": {"inputs": ["image:float32[batch,1,4,4]"]},
+        "quantize": {"schemes": ["float16"]},
+    }
+    report = run(net, tmp_path / "out", stages=("validate", "bench"), **dynamic)
+    assert report.latency and report.parity
+    assert report.latency.fed == "image:float32[1,1,4,4]"
+    assert report.parity.hops[-1].outputs[0].shapes == [[2, 3]]
+    np.savez(net / "three.npz", image=np.ones((3, 1, 4, 4), np.float32))
+    dynamic["model"] |= {"inputs_file": str(net / "three.npz")}
+    report = run(net, tmp_path / "out", stages=("bench",), **dynamic)
+    assert report.latency
+    assert report.latency.fed == "image:float32[3,1,4,4]"

@@ -1,0 +1,156 @@
+"""The stages of a run, one entry each: all that differs between them besides their code.
+
+A new stage is an entry here, its table in `config`, and a result of `stages.Pipeline`. The command line makes a command
+of every entry, so nothing but the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import BadInput
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage, which is also a command.
+
+    Attributes:
+        name: Of the command.
+        title: What it does, in a line.
+        text: What it writes, and what else a user should know.
+        examples: Command lines that work.
+        tables: Keys and tables of ``edgeworthy.toml`` that it is the first to read; their flags come with it.
+        checks: What of `inputs.Inputs` is loaded and checked before anything is written.
+        results: Of `stages.Pipeline`, in the order that they are brought up to date.
+        builds_on: Stages whose files it looks at, which are brought up to date first.
+        verdicts: Fields of the report whose status fails the command.
+    """
+
+    name: str
+    title: str
+    text: str
+    examples: tuple[str, ...]
+    tables: tuple[str, ...]
+    checks: tuple[str, ...]
+    results: tuple[str, ...]
+    builds_on: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        r"""The help of its command; ``\b`` keeps the lines of the examples apart."""
+        return help_text(self.title, self.text, self.examples)
+
+
+_MEASURED_FILES = ("export", "convert", "quantize")
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "export",
+            "PyTorch to ONNX.",
+            "Writes OUT/model.onnx and runs it in ONNX Runtime against the module.",
+            (
+                "edgeworthy export sample:digits_cnn -o out",
+                "edgeworthy export net.py:make -o out --input 'image:float32[batch,3,224,224]'",
+            ),
+            tables=("output", "seed", "model", "export"),
+            checks=("source",),
+            results=("exported",),
+        ),
+        Stage(
+            "convert",
+            "ONNX to TFLite and SavedModel, in float32.",
+            "Writes the float TFLite file and OUT/saved_model. An .onnx source needs no PyTorch, --to tflite no "
+            "TensorFlow.",
+            (
+                "edgeworthy convert model.onnx -o out --to tflite",
+                "edgeworthy convert net.py:make -o out --io-layout nhwc",
+            ),
+            tables=("convert",),
+            checks=("to", "source"),
+            results=("converted",),
+        ),
+        Stage(
+            "quantize",
+            "TFLite to int8, float16 and others.",
+            "Writes OUT/model_SCHEME.tflite.",
+            (
+                "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz",
+                "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
+            ),
+            tables=("quantize",),
+            checks=("to", "schemes", "source", "calibration_hash"),
+            results=("quantized",),
+            builds_on=("convert",),
+            verdicts=("quantization",),
+        ),
+        Stage(
+            "validate",
+            "Compare what every runtime computes.",
+            "The same inputs go through PyTorch, ONNX Runtime, SavedModel and every TFLite file: what error has "
+            "gathered, and which hop added it. With labelled data, accuracy too.",
+            (
+                "edgeworthy validate sample:digits_cnn -o out",
+                "edgeworthy validate net.py:make -o out --scheme float16 --labelled test.npz",
+            ),
+            tables=("targets", "validate"),
+            checks=("targets", "to", "schemes", "source", "calibration_hash", "labelled"),
+            results=("parity", "accuracy"),
+            builds_on=_MEASURED_FILES,
+            verdicts=("quantization", "parity", "accuracy"),
+        ),
+        Stage(
+            "bench",
+            "Time every runtime and artifact.",
+            "They take turns, each in a process of its own.",
+            (
+                "edgeworthy bench sample:digits_cnn -o out --threads 1,2",
+                "edgeworthy bench model.onnx -o out --target onnxruntime,tflite --seconds 5",
+            ),
+            tables=("bench",),
+            checks=("targets", "to", "schemes", "source", "calibration_hash", "threads", "baseline"),
+            results=("latency",),
+            builds_on=_MEASURED_FILES,
+            verdicts=("quantization", "latency"),
+        ),
+    )
+}
+"""Every stage by name, in the order of a run."""
+
+ALL = tuple(STAGES)
+
+
+def chosen(names: Iterable[str]) -> tuple[str, ...]:
+    """The stages of these names, in the order of a run.
+
+    Raises:
+        BadInput: there is no such stage, or none was named.
+    """
+    asked = set(names)
+    if unknown := sorted(asked - set(ALL)):
+        near = difflib.get_close_matches(unknown[0], ALL, n=1)
+        raise BadInput(
+            f"there is no stage {unknown[0]!r}",
+            where="stages",
+            details=[f"{s.name}: {s.title}" for s in STAGES.values()],
+            remedy=f"did you mean {near[0]!r}?" if near else "use some of these",
+        )
+    if not asked:
+        raise BadInput("no stage was named", where="stages", remedy=f"name some of {', '.join(ALL)}")
+    return tuple(name for name in ALL if name in asked)
+
+
+def brought(names: Iterable[str]) -> frozenset[str]:
+    """These stages and those that they build on: whose files and results the report speaks of."""
+    return frozenset(stage for name in names for stage in (name, *STAGES[name].builds_on))
+
+
+def help_text(title: str, text: str, examples: Iterable[str]) -> str:
+    r"""A command's help; ``\b`` keeps the lines of the examples apart."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return "\n\n".join(filter(None, (title, text, f"\b\nExamples:\n{lines}")))
