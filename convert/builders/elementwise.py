@@ -67,6 +67,9 @@ _FOLDED: dict[str, Callable[..., Array]] = {
 }  # fmt: skip
 """What is computed at once where all operands are constant integers, such as extents and axes."""
 
+_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1}
+"""What changes nothing as the second operand (of ``add`` and ``mul``, as either)."""
+
 _FUSED = frozenset({"add", "sub", "mul", "div"})
 # XNNPACK and the reference kernels broadcast at most this many dimensions.
 _MAX_BROADCAST_RANK = 6
@@ -92,6 +95,10 @@ class Elementwise(BuilderBase):
         if folded is not None:
             return folded
         shape = self._broadcast(op, a, b)
+        for result, other in ((a, b), (b, a)) if op in ("add", "mul") else ((a, b),):
+            is_neutral = op in _NEUTRAL and other.is_all(_NEUTRAL[op])
+            if is_neutral and shape == result.shape and a.dtype == b.dtype:
+                return result
         if op == "mul" and None in shape:
             # MLIR folds a dynamic product with zeros into a constant without elements.
             for zeros, other in ((a, b), (b, a)):

@@ -88,6 +88,8 @@ class Neural(BuilderBase):
 
     def pool_2d(self, op: str, x: Tensor, *, window: Sequence[int], strides: Sequence[int], padding: str) -> Tensor:
         """``max_pool_2d`` or ``average_pool_2d`` on [N,H,W,C]; the average leaves padding out."""
+        if (*window, *strides) == (1, 1, 1, 1):
+            return x
         shape = self._windowed(x, window, strides, (1, 1), padding, x.shape[-1])
         return self._same(
             op, [x], shape, filter_height=window[0], filter_width=window[1],
@@ -116,6 +118,8 @@ class Neural(BuilderBase):
 
         ``extents`` is what is known of ``size``.
         """
+        if None not in extents and x.shape[1:3] == tuple(extents):
+            return x
         return self._same(
             op, [x], (x.shape[0], *extents, x.shape[3]), extra=[size],
             align_corners=align_corners, half_pixel_centers=half_pixel_centers,

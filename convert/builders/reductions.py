@@ -44,9 +44,9 @@ class Reductions(BuilderBase):
             shape = axes.kept if keep_dims else axes.dropped
             return self._same(op, [x], shape, extra=[axes.axes], keep_dims=keep_dims)
         at = sorted({normalize_axis(a, x.rank) for a in axes})
-        if not at:
-            return x
         shape = reduced_shape(x.shape, at, keep_dims)
+        if shape == x.shape and all(x.shape[axis] == 1 for axis in at):
+            return x
         return self._same(op, [x], shape, extra=[self.int32s(at)], keep_dims=keep_dims)
 
     def arg_extreme(self, op: str, x: Tensor, axis: int) -> Tensor:

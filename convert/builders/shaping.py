@@ -1,8 +1,12 @@
-"""Ops of the TFLite vocabulary that move, select and generate data."""
+"""Ops of the TFLite vocabulary that move, select and generate data.
+
+An op that would return its operand is not emitted: the operand is the result.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,8 +29,12 @@ class Shaping(BuilderBase):
 
         With one dynamic extent the runtime works it out; with more, ``runtime_shape`` (1-D int32) must be given.
         """
-        if shape == x.shape and (x.is_static or runtime_shape is None):
+        # A single dynamic extent is what the others leave of the elements, unless there are none.
+        is_settled = None not in shape or (shape.count(None) == 1 and 0 not in shape)
+        if shape == x.shape and (is_settled or runtime_shape is None):
             return x
+        if x.reshaped is not None and shape == x.reshaped.shape and is_settled:
+            return x.reshaped
         if x.value is not None and all(d is not None for d in shape):
             return self.const(x.value.reshape([d or 0 for d in shape]))
         unknown = sum(d is None for d in shape)
@@ -34,7 +42,7 @@ class Shaping(BuilderBase):
             runtime_shape = self.int32s([-1 if d is None else d for d in shape])
         if runtime_shape is None:
             raise Unsupported(f"a reshape to {shape} needs its dimensions at run time")
-        return self.emit_one("reshape", [x, runtime_shape], x.dtype, shape)
+        return replace(self.emit_one("reshape", [x, runtime_shape], x.dtype, shape), reshaped=x.reshaped or x)
 
     def reshape_to(self, x: Tensor, shape: Shape) -> Tensor:
         """Like :meth:`reshape`; where several extents are dynamic they are taken from ``x``'s own, in order."""
@@ -138,6 +146,8 @@ class Shaping(BuilderBase):
 
         Bit i of a mask says that axis i runs from (to) the very end.
         """
+        if shape == x.shape and _takes_all(x, begin, end, strides, begin_mask, end_mask):
+            return x
         return self._same(
             "strided_slice", [x], shape, extra=[begin, end, strides],
             begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
@@ -156,17 +166,23 @@ class Shaping(BuilderBase):
 
     def pad_by(self, x: Tensor, amounts: Tensor, value: Tensor, shape: Shape) -> Tensor:
         """``x`` padded with the scalar ``value`` by ``amounts`` [rank, 2] (int32). TFLite: PADV2."""
+        if amounts.is_all(0):
+            return x
         work = working_dtype("padv2", x.dtype)
         operands = [self.cast(x, work), amounts, self.cast(value, work)]
         return self.cast(self.emit_one("padv2", operands, work, shape), x.dtype)
 
     def mirror_pad(self, x: Tensor, pads: Sequence[tuple[int, int]], mode: str) -> Tensor:
         """``x`` padded by its own mirror image; ``mode`` is REFLECT or SYMMETRIC. TFLite: MIRROR_PAD."""
+        if not any(map(any, pads)):
+            return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
         return self._same("mirror_pad", [x], shape, extra=[self.const(np.asarray(pads, np.int32))], mode=mode)
 
     def tile(self, x: Tensor, repeats: Tensor, shape: Shape) -> Tensor:
         """``x`` repeated ``repeats`` (1-D int32) times per axis. TFLite: TILE."""
+        if repeats.is_all(1):
+            return x
         return self._same("tile", [x], shape, extra=[repeats])
 
     def broadcast_to(self, x: Tensor, target: Tensor, shape: Shape) -> Tensor:
@@ -179,8 +195,11 @@ class Shaping(BuilderBase):
         """``numpy.take(x, indices, axis)``; indices are int32 or int64, not negative. TFLite: GATHER."""
         axis = normalize_axis(axis, x.rank)
         shape = (*x.shape[:axis], *indices.shape[batch_dims:], *x.shape[axis + 1 :])
-        if x.value is not None and indices.value is not None and batch_dims == 0 and x.value.size < 1024:
-            return self.const(np.take(x.value, indices.value, axis))
+        if indices.value is not None and batch_dims == 0:
+            if x.value is not None and x.value.size < 1024:
+                return self.const(np.take(x.value, indices.value, axis))
+            if shape == x.shape and np.array_equal(indices.value, range(indices.value.size)):
+                return x
         return self._same("gather", [x], shape, extra=[indices], axis=axis, batch_dims=batch_dims)
 
     def gather_nd(self, x: Tensor, indices: Tensor) -> Tensor:
@@ -209,7 +228,8 @@ class Shaping(BuilderBase):
 
     def reverse(self, x: Tensor, axis: int) -> Tensor:
         """``x`` from back to front along ``axis``. TFLite: REVERSE_V2."""
-        return self._same("reverse_v2", [x], x.shape, extra=[self.int32s([normalize_axis(axis, x.rank)])])
+        axis = normalize_axis(axis, x.rank)
+        return x if x.shape[axis] == 1 else self._same("reverse_v2", [x], x.shape, extra=[self.int32s([axis])])
 
     def reverse_sequence(self, x: Tensor, lengths: Tensor, seq_dim: int, batch_dim: int) -> Tensor:
         """The first ``lengths[b]`` slices of each batch reversed. TFLite: REVERSE_SEQUENCE."""
@@ -217,12 +237,16 @@ class Shaping(BuilderBase):
 
     def depth_to_space(self, x: Tensor, block: int) -> Tensor:
         """NHWC; channels are (block, block, C). TFLite: DEPTH_TO_SPACE."""
+        if block == 1:
+            return x
         n, h, w, c = x.shape
         shape = (n, _times(h, block), _times(w, block), None if c is None else c // block**2)
         return self._same("depth_to_space", [x], shape, block_size=block)
 
     def space_to_depth(self, x: Tensor, block: int) -> Tensor:
         """NHWC; the inverse of :meth:`depth_to_space`. TFLite: SPACE_TO_DEPTH."""
+        if block == 1:
+            return x
         n, h, w, c = x.shape
         shape = (
             n,
@@ -254,3 +278,13 @@ class Shaping(BuilderBase):
 
 def _times(extent: int | None, factor: int) -> int | None:
     return None if extent is None else extent * factor
+
+
+def _takes_all(x: Tensor, begin: Tensor, end: Tensor, strides: Tensor, begin_mask: int, end_mask: int) -> bool:
+    """Whether a STRIDED_SLICE goes over all of every axis, one by one."""
+    if begin.value is None or end.value is None or not strides.is_all(1):
+        return False
+    return all(
+        (begin_mask >> axis & 1 or first == 0) and (end_mask >> axis & 1 or (extent is not None and last >= extent))
+        for axis, (extent, first, last) in enumerate(zip(x.shape, begin.value, end.value, strict=True))
+    )

@@ -46,12 +46,14 @@ class Tensor:
         dtype: numpy dtype name.
         shape: Extents, None where dynamic.
         value: The contents, if the tensor is constant.
+        reshaped: The tensor that this one is a reshape of.
     """
 
     handle: Any
     dtype: str
     shape: Shape
     value: Array | None = None
+    reshaped: Tensor | None = None
 
     @property
     def rank(self) -> int:
@@ -69,6 +71,12 @@ class Tensor:
             Unsupported: a dimension is dynamic.
         """
         return static(self.shape)
+
+    def is_all(self, number: float) -> bool:
+        """Whether it is a constant, all of whose elements are ``number``; one without elements is."""
+        if self.value is None or not (self.value.reshape(-1)[:1] == number).all():
+            return False
+        return bool((self.value == number).all())
 
     @property
     def is_float(self) -> bool:

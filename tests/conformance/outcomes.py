@@ -12,6 +12,7 @@ Status = Literal[
     "pass",
     "unsupported",  # the preflight listed nodes that can't be lowered
     "convert-error",  # the conversion raised something else
+    "does-nothing",  # the TFLite file has operators that do nothing
     "runtime-error",  # the runtime refused the artifact or raised
     "crash",  # the worker died of a signal
     "timeout",  # the worker was killed for taking too long

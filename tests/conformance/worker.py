@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgeworthy.errors import EdgeworthyError, UnsupportedNodes
 
+from ..noops import noops
 from .adapters import RUNNERS, convert_to, warm_up
 from .outcomes import Outcome, compare
 from .worker_pool import Handler, Stage, serve
@@ -26,6 +27,8 @@ def check(case: Case, artifact: str, folder: Path, stage: Stage) -> Outcome:
         return Outcome("unsupported", "; ".join(sorted({f"{n.op}: {n.reason}" for n in error.nodes})))
     except Exception as error:  # noqa: BLE001
         return Outcome("convert-error", one_line(error))
+    if artifact == "tflite" and (idle := noops(made)):
+        return Outcome("does-nothing", "; ".join(idle))
     stage("running")
     try:
         outputs = RUNNERS[artifact](made, case.inputs)

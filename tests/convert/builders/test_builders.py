@@ -5,8 +5,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeworthy.convert.builders.builder import DryBuilder
-from edgeworthy.convert.builders.tensor import Spec, Unsupported
+from edgeworthy.convert.builders.tensor import Spec, Tensor, Unsupported
 from edgeworthy.convert.builders.tflite import TfliteBuilder
+
+from ...noops import noops
 
 
 def run_tflite(inputs, lower, feeds, path):
@@ -141,3 +143,110 @@ def test_large_weights_are_not_computed_at_run_time(tmp_path):
     x = rng.standard_normal((1, 256)).astype("f")
     got = interpreter.get_signature_runner("serving_default")(x=x)["y"]
     assert np.allclose(got, (x * scale) @ weights.T, rtol=1e-4, atol=1e-3)
+
+
+# What is called on x [2,1,4,3], and whether x itself is the result.
+IDLE = {
+    "pad": (lambda b, x: b.pad(x, [(0, 0)] * 4, 7.0), True),
+    "pad by amounts": (lambda b, x: b.pad_by(x, b.const(np.zeros((4, 2), np.int32)), b.like(x, 1), x.shape), True),
+    "mirror pad": (lambda b, x: b.mirror_pad(x, [(0, 0)] * 4, "SYMMETRIC"), True),
+    "mirror pad by one": (lambda b, x: b.mirror_pad(x, [(0, 0), (0, 0), (1, 0), (0, 0)], "SYMMETRIC"), False),
+    "slice": (lambda b, x: b.slice(x, [0, 0, 0, 0], [-1, 1, 4, 3]), True),
+    "slice of a part": (lambda b, x: b.slice(x, [0, 0, 1, 0], [-1, 1, 3, 3]), False),
+    "strided slice": (lambda b, x: _stride(b, x, [0, 0, 0, 0], [2, 1, 9, 3], [1, 1, 1, 1], x.shape), True),
+    "strided slice of a part": (lambda b, x: _stride(b, x, [0, 0, 1, 0], [2, 1, 4, 3], [1] * 4, (2, 1, 3, 3)), False),
+    "strided slice backwards": (lambda b, x: _stride(b, x, [1, 0, 0, 0], [-9, 1, 4, 3], [-1, 1, 1, 1], x.shape), False),
+    "cast": (lambda b, x: b.cast(x, "float32"), True),
+    "transpose": (lambda b, x: b.transpose(x, [0, 1, 2, 3]), True),
+    "transpose of two axes": (lambda b, x: b.transpose(x, [0, 1, 3, 2]), False),
+    "reshape": (lambda b, x: b.reshape(x, (2, 1, 4, 3)), True),
+    "reshape with a shape tensor": (lambda b, x: b.reshape(x, (2, 1, 4, 3), b.int32s([2, 1, 4, 3])), True),
+    "expand no dims": (lambda b, x: b.expand_dims(x, []), True),
+    "tile": (lambda b, x: b.tile(x, b.int32s([1, 1, 1, 1]), x.shape), True),
+    "broadcast": (lambda b, x: b.broadcast_to(x, b.int32s([2, 1, 4, 3]), x.shape), True),
+    "gather": (lambda b, x: b.gather(x, b.int32s([0, 1, 2]), -1), True),
+    "gather in another order": (lambda b, x: b.gather(x, b.int32s([0, 2, 1]), -1), False),
+    "reverse": (lambda b, x: b.reverse(x, 1), True),
+    "reverse of more than one": (lambda b, x: b.reverse(x, 0), False),
+    "concatenation": (lambda b, x: b.concat([x], 1), True),
+    "split": (lambda b, x: b.split(x, [3], 3)[0], True),
+    "depth to space": (lambda b, x: b.depth_to_space(x, 1), True),
+    "space to depth": (lambda b, x: b.space_to_depth(x, 1), True),
+    "mean over an extent of 1": (lambda b, x: b.reduce("mean", x, [1], keep_dims=True), True),
+    "mean over more": (lambda b, x: b.reduce("mean", x, [0], keep_dims=True), False),
+    "pool": (lambda b, x: _pool(b, x, (1, 1), (1, 1)), True),
+    "pool with a stride": (lambda b, x: _pool(b, x, (1, 1), (1, 2)), False),
+    "pool with a window": (lambda b, x: _pool(b, x, (1, 2), (1, 1)), False),
+    "resize": (lambda b, x: _resize(b, x, 1, 4), True),
+    "resize to another size": (lambda b, x: _resize(b, x, 2, 4), False),
+    "times ones": (lambda b, x: b.mul(b.const(np.ones(3, np.float32)), x), True),
+    "times almost ones": (lambda b, x: b.mul(x, b.const(np.array([1, 1, 2], np.float32))), False),
+    "minus zero": (lambda b, x: b.sub(x, b.like(x, 0)), True),
+    "zero minus": (lambda b, x: b.sub(b.like(x, 0), x), False),
+    "by one": (lambda b, x: b.div(x, b.like(x, 1)), True),
+    "one by": (lambda b, x: b.div(b.like(x, 1), x), False),
+    "ones of more elements": (lambda b, x: b.mul(x, b.const(np.ones((2, 5, 4, 3), np.float32))), False),
+}  # fmt: skip
+
+
+def _stride(b, x, begin, end, strides, shape):
+    return b.strided_slice(x, b.int32s(begin), b.int32s(end), b.int32s(strides), shape)
+
+
+def _pool(b, x, window, strides):
+    return b.pool_2d("max_pool_2d", x, window=window, strides=strides, padding="SAME")
+
+
+def _resize(b, x, height, width):
+    size = b.int32s([height, width])
+    return b.resize("resize_bilinear", x, size, (height, width), align_corners=False, half_pixel_centers=True)
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_what_does_nothing_is_not_emitted(name):
+    call, is_idle = IDLE[name]
+    x = Tensor(None, "float32", (2, 1, 4, 3))
+    assert (call(DryBuilder(), x) is x) == is_idle
+
+
+def test_a_reshape_of_dynamic_extents_is_kept_where_they_may_move():
+    b = DryBuilder()
+    two, one, none = (Tensor(None, "float32", shape) for shape in ((None, None), (None, 3), (None, 0)))
+    shape = Tensor(None, "int32", (2,))
+    assert b.reshape(two, (None, None), shape) is not two
+    assert b.reshape(one, (None, 3), shape) is one
+    assert b.reshape(none, (None, 0), shape) is not none
+    there = b.reshape(b.reshape(one, (None, 1, 3)), (3, None))
+    assert b.reshape(there, (None, 3)) is one
+    assert b.reshape(b.reshape(none, (None, 5, 0)), (None, 0)) is not none
+
+
+def test_the_check_of_files_finds_what_does_nothing(tmp_path):
+    """Emitted past the builder's methods, which wouldn't; MLIR folds other ops of the kind by itself."""
+    builder = TfliteBuilder([("x", Spec("float32", (2, 1, 4, 3)))])
+    b, x = builder, builder.unary("relu", builder.inputs[0])
+
+    def emit(op, operands, **attributes):
+        return b.emit_one(op, [x, *operands], "float32", x.shape, **attributes)
+
+    zeros = b.const(np.zeros((4, 2), np.int32))
+    idle = {
+        "MIRROR_PAD": emit("mirror_pad", [zeros], mode="REFLECT"),
+        "TILE": emit("tile", [b.int32s([1, 1, 1, 1])]),
+        "GATHER": emit("gather", [b.int32s([0, 1, 2])], axis=3, batch_dims=0),
+        "REVERSE_V2": emit("reverse_v2", [b.int32s([1])]),
+    }
+    busy = b.pad(b.transpose(x, [0, 1, 3, 2]), [(0, 0), (0, 1), (0, 0), (0, 0)])
+    builder.save([*((f"y{i}", y) for i, y in enumerate(idle.values())), ("busy", busy)], tmp_path / "m.tflite")
+    assert sorted(line.split()[0] for line in noops(tmp_path / "m.tflite")) == sorted(idle)
+
+
+def test_an_output_may_be_a_copy_of_an_input(tmp_path):
+    builder = TfliteBuilder([("x", Spec("float32", (2, 3)))])
+    x = builder.inputs[0]
+    copy = builder.emit_one("reshape", [x, builder.int32s([2, 3])], "float32", (2, 3))
+    builder.save([("same", x), ("copy", copy)], tmp_path / "m.tflite")
+    assert noops(tmp_path / "m.tflite") == []
+    feed = np.arange(6, dtype=np.float32).reshape(2, 3)
+    got = Interpreter(str(tmp_path / "m.tflite")).get_signature_runner("serving_default")(x=feed)
+    assert all(np.array_equal(value, feed) for value in got.values())

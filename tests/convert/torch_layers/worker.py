@@ -23,6 +23,7 @@ from edgeworthy.errors import UnsupportedNodes
 from edgeworthy.targets import get
 
 from ...conformance.worker_pool import Handler, Stage, serve
+from ...noops import noops
 from .case import ARTIFACTS, Array, Case, Outcome, Outcomes
 from .cases import CASES
 
@@ -118,6 +119,9 @@ def check_group(names: Sequence[str], folder: Path, stage: Stage) -> Outcomes:
             continue
         except Exception as error:  # noqa: BLE001
             result |= _all(names, Outcome("convert-error", _one_line(error)), artifact)
+            continue
+        if artifact == "tflite" and (idle := noops(made.path)):
+            result |= _all(names, Outcome("does-nothing", "; ".join(idle)), artifact)
             continue
         stage(f"running {artifact}")
         try:
