@@ -119,7 +119,14 @@ class Elementwise(BuilderBase):
         return self.binary("div", a, b)
 
     def like(self, x: Tensor, value: float) -> Tensor:
-        """A scalar constant of ``x``'s dtype."""
+        """A scalar constant of ``x``'s dtype.
+
+        Raises:
+            Unsupported: the dtype is of integers, and doesn't hold the value.
+        """
+        kind = np.dtype(x.dtype)
+        if kind.kind in "iu" and not (np.iinfo(kind).min <= value <= np.iinfo(kind).max and value == int(value)):
+            raise Unsupported(f"{value} is no {x.dtype}", "cast the input of this node to float32")
         return self.const(value, x.dtype)
 
     def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
