@@ -146,6 +146,7 @@ class Elementwise(BuilderBase):
         values = [t.value for t in operands if t.value is not None and t.dtype in ("int32", "int64")]
         if op not in _FOLDED or len(values) < len(operands) or any(t.dtype != operands[0].dtype for t in operands):
             return None
+        broadcast(*(value.shape for value in values))
         return self.const(_FOLDED[op](*values))
 
     def _broadcast(self, op: str, *operands: Tensor) -> tuple[int | None, ...]:

@@ -66,7 +66,7 @@ def without_elements(
     Raises:
         Unsupported: the op can't do without the elements.
     """
-    if op not in _NEED_ELEMENTS:
+    if op not in _NEED_ELEMENTS and any(operand.value is None for operand in operands):
         return None
     if all(0 in spec.shape for spec in results) and results:
         shapes = [_static(op, spec.shape) for spec in results]
@@ -117,10 +117,10 @@ _NEUTRAL: dict[str, Callable[[Operands, Spec], Any]] = {
 """What an op makes of no elements at all."""
 
 _NEED_ELEMENTS = frozenset({
-    *_NEUTRAL, "average_pool_2d", "broadcast_to", "concatenation", "conv_2d", "conv_3d", "conv_3d_transpose",
-    "depthwise_conv_2d", "fill", "fully_connected", "gather_nd", "l2_normalization", "local_response_normalization",
-    "log_softmax", "max_pool_2d", "mirror_pad", "pack", "prelu", "resize_bilinear", "resize_nearest_neighbor",
-    "softmax", "tile", "transpose_conv", "unpack", "unsorted_segment_max", "unsorted_segment_min",
+    *_NEUTRAL, "arg_max", "arg_min", "average_pool_2d", "broadcast_to", "concatenation", "conv_2d", "conv_3d",
+    "conv_3d_transpose", "cumsum", "depth_to_space", "depthwise_conv_2d", "fill", "fully_connected", "gather_nd",
+    "l2_normalization", "local_response_normalization", "log_softmax", "max_pool_2d", "mirror_pad", "pack", "prelu", "resize_bilinear", "resize_nearest_neighbor",
+    "reverse_sequence", "reverse_v2", "softmax", "space_to_depth", "tile", "topk_v2", "transpose_conv", "unpack", "unsorted_segment_max", "unsorted_segment_min",
     "unsorted_segment_prod",
 })  # fmt: skip
 """Ops whose kernels don't do without; found by running each on tensors without elements in LiteRT 2.3."""

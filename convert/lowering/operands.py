@@ -34,6 +34,7 @@ _SOME_AXIS: Mapping[str, Positions] = {"Gather": (0,), "GatherND": (0, 1), "Scat
 """Operands that aren't scalars."""
 
 _RANKS: Mapping[str, Mapping[int, int]] = {
+    "EyeLike": {0: 2},
     "LSTM": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3, 6: 3, 7: 2},
     "GRU": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},
     "RNN": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},

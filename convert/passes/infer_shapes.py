@@ -24,6 +24,7 @@ import onnx
 import onnx.shape_inference
 import onnx_ir as ir
 
+from ...formats.onnx.rules import leave_out_crashing
 from ..graph.rewriter import Refusal, Rewriter
 from .contract import WHOLE_MODEL, Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -36,6 +37,7 @@ def infer_shapes(rw: Rewriter) -> None:
     with _hollow_weights(rw.model):
         skeleton = ir.to_proto(rw.model)
     _forget_shapes(skeleton.graph)
+    leave_out_crashing(skeleton.graph)
     try:
         inferred = onnx.shape_inference.infer_shapes(skeleton, check_type=False, strict_mode=False, data_prop=True)
     except (onnx.shape_inference.InferenceError, IndexError, MemoryError, RuntimeError, ValueError) as error:

@@ -64,9 +64,9 @@ def read_onnx(path: Path) -> ir.Model:
         model = ir.serde.deserialize_model(proto)
         _settle_constants(model)
         _check_graph(model, path)
-        check_inference(proto, path)
         load_weights(model, proto.graph, spans, path)
         load_external(model, path)
+        check_inference(proto, model, path)
         _check_nan(model, path)
     return model
 

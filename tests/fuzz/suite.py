@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..conformance.worker_pool import Death, WorkerPool
+from .cases import Case
 from .corpus import Corpus, save_corpus
 from .judge import GOOD, REFERENCE, STATUSES, Outcome
 
@@ -45,12 +46,15 @@ class Run:
 def run_cases(
     artifact: str,
     corpus: Corpus,
-    numbers: Sequence[int],
+    jobs: Sequence[int | Case],
     *,
     workers: int = 2,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Run:
-    """Judge the cases ``numbers`` on ``artifact`` (one of `ARTIFACTS`); ``progress`` is told how many are done."""
+    """Judge cases, or those of numbers, on ``artifact`` (one of `ARTIFACTS`).
+
+    ``progress`` is told how many are done.
+    """
     outcomes: dict[int, Outcome] = {}
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder, "corpus")
@@ -62,8 +66,10 @@ def run_cases(
             timeout_s=TIMEOUT_S,
             environment=_ENVIRONMENT,
         )
-        for number, result in pool.run(numbers):
-            outcomes[number] = _died(result) if isinstance(result, Death) else result
+        for job, result in pool.run(jobs):
+            outcomes[job.number if isinstance(job, Case) else job] = (
+                _died(result) if isinstance(result, Death) else result
+            )
             progress(len(outcomes))
     return Run(artifact, outcomes)
 

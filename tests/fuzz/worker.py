@@ -1,4 +1,7 @@
-"""The worker of a fuzz run: takes numbers, makes the cases, judges them. Arguments: artifact, corpus, GiB of memory."""
+"""The worker of a fuzz run: takes cases, or numbers of cases, and judges them.
+
+Arguments: the artifact, the corpus' file, GiB of memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 
 from ..conformance.adapters import warm_up
 from ..conformance.worker_pool import Handler, Stage, serve
-from .cases import make_case
+from .cases import Case, make_case
 from .corpus import saved_corpus
 from .judge import Outcome, judge
 
@@ -26,9 +29,10 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-        def handle(number: int, stage: Stage) -> Outcome:
+        def handle(job: int | Case, stage: Stage) -> Outcome:
+            case = job if isinstance(job, Case) else make_case(corpus, job)
             with tempfile.TemporaryDirectory() as folder:
-                return judge(make_case(corpus, number), artifact, Path(folder), stage)
+                return judge(case, artifact, Path(folder), stage)
 
         return handle
 
