@@ -119,8 +119,9 @@ _NEUTRAL: dict[str, Callable[[Operands, Spec], Any]] = {
 _NEED_ELEMENTS = frozenset({
     *_NEUTRAL, "arg_max", "arg_min", "average_pool_2d", "broadcast_to", "concatenation", "conv_2d", "conv_3d",
     "conv_3d_transpose", "cumsum", "depth_to_space", "depthwise_conv_2d", "fill", "fully_connected", "gather_nd",
-    "l2_normalization", "local_response_normalization", "log_softmax", "max_pool_2d", "mirror_pad", "pack", "prelu", "resize_bilinear", "resize_nearest_neighbor",
-    "reverse_sequence", "reverse_v2", "softmax", "space_to_depth", "tile", "topk_v2", "transpose_conv", "unpack", "unsorted_segment_max", "unsorted_segment_min",
+    "l2_normalization", "local_response_normalization", "log_softmax", "max_pool_2d", "mirror_pad", "pack", "prelu",
+    "resize_bilinear", "resize_nearest_neighbor", "reverse_sequence", "reverse_v2", "softmax", "space_to_depth",
+    "tile", "topk_v2", "transpose_conv", "unpack", "unsorted_segment_max", "unsorted_segment_min",
     "unsorted_segment_prod",
 })  # fmt: skip
 """Ops whose kernels don't do without; found by running each on tensors without elements in LiteRT 2.3."""

@@ -10,7 +10,9 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from .corpus import Corpus, Seed
-from .structure import MUTATIONS, NothingToMutate, choose, freeze
+from .mutations.common import NothingToMutate, choose
+from .mutations.table import MUTATIONS
+from .mutations.values import freeze
 
 _BYTES_SHARE = 0.2
 """The share of cases whose bytes are mutated; the others keep to protobuf's rules."""

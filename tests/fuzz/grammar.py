@@ -1,4 +1,4 @@
-"""Right models drawn at random: chains of operators on tensors of any shape, those without elements or axes included."""
+"""Right models drawn at random: operators on tensors of any shape, those without elements or axes included."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def transpose(d: Drawing, x: str, shape: Shape) -> None:
 
 def reshape(d: Drawing, x: str, shape: Shape) -> None:
     flat = (int(np.prod(shape)),)
-    target = d.draw(st.sampled_from([flat, (1, *shape), (*shape, 1), flat + (1,)]))
+    target = d.draw(st.sampled_from([flat, (1, *shape), (*shape, 1), (*flat, 1)]))
     d.node("Reshape", [x, d.constant(target)], target, allowzero=1)
 
 

@@ -19,6 +19,7 @@ from edgeworthy.errors import EdgeworthyError, UnsupportedNodes
 
 from ..conformance.adapters import run_saved_model
 from .cases import Case
+from .mutations.common import graphs
 
 Status = Literal[
     "refused", "converted", "equal", "fault", "nameless", "unloadable", "not run", "wrong", "crash", "hang"
@@ -154,8 +155,6 @@ def _expected(case: Case, source: Path) -> tuple[Arrays, Arrays] | None:
 
 
 def _is_random(model: onnx.ModelProto) -> bool:
-    from .structure import graphs
-
     nodes = [n for graph in graphs(model) for n in graph.node] + [n for f in model.functions for n in f.node]
     return any(node.op_type in _RANDOM for node in nodes)
 
