@@ -125,7 +125,11 @@ def prepare(
     from .lowering import is_lowered, layout_rules, preflight
     from .passes import run_passes
 
-    passes = run_passes(model, is_lowered=is_lowered, check=check)
+    try:
+        passes = run_passes(model, is_lowered=is_lowered, check=check)
+    except BadInput as error:
+        error.where = ": ".join(filter(None, (where, error.where)))
+        raise
     layout = to_channels_last(model, layout_rules(), io_layout=io_layout)
     if check:
         check(model, "layout")
@@ -147,6 +151,13 @@ def build_tflite(
 
     builder = TfliteBuilder(graph_inputs(model))
     outputs = lower(model, builder, builder.inputs, release=release, where=where)
+    empty = [name for name, tensor in outputs if tensor.value is not None and tensor.value.size == 0]
+    if empty:
+        raise BadInput(
+            f"the outputs {', '.join(map(repr, empty))} are constants without elements, which LiteRT can't hand out",
+            where=where,
+            remedy="take them out of the model's outputs, or give the inputs other sizes with --input",
+        )
     builder.save(outputs, path)
     return _signature(model)
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .kernels import kernel_dtypes, working_dtype
-from .tensor import Array, Shape, Spec, Tensor, Unsupported
+from .legality import check, without_elements
+from .tensor import Array, Shape, Spec, Tensor, Unsupported, as_int32
 
 Attribute = bool | int | float | str | tuple[int, ...]
 
@@ -47,7 +48,7 @@ class BuilderBase(ABC):
 
     def int32s(self, values: Sequence[int]) -> Tensor:
         """A constant 1-D int32 tensor, as TFLite wants its axes, shapes and pads."""
-        return self.const(np.asarray(list(values), np.int32))
+        return self.const(as_int32(values))
 
     def absent(self) -> Tensor:
         """Stands for an optional operand that is left out."""
@@ -59,13 +60,14 @@ class BuilderBase(ABC):
         """Emit ``op`` as it is; the caller has seen to dtypes and shapes.
 
         Raises:
-            Unsupported: a result would have a negative extent.
+            Unsupported: its kernel would refuse the operands.
             InternalFault: the table of operators doesn't know ``op``.
         """
         kernel_dtypes(op)
-        for spec in results:
-            if any(d is not None and d < 0 for d in spec.shape):
-                raise Unsupported(f"{op} would have a negative extent, {spec.shape}")
+        check(op, operands, results, attributes)
+        arrays = without_elements(op, operands, results, attributes)
+        if arrays is not None:
+            return tuple(self.const(array) for array in arrays)
         handles = self._emit(op, operands, attributes, results)
         return tuple(Tensor(h, s.dtype, s.shape) for h, s in zip(handles, results, strict=True))
 
@@ -76,10 +78,16 @@ class BuilderBase(ABC):
         return self.emit(op, operands, [Spec(dtype, shape)], **attributes)[0]
 
     def cast(self, x: Tensor, dtype: str) -> Tensor:
-        """``x`` as ``dtype`` (float → integer truncates towards zero). TFLite: CAST."""
+        """``x`` as ``dtype`` (float → integer truncates towards zero). TFLite: CAST.
+
+        Raises:
+            Unsupported: ``x`` is a constant with integers that ``dtype`` doesn't hold.
+        """
         if x.dtype == dtype:
             return x
         if x.value is not None:
+            if dtype == "int32":
+                as_int32(x.value)
             with np.errstate(invalid="ignore", over="ignore"):
                 return self.const(x.value.astype(dtype))
         for name in (x.dtype, dtype):

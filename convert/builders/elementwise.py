@@ -126,7 +126,14 @@ class Elementwise(BuilderBase):
         return self.binary("div", a, b)
 
     def like(self, x: Tensor, value: float) -> Tensor:
-        """A scalar constant of ``x``'s dtype."""
+        """A scalar constant of ``x``'s dtype.
+
+        Raises:
+            Unsupported: the dtype is of integers, and doesn't hold the value.
+        """
+        kind = np.dtype(x.dtype)
+        if kind.kind in "iu" and not (np.iinfo(kind).min <= value <= np.iinfo(kind).max and value == int(value)):
+            raise Unsupported(f"{value} is no {x.dtype}", "cast the input of this node to float32")
         return self.const(value, x.dtype)
 
     def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -146,6 +153,7 @@ class Elementwise(BuilderBase):
         values = [t.value for t in operands if t.value is not None and t.dtype in ("int32", "int64")]
         if op not in _FOLDED or len(values) < len(operands) or any(t.dtype != operands[0].dtype for t in operands):
             return None
+        broadcast(*(value.shape for value in values))
         return self.const(_FOLDED[op](*values))
 
     def _broadcast(self, op: str, *operands: Tensor) -> tuple[int | None, ...]:

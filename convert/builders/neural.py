@@ -33,8 +33,8 @@ class Neural(BuilderBase):
     ) -> Tensor:  # fmt: skip
         """x [N,H,W,C], weights [1,kH,kW,C·m], bias [C·m] → [N,H',W',C·m]. TFLite: DEPTHWISE_CONV_2D."""
         out, channels = weights.shape[3], x.shape[3]
-        if out is None or channels is None:
-            raise Unsupported("the number of channels must be static")
+        if not out or not channels:
+            raise Unsupported("the number of channels must be static, and at least one")
         shape = self._windowed(x, weights.shape[1:3], strides, dilations, padding, out)
         return self._same(
             "depthwise_conv_2d", [x, weights, bias or self._zeros(out, x.dtype)], shape,

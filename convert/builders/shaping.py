@@ -12,7 +12,7 @@ import numpy as np
 
 from .base import BuilderBase
 from .kernels import working_dtype
-from .tensor import Shape, Spec, Tensor, Unsupported, element_count, normalize_axis
+from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis
 
 
 class Shaping(BuilderBase):
@@ -36,6 +36,8 @@ class Shaping(BuilderBase):
         if x.reshaped is not None and shape == x.reshaped.shape and is_settled:
             return x.reshaped
         if x.value is not None and all(d is not None for d in shape):
+            if x.value.size != element_count(shape):
+                raise Unsupported(f"{format_shape(x.shape)} can't become {format_shape(shape)}")
             return self.const(x.value.reshape([d or 0 for d in shape]))
         unknown = sum(d is None for d in shape)
         if unknown <= 1:
@@ -59,6 +61,8 @@ class Shaping(BuilderBase):
 
     def transpose(self, x: Tensor, perm: Sequence[int]) -> Tensor:
         """Axes in the order of ``perm``. TFLite: TRANSPOSE, or RESHAPE where only extents of 1 move."""
+        if sorted(perm) != list(range(x.rank)):
+            raise Unsupported(f"{list(perm)} is no order of the axes of {format_shape(x.shape)}")
         if list(perm) == list(range(x.rank)):
             return x
         if x.value is not None:
@@ -86,6 +90,11 @@ class Shaping(BuilderBase):
         if len(parts) == 1:
             return parts[0]
         axis = normalize_axis(axis, parts[0].rank)
+        if any(p.rank != parts[0].rank for p in parts):
+            raise Unsupported(f"{' and '.join(format_shape(p.shape) for p in parts)} can't be joined")
+        parts = [p for p in parts if p.shape[axis] != 0] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
         extents = [p.shape[axis] for p in parts]
         merged = list(parts[0].shape)
         for part in parts[1:]:
@@ -128,6 +137,8 @@ class Shaping(BuilderBase):
 
     def slice(self, x: Tensor, begin: Sequence[int], size: Sequence[int]) -> Tensor:
         """``size`` elements from ``begin`` on every axis; a size of -1 means all the rest. TFLite: SLICE."""
+        if not len(begin) == len(size) == x.rank:
+            raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}")
         shape = tuple(
             (None if d is None else d - b) if s == -1 else s for d, b, s in zip(x.shape, begin, size, strict=True)
         )
@@ -159,7 +170,7 @@ class Shaping(BuilderBase):
         if not any(map(any, pads)):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        amounts = self.const(np.asarray(pads, np.int32))
+        amounts = self.const(as_int32(np.asarray(pads)))
         if value == 0:
             return self._same("pad", [x], shape, extra=[amounts])
         return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
@@ -177,7 +188,7 @@ class Shaping(BuilderBase):
         if not any(map(any, pads)):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        return self._same("mirror_pad", [x], shape, extra=[self.const(np.asarray(pads, np.int32))], mode=mode)
+        return self._same("mirror_pad", [x], shape, extra=[self.const(as_int32(np.asarray(pads)))], mode=mode)
 
     def tile(self, x: Tensor, repeats: Tensor, shape: Shape) -> Tensor:
         """``x`` repeated ``repeats`` (1-D int32) times per axis. TFLite: TILE."""
@@ -196,10 +207,20 @@ class Shaping(BuilderBase):
         axis = normalize_axis(axis, x.rank)
         shape = (*x.shape[:axis], *indices.shape[batch_dims:], *x.shape[axis + 1 :])
         if indices.value is not None and batch_dims == 0:
+            extent = x.shape[axis]
+            last = int(indices.value.max(initial=-1))
+            if extent is not None and (last >= extent or int(indices.value.min(initial=0)) < 0):
+                raise Unsupported(f"an index is outside the {extent} elements of the axis")
             if x.value is not None and x.value.size < 1024:
                 return self.const(np.take(x.value, indices.value, axis))
             if shape == x.shape and np.array_equal(indices.value, range(indices.value.size)):
                 return x
+        work = working_dtype("gather", x.dtype)
+        if work != x.dtype and x.dtype != "float16":
+            # MLIR would put the cast behind the gather, where no kernel takes it; a maximum stays between them.
+            wide = self.cast(x, work)
+            wide = self.emit_one("maximum", [wide, wide], work, x.shape)
+            return self.cast(self.gather(wide, indices, axis, batch_dims), x.dtype)
         return self._same("gather", [x], shape, extra=[indices], axis=axis, batch_dims=batch_dims)
 
     def gather_nd(self, x: Tensor, indices: Tensor) -> Tensor:

@@ -148,5 +148,14 @@ def element_count(shape: Sequence[int | None]) -> int | None:
     return count
 
 
-def as_int32(values: Sequence[int]) -> Array:
-    return np.asarray(list(values), np.int32)
+def as_int32(values: Sequence[int] | Array) -> Array:
+    """Whole numbers as TFLite takes its axes, shapes, pads and indices.
+
+    Raises:
+        Unsupported: one doesn't fit.
+    """
+    array = np.asarray(values if isinstance(values, np.ndarray) else list(values))
+    if array.dtype.kind in "iu" and array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
+        worst = array.max() if array.max() >= 1 << 31 else array.min()
+        raise Unsupported(f"{worst} is beyond TFLite's 32-bit axes, extents and indices")
+    return array.astype(np.int32)

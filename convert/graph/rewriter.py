@@ -177,7 +177,7 @@ class Rewriter:
             value.metadata_props.update(old.metadata_props)
             old.replace_all_uses_with(value, replace_graph_outputs=True)
             name, old.name = old.name, None
-            value.name = name
+            value.name = name or value.name  # an output that nobody wants has none
         self.changed += 1
         self.remove_dead([node])
 

@@ -118,8 +118,9 @@ def rearrangement(op: Op) -> Placement | None:
     pinned to that pair, or follow; else they are free.
     """
     source, target = op.in_dims[0], op.out_dims[0]
-    if source is None or target is None:
-        return None
+    turned = dims_of(_turn(op).inputs[0])
+    if source is None or target is None or turned is None or len(permutation(_turn(op), len(turned))) != len(turned):
+        return None  # the preflight refuses a permutation of another rank
     vanishing = set()
     for a, b in product(_layouts(source), _layouts(target)):
         form = _form(op, a, b)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ...vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ..builders.builder import Builder
+from ..builders.legality import check_extents
 from ..builders.tensor import Array, Shape, Spec, Tensor, Unsupported
 
 DTYPES: dict[ir.DataType, str] = {
@@ -133,6 +134,7 @@ def spec(value: ir.Value) -> Spec:
         raise Unsupported(f"{value.name!r} has the type {kind}, which TFLite does not have", remedy)
     if value.shape is None:
         raise Unsupported(f"the rank of {value.name!r} is unknown", "export with static shapes (--input)")
+    check_extents(repr(value.name), DTYPES[value.dtype], shape_of(value.shape))
     return Spec(DTYPES[value.dtype], shape_of(value.shape))
 
 

@@ -48,14 +48,14 @@ def erf(ctx: Context, x: Tensor) -> Tensor:
 
 
 def log1p(ctx: Context, x: Tensor) -> Tensor:
-    """log(1 + x) for x ≥ 0; at most 2 steps off. Up to 1 it is 2·artanh(x / (x + 2))."""
+    """log(1 + x) for x ≥ 0; at most 2 steps off. Up to 1 it is 2·artanh(x / (x + 2)); NaN for x < -1."""
     b = ctx.b
     # x may be infinite, and the branch that isn't taken must not make a NaN of it in a quantized graph.
     low = b.binary("minimum", x, b.like(x, 1))
     s = b.div(low, b.add(low, b.like(x, 2)))
     near = b.mul(b.add(s, s), polynomial(ctx, b.mul(s, s), _ARTANH))
     far = b.unary("log", b.add(x, b.like(x, 1)))
-    return b.select(b.compare("less_equal", x, b.like(x, 1)), near, far)
+    return b.select(b.compare("less_equal", b.unary("abs", x), b.like(x, 1)), near, far)
 
 
 def softplus(ctx: Context, x: Tensor) -> Tensor:

@@ -13,6 +13,10 @@ from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
 from . import registry
 from .context import DTYPES, Context, NotLowered, schema, spec
+from .operands import check_operands
+
+_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a handler may raise by mistake; the node it was at is the first thing to know."""
 
 
 def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
@@ -39,6 +43,14 @@ def preflight(model: ir.Model) -> list[UnsupportedNode]:
             if not isinstance(problem, NotLowered):
                 unsupported.append(_row(problem, node.op_type, str(node.name), context, node))
             _bind_by_type(context, node)
+    for value in model.graph.outputs:
+        try:
+            spec(value)
+            context.tensor(value)
+        except NotLowered:
+            continue  # the node that makes it is in the list
+        except Unsupported as problem:
+            unsupported.append(_row(problem, "output", str(value.name), context))
     return unsupported
 
 
@@ -95,7 +107,15 @@ def _lower_node(context: Context, node: ir.Node) -> None:
     entry = registry.find(node.domain, node.op_type, version)
     if entry is None:
         raise _not_registered(node, context.version(node), version)
-    result = entry.handler(context, node)
+    check_operands(node)
+    try:
+        result = entry.handler(context, node)
+    except _FAULTS as error:
+        raise InternalFault(
+            f"the lowering of {node.op_type} (opset {context.version(node)}) failed: {type(error).__name__}: {error}",
+            where=node.name or str(node.outputs[0].name),
+            remedy="please report this with the model, or the part of it that holds this node",
+        ) from error
     results = result if isinstance(result, tuple) else (result,)
     for value, tensor in zip(node.outputs, results, strict=False):
         _check(value, tensor)

@@ -83,7 +83,10 @@ def _body_of(rw: Rewriter, node: ir.Node) -> ir.Function | str:
         return f"opset {rw.opset} has no such operator"
     if any(v is not None and v.type is None for v in node.inputs):
         return "the types of its inputs are not known"
-    proto = _function(found, node, rw.opset)
+    try:
+        proto = _function(found, node, rw.opset)
+    except (RuntimeError, ValueError) as error:
+        return f"ONNX can't make its function body: {error}"
     if proto is None:
         return "ONNX defines no function body for it"
     version = next(o.version for o in proto.opset_import if o.domain == "")

@@ -56,7 +56,9 @@ _TYPES = frozenset(
         "UINT64",
     )
 )
-_EVALUATION_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_EVALUATION_ERRORS = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError
+)  # fmt: skip
 
 
 def fold_constants(rw: Rewriter) -> None:
@@ -98,7 +100,9 @@ def _objection(rw: Rewriter, node: ir.Node) -> str | None:
     shapes = [static_shape(v) for v in node.outputs if v.name]
     if None in shapes:
         return "the size of its result is not known" if node.op_type in _GROWING else None
-    elements = sum(math.prod(shape) for shape in shapes if shape is not None)
+    elements = sum(math.prod(shape) for shape in shapes if shape is not None) * math.prod(
+        rw.attribute(node, "kernel_shape") or ()
+    )
     if node.op_type in _SLOW and elements > _SLOW_LIMIT:
         return f"computing {elements} elements one by one takes too long"
     made = sum(_nbytes(v) for v in node.outputs)
@@ -110,7 +114,9 @@ def _objection(rw: Rewriter, node: ir.Node) -> str | None:
 
 def _nbytes(value: ir.Value) -> int:
     shape = static_shape(value)
-    return 0 if shape is None or value.dtype is None else math.ceil(math.prod(shape) * value.dtype.itemsize)
+    if shape is None or value.dtype is None or value.dtype not in _TYPES:
+        return 0
+    return math.ceil(math.prod(shape) * value.dtype.itemsize)
 
 
 def _evaluate(node: ir.Node, version: int) -> list[Array] | str:

@@ -107,6 +107,8 @@ def _drop_full_slice(rw: Rewriter, node: ir.Node, values: ShapeValues) -> None:
     steps = values.get(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else np.ones(1, int)
     if source is None or starts is None or ends is None or steps is None or axes is None:
         return
+    if any(bound.ndim != 1 for bound in (starts, ends, axes, steps)):
+        return
     if any(s != 0 for s in starts) or any(s != 1 for s in steps) or not all(is_number(a) for a in axes):
         return
     if all(isinstance(end, Dim) and source[axis] == end for axis, end in zip(axes, ends, strict=True)):

@@ -24,6 +24,7 @@ import onnx
 import onnx.shape_inference
 import onnx_ir as ir
 
+from ...formats.onnx.rules import leave_out_crashing
 from ..graph.rewriter import Refusal, Rewriter
 from .contract import WHOLE_MODEL, Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -35,10 +36,11 @@ _SMALL = 1024
 def infer_shapes(rw: Rewriter) -> None:
     with _hollow_weights(rw.model):
         skeleton = ir.to_proto(rw.model)
-    _forget_names(skeleton.graph)
+    _forget_shapes(skeleton.graph)
+    leave_out_crashing(skeleton.graph)
     try:
         inferred = onnx.shape_inference.infer_shapes(skeleton, check_type=False, strict_mode=False, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
+    except (onnx.shape_inference.InferenceError, IndexError, MemoryError, RuntimeError, ValueError) as error:
         rw.refusals.append(Refusal(WHOLE_MODEL, f"ONNX can't infer its shapes: {error}"))
         return
     rw.changed += _take_over(rw.model.graph, inferred.graph)
@@ -62,15 +64,20 @@ def _hollow_weights(model: ir.Model) -> Iterator[None]:
             value.const_value = tensor
 
 
-def _forget_names(graph: onnx.GraphProto) -> None:
-    """Take the names of dynamic dimensions off all but the inputs: ONNX would not infer a number in their place."""
+def _forget_shapes(graph: onnx.GraphProto) -> None:
+    """Take the shapes off what ONNX's own operators make: ONNX would not infer a number in the place of a name, and
+    what a file states of them may be wrong.
+    """
+    inferred = {name for node in graph.node if node.domain == "" for name in node.output}
     for info in (*graph.value_info, *graph.output):
+        if info.name in inferred and info.type.HasField("tensor_type"):
+            info.type.tensor_type.ClearField("shape")
         for dim in info.type.tensor_type.shape.dim:
             dim.ClearField("dim_param")
     for node in graph.node:
         for attr in node.attribute:
             for below in (attr.g, *attr.graphs):
-                _forget_names(below)
+                _forget_shapes(below)
 
 
 def _take_over(graph: ir.Graph, proto: onnx.GraphProto) -> int:

@@ -41,7 +41,7 @@ def inline_functions(rw: Rewriter) -> None:
     inliner = InlinePass(criteria=lambda function: function.domain != FUSED_DOMAIN)
     try:
         rw.changed += sum(inliner(model).id_count.values())  # type: ignore[attr-defined]
-    except PreconditionError as error:
+    except (PreconditionError, ValueError) as error:
         raise BadInput(
             f"the model's functions can't be inlined: {error}",
             remedy="export the model again, without functions that call each other in a circle",
@@ -61,7 +61,7 @@ def _agree_on_opset(function: ir.Function, version: int) -> None:
                 raise BadInput(
                     f"the function {function.domain}::{function.name} is written for opset {own}, "
                     f"the model for {version}, and {node.op_type} differs between them",
-                    where=node.name,
+                    where=f"{function.domain}::{function.name}, {node.name or node.op_type}",
                     remedy="export the model again with one opset for all of it",
                 )
     if "" in function.opset_imports:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +22,8 @@ from ... import files
 from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
 from .names import unnamed
-from .rules import check_rules
-from .weights import external_path, load_external, load_weights, tensors
+from .rules import check_form, check_inference
+from .weights import check_sizes, external_path, load_external, load_weights, tensors
 from .wire import Span, WireError, split
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ _SHOWN = 10
 _GRAPH_ERRORS = (
     ir.serde.SerdeError,
     onnx.shape_inference.InferenceError,
-    ValueError,
-    TypeError,
-    KeyError,
+    ArithmeticError,
+    LookupError,
     NotImplementedError,
+    TypeError,
+    ValueError,
     AssertionError,
 )
 """What onnx and onnx_ir raise on graphs that break ONNX's rules."""
@@ -58,12 +59,14 @@ def read_onnx(path: Path) -> ir.Model:
     """
     proto, spans = _parse(path)
     with _valid(path):
+        check_form(proto, path)
+        check_sizes(proto, spans, path)
         model = ir.serde.deserialize_model(proto)
-        _constants_are_no_inputs(model)
+        _settle_constants(model)
         _check_graph(model, path)
-        check_rules(proto, path)
         load_weights(model, proto.graph, spans, path)
         load_external(model, path)
+        check_inference(proto, model, path)
         _check_nan(model, path)
     return model
 
@@ -156,8 +159,33 @@ def _parse(path: Path) -> tuple[onnx.ModelProto, dict[int, Span]]:
             details=[str(error)],
             remedy="copy or export the file again, and compare its size with the original's",
         ) from error
+    _name_own_domain(proto.opset_import, proto.graph.node)
+    for function in proto.functions:
+        _name_own_domain(function.opset_import, function.node)
     _check_header(proto, path)
+    _type_passed_inputs(proto.graph)
     return proto, spans
+
+
+def _type_passed_inputs(graph: onnx.GraphProto) -> None:
+    """An output that is an input has that input's type, whatever the file says of it."""
+    inputs = {value.name: value for value in graph.input}
+    for output in graph.output:
+        if output.name in inputs:
+            output.type.CopyFrom(inputs[output.name].type)
+
+
+def _name_own_domain(imports: Iterable[onnx.OperatorSetIdProto], nodes: Iterable[onnx.NodeProto]) -> None:
+    """ONNX's own domain has two names, the empty one and ``ai.onnx``; from here on it has the first."""
+    for entry in imports:
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
+    for node in nodes:
+        if node.domain == "ai.onnx":
+            node.domain = ""
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                _name_own_domain((), graph.node)
 
 
 def _check_file(path: Path) -> None:
@@ -206,6 +234,12 @@ def _check_header(proto: onnx.ModelProto, path: Path) -> None:
             where=str(path),
             remedy=f"export with --opset {known} or lower, or run `pip install --upgrade onnx`",
         )
+    if min(opsets.values()) < 1:
+        raise BadInput(
+            f"the model is of opset {min(opsets.values())}, and the first is 1",
+            where=str(path),
+            remedy="export the model again; the file may have been edited",
+        )
     if not proto.graph.output:
         raise BadInput("the graph has no outputs", where=str(path), remedy="export the model again")
 
@@ -234,7 +268,13 @@ def _root_message(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _constants_are_no_inputs(model: ir.Model) -> None:
+def _settle_constants(model: ir.Model) -> None:
+    """No constant is an input, and each has the type and shape of its tensor, whatever else the file says of it."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.type = ir.TensorType(value.const_value.dtype)
+                value.shape = ir.Shape(value.const_value.shape.numpy())
     graph = model.graph
     constants = {id(value) for value in graph.initializers.values()}
     keep = [value for value in graph.inputs if id(value) not in constants]

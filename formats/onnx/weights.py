@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,68 @@ def tensors(model: ir.Model) -> Iterator[tuple[ir.Value | tuple[ir.Node, str], i
             for name, attribute in node.attributes.items():
                 if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
                     yield (node, name), attribute.as_tensor()
+
+
+def check_sizes(proto: onnx.ModelProto, spans: Mapping[int, Span], path: Path) -> None:
+    """Hold every tensor of a model that isn't in another file against its own shape and type.
+
+    Raises:
+        BadInput: one has a negative extent, a type that ONNX doesn't know, or other data than its shape and type need.
+    """
+    for place, tensor in _stored(proto, spans):
+        reason = _wrong_size(tensor)
+        if reason:
+            raise BadInput(f"{place} {reason}", where=str(path), remedy="export the model again")
+
+
+def _stored(proto: onnx.ModelProto, spans: Mapping[int, Span]) -> Iterator[tuple[str, onnx.TensorProto]]:
+    def below(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+        for node in graph.node:
+            for attribute in node.attribute:
+                for tensor in (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors):
+                    yield f"attribute {attribute.name!r} of {node.op_type} {node.name!r}", tensor
+                for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                    yield from ((f"weight {tensor.name!r}", tensor) for tensor in inner.initializer)
+                    yield from below(inner)
+
+    for index, tensor in enumerate(proto.graph.initializer):
+        if index not in spans:
+            yield f"weight {tensor.name!r}", tensor
+    for body in (proto.graph, *proto.functions):
+        yield from below(body)
+
+
+def _wrong_size(tensor: onnx.TensorProto) -> str:
+    """What is wrong with a tensor, or an empty string."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return ""
+    if any(d < 0 for d in tensor.dims):
+        return f"has a negative extent, {list(tensor.dims)}"
+    count = math.prod(tensor.dims)
+    if tensor.data_type == onnx.TensorProto.STRING:
+        have, need, what = len(tensor.string_data), count, "texts"
+    elif tensor.data_type not in _BITS:
+        return f"has the type {tensor.data_type}, which ONNX doesn't know"
+    elif tensor.HasField("raw_data"):
+        have, need, what = len(tensor.raw_data), -(-count * _BITS[tensor.data_type] // 8), "bytes"
+    else:
+        field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
+        numbers = _PER_ELEMENT.get(tensor.data_type, 1.0)
+        have, need, what = len(getattr(tensor, field)), math.ceil(count * numbers), "numbers"
+    return "" if have == need else f"has {have} {what}, but its type and shape need {need}"
+
+
+_BITS = {
+    kind: ir.DataType(kind).bitwidth
+    for kind in onnx.TensorProto.DataType.values()
+    if kind not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
+}
+_PER_ELEMENT = {
+    onnx.TensorProto.COMPLEX64: 2.0,
+    onnx.TensorProto.COMPLEX128: 2.0,
+    **{kind: bits / 8 for kind, bits in _BITS.items() if bits < 8},
+}
+"""Numbers in a typed field per element, where it isn't one."""
 
 
 def load_weights(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path) -> None:

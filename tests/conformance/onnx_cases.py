@@ -92,14 +92,15 @@ def _case(test: Any, operators: Mapping[str, str]) -> Case:
         name=test.name,
         op=operators.get(test.name) or f"{operators.get(base, 'a graph')} (function body)",
         model=test.model.SerializeToString(),
-        inputs=_named(graph.input, inputs),
-        outputs=_named(graph.output, outputs),
+        inputs=as_arrays(graph.input, inputs),
+        outputs=as_arrays(graph.output, outputs),
         rtol=test.rtol,
         atol=test.atol,
     )
 
 
-def _named(values: Sequence[onnx.ValueInfoProto], arrays: Sequence[object]) -> dict[str, Value]:
+def as_arrays(values: Sequence[onnx.ValueInfoProto], arrays: Sequence[object]) -> dict[str, Value]:
+    """A node test's data by the names of the graph's inputs or outputs."""
     return {value.name: _plain(array) for value, array in zip(values, arrays, strict=True)}
 
 

@@ -121,7 +121,7 @@ def lower_clip(ctx: Context, node: ir.Node) -> Tensor:
     else:
         bounds = [ctx.optional(node, 1), ctx.optional(node, 2)]
     low, high = bounds
-    exact = [None if t is None or t.value is None else float(t.value) for t in bounds]
+    exact = [None if t is None or t.value is None else float(t.value.reshape(())) for t in bounds]
     for limits, op in (((0.0, 6.0), "relu6"), ((-1.0, 1.0), "relu_n1_to_1"), ((0.0, None), "relu")):
         if tuple(exact) == limits and x.dtype == "float32" and (limits[1] is not None or high is None):
             return ctx.b.unary(op, x)

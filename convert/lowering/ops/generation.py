@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...builders.legality import check_extents
 from ...builders.tensor import Tensor, Unsupported
 from ..context import DTYPES, Context
 from ..extents import positions
@@ -35,6 +36,7 @@ def lower_constant_of_shape(ctx: Context, node: ir.Node) -> Tensor:
     value = np.zeros(1, np.float32) if given is None else given.as_tensor().numpy()
     shape = ctx.known(node, 0)
     if shape is not None:
+        check_extents("the constant", value.dtype.name, tuple(shape.reshape(-1).tolist()))
         return ctx.b.const(np.full(shape.reshape(-1).tolist(), value.reshape(-1)[0], value.dtype))
     scalar = ctx.b.const(value.reshape(-1)[0])
     return ctx.b.fill(ctx.b.cast(ctx.input(node, 0), "int32"), scalar, ctx.output(node).shape)

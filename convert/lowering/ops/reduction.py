@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...builders.reductions import Axes, RuntimeAxes
-from ...builders.tensor import Shape, Tensor, Unsupported, normalize_axis
+from ...builders.tensor import Shape, Tensor, Unsupported, format_shape, normalize_axis
 from ...layout.axes import arg_reduce, cumulative_sum, reduction
 from ..context import Context
 from ..registry import lowers
@@ -34,6 +34,13 @@ def axes_of(ctx: Context, node: ir.Node, rank: int) -> Axes:
 def _runtime_axes(ctx: Context, node: ir.Node, rank: int) -> RuntimeAxes:
     """Which axes go is known at run time only; the shapes come from what the model says of its output."""
     axes, shape = ctx.b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape
+    kept = ctx.input(node, 0).shape
+    if len(shape) == rank and any(
+        d not in (None, 1) and have not in (None, d) for d, have in zip(shape, kept, strict=True)
+    ):
+        raise Unsupported(f"its result is stated as {format_shape(shape)}, which no reduction makes of its input")
+    if axes.shape[0] is not None and not ctx.attribute(node, "keepdims") and len(shape) != rank - axes.shape[0]:
+        raise Unsupported(f"its result is stated as {format_shape(shape)}, of another rank than the reduction makes")
     if ctx.attribute(node, "keepdims"):
         count = axes.shape[0]
         dropped: Shape = (None,) * (rank - (count or 0))
@@ -65,6 +72,8 @@ def lower_reduce(ctx: Context, node: ir.Node) -> Tensor:
 def _log_sum_exp(ctx: Context, x: Tensor, axes: Axes, keep: bool) -> Tensor:
     """Shifted by the maximum, so that exp does not overflow."""
     b = ctx.b
+    if not x.is_float:
+        raise Unsupported(f"the logarithm of a sum of exponentials of {x.dtype}", "cast its input to float32")
     top = b.reduce("reduce_max", x, axes, keep_dims=True)
     # An all -inf slice would give inf - inf.
     top = b.binary("maximum", top, b.like(x, -3.0e38))

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import Shape, Tensor, Unsupported, element_count, normalize_axis
+from ...builders.tensor import Shape, Tensor, Unsupported, element_count, format_shape, normalize_axis
 from ...layout.axes import one_axis
 from ...layout.elementwise import elementwise, like_first
 from ...layout.movement import expand, rearrangement, reshape, shape, size, tile
@@ -49,6 +49,8 @@ def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
         return b.reshape(x, static, b.cast(ctx.input(node, 1), "int32"))
     wanted = [int(d) for d in given.reshape(-1)]
     copies = not ctx.attribute(node, "allowzero")
+    if copies and 0 in wanted[x.rank :]:
+        raise Unsupported(f"the new shape {wanted} takes over an extent that {format_shape(x.shape)} doesn't have")
     target: list[int | None] = [
         x.shape[i] if d == 0 and copies else (None if d == -1 else d) for i, d in enumerate(wanted)
     ]
