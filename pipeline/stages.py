@@ -190,6 +190,7 @@ class Pipeline:
                 calibration=calibration,
                 io_dtype=io_dtype,
                 permute=self._permutations,
+                example=self.inputs.source.examples,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
             return Quantized.of(made, self.output, calibration)
@@ -329,7 +330,7 @@ class Pipeline:
 
     def _parity_samples(self) -> tuple[list[dict[str, Array]], str]:
         """Real data where there is any, else random inputs like the example; and where they come from."""
-        from ..validate.inputs import random_samples
+        from ..source.random_inputs import random_samples
 
         count = self.config.validation.samples
         calibration, labelled = self.inputs.calibration, self.inputs.labelled

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..artifact import TFLiteModel
+from ..artifact import Feeds, TFLiteModel
 from ..errors import BadInput, RuntimeFailure
 from ..files import atomic_file
 from ..formats.tflite.summary import describe
@@ -81,6 +81,7 @@ def quantize(
     io_dtype: str = "float32",
     permute: Mapping[str, tuple[int, ...]] | None = None,
     exclude: Sequence[str] = (),
+    example: Feeds | None = None,
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
@@ -97,6 +98,8 @@ def quantize(
         permute: Input name → axes, where the TFLite input is the source's transposed by them.
         exclude: Regular expressions; operators whose whole kind (``ADD``) or part of whose result's name matches
             one stay float.
+        example: Inputs in the source model's layout that the result is tried on, where there are no samples. Without
+            them it is tried on zeros, and dynamic dimensions are 1.
         threads: Threads of the interpreter.
         timeout_s: Seconds that one calibration feed, or the quantization, may take.
         progress: Called after every calibration feed.
@@ -110,7 +113,8 @@ def quantize(
     feeds = calibration if calibration is not None and wanted.needs_calibration else None
     start = time.perf_counter()
     with atomic_file(output) as part, _worker(wanted, model.path) as worker:
-        request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads)
+        tried = _arranged(example, model, permute or {}) if example else {}
+        request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads, tried)
         worker.ask(request, timeout_s)
         for done, feed in enumerate(feeds or (), start=1):
             worker.ask(_arranged(feed, model, permute or {}), timeout_s)

@@ -63,7 +63,7 @@ def _serve(connection: Connection) -> Answer:
     engine.register_added_operators()
     observer = Observer(content, threads=request.threads) if scheme.needs_calibration else None
     connection.send(READY)
-    feed: dict[str, Array] = {}
+    feed = dict(request.example)
     while (received := connection.recv()) is not None:
         feed = received
         if observer:
@@ -78,7 +78,7 @@ def _serve(connection: Connection) -> Answer:
 def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
     kept = to_float16(model)
     content = fb.write(model)
-    failure = _try(content, {}, request.threads)
+    failure = _try(content, request.example, request.threads)
     if failure:
         raise RuntimeError(failure)
     request.output.write_bytes(content)
@@ -105,6 +105,7 @@ def _quantize(
     notes: list[str] = []
     while True:
         quantized = fb.read(engine.quantize(content, scheme, ranges=ranges, keep_float=frozenset(kept)))
+        fb.carry_shape_signatures(quantized)
         widened = bias.repair(quantized, original)
         set_io_dtype(quantized, request.io_dtype)
         fb.drop_unused_buffers(quantized)
