@@ -121,6 +121,7 @@ class Inputs:
             preprocess=self._preprocess,
             samples=self.config.quantize.samples,
             seed=self.config.seed,
+            examples=self.source.examples,
         )
 
     @cached_property

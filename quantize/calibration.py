@@ -7,17 +7,18 @@ dtypes, NaN and Inf; an error says which sample is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..artifact import TensorSpec
+from ..artifact import Feeds, TensorSpec
 from ..errors import BadInput
 from ..schemes import QUANTIZED
-from ..source.example_inputs import open_npz, reading_arrays
+from ..source.example_inputs import generated, open_npz, reading_arrays
 from ..source.factories import user_code
+from ..source.random_inputs import random_samples
 from .generator import iterate
 from .preprocess import ImageReader, Preprocess, image_files
 from .rows import Rows, batch_size, spread
@@ -82,6 +83,7 @@ def load_calibration(
     preprocess: Preprocess | None = None,
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
+    examples: Feeds | None = None,
 ) -> CalibrationSet:
     """Open and check calibration data.
 
@@ -91,6 +93,7 @@ def load_calibration(
         preprocess: How images become inputs; a folder of images needs it.
         samples: Most samples to use. Of a larger file or folder evenly spaced ones are taken.
         seed: For ``random`` and ``sample:NAME``.
+        examples: The source's example inputs, which ``random`` samples are like; without them, values by the specs.
 
     Raises:
         BadInput: there is no data, or it doesn't fit the inputs; says which sample is wrong.
@@ -101,7 +104,7 @@ def load_calibration(
         raise BadInput(f"{samples} calibration samples are too few", where="--samples", remedy="use at least 1")
     text = str(spec)
     if text == "random":
-        return _random(inputs, samples, seed)
+        return _random(inputs, samples, seed, examples)
     if text.startswith("sample:"):
         return _from_arrays(_sample(text, inputs, samples, seed), inputs, samples, text)
     file, colon, name = text.rpartition(":")
@@ -181,19 +184,18 @@ def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) ->
     return arrays
 
 
-def _random(inputs: Sequence[TensorSpec], samples: int, seed: int) -> CalibrationSet:
-    """Standard normal floats, and 0 or 1 for integers (larger ones might be no valid index)."""
-    rng = np.random.default_rng(seed)
-    batched = batch_size(inputs) is not None
-    arrays: dict[str, Array] = {}
-    for spec in inputs:
-        shape = (samples, *spec.concrete_shape()[1 if batched else 0 :])
-        if np.dtype(spec.dtype).kind == "f":
-            arrays[spec.name] = rng.standard_normal(shape, dtype=np.float32).astype(spec.dtype)
-        else:
-            arrays[spec.name] = rng.integers(0, 2, shape).astype(spec.dtype)
-    drawn = _from_arrays(arrays, inputs, samples, f"random noise (seed {seed})")
-    return replace(drawn, fit_for_deployment=False)
+def _random(inputs: Sequence[TensorSpec], samples: int, seed: int, examples: Feeds | None) -> CalibrationSet:
+    """Feeds like the example: of its extents, and of values that the model takes."""
+    examples = examples or generated(inputs, seed)
+    batch = len(examples[inputs[0].name]) if batch_size(inputs) is not None else 1
+    drawn = random_samples({spec.name: examples[spec.name] for spec in inputs}, -(-samples // batch), seed=seed)
+    return CalibrationSet(
+        f"random noise (seed {seed}): {len(drawn) * batch} samples like the example",
+        samples=len(drawn) * batch,
+        feeds=len(drawn),
+        load=drawn.__getitem__,
+        fit_for_deployment=False,
+    )
 
 
 def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess | None, samples: int) -> CalibrationSet:
