@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 
-def random_samples(examples: Feeds, count: int, *, seed: int = 0) -> list[dict[str, Array]]:
+def random_samples(examples: Feeds, count: int, *, seed: int | tuple[int, ...] = 0) -> list[dict[str, Array]]:
     """``count`` sets of inputs like the example: the example itself first, then random ones of its shapes.
 
     Floats stay near the example, with another contrast and a quarter of its deviation as noise: far from its
