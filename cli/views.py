@@ -32,6 +32,10 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+        if q.traceback and console.debug:
+            console.say(q.traceback)
+        if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
+            console.say(f"· {q.scheme}: {len(kept)} stay float: {', '.join(f'{op.op} {op.name}' for op in kept)}")
     for note in shown.model.notes:
         console.say(f"· {note}")
     for warning in shown.warnings:

@@ -18,6 +18,7 @@ from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, UnsupportedNodes
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from ..vocabulary import MODULE_KEY
 from . import fingerprint
 from .cache import Workspace
 from .inputs import Inputs
@@ -188,6 +189,8 @@ class Pipeline:
                 calibration=calibration,
                 io_dtype=io_dtype,
                 permute=self._permutations,
+                exclude=self.config.quantize.exclude,
+                modules=self._modules,
                 example=self.inputs.source.examples,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
@@ -198,12 +201,23 @@ class Pipeline:
             "model": floating.sha256,
             "io_dtype": io_dtype,
             "permute": self.converted.permutations,
+            "exclude": self.config.quantize.exclude,
             "data": data,
         }
         try:
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path])
         except (CheckFailed, NotAvailable, InternalFault) as error:
-            return Quantized.failed(scheme, str(error), calibration)
+            return Quantized.failed(scheme, error, calibration)
+
+    @cached_property
+    def _modules(self) -> dict[str, str]:
+        """Value of the graph → its PyTorch module, where something is to be excluded by it."""
+        from ..formats.onnx.file import read_onnx
+
+        if not self.config.quantize.exclude:
+            return {}
+        nodes = read_onnx(self.graph.path).graph.all_nodes()
+        return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
 
     @cached_property
     def fidelity(self) -> ParityResult | None:

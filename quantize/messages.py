@@ -27,6 +27,7 @@ class Request:
     exclude: tuple[str, ...]
     threads: int
     example: Mapping[str, Array] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ class QuantizationResult(Record):
     engine: str
     artifact: str | None = Field(default=None, description="key into Report.artifacts; None when it failed")
     failure: str | None = None
+    traceback: str = Field(default="", description="of the process that quantized, where it raised")
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     calibration: CalibrationResult | None = None
     fit_for_deployment: bool = Field(
