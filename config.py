@@ -143,6 +143,10 @@ class QuantizeTable(Table):
     """most calibration samples to use"""
     io_dtype: Annotated[IoDtype, Flag("--io-dtype")] = "float32"
     """data type of int8 models' inputs and outputs"""
+    exclude: Annotated[list[str], Flag("--exclude", metavar="PATTERN", repeat=True)] = Field(
+        default=[], examples=[["HARD_SWISH", "head.cls"]]
+    )
+    """operators that stay float, by kind (HARD_SWISH), a part of a tensor's name, or PyTorch module"""
     preprocess: PreprocessTable | None = None
 
 

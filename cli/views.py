@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..pipeline.plan import STAGES
-from ..validate.summary import milliseconds, number, percent, size, summarize
+from ..validate.summary import decibels, milliseconds, number, percent, size, summarize
 from .console import Console
 
 _BAD = ("fail", "error", "skipped")
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..pipeline.diagnosis import Diagnosis
     from ..pipeline.inspection import Inspection
     from ..samples import Sample
-    from ..validate.results import GateResult, Report
+    from ..validate.results import GateResult, ParityResult, Report
 
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
@@ -27,9 +27,15 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         _artifacts(console, shown, folder)
     if shown.latency and shown.latency.inputs:
         console.say(f"Latency of one inference of {shown.latency.fed}")
+    if shown.fidelity:
+        _fidelity(console, shown.fidelity)
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+        if q.traceback and console.debug:
+            console.say(q.traceback)
+        if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
+            console.say(f"· {q.scheme}: {len(kept)} stay float: {', '.join(f'{op.op} {op.name}' for op in kept)}")
     for note in shown.model.notes:
         console.say(f"· {note}")
     for warning in shown.warnings:
@@ -99,6 +105,22 @@ def _rows(console: Console, shown: Report) -> None:
             cells.append(f"{latency.ratio:.2f}" if latency and latency.ratio else "–")
         table.append([*cells, row.status])
     console.table([*columns, ""], table, right=range(1, len(columns)))
+
+
+def _fidelity(console: Console, shown: ParityResult) -> None:
+    """Each output of each quantized file against the float32 file, and each group of its channels."""
+    rows: list[tuple[str, ...]] = []
+    for hop in shown.hops:
+        if hop.status == "reference":
+            continue
+        if hop.failure:
+            rows.append((hop.name, "–", "–", "", hop.status))
+        for out in hop.outputs:
+            status = "pass" if out.passed else "fail"
+            rows.append((hop.name, out.name, decibels(out.vs_truth), out.limit or "; ".join(out.problems), status))
+            rows += [("", f"channels {g.channels}", decibels(g.errors), "", "") for g in out.groups]
+    console.table((f"against {shown.truth}", "output", "SQNR", "limit", ""), rows, right=(2,))
+    console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:

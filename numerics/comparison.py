@@ -58,6 +58,13 @@ class Errors(BaseModel):
         default=None, description="share of samples with the same argmax; None when the output is not class scores"
     )
 
+    @property
+    def quality_db(self) -> float:
+        """The SQNR for comparing: infinite when exact, and minus infinity where there is noise and no signal."""
+        if self.exact:
+            return math.inf
+        return -math.inf if self.sqnr_db is None else self.sqnr_db
+
 
 def problems(actual: Array, reference: Array, *, dtype: str | None = None) -> list[str]:
     """What keeps two arrays from being compared by numbers, each in a sentence; empty when nothing does.

@@ -60,6 +60,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         else None,
         conversion=pipeline.converted.result if "convert" in stages else None,
         quantization=quantized,
+        fidelity=pipeline.fidelity if "quantize" in pipeline.stages else None,
         parity=parity,
         accuracy=accuracy,
         latency=latency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from . import fingerprint
 from .plan import ALL
 
 if TYPE_CHECKING:
+    from ..artifact import Array
     from ..quantize.calibration import CalibrationSet
     from ..quantize.preprocess import Preprocess
     from ..source.load import Source
@@ -121,6 +123,7 @@ class Inputs:
             preprocess=self._preprocess,
             samples=self.config.quantize.samples,
             seed=self.config.seed,
+            examples=self.source.examples,
         )
 
     @cached_property
@@ -142,6 +145,19 @@ class Inputs:
             with user_code(self.spec, "the sample's data can't be made"):
                 spec = None if sample.labelled() is None else self.spec
         return load_labelled(spec, self.source.inputs) if spec else None
+
+    def samples(self) -> tuple[list[dict[str, Array]], str]:
+        """What to compare models on: real data where there is any, else random inputs like the example; and which."""
+        from ..source.random_inputs import random_samples
+
+        count = self.config.validation.samples
+        if self.labelled is not None:
+            batches = self.labelled.batches(self.source.inputs)
+            return [feeds for feeds, _ in itertools.islice(batches, count)], self.labelled.description
+        if self.calibration is not None and self.calibration.fit_for_deployment:
+            return self.calibration.held_out(count)
+        samples = random_samples(self.source.examples, count, seed=self.config.seed)
+        return samples, "the example and random inputs like it"
 
     @cached_property
     def targets(self) -> list[str]:

@@ -84,10 +84,10 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
             ),
             tables=("quantize",),
-            checks=("to", "schemes", "source", "calibration_hash"),
-            results=("quantized",),
+            checks=("to", "schemes", "source", "calibration_hash", "labelled"),
+            results=("quantized", "fidelity"),
             builds_on=("convert",),
-            verdicts=("quantization",),
+            verdicts=("quantization", "fidelity"),
         ),
         Stage(
             "validate",

@@ -25,6 +25,7 @@ from .inspection import artifact_result
 if TYPE_CHECKING:
     from ..config import ConvertTable
     from ..convert import Conversion
+    from ..errors import EdgeworthyError
     from ..export.onnx_export import Export
     from ..quantize.calibration import CalibrationSet
     from ..quantize.post_training import Quantized as PostTraining
@@ -128,12 +129,14 @@ class Quantized(BaseModel):
         )
 
     @classmethod
-    def failed(cls, scheme: str, failure: str, data: CalibrationSet | None) -> Quantized:
+    def failed(cls, scheme: str, error: EdgeworthyError, data: CalibrationSet | None) -> Quantized:
+        """``error``: why; its notes hold the traceback of the process that it happened in."""
         result = QuantizationResult(
             status="error",
             scheme=scheme,
             engine="",
-            failure=failure,
+            failure=str(error),
+            traceback="\n".join(getattr(error, "__notes__", ())),
             calibration=_calibration(data),
             fit_for_deployment=False,
         )

@@ -6,7 +6,6 @@ change is taken over from an earlier run (see ``cache``). ``assembly`` makes the
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +18,7 @@ from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, UnsupportedNodes
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from ..vocabulary import MODULE_KEY
 from . import fingerprint
 from .cache import Workspace
 from .inputs import Inputs
@@ -29,7 +29,6 @@ from .records import Converted, Exported, Quantized
 if TYPE_CHECKING:
     import torch
 
-    from ..artifact import Array
     from .subjects import Cast
 
 T = TypeVar("T")
@@ -190,6 +189,9 @@ class Pipeline:
                 calibration=calibration,
                 io_dtype=io_dtype,
                 permute=self._permutations,
+                exclude=self.config.quantize.exclude,
+                modules=self._modules,
+                example=self.inputs.source.examples,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
             return Quantized.of(made, self.output, calibration)
@@ -199,12 +201,53 @@ class Pipeline:
             "model": floating.sha256,
             "io_dtype": io_dtype,
             "permute": self.converted.permutations,
+            "exclude": self.config.quantize.exclude,
             "data": data,
         }
         try:
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path])
         except (CheckFailed, NotAvailable, InternalFault) as error:
-            return Quantized.failed(scheme, str(error), calibration)
+            return Quantized.failed(scheme, error, calibration)
+
+    @cached_property
+    def _modules(self) -> dict[str, str]:
+        """Value of the graph → its PyTorch module, where something is to be excluded by it."""
+        from ..formats.onnx.file import read_onnx
+
+        if not self.config.quantize.exclude:
+            return {}
+        nodes = read_onnx(self.graph.path).graph.all_nodes()
+        return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
+
+    @cached_property
+    def fidelity(self) -> ParityResult | None:
+        """The quantized files against the float32 file; None where ``parity`` says more, or nothing was made."""
+        made = {q.artifact.name: q.artifact for q in self.quantized if q.artifact is not None}
+        if "validate" in self.stages or not made:
+            return None
+        floating = next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
+        about = {name: artifact.sha256 for name, artifact in ({floating.name: floating} | made).items()}
+
+        def make() -> ParityResult:
+            from ..validate import parity
+            from .subjects import Cast, to_artifact
+
+            samples, origin = self.inputs.samples()
+            cast = Cast(
+                None,
+                {a.name: to_artifact(a, self.output) for a in (floating, *made.values())},
+                permutations=self.converted.permutations,
+                names=["tflite"],
+                timeout_s=self.config.validation.timeout_s,
+            )
+            return parity.measure(
+                cast.subjects(), samples, plans=[], seed=self.config.seed, inputs=origin, progress=self.progress.step
+            )
+
+        depends = about | {"permute": self.converted.permutations, "seed": self.config.seed}
+        depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"samples": self.config.validation.samples}
+        return self._stage("fidelity", ParityResult, depends, make, about=about)
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:
@@ -235,7 +278,7 @@ class Pipeline:
             from ..validate import parity
             from ..validate.judge import Rules
 
-            samples, origin = self._parity_samples()
+            samples, origin = self.inputs.samples()
             rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol)
             with self._cast() as cast:
                 return parity.measure(
@@ -326,20 +369,6 @@ class Pipeline:
     def _labelled_hash(self) -> str | None:
         data = self.inputs.labelled
         return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
-
-    def _parity_samples(self) -> tuple[list[dict[str, Array]], str]:
-        """Real data where there is any, else random inputs like the example; and where they come from."""
-        from ..validate.inputs import random_samples
-
-        count = self.config.validation.samples
-        calibration, labelled = self.inputs.calibration, self.inputs.labelled
-        if labelled is not None:
-            batches = labelled.batches(self.inputs.source.inputs)
-            return [feeds for feeds, _ in itertools.islice(batches, count)], labelled.description
-        if calibration is not None and calibration.fit_for_deployment:
-            return list(itertools.islice(calibration, count)), calibration.description
-        examples = self.inputs.source.examples
-        return random_samples(examples, count, seed=self.config.seed), "the example and random inputs like it"
 
     @contextmanager
     def _cast(self) -> Iterator[Cast]:

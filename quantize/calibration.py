@@ -7,17 +7,18 @@ dtypes, NaN and Inf; an error says which sample is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..artifact import TensorSpec
+from ..artifact import Feeds, TensorSpec
 from ..errors import BadInput
 from ..schemes import QUANTIZED
-from ..source.example_inputs import open_npz, reading_arrays
+from ..source.example_inputs import generated, open_npz, reading_arrays
 from ..source.factories import user_code
+from ..source.random_inputs import random_samples
 from .generator import iterate
 from .preprocess import ImageReader, Preprocess, image_files
 from .rows import Rows, batch_size, spread
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_SAMPLES = 128
 """Samples used when nothing else is said; ranges rarely move after the first hundred."""
+
+SPARE = 8
+"""Feeds of other samples that are kept for comparing the result with the float model."""
 
 FORMS = (
     "data.npz: one array per input, under the input's name; the first axis counts samples",
@@ -49,6 +53,7 @@ class CalibrationSet:
         description: Where the samples come from, for the report.
         samples: How many samples are used.
         fit_for_deployment: False for noise.
+        spare: How many feeds of further samples there are, which ``load`` gives from index ``feeds`` on.
     """
 
     description: str
@@ -56,12 +61,22 @@ class CalibrationSet:
     feeds: int
     load: Callable[[int], dict[str, Array]] = field(repr=False)
     fit_for_deployment: bool = True
+    spare: int = 0
 
     def __len__(self) -> int:
         return self.feeds
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         return (self.load(i) for i in range(self.feeds))
+
+    def held_out(self, count: int) -> tuple[list[dict[str, Array]], str]:
+        """At most ``count`` feeds to compare models on, and which these are: of samples that no range was taken from.
+
+        Where all samples are used, those.
+        """
+        first, there = (self.feeds, self.spare) if self.spare else (0, self.feeds)
+        which = "samples held out from calibration" if self.spare else "calibration samples, as all are used"
+        return [self.load(first + i) for i in range(min(count, there))], f"{which} ({self.description})"
 
 
 def no_calibration(scheme: str) -> BadInput:
@@ -82,6 +97,7 @@ def load_calibration(
     preprocess: Preprocess | None = None,
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
+    examples: Feeds | None = None,
 ) -> CalibrationSet:
     """Open and check calibration data.
 
@@ -91,6 +107,7 @@ def load_calibration(
         preprocess: How images become inputs; a folder of images needs it.
         samples: Most samples to use. Of a larger file or folder evenly spaced ones are taken.
         seed: For ``random`` and ``sample:NAME``.
+        examples: The source's example inputs, which ``random`` samples are like; without them, values by the specs.
 
     Raises:
         BadInput: there is no data, or it doesn't fit the inputs; says which sample is wrong.
@@ -101,7 +118,7 @@ def load_calibration(
         raise BadInput(f"{samples} calibration samples are too few", where="--samples", remedy="use at least 1")
     text = str(spec)
     if text == "random":
-        return _random(inputs, samples, seed)
+        return _random(inputs, samples, seed, examples)
     if text.startswith("sample:"):
         return _from_arrays(_sample(text, inputs, samples, seed), inputs, samples, text)
     file, colon, name = text.rpartition(":")
@@ -136,25 +153,36 @@ def _from_arrays(arrays: Mapping[str, Array], inputs: Sequence[TensorSpec], samp
     return _from_rows(rows, samples)
 
 
-def _from_rows(rows: Rows, samples: int) -> CalibrationSet:
-    used = rows.spread(samples)
-    taken = f"{len(used)} of {len(rows)} samples" if len(used) < len(rows) else f"{len(used)} samples"
+def _from_rows(rows: Rows, samples: int, first: int | None = None) -> CalibrationSet:
+    """``samples`` of the rows, or of the ``first`` of them."""
+    of = len(rows) if first is None else min(first, len(rows))
+    used = spread(of, samples, rows.group, rows.where)
+    rest = _others(len(rows), used, rows.group)
+    chosen = used + rest
+    taken = f"{len(used)} of {of} samples" if len(used) < of else f"{len(used)} samples"
     return CalibrationSet(
         f"{rows.where}: {taken}",
         samples=len(used),
         feeds=len(used) // rows.group,
-        load=lambda i: rows.feed(used[i * rows.group : (i + 1) * rows.group]),
+        load=lambda i: rows.feed(chosen[i * rows.group : (i + 1) * rows.group]),
+        spare=len(rest) // rows.group,
     )
 
 
+def _others(count: int, used: Sequence[int], group: int) -> list[int]:
+    """Some of the ``count`` indices that aren't ``used``, in whole groups."""
+    rest = sorted(set(range(count)) - set(used))
+    return [rest[i] for i in spread(len(rest), SPARE * group, group, "")] if len(rest) >= group else []
+
+
 def _generated(file: Path, name: str, inputs: Sequence[TensorSpec], samples: int) -> CalibrationSet:
-    """The first samples of a generator."""
+    """The first samples of a generator, and some more to compare on."""
     rows = Rows(inputs, f"{file}:{name}")
     for index, item in enumerate(iterate(file, name)):
         rows.add_item(item, index)
-        if len(rows) >= samples:
+        if len(rows) >= samples + SPARE * rows.group:
             break
-    return _from_rows(rows, samples)
+    return _from_rows(rows, samples, max(samples, rows.group))
 
 
 def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) -> dict[str, Array]:
@@ -181,19 +209,19 @@ def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) ->
     return arrays
 
 
-def _random(inputs: Sequence[TensorSpec], samples: int, seed: int) -> CalibrationSet:
-    """Standard normal floats, and 0 or 1 for integers (larger ones might be no valid index)."""
-    rng = np.random.default_rng(seed)
-    batched = batch_size(inputs) is not None
-    arrays: dict[str, Array] = {}
-    for spec in inputs:
-        shape = (samples, *spec.concrete_shape()[1 if batched else 0 :])
-        if np.dtype(spec.dtype).kind == "f":
-            arrays[spec.name] = rng.standard_normal(shape, dtype=np.float32).astype(spec.dtype)
-        else:
-            arrays[spec.name] = rng.integers(0, 2, shape).astype(spec.dtype)
-    drawn = _from_arrays(arrays, inputs, samples, f"random noise (seed {seed})")
-    return replace(drawn, fit_for_deployment=False)
+def _random(inputs: Sequence[TensorSpec], samples: int, seed: int, examples: Feeds | None) -> CalibrationSet:
+    """Feeds like the example: of its extents, and of values that the model takes."""
+    examples = examples or generated(inputs, seed)
+    batch = len(examples[inputs[0].name]) if batch_size(inputs) is not None else 1
+    own = {spec.name: examples[spec.name] for spec in inputs}
+    drawn = random_samples(own, -(-samples // batch), seed=(seed, 1))  # not those that validation draws
+    return CalibrationSet(
+        f"random noise (seed {seed}): {len(drawn) * batch} samples like the example",
+        samples=len(drawn) * batch,
+        feeds=len(drawn),
+        load=drawn.__getitem__,
+        fit_for_deployment=False,
+    )
 
 
 def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess | None, samples: int) -> CalibrationSet:
@@ -219,13 +247,17 @@ def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess |
     reader = ImageReader(inputs[0], preprocess)
     group = batch_size(inputs) or 1
     found = image_files(folder)
-    used = [found[i] for i in spread(len(found), samples, group, str(folder))]
+    indices = spread(len(found), samples, group, str(folder))
+    rest = _others(len(found), indices, group)
+    used, chosen = [found[i] for i in indices], [found[i] for i in indices + rest]
     taken = f"{len(used)} of {len(found)} images" if len(used) < len(found) else f"{len(used)} images"
 
     def load(index: int) -> dict[str, Array]:
-        return {inputs[0].name: np.stack([reader(f) for f in used[index * group : (index + 1) * group]])}
+        return {inputs[0].name: np.stack([reader(f) for f in chosen[index * group : (index + 1) * group]])}
 
-    return CalibrationSet(f"{folder}: {taken}; {preprocess}", len(used), len(used) // group, load)
+    return CalibrationSet(
+        f"{folder}: {taken}; {preprocess}", len(used), len(used) // group, load, spare=len(rest) // group
+    )
 
 
 def _read_npz(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ when the model is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,11 @@ MIN_ELEMENTS = 64
 _SUFFIX = b"_float16"
 
 
-def to_float16(model: Any) -> dict[str, str]:
+def to_float16(model: Any, keep: Mapping[str, str] | None = None) -> dict[str, str]:
     """Store the large float32 constants of ``model`` (a ``ModelT``, edited in place) as float16.
+
+    Args:
+        keep: Tensor name → why it is to stay as it is.
 
     Returns:
         Tensor name → why it stayed float32.
@@ -33,6 +37,9 @@ def to_float16(model: Any) -> dict[str, str]:
             tensor = graph.tensors[index]
             constant = fb.values(model, tensor) if fb.is_float(tensor) else None
             if constant is None or constant.size < MIN_ELEMENTS:
+                continue
+            if keep and fb.name(tensor) in keep:
+                kept[fb.name(tensor)] = keep[fb.name(tensor)]
                 continue
             largest = np.abs(constant[np.isfinite(constant)]).max(initial=0.0)
             if largest > np.finfo(np.float16).max:

@@ -6,6 +6,7 @@ too large for it to fold. The quantizer knows weights only as constants.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -23,24 +24,36 @@ _SMALL = 1024
 
 
 def fold_constants(content: bytes) -> bytes:
-    """The flatbuffer with the results of constant operators of its main graph in their place."""
+    """The flatbuffer with the results of constant operators of its main graph in their place.
+
+    A result's shape may have been declared dynamic; as a constant it has the one that it was computed in.
+    """
     model = fb.read(content)
     graph = model.subgraphs[0]
-    folded = _constant_operators(model, graph)
+    likely = _constant_operators(model, graph, {})
+    if not likely:
+        return content
+    results = sorted(int(i) for position in likely for i in graph.operators[position].outputs)
+    values = _computed(content, likely, results)
+    # What is declared dynamic shows its size only now.
+    folded = likely & _constant_operators(model, graph, {index: value.nbytes for index, value in values.items()})
     if not folded:
         return content
     inside = {int(i) for position in folded for i in graph.operators[position].outputs}
-    others = [op for position, op in enumerate(graph.operators) if position not in folded]
-    read = {int(i) for op in others for i in op.inputs} | {int(i) for i in graph.outputs}
-    for index, value in _computed(content, folded, sorted(inside & read)).items():
-        graph.tensors[index].buffer = fb.add_buffer(model, value)
-    graph.operators = others
+    graph.operators = [op for position, op in enumerate(graph.operators) if position not in folded]
+    read = {int(i) for op in graph.operators for i in op.inputs} | {int(i) for i in graph.outputs}
+    for index in sorted(inside & read):
+        fb.set_constant(model, graph.tensors[index], values[index])
     fb.drop_unused_buffers(model)
     return fb.write(model)
 
 
-def _constant_operators(model: Any, graph: Any) -> set[int]:
-    """Positions of the operators that read constants only, directly or through each other."""
+def _constant_operators(model: Any, graph: Any, known: Mapping[int, int]) -> set[int]:
+    """Positions of the operators that read constants only, directly or through each other.
+
+    Args:
+        known: Tensor index → bytes of its values; for others the declared shape counts.
+    """
     sizes = {
         index: len(model.buffers[tensor.buffer].data)
         for index, tensor in enumerate(graph.tensors)
@@ -52,8 +65,9 @@ def _constant_operators(model: Any, graph: Any) -> set[int]:
         kind = fb.op_name(model, op)
         if not inputs or not all(i in sizes for i in inputs) or kind in _KEPT or kind.startswith("CUSTOM:"):
             continue
-        results = {int(i): fb.nbytes(graph.tensors[i]) for i in op.outputs}
-        if sum(results.values()) <= max(_SMALL, sum(sizes[i] for i in inputs)):
+        results = {int(i): known.get(int(i), fb.nbytes(graph.tensors[i])) for i in op.outputs}
+        # Without bytes there is no constant to put in its place.
+        if all(results.values()) and sum(results.values()) <= max(_SMALL, sum(sizes[i] for i in inputs)):
             found.add(position)
             sizes |= results
     return found

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .float_ops import FloatOp
+
+if TYPE_CHECKING:
+    from ..artifact import Array
 
 READY = "ready"
 TAKEN = "taken"
@@ -13,7 +18,7 @@ TAKEN = "taken"
 
 @dataclass(frozen=True)
 class Request:
-    """What to make of which model; see ``post_training.quantize``."""
+    """What to make of which model; see ``post_training.quantize``. ``example``: input name → array, as the model's."""
 
     model: Path
     output: Path
@@ -21,6 +26,8 @@ class Request:
     io_dtype: str
     exclude: tuple[str, ...]
     threads: int
+    example: Mapping[str, Array] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ died, and the output appears complete or not at all.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,12 +21,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..artifact import TFLiteModel
+from ..artifact import Feeds, TFLiteModel
 from ..errors import BadInput, RuntimeFailure
 from ..files import atomic_file
 from ..formats.tflite.summary import describe
 from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
 from .calibration import CalibrationSet, no_calibration
+from .exclusion import check_patterns
 from .float_ops import FloatOp
 from .messages import Answer, Failure, Request
 
@@ -81,6 +81,8 @@ def quantize(
     io_dtype: str = "float32",
     permute: Mapping[str, tuple[int, ...]] | None = None,
     exclude: Sequence[str] = (),
+    modules: Mapping[str, str] | None = None,
+    example: Feeds | None = None,
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
@@ -95,22 +97,25 @@ def quantize(
         io_dtype: float32, int8 or uint8, for a static scheme: what its float inputs and outputs become. With
             float32 there is a QUANTIZE behind each input and a DEQUANTIZE before each output.
         permute: Input name → axes, where the TFLite input is the source's transposed by them.
-        exclude: Regular expressions; operators whose whole kind (``ADD``) or part of whose result's name matches
-            one stay float.
+        exclude: Patterns of operators that stay float (see ``exclusion``).
+        modules: Name of a value of the source's graph → path of its PyTorch module, for ``exclude``.
+        example: Inputs in the source model's layout that the result is tried on, where there are no samples. Without
+            them it is tried on zeros, and dynamic dimensions are 1.
         threads: Threads of the interpreter.
         timeout_s: Seconds that one calibration feed, or the quantization, may take.
         progress: Called after every calibration feed.
 
     Raises:
-        BadInput: the scheme or dtype doesn't exist, calibration data is missing or doesn't fit, the model has or
-            computes NaN, or the output can't be written.
+        BadInput: the scheme or dtype doesn't exist, a pattern matches nothing, calibration data is missing or doesn't
+            fit, the model has or computes NaN, or the output can't be written.
         RuntimeFailure: the quantizer or the interpreter raised, crashed or hung.
     """
     wanted = _check(model, scheme, calibration, io_dtype, exclude)
     feeds = calibration if calibration is not None and wanted.needs_calibration else None
     start = time.perf_counter()
     with atomic_file(output) as part, _worker(wanted, model.path) as worker:
-        request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads)
+        tried = _arranged(example, model, permute or {}) if example else {}
+        request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads, tried, modules or {})
         worker.ask(request, timeout_s)
         for done, feed in enumerate(feeds or (), start=1):
             worker.ask(_arranged(feed, model, permute or {}), timeout_s)
@@ -154,15 +159,7 @@ def _check(
             where="--io-dtype",
             remedy=f"use --io-dtype float32, or --scheme {calibrated}",
         )
-    for pattern in exclude:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise BadInput(
-                f"{pattern!r} is no regular expression: {error}",
-                where="exclude",
-                remedy="write an operator such as ADD, or a part of a tensor's name",
-            ) from error
+    check_patterns(exclude)
     if wanted.needs_calibration and calibration is None:
         raise no_calibration(wanted.name)
     return wanted
@@ -261,7 +258,7 @@ class _Worker:
             what,
             where=str(self._model),
             details=[line for line in lines if line.strip()][-_TAIL_LINES:],
-            remedy="try another scheme, or keep the operator in question in float with `exclude`",
+            remedy="try another scheme, or keep the operator in question in float with --exclude",
         )
 
 

@@ -108,10 +108,6 @@ class Rows:
                 remedy="yield one batch of every input",
             )
 
-    def spread(self, samples: int) -> list[int]:
-        """See the function of this name."""
-        return spread(len(self), samples, self.group, self.where)
-
     def feed(self, indices: Sequence[int]) -> dict[str, Array]:
         """The feed made of these rows; ``group`` of them."""
         return {

@@ -23,6 +23,7 @@ from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
 from ..workers.processes import die_with
 from . import bias, engine
+from .exclusion import excluded
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
@@ -63,22 +64,25 @@ def _serve(connection: Connection) -> Answer:
     engine.register_added_operators()
     observer = Observer(content, threads=request.threads) if scheme.needs_calibration else None
     connection.send(READY)
-    feed: dict[str, Array] = {}
+    feed = dict(request.example)
     while (received := connection.recv()) is not None:
         feed = received
         if observer:
             observer.observe(feed)
         connection.send(TAKEN)
-    kept = _excluded(model, request.exclude)
+    kept = excluded(model, request.exclude, request.modules)
     if observer:
         kept = unfit_operators(observer) | kept
     return _quantize(content, request, scheme, observer.ranges if observer else {}, kept, feed)
 
 
 def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
-    kept = to_float16(model)
+    graph = model.subgraphs[0]
+    wanted = excluded(model, request.exclude, request.modules)
+    stays = {fb.name(t): why for index, why in wanted.items() for t in fb.tensors(graph, graph.operators[index].inputs)}
+    kept = to_float16(model, stays)
     content = fb.write(model)
-    failure = _try(content, {}, request.threads)
+    failure = _try(content, request.example, request.threads)
     if failure:
         raise RuntimeError(failure)
     request.output.write_bytes(content)
@@ -105,6 +109,7 @@ def _quantize(
     notes: list[str] = []
     while True:
         quantized = fb.read(engine.quantize(content, scheme, ranges=ranges, keep_float=frozenset(kept)))
+        fb.carry_shape_signatures(quantized)
         widened = bias.repair(quantized, original)
         set_io_dtype(quantized, request.io_dtype)
         fb.drop_unused_buffers(quantized)
@@ -169,17 +174,6 @@ def _refused(model: Any, failure: str) -> str:
 
 def _result(graph: Any, op: Any) -> str:
     return fb.name(graph.tensors[op.outputs[0]]) if op.outputs else ""
-
-
-def _excluded(model: Any, patterns: tuple[str, ...]) -> dict[int, str]:
-    """Operators of the main graph whose kind or result name a pattern matches → the reason."""
-    graph = model.subgraphs[0]
-    return {
-        index: f"excluded by {pattern!r}"
-        for pattern in patterns
-        for index, op in enumerate(graph.operators)
-        if re.fullmatch(pattern, fb.op_name(model, op)) or re.search(pattern, _result(graph, op))
-    }
 
 
 def _refuse_nan(model: Any) -> None:

@@ -91,6 +91,12 @@ def resolve(
     return inputs, examples, frozenset(values)
 
 
+def generated(inputs: Sequence[TensorSpec], seed: int = 0) -> dict[str, Array]:
+    """One value for each input, where nothing is known but its spec; dynamic dimensions get extents of their own."""
+    sizes = _sizes(inputs, {}, "")
+    return {spec.name: _generate(spec, sizes, seed) for spec in inputs}
+
+
 def load_npz(path: Path) -> dict[str, Array]:
     """The named arrays of an ``.npz`` file.
 

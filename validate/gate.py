@@ -181,7 +181,7 @@ def _noise_ratio(hop: Hop) -> Measured | None:
 
 
 def _sqnr(hop: Hop) -> Measured | None:
-    errors = [o.vs_truth for o in hop.outputs if o.vs_truth]
+    errors = [o.worst for o in hop.outputs if o.worst]
     values = [math.inf if e.exact else e.sqnr_db for e in errors]
     known = [v for v in values if v is not None]
     return Measured.exactly(min(known)) if known else None

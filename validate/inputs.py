@@ -1,4 +1,4 @@
-"""Inputs that a model is validated on: random samples, and labelled data."""
+"""Labelled data that a model is validated on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..artifact import Feeds, TensorSpec
+from ..artifact import TensorSpec
 from ..errors import BadInput
 from ..source.example_inputs import load_npz
 from ..source.factories import user_code
@@ -23,19 +23,6 @@ LABEL_KEYS = ("labels", "label")
 """Names that the labels may have in an ``.npz`` file."""
 
 _MOST_BATCH = 64
-
-
-def random_samples(examples: Feeds, count: int, *, seed: int = 0) -> list[dict[str, Array]]:
-    """``count`` sets of inputs like the example: the example itself first, then random ones of its shapes.
-
-    Floats stay near the example, with another contrast and a quarter of its deviation as noise: far from its
-    training data a network's activations explode. A constant example says nothing, so there they are normal.
-    Integers are uniform between the example's smallest and largest value, so that they stay valid indices and an
-    all-ones mask stays one. Bools are drawn from the values that occur.
-    """
-    random = np.random.default_rng(seed)
-    first = {name: np.asarray(array) for name, array in examples.items()}
-    return [first, *({n: _like(a, random) for n, a in first.items()} for _ in range(count - 1))]
 
 
 @dataclass(frozen=True)
@@ -142,20 +129,6 @@ def _fitting(array: Array, spec: TensorSpec, samples: int, where: str) -> Array:
     if array.dtype.kind == "f" and np.isnan(array.astype(np.float64)).any():
         raise BadInput(f"{spec.name!r} holds NaN", where=where, remedy="take these samples out")
     return array
-
-
-def _like(example: Array, random: np.random.Generator) -> Array:
-    if example.dtype.kind == "f":
-        values = example.astype(np.float64)
-        mean, deviation = (float(values.mean()), float(values.std())) if values.size else (0.0, 0.0)
-        if not deviation > 0:
-            return random.normal(size=example.shape).astype(example.dtype)
-        noise = random.normal(0, deviation / 4, example.shape)
-        return (mean + random.uniform(0.5, 1.5) * (values - mean) + noise).astype(example.dtype)
-    if example.dtype.kind == "b" or not example.size:
-        return random.choice(np.unique(example), example.shape) if example.size else example
-    low, high = int(example.min()), int(example.max())
-    return random.integers(low, high, example.shape, dtype=example.dtype, endpoint=True)
 
 
 def _of_sample(spec: str) -> tuple[dict[str, Array], Array]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..config import EVERY
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
+from ..numerics.groups import compare_groups
 from ..schemes import SCHEMES
 from .results import OutputParity, Status
 
@@ -105,12 +106,16 @@ def judge(
     if found:
         return result.model_copy(update={"passed": False, "limit": "same shape, dtype, NaN and Inf"})
     errors = metrics.compare(actual, truth)
+    groups = [] if SCHEMES[scheme].by_floor else compare_groups(actual, truth)
     is_float = actual[0].dtype.kind == "f"
     by_floor = is_float and floor is not None and SCHEMES[scheme].by_floor
     limit, passed = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
+    if not all(_loud_enough(group.errors, scheme, rules) for group in groups):
+        limit, passed = f"{limit} in each group of channels", False
     return result.model_copy(
         update={
             "vs_truth": errors,
+            "groups": groups,
             "vs_previous": _own_share(actual, previous),
             "noise_ratio": floor.ratio(errors) if by_floor and floor else None,
             "noise_floor": floor.rms if by_floor and floor else None,
@@ -166,11 +171,15 @@ def _apply(
 def _quantized(errors: Errors, scheme: str, rules: Rules) -> tuple[str, bool]:
     least = rules.least_sqnr_db(scheme)
     limit = f"SQNR at least {least:g} dB"
-    passed = errors.exact or (errors.sqnr_db is not None and errors.sqnr_db >= least)
+    passed = _loud_enough(errors, scheme, rules)
     if rules.top1_agreement is not None and errors.top1_agreement is not None:
         limit += f" and top-1 agreement at least {rules.top1_agreement:g}"
         passed = passed and errors.top1_agreement >= rules.top1_agreement
     return limit, passed
+
+
+def _loud_enough(errors: Errors, scheme: str, rules: Rules) -> bool:
+    return errors.exact or (errors.sqnr_db is not None and errors.sqnr_db >= rules.least_sqnr_db(scheme))
 
 
 def _problems(actual: Sequence[Array], truth: Sequence[Array], dtype: str) -> list[str]:
@@ -201,5 +210,8 @@ def _measured(output: OutputParity) -> str:
         return "exact"
     if errors.sqnr_db is None:
         return f"{errors.equal or 0:.4g} of the elements equal, largest error {errors.max_abs:.3g}"
+    worst = output.worst_group
+    if worst is not None and worst.errors.quality_db < errors.sqnr_db:
+        return f"SQNR {worst.errors.quality_db:.3g} dB in channels {worst.channels} ({errors.sqnr_db:.3g} dB in all)"
     agreement = "" if errors.top1_agreement is None else f", top-1 agreement {errors.top1_agreement:.4g}"
     return f"SQNR {errors.sqnr_db:.3g} dB{agreement}"

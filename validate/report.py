@@ -13,7 +13,7 @@ from .. import files
 from ..errors import BadInput
 from .plots import plots
 from .results import GateResult, Report
-from .summary import milliseconds, number, percent, six_digits, size, summarize
+from .summary import decibels, milliseconds, number, percent, six_digits, size, summarize
 
 JSON, MARKDOWN, HTML, JUNIT = "report.json", "report.md", "report.html", "junit.xml"
 
@@ -117,6 +117,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         "ms": milliseconds,
         "percent": percent,
         "number": number,
+        "db": decibels,
         "cosine": lambda v: "–" if v is None else f"{v:.6f}",
         "value": lambda v: "–" if v is None else v if isinstance(v, str) else six_digits(v),
         "cell": _cell,

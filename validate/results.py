@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
+from ..numerics.groups import Group
 from ..schemes import FLOAT32
 
 SCHEMA_VERSION = 1
@@ -191,6 +192,7 @@ class QuantizationResult(Record):
     engine: str
     artifact: str | None = Field(default=None, description="key into Report.artifacts; None when it failed")
     failure: str | None = None
+    traceback: str = Field(default="", description="of the process that quantized, where it raised")
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"
     calibration: CalibrationResult | None = None
     fit_for_deployment: bool = Field(
@@ -226,6 +228,9 @@ class OutputParity(Record):
         default_factory=list, description="wrong shape, dtype, NaN or Inf; with any there are no numbers"
     )
     vs_truth: Errors | None = Field(default=None, description="accumulated error: against the truth")
+    groups: list[Group] = Field(
+        default_factory=list, description="vs_truth of channels of different scale, such as boxes and scores"
+    )
     vs_previous: Errors | None = Field(default=None, description="this hop's own share: against the hop before")
     noise_ratio: float | None = Field(
         default=None, description="error against the truth ÷ noise floor; of rms and max error the larger quotient"
@@ -234,6 +239,17 @@ class OutputParity(Record):
     limit: str = Field(default="", description="the rule that applied, in words")
     passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
     notes: list[str] = Field(default_factory=list)
+
+    @property
+    def worst_group(self) -> Group | None:
+        """The group of channels with the least SQNR; None where all channels are one group."""
+        return min(self.groups, key=lambda group: group.errors.quality_db, default=None)
+
+    @property
+    def worst(self) -> Errors | None:
+        """Against the truth: of the group of channels, or the whole, whose SQNR is least."""
+        found = [self.vs_truth, *(group.errors for group in self.groups)] if self.vs_truth else []
+        return min((e for e in found if e), key=lambda errors: errors.quality_db, default=None)
 
 
 class Hop(Record):
@@ -429,6 +445,9 @@ class Report(Record):
     export: ExportResult | None = None
     conversion: ConversionResult | None = None
     quantization: list[QuantizationResult] = Field(default_factory=list)
+    fidelity: ParityResult | None = Field(
+        default=None, description="the quantized files against the float32 file, where parity was not measured"
+    )
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None

@@ -31,9 +31,9 @@ class SummaryRow:
 
     @property
     def worst(self) -> Errors | None:
-        """The accumulated errors of the output with the least SQNR."""
-        errors = [o.vs_truth for o in self.hop.outputs if o.vs_truth] if self.hop else []
-        return min(errors, key=_sqnr, default=None)
+        """The accumulated errors of the output, or of the group of its channels, with the least SQNR."""
+        errors = [o.worst for o in self.hop.outputs if o.worst] if self.hop else []
+        return min(errors, key=lambda e: e.quality_db, default=None)
 
     @property
     def own_share(self) -> float | None:
@@ -61,9 +61,7 @@ class SummaryRow:
             return "exact" if self.own_share is not None else "truth"
         if self.noise_ratio is not None and SCHEMES[self.hop.scheme].by_floor:
             return f"{self.noise_ratio:.2g}× noise"
-        if worst.sqnr_db is not None:
-            return f"{worst.sqnr_db:.1f} dB"
-        return "–" if worst.equal is None else f"{100 * worst.equal:.3g} % equal"
+        return decibels(worst)
 
     @property
     def status(self) -> str:
@@ -122,6 +120,17 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
+def decibels(errors: Errors | None) -> str:
+    """The SQNR; of what is no signal (indices, bools), the share of equal elements."""
+    if errors is None:
+        return "–"
+    if errors.exact:
+        return "exact"
+    if errors.sqnr_db is None:
+        return "–" if errors.equal is None else f"{100 * errors.equal:.3g} % equal"
+    return f"{errors.sqnr_db:.1f} dB"
+
+
 def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
@@ -135,9 +144,3 @@ def _three(value: float) -> str:
     """Three significant digits, no exponent."""
     digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:.{max(0, digits)}f}"
-
-
-def _sqnr(errors: Errors) -> float:
-    if errors.exact:
-        return math.inf
-    return -math.inf if errors.sqnr_db is None else errors.sqnr_db

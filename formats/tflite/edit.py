@@ -30,13 +30,13 @@ _DATA_ALIGNMENT = 16
 def load(path: Path) -> bytes:
     """The bytes of a file, rewritten only if its tensors have no names of their own."""
     content = path.read_bytes()
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = _unpacked(content)
     return write(model) if _name_tensors(model) else content
 
 
 def read(content: bytes) -> Any:
-    """The ``ModelT`` of a flatbuffer; its constants are views into ``content``."""
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    """The ``ModelT`` of a flatbuffer; the data of its buffers are uint8 arrays, views into ``content``."""
+    model = _unpacked(content)
     _name_tensors(model)
     return model
 
@@ -44,9 +44,6 @@ def read(content: bytes) -> Any:
 def write(model: Any) -> bytes:
     """Serialize: constants inside the flatbuffer, aligned; equal scales and zero points stored once."""
     size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
-    for buffer in model.buffers:
-        if buffer.data is not None and not isinstance(buffer.data, np.ndarray):
-            buffer.data = np.frombuffer(buffer.data, np.uint8)
     builder = _Builder(size + (size >> 6) + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(memoryview(builder.Bytes)[builder.head :])
@@ -96,8 +93,7 @@ def values(model: Any, tensor: Any) -> Array | None:
     """The constant that a tensor holds, as a read-only view in its dtype and shape; None if it holds none."""
     if not is_constant(model, tensor):
         return None
-    data = np.asarray(model.buffers[tensor.buffer].data).view(np.uint8)
-    array: Array = data.view(DTYPE_NAMES[tensor.type])
+    array: Array = model.buffers[tensor.buffer].data.view(DTYPE_NAMES[tensor.type])
     return array.reshape([] if tensor.shape is None else list(tensor.shape))
 
 
@@ -107,6 +103,23 @@ def add_buffer(model: Any, constant: Array) -> int:
     buffer.data = np.ascontiguousarray(constant).reshape(-1).view(np.uint8)
     model.buffers.append(buffer)
     return len(model.buffers) - 1
+
+
+def set_constant(model: Any, tensor: Any, constant: Array) -> None:
+    """Make ``tensor`` hold ``constant``, in the constant's own shape, whatever was declared."""
+    tensor.buffer = add_buffer(model, constant)
+    tensor.shape, tensor.shapeSignature = list(constant.shape), None
+
+
+def carry_shape_signatures(model: Any) -> None:
+    """Declare results of QUANTIZE and DEQUANTIZE dynamic where their operand is.
+
+    The quantizer adds casts whose results have the declared extents alone, as if they were fixed.
+    """
+    for _, graph, op in operators(model):
+        if op_name(model, op) in ("QUANTIZE", "DEQUANTIZE"):
+            source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+            result.shape, result.shapeSignature = source.shape, source.shapeSignature
 
 
 def drop_unused_buffers(model: Any) -> None:
@@ -136,6 +149,19 @@ def op_code(model: Any, builtin: int, version: int = 1) -> int:
     code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def _unpacked(content: bytes) -> Any:
+    """The objects of a flatbuffer, all data as uint8 arrays.
+
+    Constants may lie behind the flatbuffer, at an offset (from 256 KiB on the quantizer writes them there); those come
+    as ``bytes``, which numpy takes for one string.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    for buffer in model.buffers:
+        if buffer.data is not None:
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    return model
 
 
 def _name_tensors(model: Any) -> bool:

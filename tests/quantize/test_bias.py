@@ -72,6 +72,18 @@ def test_layers_that_share_weights_get_their_own_where_one_is_widened(
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 33
 
 
+def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> None:
+    """From 256 KiB on the quantizer writes constants behind the flatbuffer, where they are read as bytes."""
+    w = Weights(0)
+    kernel, bias = w(512, 1024, fan_in=1024), np.linspace(1, 2, 512).astype(np.float32)
+    kernel[::7] = 0
+    g = Graph(x=(1, 4, 1024))
+    model = g.save(tmp_path / "m.tflite", y=g.op("fully_connected", [g.inputs[0], kernel, bias], (1, 4, 512), **FC))
+    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 8))
+    assert any("weight scales widened" in note for note in result.notes)
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 2, seed=1)) > 30
+
+
 def test_healthy_layers_are_left_alone(
     conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
 ) -> None:

@@ -185,15 +185,42 @@ def test_too_few_samples_asked_for(tmp_path: Path) -> None:
 
 
 def test_random_is_seeded_and_not_fit_for_deployment() -> None:
-    inputs = (TensorSpec("x", "float32", ("batch", 3)), MASK)
+    inputs = (TensorSpec("x", "float32", (1, 3)), MASK)
     one, same, other = (list(load_calibration("random", inputs, samples=6, seed=s)) for s in (1, 1, 2))
     assert len(one) == 6
     assert all(np.array_equal(a["x"], b["x"]) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one[0]["x"], other[0]["x"])
-    assert {int(v) for feed in one for v in feed["mask"].ravel()} == {0, 1}
+    assert {int(v) for feed in one for v in feed["mask"].ravel()} == {1}, "a mask of zeros makes NaN of a softmax"
     found = load_calibration("random", inputs)
     assert not found.fit_for_deployment
     assert "random noise (seed 0)" in found.description
+
+
+def test_random_is_like_the_examples() -> None:
+    """Extents that a pixel unshuffle takes, ids of the whole vocabulary, and values far from 0."""
+    inputs = (
+        TensorSpec("image", "float32", ("batch", 1, "height", "width")),
+        TensorSpec("ids", "int64", ("batch", "words")),
+    )
+    random = np.random.default_rng(0)
+    examples: dict[str, Any] = {
+        "image": random.normal(100, 5, (3, 1, 6, 8)).astype(np.float32),
+        "ids": random.integers(50, 1000, (3, 5)),
+    }
+    found = load_calibration("random", inputs, samples=32, examples=examples)
+    feeds = list(found)
+    assert (len(feeds), found.samples) == (11, 33)
+    assert {f["image"].shape for f in feeds} == {(3, 1, 6, 8)}
+    assert {f["ids"].shape for f in feeds} == {(3, 5)}
+    ids = np.concatenate([f["ids"].ravel() for f in feeds])
+    assert (examples["ids"].min() <= ids).all() and (ids <= examples["ids"].max()).all() and np.ptp(ids) > 500
+    assert abs(np.mean([f["image"].mean() for f in feeds]) - 100) < 2
+    np.testing.assert_array_equal(feeds[0]["image"], examples["image"])
+
+
+def test_without_examples_random_takes_other_extents_than_one() -> None:
+    feeds = list(load_calibration("random", (TensorSpec("x", "float32", ("batch", 3, "height", "width")),), samples=4))
+    assert len({feeds[0]["x"].shape[axis] for axis in (0, 2, 3)} | {1}) == 4
 
 
 def test_a_bundled_sample_gives_its_own_data() -> None:

@@ -64,6 +64,26 @@ def test_a_file_with_proper_names_is_taken_as_it_is(conv_net: TFLiteModel) -> No
     assert fb.load(conv_net.path) == conv_net.path.read_bytes()
 
 
+def test_constants_behind_the_flatbuffer_are_read_as_arrays(tmp_path: Path) -> None:
+    """As ai-edge-quantizer writes them in larger files: offset and size in place of the data."""
+    kernel = np.arange(16, dtype=np.float32).reshape(4, 4)
+    g = Graph(x=(1, 4))
+    path = g.save(
+        tmp_path / "m.tflite", y=g.op("fully_connected", [g.inputs[0], kernel, g.no_value()], (1, 4), **FC)
+    ).path
+    plain = fb.read(path.read_bytes())
+    model = fb.read(path.read_bytes())
+    holder = next(b for b in model.buffers if b.data is not None and len(b.data) == kernel.nbytes)
+    data, holder.data, holder.offset, holder.size = holder.data, None, 1, kernel.nbytes
+    holder.offset = len(fb.write(model))
+    outside = fb.write(model) + data.tobytes()
+    read = fb.read(outside)
+    weights = next(t for t in read.subgraphs[0].tensors if list(t.shape) == [4, 4])
+    assert all(isinstance(b.data, np.ndarray) for b in read.buffers if b.data is not None)
+    np.testing.assert_array_equal(fb.values(read, weights), kernel)
+    assert fb.write(read) == fb.write(plain)
+
+
 def test_operator_codes_are_added_once(conv_net: TFLiteModel) -> None:
     model = fb.read(conv_net.path.read_bytes())
     before = len(model.operatorCodes)

@@ -46,6 +46,35 @@ def test_constants_that_would_grow_are_left(tmp_path: Path) -> None:
     assert fold_constants(content) == content
 
 
+def test_a_result_that_was_declared_dynamic_has_the_shape_of_its_values(tmp_path: Path) -> None:
+    """As MLIR declares what BROADCAST_TO or FILL makes from a constant shape that it didn't look at."""
+    g = Graph(x=(1, 5, 1))
+    wide = g.op("fill", [i32(1, 1, 6), np.full((), 2, np.float32)], (None, None, None))
+    model = g.save(tmp_path / "m.tflite", y=g.op("mul", [g.inputs[0], wide], (1, 5, None), **NO_ACTIVATION))
+    folded = tmp_path / "folded.tflite"
+    folded.write_bytes(fold_constants(model.path.read_bytes()))
+    assert summarize(folded).op_counts == {"MUL": 1}
+    (feed,) = normal_feeds(model, 1)
+    np.testing.assert_array_equal(run(folded, feed)["y"], np.repeat(feed["x"] * 2, 6, 2))
+
+
+def test_a_dynamic_result_that_turns_out_large_is_left(tmp_path: Path) -> None:
+    g = Graph(x=(1, 4096))
+    wide = g.op("fill", [i32(1, 4096), np.full((), 2, np.float32)], (None, None))
+    model = g.save(tmp_path / "m.tflite", y=g.op("add", [g.inputs[0], wide], (1, 4096), **NO_ACTIVATION))
+    content = model.path.read_bytes()
+    assert fold_constants(content) == content
+
+
+def test_an_empty_result_is_left_to_the_runtime(tmp_path: Path) -> None:
+    """An empty buffer is no constant: nothing would make the tensor any more."""
+    g = Graph(x=(2, 4))
+    none = g.op("fill", [i32(0, 4), np.full((), 2, np.float32)], (0, 4))
+    model = g.save(tmp_path / "m.tflite", y=g.op("concatenation", [g.inputs[0], none], (2, 4), axis=0, **NO_ACTIVATION))
+    content = model.path.read_bytes()
+    assert fold_constants(content) == content
+
+
 def test_a_model_without_constant_operators_is_left(tmp_path: Path) -> None:
     g = Graph(x=(1, 8))
     content = g.save(tmp_path / "m.tflite", y=g.op("relu", [g.inputs[0]], (1, 8))).path.read_bytes()

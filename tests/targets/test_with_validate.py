@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.artifact import Artifact, OnnxModel, SavedModel, TFLiteModel
+from edgeworthy.source.random_inputs import random_samples
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
 from edgeworthy.validate import accuracy, latency, parity
-from edgeworthy.validate.inputs import labelled, random_samples
+from edgeworthy.validate.inputs import labelled
 from edgeworthy.validate.runners import Subject
 
 from .conftest import LOGITS, NCHW

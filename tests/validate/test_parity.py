@@ -290,3 +290,28 @@ def test_a_pair_that_differs_by_more_than_noise_sets_no_floor() -> None:
     assert "40" in (hop(result, "reference").failure or "") and result.truth == "plain"
     good = parity.Plan(TRUTH, OTHER, TRUTH, parity.REFERENCE, parity.AGREE_DB)
     assert parity.measure([OTHER], SAMPLES, plans=[good]).floor_method == parity.REFERENCE
+
+
+def detector(boxes: float = 1, scores: float = 1) -> Function:
+    """Four boxes' sides in pixels and eight scores, [1, 12, 200], each multiplied by a factor."""
+
+    def run(feeds: dict[str, Any]) -> dict[str, Any]:
+        random = np.random.default_rng(np.abs(feeds["x"].view(np.int32)).ravel())
+        sides, score = random.uniform(0, 640, (1, 4, 200)), random.uniform(0, 1, (1, 8, 200))
+        return {"y": np.concatenate((sides * boxes, score * scores), 1).astype(np.float32)}
+
+    return run
+
+
+def test_scores_beside_boxes_are_judged_by_themselves() -> None:
+    """A detector whose scores are all lost has 50 dB over all its channels."""
+    truth = subject("truth", detector())
+    good = subject("good", detector(0.99, 1.01), scheme="static_wi8_ai8")
+    lost = subject("lost", detector(scores=0), scheme="static_wi8_ai8")
+    result = parity.measure([truth, good, lost], SAMPLES, plans=[])
+    assert hop(result, "good").status == "pass"
+    (output,) = hop(result, "lost").outputs
+    assert hop(result, "lost").status == "fail"
+    assert output.vs_truth and (output.vs_truth.sqnr_db or 0) > 50
+    assert [group.channels for group in output.groups] == ["0–3", "4–11"]
+    assert "y: SQNR 0 dB in channels 4–11" in hop(result, "lost").reason

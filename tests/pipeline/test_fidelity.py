@@ -1,0 +1,123 @@
+"""``quantize`` by itself: what the files compute against the float32 file, and the exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgeworthy
+from edgeworthy.validate.results import Report
+
+NETS = """
+import torch
+from torch import nn
+
+
+class Detector(nn.Module):
+    '''Boxes in pixels and scores, [batch, 7, anchors]; apart until the end, or out of one layer.'''
+
+    def __init__(self, apart):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 16, 3, stride=4)
+        self.heads = nn.ModuleList([nn.Conv2d(16, 4, 1), nn.Conv2d(16, 3, 1)] if apart else [nn.Conv2d(16, 7, 1)])
+        with torch.no_grad():
+            self.heads[0].weight[:4] *= 300
+            self.heads[0].bias[:4] += 200
+            self.heads[-1].weight[-3:] *= 0.3
+            self.heads[-1].bias[-3:] *= 0.3
+        self.example_inputs = {"image": torch.randn(1, 3, 32, 32)}
+
+    def forward(self, image):
+        x = torch.relu(self.stem(image))
+        return torch.cat([head(x).flatten(2) for head in self.heads], 1).transpose(1, 2)
+
+
+def apart():
+    return Detector(True)
+
+
+def together():
+    return Detector(False)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path) -> Path:
+    (tmp_path / "nets.py").write_text(NETS)
+    images = np.random.default_rng(0).normal(size=(40, 3, 32, 32)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", image=images)
+    return tmp_path
+
+
+def quantized(folder: Path, factory: str, **quantize: Any) -> Report:
+    return edgeworthy.run(
+        f"{folder}/nets.py:{factory}",
+        folder / "out",
+        stages=("quantize",),
+        convert={"to": ["tflite"]},
+        quantize={"calibration": str(folder / "c.npz"), "samples": 32} | quantize,
+    )
+
+
+def test_boxes_and_scores_that_meet_in_one_tensor_keep_their_own_scales(nets: Path) -> None:
+    report = quantized(nets, "apart")
+    assert report.fidelity and report.fidelity.status == "pass"
+    assert [h.status for h in report.fidelity.hops] == ["reference", "pass", "pass", "pass"]
+    for hop in report.fidelity.hops[1:]:
+        (output,) = hop.outputs
+        assert [g.channels for g in output.groups] == ["0–3", "4–6"]
+        assert all((g.errors.sqnr_db or 0) > 25 for g in output.groups)
+    assert "samples held out from calibration" in report.fidelity.inputs
+    int8 = next(q for q in report.quantization if q.scheme == "static_wi8_ai8")
+    assert {op.op for op in int8.float_ops} >= {"CONCATENATION"}
+    assert all("joined" in op.reason for op in int8.float_ops)
+
+
+def test_lost_scores_fail_and_are_named(nets: Path) -> None:
+    """One layer makes boxes and scores, so that they share a scale."""
+    report = quantized(nets, "together", schemes=["int8", "float16"])
+    assert report.fidelity and report.fidelity.status == "fail"
+    float16, int8 = (report.fidelity.hop(f"tflite_{name}") for name in ("float16", "static_wi8_ai8"))
+    assert float16 and float16.status == "pass"
+    assert int8 and int8.status == "fail" and "in channels 4–6" in int8.reason
+    (output,) = int8.outputs
+    assert output.vs_truth and (output.vs_truth.sqnr_db or 0) > 30, "all channels together hide it"
+
+
+def test_the_command_says_it_and_exits_1(nets: Path) -> None:
+    for scheme, code in (("int8", 1), ("float16", 0)):
+        command = [sys.executable, "-m", "edgeworthy", "quantize", "nets.py:together", "-o", scheme, "--to", "tflite"]
+        command += ["--calibration", "c.npz", "--samples", "32", "--scheme", scheme]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, check=False)
+        assert ran.returncode == code, ran.stderr
+        assert "SQNR at least" in ran.stdout and "channels 4–6" in ran.stdout
+        assert ("held out" in ran.stdout) == (scheme == "int8")
+
+
+def test_neither_torch_nor_tensorflow_is_needed(nets: Path) -> None:
+    edgeworthy.run(f"{nets}/nets.py:apart", nets / "onnx", stages=("export",))
+    code = f"""if True:
+        import sys
+        sys.modules |= {{"torch": None, "tensorflow": None}}
+        import edgeworthy
+        report = edgeworthy.run({str(nets / "onnx/model.onnx")!r}, {str(nets / "out")!r}, stages=("quantize",),
+            convert={{"to": ["tflite"]}}, quantize={{"calibration": {str(nets / "c.npz")!r}}})
+        print(report.fidelity.status, len(report.fidelity.hops))
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "pass 4\n", ran.stderr
+
+
+def test_a_whole_run_leaves_it_to_parity(nets: Path) -> None:
+    report = edgeworthy.run(
+        f"{nets}/nets.py:apart", nets / "out", stages=("quantize", "validate"), convert={"to": ["tflite"]},
+        quantize={"schemes": ["float16"]}, targets=["pytorch", "tflite"],
+    )  # fmt: skip
+    assert report.fidelity is None
+    assert report.parity and report.parity.status == "pass"
