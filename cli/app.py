@@ -14,15 +14,17 @@ import typer
 from . import commands
 from .console import Console
 from .options import ConfigFile, Debug, Json, Quiet
+from .terminal import Column, is_styled, width_of
 
-_RICH = sys.stdout.isatty()
+_RICH = is_styled(sys.stdout) and (width_of(sys.stdout) or 0) >= 80
+"""Whether help has colours and boxes; else it is plain, and there is no wait for rich."""
 app = typer.Typer(
     name="edgeworthy",
     cls=commands.Commands,
     help="Carry PyTorch models to ONNX, TensorFlow SavedModel and INT8 TFLite, and prove that they still compute "
     "the same thing.",
     no_args_is_help=True,
-    rich_markup_mode="rich" if _RICH else None,  # plain help on a pipe, and no wait for rich
+    rich_markup_mode="rich" if _RICH else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -191,7 +193,7 @@ def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -
         if console.as_json:
             console.json([state.model_dump() for state in found])
         console.table(
-            ("target", "what it is", "version", "available"),
+            ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
             [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found],
         )
 

@@ -308,6 +308,8 @@ class Pipeline:
     ) -> T:
         with self.progress.stage(name):
             done = self.workspace.stage(name, result, depends, make, outputs=outputs, about=about)
+            if done.cached:
+                self.progress.taken_over(done.seconds)
         if name != "export":  # an export whose conversion is refused is taken back with it
             self.workspace.keep()
         self.seconds[name] = done.seconds
