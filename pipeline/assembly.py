@@ -21,7 +21,7 @@ from ..validate.results import (
     QuantizationResult,
     Report,
 )
-from . import fingerprint, manifest
+from . import fingerprint, manifest, provenance
 from .stages import Pipeline
 from .subjects import infos
 
@@ -54,6 +54,8 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         created=datetime.now(UTC),
         command=command,
         options=options(pipeline.config),
+        revision=provenance.revision(pipeline.config),
+        inputs=provenance.given(pipeline.inputs),
         host=machine,
         model=_model(pipeline),
         artifacts=[_with_time(pipeline, a) for a in pipeline.artifacts],

@@ -249,7 +249,7 @@ class Pipeline:
                 )
 
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
-        depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"examples": self._examples_hash}
         return self._stage("parity", ParityResult, depends, make, about=self.about)
 
@@ -266,7 +266,7 @@ class Pipeline:
             with self._cast() as cast:
                 return accuracy.measure(cast.subjects(), data, self.inputs.source.inputs, progress=self.progress.step)
 
-        depends = self.about | self._settings() | {"data": self._labelled_hash}
+        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
         return self._stage("accuracy", AccuracyResult, depends, make, about=self.about)
 
     @cached_property
@@ -323,11 +323,6 @@ class Pipeline:
     @cached_property
     def _examples_hash(self) -> str:
         return fingerprint.of_arrays([self.inputs.source.examples])
-
-    @cached_property
-    def _labelled_hash(self) -> str | None:
-        data = self.inputs.labelled
-        return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
 
     def _parity_samples(self) -> tuple[list[dict[str, Array]], str]:
         """Real data where there is any, else random inputs like the example; and where they come from."""

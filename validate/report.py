@@ -123,7 +123,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     }
     environment.filters.update(filters)
     rows = summarize(report)
-    drawn = plots(report, rows) if autoescape else {}
+    drawn = plots(report, rows) if autoescape else {}  # Markdown has none
     page = environment.get_template(template)
     return page.render(r=report, rows=rows, plots={k: drawn.get(k) for k in ("errors", "latency", "front")})
 
