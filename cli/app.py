@@ -112,6 +112,28 @@ def report_(
             views.report(console, report, folder, whole=True)
 
 
+@app.command(rich_help_panel="Reports")
+def summary(
+    out: OutFolder,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="OUT", help="An earlier report, to show what changed.", show_default=False),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """A report in short, as Markdown for a pull request.
+
+    \b
+    Examples:
+      edgeworthy summary out >> "$GITHUB_STEP_SUMMARY"
+      edgeworthy summary out --baseline main/report.json
+    """
+    with Console(debug=debug) as console:
+        from ..validate import report as reports
+
+        console.text(reports.summary(reports.read(out), reports.read(baseline) if baseline else None))
+
+
 # -- what there is ------------------------------------------------------------------------------------
 
 
@@ -184,7 +206,13 @@ def samples(
 
 @app.command(rich_help_panel="Look around")
 def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Where models can run here, and if not, why."""
+    """Where models can run here, and if not, why.
+
+    \b
+    Examples:
+      edgeworthy targets
+      edgeworthy targets --json
+    """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import target_states
 
@@ -200,7 +228,13 @@ def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -
 
 @app.command(rich_help_panel="Look around")
 def doctor(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """What is installed, and how to get the rest."""
+    """What is installed, and how to get the rest.
+
+    \b
+    Examples:
+      edgeworthy doctor
+      edgeworthy doctor --json
+    """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import diagnose
         from . import views
