@@ -35,8 +35,13 @@ test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a phone and as a desktop, light and dark
-	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium" >&2; exit 3; }
+	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
+
+transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into the README
+	rm -rf out/digits_cnn
+	$(BIN)/edgeworthy run sample:digits_cnn -o out/digits_cnn
+	$(BIN)/python tests/cli/transcript.py out/digits_cnn
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
