@@ -38,6 +38,7 @@ addEventListener("load", () => {
     sizes: all("figure svg text").map(e => {
       const svg = e.ownerSVGElement, scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
       return parseFloat(getComputedStyle(e).fontSize) * scale; }),
+    loose: all("section .s").filter(e => box(e)[1] > box(e.closest("section"))[1] - 10).map(e => e.textContent),
     scrollers: all("main *").filter(e => e.scrollWidth > e.clientWidth + 1)
       .filter(e => getComputedStyle(e).overflowX != "visible").map(e => e.className),
     ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
@@ -117,6 +118,7 @@ def test_everything_is_visible_without_scrolling_sideways(page: Path, tmp_path: 
         assert left >= 0 and right <= width
         assert wide > 20 and high > 10
     assert found["cut"] == [], "words that leave their picture"
+    assert found["loose"] == [], "verdicts that leave their section"
     assert min(found["sizes"]) >= 10, "CSS pixels of the smallest letters in a picture"
     ink, background = rgb(found["ink"]), rgb(found["page"])
     assert (background.mean() < 128) == (scheme == DARK)
