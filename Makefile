@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BASE := .venv-base
 
-.PHONY: demo test test-base test-slow lint models clean
+.PHONY: demo test test-base test-browser test-slow lint models clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,7 @@ lint: $(STAMP)
 	cd $(VENV)/typing && ../bin/mypy --config-file edgeworthy/pyproject.toml edgeworthy
 
 test: lint  ## what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser'
 
 # A wheel and not -e: what a user gets is what is in the wheel.
 test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environment of its own
@@ -33,6 +33,15 @@ test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environmen
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
+
+test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a phone and as a desktop, light and dark
+	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
+	$(BIN)/pytest -m browser tests/validate
+
+transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into the README
+	rm -rf out/digits_cnn
+	$(BIN)/edgeworthy run sample:digits_cnn -o out/digits_cnn
+	$(BIN)/python tests/cli/transcript.py out/digits_cnn
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md

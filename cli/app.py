@@ -14,15 +14,17 @@ import typer
 from . import commands
 from .console import Console
 from .options import ConfigFile, Debug, Json, Quiet
+from .terminal import Column, is_styled, width_of
 
-_RICH = sys.stdout.isatty()
+_RICH = is_styled(sys.stdout) and (width_of(sys.stdout) or 0) >= 80
+"""Whether help has colours and boxes; else it is plain, and there is no wait for rich."""
 app = typer.Typer(
     name="edgeworthy",
     cls=commands.Commands,
     help="Carry PyTorch models to ONNX, TensorFlow SavedModel and INT8 TFLite, and prove that they still compute "
     "the same thing.",
     no_args_is_help=True,
-    rich_markup_mode="rich" if _RICH else None,  # plain help on a pipe, and no wait for rich
+    rich_markup_mode="rich" if _RICH else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -110,6 +112,28 @@ def report_(
             views.report(console, report, folder, whole=True)
 
 
+@app.command(rich_help_panel="Reports")
+def summary(
+    out: OutFolder,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="OUT", help="An earlier report, to show what changed.", show_default=False),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """A report in short, as Markdown for a pull request.
+
+    \b
+    Examples:
+      edgeworthy summary out >> "$GITHUB_STEP_SUMMARY"
+      edgeworthy summary out --baseline main/report.json
+    """
+    with Console(debug=debug) as console:
+        from ..validate import report as reports
+
+        console.text(reports.summary(reports.read(out), reports.read(baseline) if baseline else None))
+
+
 # -- what there is ------------------------------------------------------------------------------------
 
 
@@ -182,7 +206,13 @@ def samples(
 
 @app.command(rich_help_panel="Look around")
 def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Where models can run here, and if not, why."""
+    """Where models can run here, and if not, why.
+
+    \b
+    Examples:
+      edgeworthy targets
+      edgeworthy targets --json
+    """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import target_states
 
@@ -191,14 +221,20 @@ def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -
         if console.as_json:
             console.json([state.model_dump() for state in found])
         console.table(
-            ("target", "what it is", "version", "available"),
+            ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
             [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found],
         )
 
 
 @app.command(rich_help_panel="Look around")
 def doctor(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """What is installed, and how to get the rest."""
+    """What is installed, and how to get the rest.
+
+    \b
+    Examples:
+      edgeworthy doctor
+      edgeworthy doctor --json
+    """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import diagnose
         from . import views

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from ..pipeline.plan import ALL, STAGES, help_text
 from .console import Console
-from .options import ConfigFile, Debug, Force, Json, NoCache, Quiet, Sets
+from .options import ConfigFile, Debug, Force, Json, NoCache, Quiet, Sets, Verbose
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -80,12 +80,12 @@ def _stages(name: str) -> Callable[..., None]:
     options = flags.of_stages(stages)
 
     def command(**given: Any) -> None:
-        with Console(as_json=given["as_json"], quiet=given["quiet"], debug=given["debug"]) as console:
+        shows = {key: given[key] for key in ("as_json", "quiet", "debug", "verbose")}
+        with Console(**shows) as console:
             _run(console, stages, options, given)
 
-    return _signed(
-        command, options, no_cache=(NoCache, False), force=(Force, False), sets=(Sets, None), config=(ConfigFile, None)
-    )
+    more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}
+    return _signed(command, options, **more, sets=(Sets, None), config=(ConfigFile, None))
 
 
 def _run(console: Console, stages: tuple[str, ...], options: list[Option], given: dict[str, Any]) -> None:

@@ -10,24 +10,24 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from ..errors import BadInput, EdgeworthyError, InternalFault
+from . import terminal
 from .supervisor import SUPERVISED, supervise
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from rich.console import Console as RichConsole
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
     from ..pipeline.progress import Progress
+    from .terminal import Column
 
 INTERRUPTED, TERMINATED, PIPE_CLOSED = 130, 143, 141
 _PLAIN_WIDTH = 140
+"""Of tables on a pipe."""
 _TAIL = 5
 _CHATTER = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
 
@@ -41,14 +41,18 @@ class Console:
 
     Args:
         as_json: stdout holds one JSON document and nothing else, whatever libraries print.
-        quiet: No progress and no table.
+        quiet: No progress and no table; wins over ``verbose``.
         debug: Show tracebacks.
+        verbose: A line on stderr for every stage, also where nobody watches.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, debug: bool = False, verbose: bool = False
+    ) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.debug = debug
+        self.verbose = verbose
         self._stdout: IO[str] = sys.stdout
         self._log: IO[bytes] | None = None
         self._interrupt: KeyboardInterrupt | None = None
@@ -96,16 +100,6 @@ class Console:
             error.details = (*error.details, *_telling(self._native_output()))
         self._fail(str(error), error.to_json())
 
-    @property
-    def rich(self) -> RichConsole:
-        """For tables; colours only on a terminal, and room enough on a pipe."""
-        from rich.console import Console as RichConsole
-
-        terminal = self._stdout.isatty()
-        return RichConsole(
-            file=self._stdout, width=None if terminal else _PLAIN_WIDTH, highlight=False, soft_wrap=False
-        )
-
     def json(self, value: BaseModel | dict[str, object] | list[object]) -> None:
         """One JSON document on stdout."""
         text = (
@@ -123,53 +117,42 @@ class Console:
         self._stdout.write(text)
 
     def say(self, text: str = "") -> None:
-        """A line on stdout for people."""
-        if not self.as_json and not self.quiet:
-            self.rich.print(text, markup=False, soft_wrap=True)
+        """A line on stdout for people, on several where the terminal is narrow."""
+        self._print(terminal.wrap(text, self._width, hang=terminal.GAP) or [""])
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-        """A table on stdout; columns whose index is in ``right`` are numbers."""
+    def table(self, columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:
+        """A table on stdout, with as many of its columns as there is room for."""
         if self.as_json or self.quiet:
             return
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+        whole = [terminal.Column(c) if isinstance(c, str) else c for c in columns]
+        style = terminal.is_styled(self._stdout)
+        self._print(terminal.table(whole, rows, self._width or _PLAIN_WIDTH, style=style), style=False)
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-        for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index in right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in row))
-        self.rich.print(table)
+    def progress(self) -> AbstractContextManager[Progress]:
+        """How far the command is, on stderr: see ``progress.progress``."""
+        from .progress import progress
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """A line that moves, on a terminal; nothing anywhere else."""
-        from ..pipeline.progress import Silent
+        return progress(silent=self.quiet or (self.as_json and not self.verbose), verbose=self.verbose)
 
-        if self.as_json or self.quiet or not sys.stderr.isatty():
-            yield Silent()
+    @property
+    def _width(self) -> int | None:
+        return terminal.width_of(self._stdout)
+
+    def _print(self, lines: Sequence[str], *, style: bool = True) -> None:
+        if self.as_json or self.quiet:
             return
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-
-        bars = Bars(
-            SpinnerColumn(),
-            TextColumn("{task.description:<26}"),
-            BarColumn(24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[what]}"),
-            console=RichConsole(stderr=True),
-        )
-        with bars:
-            yield _Bars(bars)
+        if style and terminal.is_styled(self._stdout):
+            lines = [terminal.styled(line) for line in lines]
+        try:
+            print(*lines, sep="\n", file=self._stdout)
+        except OSError as error:
+            self._lost(error)
 
     def _fail(self, message: str, details: dict[str, object]) -> NoReturn:
         if self.as_json:
             self.json(details)
         else:
-            print(_red("error:", sys.stderr), message, file=sys.stderr)
+            _report(message)
         self._flush()
         raise SystemExit(details["exit_code"])
 
@@ -219,41 +202,8 @@ class Console:
         """Standard output takes no more. Leave at once: Python would try it again."""
         if isinstance(error, BrokenPipeError):
             os._exit(PIPE_CLOSED)
-        print(_red("error:", sys.stderr), f"can't write to standard output: {error.strerror}", file=sys.stderr)
+        _report(f"can't write to standard output: {error.strerror}")
         os._exit(BadInput.exit_code)
-
-
-_STYLES = {
-    "pass": "green",
-    "✓": "green",
-    "fail": "bold red",
-    "error": "bold red",
-    "✗": "bold red",
-    "inconclusive": "yellow",
-}
-
-
-class _Bars:
-    """``Progress`` as bars of rich: one a stage."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-
-    @contextmanager
-    def stage(self, name: str, what: str = "") -> Iterator[None]:
-        outer = self._task
-        task = self._task = self._bars.add_task(name, total=None, what=what)
-        try:
-            yield
-            self._bars.update(task, total=1, completed=1, what="")
-        finally:
-            self._bars.stop_task(task)
-            self._task = outer
-
-    def step(self, what: str, done: int, total: int) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total, what=what)
 
 
 def _telling(text: str) -> list[str]:
@@ -261,5 +211,7 @@ def _telling(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith(_CHATTER)][-_TAIL:]
 
 
-def _red(text: str, stream: IO[str]) -> str:
-    return f"\x1b[1;31m{text}\x1b[0m" if stream.isatty() and "NO_COLOR" not in os.environ else text
+def _report(message: str) -> None:
+    """An error on stderr."""
+    first, *more = terminal.wrap(f"error: {message}", terminal.width_of(sys.stderr), hang=terminal.GAP)
+    print(terminal.styled(first) if terminal.is_styled(sys.stderr) else first, *more, sep="\n", file=sys.stderr)

@@ -12,6 +12,10 @@ PANEL = "General"
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=PANEL)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and the exit code.", rich_help_panel=PANEL)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=PANEL)]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="A line on stderr for every stage, as for a CI log.", rich_help_panel=PANEL),
+]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Redo every stage.", rich_help_panel=PANEL, show_default=False)
 ]

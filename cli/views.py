@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..pipeline.plan import STAGES
 from ..validate.summary import decibels, milliseconds, number, percent, size, summarize
 from .console import Console
+from .terminal import Column
 
 _BAD = ("fail", "error", "skipped")
 
@@ -36,7 +37,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
             console.say(f"· {q.scheme}: {len(kept)} stay float: {', '.join(f'{op.op} {op.name}' for op in kept)}")
-    for note in shown.model.notes:
+    for note in (*shown.model.notes, *shown.notes):
         console.say(f"· {note}")
     for warning in shown.warnings:
         console.say(f"⚠ {warning}")
@@ -82,14 +83,19 @@ def _failures(console: Console, shown: Report) -> None:
 
 
 def _rows(console: Console, shown: Report) -> None:
-    """Accuracy, parity and each hop's own share, size and latency: what was measured of it."""
-    columns = ["runs as"]
-    columns += ["accuracy"] if shown.accuracy else []
-    columns += ["parity", "hop adds"] if shown.parity else []
-    columns += ["size"]
+    """Accuracy, parity and each hop's own share, size and latency: what was measured of it.
+
+    A narrow terminal loses first what the hop adds, then the quotient, size, latency and accuracy.
+    """
+    columns = [Column("runs as")]
+    columns += [Column("accuracy", right=True, rank=1)] if shown.accuracy else []
+    columns += [Column("parity", right=True), Column("hop adds", right=True, rank=9)] if shown.parity else []
+    columns += [Column("size", right=True, rank=3)]
     threads = list(dict.fromkeys(r.threads for r in shown.latency.rows)) if shown.latency else []
     for count in threads:
-        columns += ["latency" if len(threads) == 1 else f"{count} thr.", "÷ base"]
+        title = "latency" if len(threads) == 1 else f"{count} thr."
+        columns += [Column(title, right=True, rank=2), Column("÷ base", right=True, rank=4)]
+    columns += [Column("")]
     table = []
     for row in summarize(shown):
         cells = [row.name]
@@ -104,7 +110,7 @@ def _rows(console: Console, shown: Report) -> None:
             cells.append(milliseconds(latency.p50_ms) if latency else "–")
             cells.append(f"{latency.ratio:.2f}" if latency and latency.ratio else "–")
         table.append([*cells, row.status])
-    console.table([*columns, ""], table, right=range(1, len(columns)))
+    console.table(columns, table)
 
 
 def _fidelity(console: Console, shown: ParityResult) -> None:
@@ -119,24 +125,24 @@ def _fidelity(console: Console, shown: ParityResult) -> None:
             status = "pass" if out.passed else "fail"
             rows.append((hop.name, out.name, decibels(out.vs_truth), out.limit or "; ".join(out.problems), status))
             rows += [("", f"channels {g.channels}", decibels(g.errors), "", "") for g in out.groups]
-    console.table((f"against {shown.truth}", "output", "SQNR", "limit", ""), rows, right=(2,))
+    console.table((f"against {shown.truth}", "output", Column("SQNR", right=True), Column("limit", rank=1), ""), rows)
     console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:
+    numbers = (("size", 1), ("operators", 3), ("transposes", 4), ("seconds", 2))
     console.table(
-        ("file", "size", "operators", "transposes", "seconds"),
+        (Column("file"), *(Column(title, right=True, rank=rank) for title, rank in numbers)),
         [
             (
                 str(folder / a.path),
                 size(a.size_bytes),
                 str(a.op_count or "–"),
                 "–" if a.transposes is None else str(a.transposes),
-                "kept" if a.cached else f"{a.seconds or 0:.1f}",
+                "taken over" if a.cached else f"{a.seconds or 0:.1f}",
             )
             for a in shown.artifacts
         ],
-        right=range(1, 5),
     )
 
 
@@ -150,7 +156,7 @@ def inspection(console: Console, found: Inspection) -> None:
     rows.append(("transposes", str(found.transposes)))
     rows += [(f"runs on {target}", state) for target, state in found.runs_on.items()]
     console.table(("what", ""), rows)
-    console.table(("operator", "count"), [(op, str(n)) for op, n in found.ops.items()], right=(1,))
+    console.table(("operator", Column("count", right=True)), [(op, str(n)) for op, n in found.ops.items()])
     if found.kind == "onnx" and not found.unsupported:
         console.say("✓ every node can be converted to TFLite and SavedModel")
     if found.unsupported:

@@ -21,7 +21,7 @@ from ..validate.results import (
     QuantizationResult,
     Report,
 )
-from . import fingerprint, manifest
+from . import fingerprint, manifest, provenance
 from .stages import Pipeline
 from .subjects import infos
 
@@ -46,12 +46,16 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
     parity = pipeline.parity if validates else _earlier(pipeline, "parity", ParityResult)
     accuracy = pipeline.accuracy if validates else _earlier(pipeline, "accuracy", AccuracyResult)
     latency = pipeline.latency if "bench" in stages else _earlier(pipeline, "bench", LatencyResult)
+    earlier = {n for n, r in (("parity", parity), ("accuracy", accuracy)) if r and not validates}
+    earlier |= {"bench"} if latency and "bench" not in stages else set()
     machine = host.current()
     return Report(
         edgeworthy=importlib.metadata.version("edgeworthy"),
         created=datetime.now(UTC),
         command=command,
         options=options(pipeline.config),
+        revision=provenance.revision(pipeline.config),
+        inputs=provenance.given(pipeline.inputs),
         host=machine,
         model=_model(pipeline),
         artifacts=[_with_time(pipeline, a) for a in pipeline.artifacts],
@@ -65,7 +69,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         accuracy=accuracy,
         latency=latency,
         stage_seconds=pipeline.seconds,
-        notes=_notes(pipeline),
+        notes=_notes(pipeline, earlier),
         warnings=[*pipeline.inputs.warnings, *_unfit(quantized)],
     )
 
@@ -141,10 +145,10 @@ def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
     return artifact.model_copy(update={"seconds": seconds, "cached": cached})
 
 
-def _notes(pipeline: Pipeline) -> list[str]:
-    if not pipeline.cached:
-        return []
-    return [f"taken over from an earlier run, as nothing changed: {', '.join(sorted(pipeline.cached))}"]
+def _notes(pipeline: Pipeline, earlier: set[str]) -> list[str]:
+    """``earlier``: stages that this command isn't about, and that measured these very files before."""
+    taken_over = [n for n in (*pipeline.seconds, *sorted(earlier)) if n in pipeline.cached | earlier]
+    return [f"taken over from an earlier run, as nothing changed: {', '.join(taken_over)}"] if taken_over else []
 
 
 def _unfit(quantized: Sequence[QuantizationResult]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import files
 from ..config import Config
+from ..validate.results import InputRole
 
 if TYPE_CHECKING:
     import torch
@@ -58,18 +59,26 @@ def model_files(path: Path) -> tuple[Path, ...]:
     return (path, *external_files(path))
 
 
+def input_paths(config: Config) -> dict[InputRole, Path]:
+    """Files and folders that the configuration names and that exist, by what they are for."""
+    specs: dict[InputRole, Path | str | None] = {
+        "source": config.model.source,
+        "weights": config.model.weights,
+        "inputs": config.model.inputs_file,
+        "calibration": config.quantize.calibration,
+        "labelled": config.validation.labelled,
+    }
+    found: dict[InputRole, Path] = {}
+    for role, spec in specs.items():
+        names = (str(spec), str(spec).rpartition(":")[0]) if spec else ()  # file.py:factory is in file.py
+        if path := next((Path(name) for name in names if name and Path(name).exists()), None):
+            found[role] = path
+    return found
+
+
 def input_files(config: Config) -> list[Path]:
-    """Files and folders that the configuration names and that exist, for the manifest."""
-    specs = (config.model.source, config.quantize.calibration, config.validation.labelled)
-    found: list[Path] = []
-    for spec in (*specs, config.model.weights, config.model.inputs_file):
-        if spec is None:
-            continue
-        for text in (str(spec), str(spec).rpartition(":")[0]):
-            if text and Path(text).exists():
-                found += model_files(Path(text))
-                break
-    return list(dict.fromkeys(found))
+    """All files of ``input_paths``, for the manifest."""
+    return list(dict.fromkeys(file for path in input_paths(config).values() for file in model_files(path)))
 
 
 def _add_module(digest: hashlib._Hash, module: torch.nn.Module) -> None:

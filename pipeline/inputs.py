@@ -160,6 +160,16 @@ class Inputs:
         return samples, "the example and random inputs like it"
 
     @cached_property
+    def labelled_hash(self) -> str | None:
+        """Of the labelled data, if there is any."""
+        data = self.labelled
+        return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
+
+    def loaded(self, name: str) -> bool:
+        """Whether a run has asked for this property, and it is something."""
+        return vars(self).get(name) is not None
+
+    @cached_property
     def targets(self) -> list[str]:
         """The targets to validate and time on.
 

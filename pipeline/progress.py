@@ -18,6 +18,10 @@ class Progress(Protocol):
         """Something within the stage begins."""
         ...
 
+    def taken_over(self, seconds: float) -> None:
+        """The stage has its result from an earlier run, in which it took so long."""
+        ...
+
 
 class Silent:
     """Progress that nobody looks at."""
@@ -27,4 +31,7 @@ class Silent:
         yield
 
     def step(self, what: str, done: int, total: int) -> None:
+        pass
+
+    def taken_over(self, seconds: float) -> None:
         pass

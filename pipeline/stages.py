@@ -245,7 +245,7 @@ class Pipeline:
             )
 
         depends = about | {"permute": self.converted.permutations, "seed": self.config.seed}
-        depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"samples": self.config.validation.samples}
         return self._stage("fidelity", ParityResult, depends, make, about=about)
 
@@ -292,7 +292,7 @@ class Pipeline:
                 )
 
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
-        depends |= {"data": self._labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"examples": self._examples_hash}
         return self._stage("parity", ParityResult, depends, make, about=self.about)
 
@@ -309,7 +309,7 @@ class Pipeline:
             with self._cast() as cast:
                 return accuracy.measure(cast.subjects(), data, self.inputs.source.inputs, progress=self.progress.step)
 
-        depends = self.about | self._settings() | {"data": self._labelled_hash}
+        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
         return self._stage("accuracy", AccuracyResult, depends, make, about=self.about)
 
     @cached_property
@@ -351,6 +351,8 @@ class Pipeline:
     ) -> T:
         with self.progress.stage(name):
             done = self.workspace.stage(name, result, depends, make, outputs=outputs, about=about)
+            if done.cached:
+                self.progress.taken_over(done.seconds)
         if name != "export":  # an export whose conversion is refused is taken back with it
             self.workspace.keep()
         self.seconds[name] = done.seconds
@@ -364,11 +366,6 @@ class Pipeline:
     @cached_property
     def _examples_hash(self) -> str:
         return fingerprint.of_arrays([self.inputs.source.examples])
-
-    @cached_property
-    def _labelled_hash(self) -> str | None:
-        data = self.inputs.labelled
-        return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
 
     @contextmanager
     def _cast(self) -> Iterator[Cast]:

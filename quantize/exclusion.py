@@ -72,7 +72,7 @@ def _words(
 
 
 def _module(name: str, modules: Mapping[str, str]) -> str:
-    """Of a tensor named after a value: ``linear``, its part ``linear/reshape``, or ``linear2`` where it is the third."""
+    """Of a tensor named after a value: ``linear``, its part ``linear/reshape``, or ``linear2`` of several."""
     while name:
         for value in (name, _ADDED.sub("", name)):
             if value in modules:

@@ -109,7 +109,7 @@ def judge(
     groups = [] if SCHEMES[scheme].by_floor else compare_groups(actual, truth)
     is_float = actual[0].dtype.kind == "f"
     by_floor = is_float and floor is not None and SCHEMES[scheme].by_floor
-    limit, passed = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
+    limit, passed, bound = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
     if not all(_loud_enough(group.errors, scheme, rules) for group in groups):
         limit, passed = f"{limit} in each group of channels", False
     return result.model_copy(
@@ -120,6 +120,7 @@ def judge(
             "noise_ratio": floor.ratio(errors) if by_floor and floor else None,
             "noise_floor": floor.rms if by_floor and floor else None,
             "limit": limit,
+            "bound": bound,
             "passed": passed,
             "notes": _notes(actual),
         }
@@ -150,32 +151,33 @@ def _apply(
     scheme: str,
     rules: Rules,
     floor: Floor | None,
-) -> tuple[str, bool]:
-    """The rule in words, and whether it holds."""
+) -> tuple[str, bool, float | None]:
+    """The rule in words, whether it holds, and the bound in it on noise floors or SQNR."""
     if not any(np.isfinite(a).any() for a in actual) and any(a.size for a in actual):
-        return "some finite element", False
+        return "some finite element", False, None
     if actual[0].dtype.kind != "f":
         least = 1.0 if SCHEMES[scheme].by_floor else rules.equal
         limit = "all elements equal" if least == 1 else f"at least {least:.6g} of the elements equal"
-        return limit, (errors.equal or 0.0) >= least
+        return limit, (errors.equal or 0.0) >= least, None
     tolerance = rules.tolerance(name) if SCHEMES[scheme].by_floor else None
     if tolerance is not None:
         atol, rtol = tolerance
         outside = sum(metrics.outside(a, b, atol=atol, rtol=rtol) for a, b in zip(actual, truth, strict=True))
-        return f"every element within {atol:g} + {rtol:g}·|truth|", outside == 0
+        return f"every element within {atol:g} + {rtol:g}·|truth|", outside == 0, None
     if floor is not None:
-        return f"at most {rules.multiple:g}× the noise floor", floor.ratio(errors) <= rules.multiple
+        holds = floor.ratio(errors) <= rules.multiple
+        return f"at most {rules.multiple:g}× the noise floor", holds, rules.multiple
     return _quantized(errors, scheme, rules)
 
 
-def _quantized(errors: Errors, scheme: str, rules: Rules) -> tuple[str, bool]:
+def _quantized(errors: Errors, scheme: str, rules: Rules) -> tuple[str, bool, float]:
     least = rules.least_sqnr_db(scheme)
     limit = f"SQNR at least {least:g} dB"
     passed = _loud_enough(errors, scheme, rules)
     if rules.top1_agreement is not None and errors.top1_agreement is not None:
         limit += f" and top-1 agreement at least {rules.top1_agreement:g}"
         passed = passed and errors.top1_agreement >= rules.top1_agreement
-    return limit, passed
+    return limit, passed, least
 
 
 def _loud_enough(errors: Errors, scheme: str, rules: Rules) -> bool:

@@ -269,7 +269,7 @@ class _Bench:
             status, reason = "fail", f"outputs that the truth doesn't have: {extra}"
         elif status == "pass" and subject.name in self._defining:
             status, reason = "reference", "the truth" if outcome is self.truth else "its error is the noise floor"
-            outputs = [o.model_copy(update={"passed": None, "limit": ""}) for o in outputs]
+            outputs = [o.model_copy(update={"passed": None, "limit": "", "bound": None}) for o in outputs]
         return hop.model_copy(update={"outputs": outputs, "status": status, "reason": reason})
 
     def _output(self, name: str, outcome: _Outcome, before: _Outcome | None) -> OutputParity:

@@ -1,6 +1,7 @@
-"""The report's pictures: inline SVG that follows the reader's light or dark mode.
+"""The report's pictures: inline SVG that follows the reader's light or dark mode, for a wide page and for a phone.
 
-Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG. Text stays text.
+Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG. Text stays text. Every
+number in a picture is one of the tables', written like there.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .results import Hop, LatencyRow, OutputParity, ParityResult, Report
-from .summary import SummaryRow, milliseconds, percent, size
+from .results import LatencyRow, Report
+from .summary import SummaryRow, milliseconds, number, percent, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, FIRST, SECOND, SURFACE = (f"#01020{i}" for i in range(6))
+INK, MUTED, GRID, FIRST, SECOND, SURFACE, FAIL = (f"#01020{i}" for i in range(7))
 _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -25,14 +27,17 @@ _VARIABLES = {
     FIRST: "var(--first)",
     SECOND: "var(--second)",
     SURFACE: "var(--surface)",
+    FAIL: "var(--fail)",
 }
+WIDTHS = {"wide": 8.2, "narrow": 3.4}
+"""Kind of page → width of a picture in inches, at 100 CSS pixels each."""
 
 
-def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, str]:
-    """Name → SVG text of every picture that the report has numbers for."""
+def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, dict[str, str]]:
+    """Name → kind of page → SVG text, of every picture that the report has numbers for."""
     import matplotlib as mpl
 
-    drawn: dict[str, str] = {}
+    drawn: dict[str, dict[str, str]] = {}
     with mpl.rc_context(
         {
             "svg.fonttype": "none",
@@ -54,92 +59,116 @@ def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, str]:
             "legend.frameon": False,
         }
     ):
-        for name, figure in (
-            ("errors", _errors(report.parity) if report.parity else None),
-            ("latency", _latency(report.latency.rows) if report.latency else None),
-            ("front", _front(rows)),
-        ):
-            if figure is not None:
-                drawn[name] = _svg(figure, name)
+        for kind, width in WIDTHS.items():
+            for name, figure in (
+                ("errors", _errors(rows, width)),
+                ("latency", _latency(report.latency.rows, width) if report.latency else None),
+                ("front", _front(rows, width)),
+            ):
+                if figure is not None:
+                    drawn.setdefault(name, {})[kind] = _svg(figure, f"{name}-{kind}")
     return drawn
 
 
 # -- error per hop ------------------------------------------------------------------------------------
 
 
-def _errors(parity: ParityResult) -> Figure | None:
-    """Two bars a hop: the error against the truth so far, and what this hop added."""
-    from matplotlib.patches import Patch
-    from matplotlib.transforms import ScaledTranslation
+@dataclass(frozen=True)
+class _Bar:
+    """A row of a panel; without a number it has only its ``label``."""
 
-    rows = [(hop, out) for hop in parity.hops if hop.name != parity.truth and (out := _output(hop, parity))]
-    values = [e.rms for _, o in rows for e in (o.vs_truth, o.vs_previous) if e and e.rms > 0]
-    if not values:
+    name: str
+    label: str
+    value: float | None
+    limit: float | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    colour: str
+    bars: Sequence[_Bar]
+    log: bool = False
+
+
+def _errors(rows: Sequence[SummaryRow], width: float) -> Figure | None:
+    """What the verdict is about, float and quantized apart, as they have different units; and what each hop added."""
+    panels = [p for p in _panels(rows) if any(bar.value is not None for bar in p.bars)]
+    if not panels:
         return None
-    name = rows[0][1].name
-    floor = next((f.rms for f in parity.floor if f.output == name and f.rms > 0), None)
-    least = min([*values, floor or min(values)]) / 3
-    figure, axes = _figure(len(rows) * 0.62 + 1.0)
-    for at, (_, out) in enumerate(rows):
-        for shift, errors, colour in ((-0.17, out.vs_truth, FIRST), (0.17, out.vs_previous, SECOND)):
-            if errors is None:
-                continue
-            if errors.rms > 0:
-                axes.barh(at + shift, errors.rms - least, 0.3, left=least, color=colour)
-            label = f"{errors.rms:.2g}" if errors.rms > 0 else "exact"
-            axes.annotate(label, (max(errors.rms, least), at + shift), (4, 0), va="center", fontsize=8.5,
-                          textcoords="offset points", color=MUTED,
-                          bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 1})  # fmt: skip
-    axes.set_xlim(least, max(values) * 6)
-    _logarithmic(axes)
-    if floor:
-        for value, text in ((floor, "noise floor"), (floor * parity.multiple, f"{parity.multiple:g}× floor")):
-            axes.axvline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-            axes.annotate(text, (value, 1), (3, 2), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", fontsize=8.5, color=MUTED)  # fmt: skip
-    keys = [
-        Patch(color=FIRST, label="so far, against the truth"),
-        Patch(color=SECOND, label="added by this hop"),
-    ]
-    above = axes.transAxes + ScaledTranslation(0, 16 / 72, figure.dpi_scale_trans)  # the names of the floors
-    axes.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1), bbox_transform=above, ncols=2, fontsize=9,
-                borderpad=0, borderaxespad=0)  # fmt: skip
-    axes.set_xlabel(f"rms error of output {name!r}, logarithmic")
-    _rows(axes, [hop.name for hop, _ in rows])
+    heights = [0.3 * len(p.bars) + 0.75 for p in panels]
+    figure, grid = _figure(width, sum(heights), heights)
+    for axes, panel in zip(grid, panels, strict=True):
+        _draw(axes, panel)
     return figure
 
 
-def _output(hop: Hop, parity: ParityResult) -> OutputParity | None:
-    """The output that the picture is about: the first that has numbers in the chain."""
-    with_numbers = [o.name for h in parity.hops for o in h.outputs if o.vs_truth]
-    return next((o for o in hop.outputs if o.name == with_numbers[0] and (o.vs_truth or o.vs_previous)), None)
+def _panels(rows: Sequence[SummaryRow]) -> list[_Panel]:
+    measured = [(r, r.figure) for r in rows if r.figure]
+    shares = [_Bar(r.name, "exact" if r.own_share == 0 else number(r.own_share), r.own_share or None) for r in rows
+              if r.own_share is not None]  # fmt: skip
+
+    def bars(unit: str) -> list[_Bar]:
+        return [_Bar(r.name, r.parity, f.value, f.limit, r.status == "fail") for r, f in measured if f.unit == unit]
+
+    noise = bars("noise")
+    largest = max((b.value for b in noise if b.value), default=0.0)
+    apart = largest > 3 * max((b.limit for b in noise if b.limit), default=largest)
+    return [
+        _Panel("error in noise floors (less is better)", FIRST, noise, log=apart),
+        _Panel("SQNR in dB (more is better)", FIRST, bars("dB")),
+        _Panel("rms error that the hop added", SECOND, shares, log=True),
+    ]
+
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    values = [b.value for b in panel.bars if b.value is not None]
+    limits = [b.limit for b in panel.bars if b.limit is not None]
+    start = min([*values, *limits]) / 3 if panel.log else min(0.0, *values)
+    for at, bar in enumerate(panel.bars):
+        end = start if bar.value is None else bar.value
+        axes.barh(at, end - start, 0.6, left=start, color=FAIL if bar.failed else panel.colour)
+        axes.annotate(bar.label, (max(end, start), at), (4, 0), va="center", fontsize=8.5,
+                      textcoords="offset points", color=MUTED,
+                      bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 1})  # fmt: skip
+        if bar.limit is not None:
+            axes.plot([bar.limit, bar.limit], [at - 0.5, at + 0.5], color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    end = max([*values, *limits])
+    if panel.log:
+        axes.set_xlim(start, end * (end / start) ** 0.3)
+        _logarithmic(axes)
+    else:
+        axes.set_xlim(start, end + 0.3 * (end - start))
+    axes.set_title(panel.title, loc="left", fontsize=9, color=MUTED, x=0)
+    _rows(axes, [bar.name for bar in panel.bars])
 
 
 # -- latency ------------------------------------------------------------------------------------------
 
 
-def _latency(rows: Sequence[LatencyRow]) -> Figure | None:
+def _latency(rows: Sequence[LatencyRow], width: float) -> Figure | None:
     """A row's distribution: whisker from the least to the 95 % quantile, box of the middle half, median."""
     timed = [r for r in rows if len(r.quantiles_ms) == 21]
     if not timed:
         return None
-    figure, axes = _figure(len(timed) * 0.42 + 0.8)
+    figure, (axes,) = _figure(width, len(timed) * 0.42 + 0.8)
     for at, row in enumerate(timed):
         q = row.quantiles_ms
         axes.plot([q[0], q[19]], [at, at], color=FIRST, linewidth=1.5, solid_capstyle="butt")
         axes.barh(at, q[15] - q[5], 0.5, left=q[5], color=FIRST)
         axes.plot([q[10], q[10]], [at - 0.34, at + 0.34], color=INK, linewidth=2)
-        axes.annotate(milliseconds(q[10]), (q[19], at), (6, 0), textcoords="offset points", va="center",
+        axes.annotate(milliseconds(row.p50_ms), (q[19], at), (6, 0), textcoords="offset points", va="center",
                       fontsize=8.5, color=MUTED)  # fmt: skip
     least, most = min(r.quantiles_ms[0] for r in timed), max(r.quantiles_ms[19] for r in timed)
     if most > 10 * least > 0:
-        axes.set_xlim(least / 1.5, most * 2)
+        axes.set_xlim(least / 1.5, most * (most / least) ** (1.6 / width))
         _logarithmic(axes)
-        unit = "milliseconds, logarithmic"
+        unit = "ms, logarithmic"
     else:
-        axes.set_xlim(0, most * 1.15)
-        unit = "milliseconds"
-    axes.set_xlabel(f"one inference, {unit}")
+        axes.set_xlim(0, most * (1 + 1.2 / width))
+        unit = "ms"
+    axes.set_xlabel(f"one inference in {unit}")
     several = len({r.threads for r in timed}) > 1
     _rows(axes, [f"{r.name}, {r.threads} thr." if several else r.name for r in timed])
     return figure
@@ -148,14 +177,14 @@ def _latency(rows: Sequence[LatencyRow]) -> Figure | None:
 # -- the front ----------------------------------------------------------------------------------------
 
 
-def _front(rows: Sequence[SummaryRow]) -> Figure | None:
+def _front(rows: Sequence[SummaryRow], width: float) -> Figure | None:
     """Size against median latency; filled points are those that no other beats in both."""
     points = [
         (r, float(r.size_bytes), r.latency.p50_ms) for r in rows if r.size_bytes and r.latency and r.latency.p50_ms
     ]
     if len(points) < 2:
         return None
-    figure, axes = _figure(4.2)
+    figure, (axes,) = _figure(width, 4.2)
     for _, bytes_, time in points:
         beaten = any(b <= bytes_ and t <= time and (b, t) != (bytes_, time) for _, b, t in points)
         axes.plot(time, bytes_, "o", markersize=9, markeredgecolor=FIRST, markeredgewidth=2,
@@ -164,15 +193,16 @@ def _front(rows: Sequence[SummaryRow]) -> Figure | None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     _logarithmic(axes)
-    axes.set_xlabel("median latency, milliseconds, logarithmic")
+    axes.set_xlabel("median latency in ms, logarithmic")
     axes.set_title("size", loc="left", fontsize=10, color=MUTED)
     ticks = _apart(sorted(b for _, b, _ in points))
     axes.set_yticks(ticks, [size(t) for t in ticks])
     axes.minorticks_off()
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
+    roomy = width > 5
     texts = [
-        f"{r.name} {percent(r.accuracy.accuracy)}" if r.accuracy and r.accuracy.accuracy is not None else r.name
+        f"{r.name} {percent(r.accuracy.accuracy)}" if roomy and r.accuracy and r.accuracy.accuracy else r.name
         for r, _, _ in points
     ]
     _label(figure, axes, [(time, bytes_) for _, bytes_, time in points], texts)
@@ -185,7 +215,8 @@ def _label(figure: Figure, axes: Axes, points: Sequence[tuple[float, float]], te
 
     figure.draw_without_rendering()
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
-    places = [(x if side == "left" else -x, y, side) for x, y in ((9, 0), (6, 11), (6, -11)) for side in sides]
+    offsets = ((9, 0), (6, 11), (6, -11), (0, 22), (0, -22))
+    places = [(x if side == "left" else -x, y, side) for x, y in offsets for side in sides]
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in axes.transData.transform(points)]
     for point, text in zip(points, texts, strict=True):
         tried = []
@@ -214,14 +245,16 @@ def _apart(ticks: Sequence[float]) -> list[float]:
 # -- what they share ----------------------------------------------------------------------------------
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def _figure(width: float, height: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many inches, and its axes one below the other, with heights like ``panels``."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.2, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0)
-    return figure, axes
+    grid = figure.subplots(len(panels), squeeze=False, height_ratios=panels)[:, 0]
+    for axes in grid:
+        axes.patch.set_alpha(0)
+    return figure, list(grid)
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -230,15 +263,18 @@ def _logarithmic(axes: Axes) -> None:
 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    if high < 300 * low:  # whole decades alone would leave too few marks
+    narrow = axes.get_window_extent().width < 300
+    if high < (30 if narrow else 300) * low:  # whole decades alone would leave too few marks
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5 if narrow else 9))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
 

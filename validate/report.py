@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pydantic
 
 from .. import files
 from ..errors import BadInput
+from . import digest
 from .plots import plots
 from .results import GateResult, Report
 from .summary import decibels, milliseconds, number, percent, six_digits, size, summarize
+
+if TYPE_CHECKING:
+    import jinja2
 
 JSON, MARKDOWN, HTML, JUNIT = "report.json", "report.md", "report.html", "junit.xml"
 
@@ -82,6 +87,24 @@ def markdown(report: Report) -> str:
     return _render("report.md.jinja", report, autoescape=False)
 
 
+def summary(report: Report, baseline: Report | None = None) -> str:
+    """The report in short, as Markdown for a pull request, with differences to ``baseline``."""
+    titles, cells = digest.table(report, baseline)
+    unheld = [line for line in report.gate.lines if line.status in ("fail", "inconclusive")] if report.gate else []
+    return (
+        _environment(autoescape=False)
+        .get_template("digest.md.jinja")
+        .render(
+            r=report,
+            titles=titles,
+            cells=cells,
+            open=unheld,
+            said=digest.notes(report, baseline),
+            most=digest.MOST_LINES,
+        )
+    )
+
+
 def junit(gate: GateResult, suite: str) -> str:
     """The gate's lines as JUnit test cases, which CI systems show; inconclusive counts as an error."""
     tags = {"fail": "failure", "inconclusive": "error", "skipped": "skipped"}
@@ -103,6 +126,13 @@ def junit(gate: GateResult, suite: str) -> str:
 
 
 def _render(template: str, report: Report, *, autoescape: bool) -> str:
+    rows = summarize(report)
+    drawn = plots(report, rows) if autoescape else {}  # Markdown has none
+    page = _environment(autoescape=autoescape).get_template(template)
+    return page.render(r=report, rows=rows, plots={k: drawn.get(k) for k in ("errors", "latency", "front")})
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -111,6 +141,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     filters: dict[str, Callable[..., str]] = {
         "size": size,
@@ -123,10 +154,7 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         "cell": _cell,
     }
     environment.filters.update(filters)
-    rows = summarize(report)
-    drawn = plots(report, rows) if autoescape else {}
-    page = environment.get_template(template)
-    return page.render(r=report, rows=rows, plots={k: drawn.get(k) for k in ("errors", "latency", "front")})
+    return environment
 
 
 def _cell(text: object) -> str:

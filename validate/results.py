@@ -28,6 +28,7 @@ from ..schemes import FLOAT32
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
 
+InputRole = Literal["source", "weights", "inputs", "calibration", "labelled"]
 Status = Literal["pass", "fail", "inconclusive", "error", "skipped", "reference"]
 
 
@@ -66,6 +67,22 @@ class TensorInfo(Record):
 
     def __str__(self) -> str:
         return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+class Revision(Record):
+    """Where the user's project stood (made by ``pipeline.provenance``)."""
+
+    commit: str = Field(description="hash of git's HEAD in the folder of the source, else in the current one")
+    changed: bool = Field(description="tracked files differed from it")
+
+
+class InputHash(Record):
+    """Something that the run was given, by its content."""
+
+    role: InputRole
+    name: str = Field(description="as given")
+    what: str = Field(description="what the hash is of: a file, a folder, weights and code, arrays")
+    sha256: str
 
 
 class ModelInfo(Record):
@@ -237,6 +254,9 @@ class OutputParity(Record):
     )
     noise_floor: float | None = Field(default=None, description="the floor that noise_ratio was taken against (rms)")
     limit: str = Field(default="", description="the rule that applied, in words")
+    bound: float | None = Field(
+        default=None, description="of that rule: most noise floors, or least SQNR in dB; None: the rule is another"
+    )
     passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
     notes: list[str] = Field(default_factory=list)
 
@@ -439,6 +459,8 @@ class Report(Record):
     created: datetime
     command: str = ""
     options: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
+    revision: Revision | None = Field(default=None, description="None: the project is in no git repository")
+    inputs: list[InputHash] = Field(default_factory=list, description="what the run was given")
     host: Host
     model: ModelInfo
     artifacts: list[ArtifactResult] = Field(default_factory=list)

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from ..numerics.comparison import Errors
 from ..schemes import SCHEMES
 from .results import AccuracyRow, Hop, LatencyRow, Report
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The number that a verdict on parity is about: multiples of the noise floor, or decibels of SQNR.
+
+    ``limit`` is None where another rule decides, such as a tolerance, or nothing does.
+    """
+
+    value: float
+    unit: Literal["noise", "dB"]
+    limit: float | None
+
+    def __str__(self) -> str:
+        return f"{self.value:.2g}× noise" if self.unit == "noise" else f"{self.value:.1f} dB"
 
 
 @dataclass(frozen=True)
@@ -43,9 +59,20 @@ class SummaryRow:
         return max((o.vs_previous.rms for o in floats or outputs if o.vs_previous), default=None)
 
     @property
-    def noise_ratio(self) -> float | None:
-        ratios = [o.noise_ratio for o in self.hop.outputs if o.noise_ratio is not None] if self.hop else []
-        return max(ratios, default=None)
+    def figure(self) -> Figure | None:
+        """Of the output that is furthest off: by noise floors for float32, by SQNR for what was quantized."""
+        worst = self.worst
+        if self.hop is None or worst is None or worst.exact:
+            return None
+        by_floor = SCHEMES[self.hop.scheme].by_floor
+        noisy = [o for o in self.hop.outputs if o.noise_ratio is not None] if by_floor else []
+        if noisy:
+            output = max(noisy, key=lambda o: o.noise_ratio or 0.0)
+            return Figure(output.noise_ratio or 0.0, "noise", output.bound)
+        if worst.sqnr_db is None:
+            return None
+        output = next(o for o in self.hop.outputs if o.worst is worst)
+        return Figure(worst.sqnr_db, "dB", output.bound)
 
     @property
     def parity(self) -> str:
@@ -59,9 +86,7 @@ class SummaryRow:
             return self.hop.status
         if worst.exact:
             return "exact" if self.own_share is not None else "truth"
-        if self.noise_ratio is not None and SCHEMES[self.hop.scheme].by_floor:
-            return f"{self.noise_ratio:.2g}× noise"
-        return decibels(worst)
+        return str(self.figure) if self.figure else decibels(worst)
 
     @property
     def status(self) -> str:

@@ -64,8 +64,7 @@ def test_help_lists_every_command() -> None:
 def test_every_command_has_help_and_json(command: str) -> None:
     text = edgeworthy(command, "--help").stdout
     assert "--json" in text
-    if command not in ("targets", "doctor"):
-        assert re.search(rf"Examples:\n +edgeworthy {command}", text)
+    assert re.search(rf"Examples:\n +edgeworthy {command}", text)
 
 
 def test_flags_mean_the_same_everywhere() -> None:
@@ -182,6 +181,14 @@ def test_report_is_written_again(out: Path) -> None:
     assert "98.33 %" in ran.stdout
     assert (out / "report.html").exists()
     assert "\x1b" not in ran.stdout, "no colours on a pipe"
+
+
+def test_summary_is_markdown_for_a_pull_request(out: Path, tmp_path: Path) -> None:
+    ran = edgeworthy("summary", "out", "--baseline", out / "report.json", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.search(r"^\| TFLite int8 \| 98\.33 % \| 40\.3 dB \| 42\.6 kB \| 12\.1 µs \| ✓ pass \|$", ran.stdout, re.M)
+    assert "In brackets: against the report of 2026-11-21 09:30 UTC." in ran.stdout
+    assert edgeworthy("summary", out, "--baseline", tmp_path / "none").returncode == 2
 
 
 def test_report_as_json_fits_the_schema(out: Path) -> None:

@@ -16,10 +16,11 @@ from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
 from edgeworthy.numerics import comparison as metrics
 from edgeworthy.numerics.comparison import Errors
-from edgeworthy.validate import gate
+from edgeworthy.validate import gate, judge
 from edgeworthy.validate import report as reports
+from edgeworthy.validate.plots import WIDTHS, plots
 from edgeworthy.validate.results import Report
-from edgeworthy.validate.summary import milliseconds, size, summarize
+from edgeworthy.validate.summary import Figure, milliseconds, number, size, summarize
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<script>alert("1")</script>|$x$ & \\'
@@ -75,7 +76,7 @@ def test_html_is_self_contained(gated: Report) -> None:
     assert page.fetched == []
     assert "@import" not in text
     assert not re.search(r"url\((?!#)", text)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 2 * 3, "for a wide page and for a phone"
     for said in ("98.33 %", "40.3 dB", "calibrated at random", "The gate fails", "TFLite float32"):
         assert said in page.text
 
@@ -87,6 +88,56 @@ def test_html_pictures_use_the_page_colours_and_ids_of_their_own(gated: Report) 
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+
+
+def svg_texts(svg: str) -> list[str]:
+    return ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_pictures_show_the_figures_of_the_table(report: Report) -> None:
+    """Of several outputs the one that the verdict is about, not the first; shares as in the table of parity."""
+    assert report.parity
+    assert report.latency
+    hops = report.parity.hops
+    float32, int8 = hops[2].outputs[0], hops[-1].outputs[0]
+    worse = metrics.compare([np.array([1.0, 2.0])], [np.array([1.0, 2.5])])
+    far = float32.model_copy(update={"name": "boxes", "noise_ratio": 777.0, "bound": 10.0, "passed": False})
+    low = int8.model_copy(update={"name": "boxes", "vs_truth": worse, "bound": 15.0})
+    changed = [
+        *hops[:2],
+        hops[2].model_copy(update={"outputs": [float32, far], "status": "fail"}),
+        *hops[3:-1],
+        hops[-1].model_copy(update={"outputs": [int8, low]}),
+    ]
+    report = report.model_copy(update={"parity": report.parity.model_copy(update={"hops": changed})})
+    rows = summarize(report)
+    figures = {row.name: row.figure for row in rows}
+    assert figures["ONNX Runtime"] == Figure(777.0, "noise", 10.0)
+    assert figures["TFLite int8"] == Figure(worse.sqnr_db, "dB", 15.0)
+    for drawn in plots(report, rows)["errors"].values():
+        shown = svg_texts(drawn)
+        for row in rows:
+            assert row.parity in shown
+            assert number(row.own_share) in shown
+        assert f"{worse.sqnr_db:.1f} dB" in shown
+        assert "7.8e+02× noise" in shown
+        assert "var(--fail)" in drawn
+        assert drawn.count("stroke-dasharray") >= 2, "the limits"
+    assert report.latency
+    for kind in WIDTHS:
+        latency = svg_texts(plots(report, rows)["latency"][kind])
+        assert {milliseconds(r.p50_ms) for r in report.latency.rows} <= set(latency)
+
+
+def test_the_bound_is_that_of_the_rule() -> None:
+    """By the noise floor, by SQNR, and by tolerances, which bound neither."""
+    truth, off = [np.array([[1.0, -2.0, 0.0]])], [np.array([[1.0, -2.0, 1e-6]], np.float32)]
+    floor = judge.Floor.of(truth, None)
+    given = {"scheme": "float32", "dtype": "float32", "floor": floor}
+    assert judge.judge("y", off, truth, rules=judge.Rules(multiple=7), **given).bound == 7
+    assert judge.judge("y", off, truth, rules=judge.Rules(atol={"y": 1.0}), **given).bound is None
+    quantized = given | {"scheme": "float16"}
+    assert judge.judge("y", off, truth, rules=judge.Rules(sqnr_db={"float16": 33.0}), **quantized).bound == 33
 
 
 def test_html_escapes_every_name(gated: Report) -> None:
