@@ -132,9 +132,16 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
             where=str(path),
             remedy="leave --opset out, or export the PyTorch model again with the opset you want",
         )
-    if pin(model, source.inputs) or external_files(path):
+    in_place = path.resolve() == output.resolve()
+    if pin(model, source.inputs) or (external_files(path) and not in_place):
+        if in_place:
+            raise BadInput(
+                "the model would be overwritten by one with other input shapes",
+                where=str(path),
+                remedy="choose another folder with --output, or leave --input out",
+            )
         save_onnx(model, output)
-    elif path.resolve() != output.resolve():
+    elif not in_place:
         with files.atomic_file(output) as part:
             shutil.copyfile(path, part)
     return Export(describe(output), "none", made, tuple(source.notes), {})
