@@ -62,7 +62,7 @@ def test_a_whole_run(net: Path, tmp_path: Path) -> None:
     assert report.accuracy.samples == 16
     assert report.latency
     assert {r.name for r in report.latency.rows} == {"PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8"}
-    assert edgeworthy.read(out) == report
+    assert edgeworthy.read_report(out) == report
 
     manifest = json.loads((out / "manifest.json").read_text())
     hashes = {a["path"]: a["sha256"] for a in manifest["artifacts"]}
