@@ -147,7 +147,7 @@ class Pipeline:
         return graph
 
     def _graph(self) -> OnnxModel:
-        from ..formats.onnx.file import describe
+        from ..formats.onnx.summary import describe
         from .subjects import to_artifact
 
         source = self.inputs.source

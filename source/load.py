@@ -174,7 +174,7 @@ def timed_examples(source: Source) -> dict[str, Array]:
 
 
 def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
-    from ..formats.onnx.file import describe
+    from ..formats.onnx.summary import describe
 
     model = describe(path)
     strange = [str(s) for s in (*model.inputs, *model.outputs) if s.dtype not in DTYPES]
