@@ -9,11 +9,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import BadInput
 
 _CHUNK = 1 << 20
+_KEPT = 256
 _REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
 )  # fmt: skip
@@ -76,14 +78,32 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Changes when a file is replaced or written to; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file, or of a folder's relative names and contents in sorted order."""
-    digest = hashlib.sha256()
+    """Hex SHA-256 of a file, or of a folder's relative names and contents in sorted order.
+
+    What was hashed before is read again only if it was changed since.
+    """
     members = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for member in members:
-        if path.is_dir():
-            digest.update(member.relative_to(path).as_posix().encode() + b"\0")
-        with member.open("rb") as file:
+    names = tuple(p.relative_to(path).as_posix() if path.is_dir() else "" for p in members)
+    return _sha256(path, names, tuple(identity(p) for p in members))
+
+
+@lru_cache(_KEPT)
+def _sha256(path: Path, names: tuple[str, ...], identities: object) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        if name:
+            digest.update(name.encode() + b"\0")
+        with (path / name if name else path).open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import typer
 
 from . import commands
 from .console import Console
-from .options import ConfigFile, Debug, Json, Quiet
+from .options import ConfigFile, Debug, Force, Json, Quiet
 from .terminal import Column, is_styled, width_of
 
 _RICH = is_styled(sys.stdout) and (width_of(sys.stdout) or 0) >= 80
@@ -60,6 +60,7 @@ def gate(
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from .. import config as configuration
+        from ..pipeline import pages
         from ..settings import load_config
         from ..validate import gate as gates
         from ..validate import report as reports
@@ -70,7 +71,7 @@ def gate(
         report = reports.read(out)
         rules = report.gate.limits if file is None and report.gate else load_config(file).gate
         result = gates.evaluate(report, rules)
-        reports.write(report.model_copy(update={"gate": result}), out if out.is_dir() else out.parent)
+        pages.rewrite(report.model_copy(update={"gate": result}), out if out.is_dir() else out.parent)
         if console.as_json:
             console.json(result)
         views.gate(console, result)
@@ -81,6 +82,7 @@ def gate(
 def report_(
     out: Annotated[Path | None, typer.Argument(metavar="OUT", show_default=False)] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of report.json.")] = False,
+    force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -95,6 +97,7 @@ def report_(
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..errors import BadInput
+        from ..pipeline import pages
         from ..validate import report as reports
         from . import views
 
@@ -105,7 +108,7 @@ def report_(
             raise BadInput("no folder was given", where="OUT", remedy="edgeworthy report OUT")
         report = reports.read(out)
         folder = out if out.is_dir() else out.parent
-        reports.write(report, folder)
+        pages.rewrite(report, folder, force=force)
         if console.as_json:
             console.json(report)
         else:

@@ -24,8 +24,9 @@ import onnx_ir as ir
 from .. import files
 from ..artifact import OnnxModel
 from ..errors import BadInput, CheckFailed
-from ..formats.onnx.file import describe, external_files, read_onnx, save_onnx, staged_onnx
+from ..formats.onnx.file import read_onnx, save_onnx, staged_onnx
 from ..formats.onnx.names import output_names, pin, rename
+from ..formats.onnx.summary import describe, summarize
 from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, shown, stamp
@@ -132,9 +133,16 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
             where=str(path),
             remedy="leave --opset out, or export the PyTorch model again with the opset you want",
         )
-    if pin(model, source.inputs) or external_files(path):
+    in_place = path.resolve() == output.resolve()
+    if pin(model, source.inputs) or (summarize(path).external and not in_place):
+        if in_place:
+            raise BadInput(
+                "the model would be overwritten by one with other input shapes",
+                where=str(path),
+                remedy="choose another folder with --output, or leave --input out",
+            )
         save_onnx(model, output)
-    elif path.resolve() != output.resolve():
+    elif not in_place:
         with files.atomic_file(output) as part:
             shutil.copyfile(path, part)
     return Export(describe(output), "none", made, tuple(source.notes), {})

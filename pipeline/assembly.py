@@ -22,6 +22,7 @@ from ..validate.results import (
     Report,
 )
 from . import fingerprint, manifest, provenance
+from .pages import PAGES
 from .stages import Pipeline
 from .subjects import infos
 
@@ -78,16 +79,19 @@ def finish(pipeline: Pipeline, *, command: str = "") -> Report:
     """Assemble the report, hold it against the gate, and write the files of a whole run into OUT."""
     report = assemble(pipeline, command=command)
     report = report.model_copy(update={"gate": gate.evaluate(report, pipeline.config.gate)})
-    names = (reports.JSON, reports.MARKDOWN, reports.HTML, reports.JUNIT, manifest.NAME)
-    pipeline.workspace.makes(*(pipeline.output / name for name in names))
-    reports.write(report, pipeline.output)
-    manifest.write(
-        report,
-        pipeline.output,
-        source=pipeline.inputs.source_hash,
-        inputs=fingerprint.input_files(pipeline.config),
-        tools=report.host.packages,
-    )
+
+    def write() -> None:
+        reports.write(report, pipeline.output)
+        manifest.write(
+            report,
+            pipeline.output,
+            source=pipeline.inputs.source_hash,
+            inputs=fingerprint.input_files(pipeline.config),
+            tools=report.host.packages,
+        )
+
+    pipeline.workspace.pages([pipeline.output / name for name in PAGES], write)
+    pipeline.workspace.leave_only_vouched(pipeline.inputs.source_hash, whole=True)
     return report
 
 
@@ -95,8 +99,8 @@ def note(pipeline: Pipeline, *, command: str = "") -> Report:
     """Assemble the report of single stages and write it as JSON alone."""
     report = assemble(pipeline, command=command)
     path = pipeline.output / reports.JSON
-    pipeline.workspace.makes(path)
-    files.write_text(path, report.model_dump_json(indent=2) + "\n")
+    pipeline.workspace.pages([path], lambda: files.write_text(path, report.model_dump_json(indent=2) + "\n"))
+    pipeline.workspace.leave_only_vouched(pipeline.inputs.source_hash, whole=False)
     return report
 
 

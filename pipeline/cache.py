@@ -15,33 +15,22 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .. import files
 from ..errors import BadInput
 from ..validate.host import packages
+from .rollback import Before
+from .state import PAGES, Record, State, alive
 
-STATE = ".edgeworthy"
 T = TypeVar("T")
-
-
-class Record(BaseModel):
-    """What is remembered of a stage: ``files`` relative to OUT, ``about`` the artifacts that it looked at."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str
-    files: dict[str, str]
-    about: dict[str, str]
-    result: object
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -63,16 +52,20 @@ class Workspace:
     Args:
         output: The folder; it is made when it doesn't exist.
         reuse: False redoes every stage.
+        inputs: Files that the run reads, which are not ours even where a stage would write the same.
 
     Raises:
         BadInput: the folder can't be made or written, or another run is using it.
     """
 
-    def __init__(self, output: Path, *, reuse: bool = True) -> None:
+    def __init__(self, output: Path, *, reuse: bool = True, inputs: Iterable[Path] = ()) -> None:
         self.output = output
         self.reuse = reuse
-        self._state = output / STATE
-        self._before: dict[Path, _Before] = {}
+        self.inputs = {path.resolve() for path in inputs}
+        self.records = State(output)
+        self.vouched: dict[str, Record] = {}
+        self._state = self.records.folder
+        self._before: dict[Path, Before] = {}
         self._folders: list[Path] = []
         self._lock: int | None = None
 
@@ -102,6 +95,7 @@ class Workspace:
         if isinstance(error, BadInput):
             for path, before in self._before.items():
                 before.bring_back(path)
+            self.records.end(path for path in self._before if path.parent == self.output)
         self.keep()
         if self._lock is not None:
             if not any(self._state.glob("*.json")) and self._folders:
@@ -119,6 +113,7 @@ class Workspace:
         *,
         outputs: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
+        origins: Mapping[str, str] | None = None,
     ) -> Done[T]:
         """Take a stage over from an earlier run, or make it.
 
@@ -129,37 +124,42 @@ class Workspace:
             make: Gives the result, and writes ``outputs``.
             outputs: Files and folders below OUT that the stage may write.
             about: Artifact name → SHA-256 of what the result speaks of; see ``latest``.
+            origins: ``source`` or a file of OUT → SHA-256 of what ``outputs`` are made from.
         """
         key = _hash({"stage": name, "depends": depends, "code": code_hash(), "packages": packages()})
-        record = self._read(name) if self.reuse else None
+        record = self.records.read(name) if self.reuse else None
         if record and record.key == key and self._intact(record):
             try:
                 value = TypeAdapter(result).validate_python(record.result)
             except ValidationError:
                 pass  # written by other code that happens to hash alike: make it again
             else:
+                self.vouched[name] = record
                 return Done(value, record.seconds, cached=True)
-        self.makes(*outputs)
+        own = [path for path in outputs if self._makes_its_own(path)]
+        if own:
+            self._retract_pages()
+        self.makes(*own)
+        self.records.begin(own)
         begin = time.perf_counter()
         with _disk_full(self.output):
             value = make()
         seconds = time.perf_counter() - begin
-        written = [p for p in outputs if p.exists()]
-        self._write(
-            name,
-            Record(
-                key=key,
-                files={p.relative_to(self.output).as_posix(): files.sha256(p) for p in written},
-                about=dict(about or {}),
-                result=TypeAdapter(result).dump_python(value, mode="json"),
-                seconds=seconds,
-            ),
+        record = Record(
+            key=key,
+            files=self.records.hashes(own),
+            about=dict(about or {}),
+            origins=dict(origins or {}),
+            result=TypeAdapter(result).dump_python(value, mode="json"),
+            seconds=seconds,
         )
+        self._write(name, record)
+        self.records.end(own)
         return Done(value, seconds, cached=False)
 
     def latest(self, name: str, result: type[T], about: Mapping[str, str]) -> Done[T] | None:
         """The last result of a stage, whatever its options, if it speaks of exactly these artifacts."""
-        record = self._read(name)
+        record = self.records.read(name)
         if record is None or record.about != dict(about):
             return None
         try:
@@ -175,7 +175,59 @@ class Workspace:
         """Note that ``paths`` are about to be written, so that they can be taken back."""
         for path in paths:
             if path not in self._before:
-                self._before[path] = _Before.of(path, self._state / f".{path.name}.{len(self._before)}.part")
+                self._before[path] = Before.of(path, self._state / f".{path.name}.{len(self._before)}.part")
+
+    def claim(self, paths: Iterable[Path], *, force: bool = False) -> None:
+        """Make sure that ``paths`` may be written.
+
+        Raises:
+            BadInput: the run reads one of them, or, without ``force``, one is a file that we didn't make.
+        """
+        paths = [path for path in paths if path.exists() or path.is_symlink()]
+        if read := [path for path in paths if path.resolve() in self.inputs]:
+            raise BadInput(
+                "the run would overwrite what it reads",
+                where=str(read[0]),
+                remedy="choose another folder with --output",
+            )
+        if not force:
+            self.records.refuse_foreign(paths)
+
+    def pages(self, paths: Sequence[Path], write: Callable[[], object]) -> None:
+        """Write a report to ``paths``, in place of those of earlier runs."""
+        self._retract_pages()
+        self.makes(*paths)
+        self.records.begin(paths)
+        write()
+        self._write(PAGES, Record(files=self.records.hashes(paths)))
+        self.records.end(paths)
+
+    def leave_only_vouched(self, source: str, *, whole: bool) -> None:
+        """Remove what earlier runs made and this one doesn't vouch for; the user's files stay.
+
+        Args:
+            source: Hash of the model.
+            whole: Only what this run made or took over stays. After a run of single stages, what other stages made
+                from files that are still there stays too.
+        """
+        others = {name: r for name, r in self.records.records().items() if r.files and name not in self.vouched}
+        known = {"source": source} | self.records.hashes(
+            self.output / p.name for p in self.inputs if self._lies_here(p)
+        )
+        known |= {path: digest for r in self.vouched.values() for path, digest in r.files.items()}
+        kept = set() if whole else alive(others, known)
+        stay = {*known, *(path for name in kept for path in others[name].files)}
+        made = {path for name, r in others.items() if name not in kept for path in r.files} | self.records.unfinished()
+        stale = [self.output / path for path in made - stay]
+        self.remove(p for p in stale if p.resolve() not in self.inputs and self.records.is_ours(p))
+        self.records.end(stale)
+        self.remove(self.records.path(name) for name in others.keys() - kept)
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files and folders of ours; they can be taken back."""
+        for path in list(paths):
+            self.makes(path)
+            files.remove(path)
 
     def require(self, size: int) -> None:
         """Refuse to begin what needs ``size`` bytes: LLVM, for one, ends the process on a full disk.
@@ -202,16 +254,24 @@ class Workspace:
         paths = {self.output / name: digest for name, digest in record.files.items()}
         return all(p.exists() and files.sha256(p) == digest for p, digest in paths.items())
 
-    def _read(self, name: str) -> Record | None:
-        try:
-            return Record.model_validate_json((self._state / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
-            return None
-
     def _write(self, name: str, record: Record) -> None:
-        path = self._state / f"{name}.json"
-        self.makes(path)
-        files.write_text(path, record.model_dump_json())
+        self.makes(self.records.path(name))
+        self.records.write(name, record)
+        self.vouched[name] = record
+
+    def _lies_here(self, path: Path) -> bool:
+        return path.parent == self.output.resolve()
+
+    def _makes_its_own(self, path: Path) -> bool:
+        """What the run reads is ours only if it was before."""
+        return path.resolve() not in self.inputs or (path.exists() and self.records.is_ours(path))
+
+    def _retract_pages(self) -> None:
+        """A report of an earlier run doesn't speak of the files that are about to be written."""
+        if (record := self.records.read(PAGES)) is not None:
+            paths = [self.output / name for name in record.files]
+            self.remove(path for path in paths if self.records.is_ours(path))
+            self.remove([self.records.path(PAGES)])
 
     def _sweep(self) -> None:
         """Remove what a run that was killed had begun to write (see ``files.atomic_file``)."""
@@ -234,42 +294,6 @@ def code_hash() -> str:
 
 def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What was at a path before it was written. A file has a second name, under which it stays when it is replaced."""
-
-    identity: tuple[int, int] | None
-    second: Path | None
-
-    @classmethod
-    def of(cls, path: Path, second: Path) -> _Before:
-        identity = _identity(path)
-        try:
-            second.unlink(missing_ok=True)
-            os.link(path, second)
-        except OSError:  # there is no file, it is a folder, or the file system has no hard links
-            return cls(identity, None)
-        return cls(identity, second)
-
-    def bring_back(self, path: Path) -> None:
-        if _identity(path) != self.identity:
-            files.remove(path)
-            if self.second is not None:
-                self.second.replace(path)
-
-    def forget(self) -> None:
-        if self.second is not None:
-            self.second.unlink(missing_ok=True)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Changes when a file is replaced; None when there is none."""
-    if not path.exists():
-        return None
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns
 
 
 @contextmanager

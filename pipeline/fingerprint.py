@@ -54,9 +54,9 @@ def model_files(path: Path) -> tuple[Path, ...]:
     """A model file, and for ONNX the files of its external data."""
     if path.suffix != ".onnx":
         return (path,)
-    from ..formats.onnx.file import external_files
+    from ..formats.onnx.summary import summarize
 
-    return (path, *external_files(path))
+    return summarize(path).files
 
 
 def input_paths(config: Config) -> dict[InputRole, Path]:

@@ -106,7 +106,11 @@ def _ops_of(artifact: Artifact) -> dict[str, int]:
         from ..formats.tflite.summary import summarize
 
         return summarize(artifact.path).op_counts
-    return _onnx_ops(artifact.path) if artifact.kind == "onnx" else {}
+    if artifact.kind == "onnx":
+        from ..formats.onnx.summary import summarize as summarize_onnx
+
+        return summarize_onnx(artifact.path).op_counts
+    return {}
 
 
 def _transposes(ops: dict[str, int]) -> int | None:
@@ -138,15 +142,16 @@ def _tflite(path: Path) -> Inspection:
 def _onnx(path: Path) -> Inspection:
     from ..convert import prepare
     from ..errors import UnsupportedNodes
-    from ..formats.onnx.file import describe, read_onnx
+    from ..formats.onnx.file import read_onnx
+    from ..formats.onnx.summary import summarize
 
-    model = describe(path)
+    summary = summarize(path)
     graph = read_onnx(path)
     constants: Counter[str] = Counter()
     for value in graph.graph.initializers.values():
         if value.const_value is not None:
             constants[value.const_value.dtype.numpy().name] += value.const_value.nbytes
-    ops = _onnx_ops(path)
+    ops = summary.op_counts
     details = {
         "opset": ", ".join(f"{domain or 'ai.onnx'} {v}" for domain, v in graph.opset_imports.items()),
         "producer": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
@@ -161,22 +166,15 @@ def _onnx(path: Path) -> Inspection:
     return Inspection(
         path=str(path),
         kind="onnx",
-        size_bytes=sum(files.size(p) for p in model_files(path)),
-        inputs=infos(model.inputs),
-        outputs=infos(model.outputs),
+        size_bytes=summary.size,
+        inputs=infos(summary.model.inputs),
+        outputs=infos(summary.model.outputs),
         ops=ops,
         transposes=_transposes(ops) or 0,
         constants=dict(constants),
         details=details,
         unsupported=unsupported,
     )
-
-
-def _onnx_ops(path: Path) -> dict[str, int]:
-    import onnx
-
-    graph = onnx.load(str(path), load_external_data=False).graph
-    return _sorted(Counter(node.op_type for node in graph.node))
 
 
 def _saved_model(path: Path) -> Inspection:

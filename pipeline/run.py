@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import Config
+from ..errors import BadInput
 from ..settings import load_config
 from ..validate.results import Report
 from .assembly import finish, note
+from .in_memory import saved
 from .plan import ALL
 from .progress import Progress
 from .stages import Pipeline
 
+if TYPE_CHECKING:
+    import torch
+
 
 def run(
-    source: str,
-    output: Path | str,
+    source: str | Path | torch.nn.Module,
+    output: str | Path,
     *,
+    example_inputs: object = None,
     stages: Iterable[str] = ALL,
-    config: Path | str | None = None,
+    config: str | Path | None = None,
     reuse: bool = True,
     force: bool = False,
     **tables: object,
@@ -27,8 +35,11 @@ def run(
     """Take a model through ``stages`` into the folder ``output``.
 
     Args:
-        source: ``model.onnx``, ``net.py:factory``, ``sample:NAME`` … (see ``source.load``).
+        source: ``model.onnx``, ``net.py:factory``, ``sample:NAME`` … (see ``source.load``), or the module itself,
+            which then goes through ``torch.export`` (see ``in_memory``).
         output: The folder.
+        example_inputs: Of a module: a tensor, or a tuple or dict of them. ``model={"inputs": […]}`` names dimensions
+            that are dynamic.
         stages: Those to bring up to date; what they need comes with them.
         config: An ``edgeworthy.toml`` that ``tables`` are laid over.
         reuse: False redoes every stage.
@@ -42,10 +53,24 @@ def run(
     Raises:
         EdgeworthyError: see ``errors``; what is wrong with the input is said before anything is written.
     """
-    model = tables.get("model")
-    given = dict(model) if isinstance(model, Mapping) else {}
-    over = tables | {"model": given | {"source": source}, "output": Path(output)}
-    return run_config(load_config(config, over), stages=stages, reuse=reuse, force=force)
+    tables = tables | {"output": Path(output)}
+    model = tables.pop("model", None)
+    given = {**model} if isinstance(model, Mapping) else {}
+    with ExitStack() as stack:
+        if not isinstance(source, (str, Path)):
+            plain = load_config(config, tables | {"model": given})
+            table = {k: v for k, v in plain.model.model_dump().items() if v is not None}
+            given |= stack.enter_context(saved(source, Path(output), example_inputs, table, plain.seed))
+        elif example_inputs is not None:
+            raise BadInput(
+                "example_inputs go with a module",
+                where="example_inputs",
+                remedy="give the source's inputs as model={'inputs_file': 'inputs.npz'}",
+            )
+        else:
+            given["source"] = str(source)
+        loaded = load_config(config, tables | {"model": given})
+        return run_config(loaded, stages=stages, reuse=reuse, force=force)
 
 
 def run_config(

@@ -7,7 +7,7 @@ change is taken over from an earlier run (see ``cache``). ``assembly`` makes the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ from ..vocabulary import MODULE_KEY
 from . import fingerprint
 from .cache import Workspace
 from .inputs import Inputs
+from .pages import PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
 from .records import Converted, Exported, Quantized
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from .subjects import Cast
 
 T = TypeVar("T")
+
+CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
+"""Kind → file or folder in OUT."""
 
 
 class Pipeline:
@@ -71,6 +75,7 @@ class Pipeline:
         self.config = config
         self.output = config.output
         self.progress: Progress = progress or Silent()
+        self.force = force
         self.workspace = Workspace(self.output, reuse=reuse)
         self.seconds: dict[str, float] = {}
         self.cached: set[str] = set()
@@ -78,7 +83,11 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         with self.progress.stage("load", self.inputs.spec):
             self._check()
-        self.workspace.__enter__()
+        self.workspace.inputs |= {path.resolve() for path in fingerprint.input_files(self.config)}
+        with ExitStack() as stack:
+            stack.enter_context(self.workspace)
+            self.workspace.claim(self._writes(), force=self.force)
+            stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -95,6 +104,22 @@ class Pipeline:
         for name in self.stages:
             for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
+
+    def _writes(self) -> list[Path]:
+        """What the run may write, but for an ONNX source that lies where its copy would."""
+        source, graph = self.inputs.source, self.output / "model.onnx"
+        paths = [self.output / name for name in (PAGES if self.stages == ALL else PAGES[:1])]
+        exports = self.copies_source or source.kind != "onnx"
+        if exports and (source.path is None or source.path.resolve() != graph.resolve()):
+            paths += [graph, graph.with_name("model.onnx.data")]
+        if "convert" in self.brought:
+            paths += [self.output / CONVERTED[kind] for kind in self.inputs.to]
+        if "quantize" in self.brought:
+            paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
+        return paths
+
+    def _quantized_path(self, scheme: str) -> Path:
+        return self.output / quantization.SCHEMES[scheme].file_name
 
     # -- export and convert -----------------------------------------------------------------------------
 
@@ -121,7 +146,7 @@ class Pipeline:
         return graph
 
     def _graph(self) -> OnnxModel:
-        from ..formats.onnx.file import describe
+        from ..formats.onnx.summary import describe
         from .subjects import to_artifact
 
         source = self.inputs.source
@@ -140,7 +165,6 @@ class Pipeline:
     def converted(self) -> Converted:
         """The float32 TFLite file and ``OUT/saved_model``."""
         table, to = self.config.convert, self.inputs.to
-        paths = {"tflite": self.output / quantization.FLOAT32.file_name, "saved_model": self.output / "saved_model"}
 
         def make() -> Converted:
             from ..convert import convert
@@ -159,7 +183,9 @@ class Pipeline:
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
         depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}
-        return self._stage("convert", Converted, depends, make, [paths[kind] for kind in to])
+        outputs = [self.output / CONVERTED[kind] for kind in to]
+        origins = [self.graph.path] if self.graph.path.parent == self.output else []
+        return self._stage("convert", Converted, depends, make, outputs, origins=origins)
 
     # -- quantize ---------------------------------------------------------------------------------------
 
@@ -174,7 +200,7 @@ class Pipeline:
         needs_data = quantization.SCHEMES[scheme].needs_calibration
         calibration = self.inputs.calibration if needs_data else None
         io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
-        path = self.output / quantization.SCHEMES[scheme].file_name
+        path = self._quantized_path(scheme)
         floating = next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
         model = to_artifact(floating, self.output)
 
@@ -205,7 +231,7 @@ class Pipeline:
             "data": data,
         }
         try:
-            return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path])
+            return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path], origins=[model.path])
         except (CheckFailed, NotAvailable, InternalFault) as error:
             return Quantized.failed(scheme, error, calibration)
 
@@ -348,9 +374,13 @@ class Pipeline:
         make: Callable[[], T],
         outputs: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
+        origins: Sequence[Path] = (),
     ) -> T:
         with self.progress.stage(name):
-            done = self.workspace.stage(name, result, depends, make, outputs=outputs, about=about)
+            made_from = {"source": self.inputs.source_hash} | self.workspace.records.hashes(origins)
+            done = self.workspace.stage(
+                name, result, depends, make, outputs=outputs, about=about, origins=made_from if outputs else None
+            )
             if done.cached:
                 self.progress.taken_over(done.seconds)
         if name != "export":  # an export whose conversion is refused is taken back with it

@@ -131,8 +131,34 @@ def load_source(
         source, accepted = _torchscript(spec, path)
     else:
         source, accepted = _module(spec, weights, seed)
+    return _settled(source, accepted, inputs, inputs_file, seed)
+
+
+def from_module(
+    module: torch.nn.Module,
+    spec: str,
+    examples: object = None,
+    *,
+    inputs: Sequence[str] = (),
+    inputs_file: Path | None = None,
+    seed: int = 0,
+) -> Source:
+    """A module that is in memory as a source; it is put in eval mode on the CPU.
+
+    Args:
+        module: The model.
+        spec: What to call it.
+        examples: Example inputs: a tensor, a tuple or a dict of tensors, or a function that gives them.
+        inputs: As in ``load_source``; so are the other arguments and the errors.
+    """
+    source, accepted = _of_module(module, examples, spec, _prepare(module, spec), seed)
+    return _settled(source, accepted, inputs, inputs_file, seed)
+
+
+def _settled(source: Source, accepted: Accepted, inputs: Sequence[str], inputs_file: Path | None, seed: int) -> Source:
+    """``source`` with its inputs and their examples."""
     source.inputs, source.examples, source.given = resolve(
-        accepted, specs=inputs, file=inputs_file, own=source.examples, seed=seed, where=spec
+        accepted, specs=inputs, file=inputs_file, own=source.examples, seed=seed, where=source.spec
     )
     names = [s.name for s in source.inputs]
     star = accepted.others and not accepted.names  # forward(*args)
@@ -148,7 +174,7 @@ def timed_examples(source: Source) -> dict[str, Array]:
 
 
 def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
-    from ..formats.onnx.file import describe
+    from ..formats.onnx.summary import describe
 
     model = describe(path)
     strange = [str(s) for s in (*model.inputs, *model.outputs) if s.dtype not in DTYPES]
@@ -214,6 +240,12 @@ def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepte
     if weights is not None:
         notes += torch_files.load_weights(module, weights)
     notes += _prepare(module, spec if weights is None else str(weights))
+    return _of_module(module, examples, spec, notes, seed)
+
+
+def _of_module(
+    module: torch.nn.Module, examples: object, spec: str, notes: list[str], seed: int
+) -> tuple[Source, Accepted]:
     source = Source(spec, "module", module, None, (), {}, notes)
     accepted, source.positional = _signature(module)
     with seeded(seed):

@@ -57,7 +57,7 @@ def read_onnx(path: Path) -> ir.Model:
             is too old for; its external data is missing, too short or outside its folder; a weight is NaN; the
             graph uses values that nothing computes; or a node breaks the rules of its operator.
     """
-    proto, spans = _parse(path)
+    proto, spans = parse(path)
     with _valid(path):
         check_form(proto, path)
         check_sizes(proto, spans, path)
@@ -71,16 +71,15 @@ def read_onnx(path: Path) -> ir.Model:
     return model
 
 
-def describe(path: Path) -> OnnxModel:
-    """The signature of an ONNX file; reads no weights.
+def signature(proto: onnx.ModelProto, path: Path) -> OnnxModel:
+    """The signature of what ``parse`` gave for ``path``.
 
     A dimension without a value or a name is dynamic and gets a name made of its tensor's name and axis.
 
     Raises:
-        BadInput: as ``read_onnx``, or an input or output is no tensor or has no known rank.
+        BadInput: an input or output is no tensor or has no known rank, or the graph breaks ONNX's rules.
         UnsupportedNodes: an output's rank is unknown because of nodes that ONNX doesn't know.
     """
-    proto, _ = _parse(path)
     if any(not _has_shape(value) for value in proto.graph.output):
         with _valid(path):
             inferred = onnx.shape_inference.infer_shapes(proto)
@@ -95,13 +94,12 @@ def describe(path: Path) -> OnnxModel:
     return OnnxModel(path, inputs, outputs)
 
 
-def external_files(path: Path) -> tuple[Path, ...]:
+def external(proto: onnx.ModelProto, path: Path) -> tuple[Path, ...]:
     """The files beside ``path`` that hold its external data, in the order the graph names them.
 
     Raises:
-        BadInput: as ``read_onnx``.
+        BadInput: one is missing or outside the model's folder, or the graph breaks ONNX's rules.
     """
-    proto, _ = _parse(path)
     with _valid(path):
         model = ir.serde.deserialize_model(proto)
         stored = [tensor for _, tensor in tensors(model) if isinstance(tensor, ir.ExternalTensor)]
@@ -146,8 +144,12 @@ def staged_onnx(model: ir.Model, path: Path) -> Iterator[Path]:
             whole.with_name(data.name).replace(data_part)
 
 
-def _parse(path: Path) -> tuple[onnx.ModelProto, dict[int, Span]]:
-    """The checked ModelProto, less the weights that the spans tell (by index of the initializer)."""
+def parse(path: Path) -> tuple[onnx.ModelProto, dict[int, Span]]:
+    """The checked ModelProto, less the weights that the spans tell (by index of the initializer).
+
+    Raises:
+        BadInput: see ``summary.summarize``.
+    """
     _check_file(path)
     try:
         skeleton, spans = split(path)

@@ -287,3 +287,20 @@ def test_init_writes_a_file_that_runs(tmp_path: Path) -> None:
     assert (tmp_path / "ci" / "edgeworthy.toml").read_text() == text
     assert edgeworthy("init", "net.py:make", "-o", "ci/edgeworthy.toml", "--force", cwd=tmp_path).returncode == 0
     assert "seed" not in tomllib.loads((tmp_path / "ci" / "edgeworthy.toml").read_text())
+
+
+def test_the_users_files_are_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model_float32.tflite").write_text("mine")
+    ran = edgeworthy("convert", "sample:linear_regression", "-o", "out", "--to", "tflite", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "- out/model_float32.tflite" in ran.stderr
+    assert (tmp_path / "out" / "model_float32.tflite").read_text() == "mine"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    ran = edgeworthy("convert", "sample:linear_regression", "-o", "out", "--to", "tflite", "--force", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (tmp_path / "out" / "report.json").write_text((tmp_path / "out" / "report.json").read_text() + "\n")
+    ran = edgeworthy("report", "out", cwd=tmp_path)
+    assert (ran.returncode, "- out/report.json" in ran.stderr) == (2, True)
+    assert edgeworthy("report", "out", "--force", cwd=tmp_path).returncode == 0
+    assert edgeworthy("report", "out", cwd=tmp_path).returncode == 0, "what it wrote is ours"

@@ -14,7 +14,7 @@ from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.export import onnx_export as export_module
 from edgeworthy.export.check import run_onnx
 from edgeworthy.export.onnx_export import Export, export_onnx
-from edgeworthy.formats.onnx.file import describe
+from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.source.load import load_source
 from edgeworthy.vocabulary import MODULE_KEY, SOURCE_KEY
 

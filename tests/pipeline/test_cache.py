@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from edgeworthy import files
 from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.pipeline import cache
-from edgeworthy.pipeline.cache import STATE, Done, Workspace
+from edgeworthy.pipeline.cache import Done, Workspace
+from edgeworthy.pipeline.state import FOLDER as STATE
+from edgeworthy.pipeline.state import Record, State, alive
 
 
 class Value(BaseModel):
@@ -178,3 +180,72 @@ def test_latest_is_of_the_same_artifacts_only(tmp_path: Path) -> None:
         assert found.result == Value(text="fast")
         assert workspace.latest("measure", Value, {"onnx": "2"}) is None
         assert workspace.latest("never", Value, {"onnx": "1"}) is None
+
+
+# -- whose files they are ----------------------------------------------------------------------------------
+
+
+def test_only_what_we_made_and_nobody_changed_is_ours(tmp_path: Path) -> None:
+    make = Counter(tmp_path / "file")
+    (tmp_path / "mine").write_text("the user's")
+    with Workspace(tmp_path) as workspace:
+        stage(workspace, make)
+    state = State(tmp_path)
+    assert state.is_ours(make.path)
+    assert not state.is_ours(tmp_path / "mine")
+    make.path.write_text("changed")
+    assert not state.is_ours(make.path)
+    with pytest.raises(BadInput) as caught, Workspace(tmp_path) as workspace:
+        workspace.claim([make.path, tmp_path / "mine", tmp_path / "absent"])
+    assert caught.value.details == (str(make.path), str(tmp_path / "mine"))
+    with Workspace(tmp_path) as workspace:
+        workspace.claim([make.path, tmp_path / "mine"], force=True)
+
+
+def test_what_a_killed_process_had_begun_is_ours(tmp_path: Path) -> None:
+    """It dies between the file and its record; after an error that is taken back, what comes there is the user's."""
+    code = "import os, sys; from pathlib import Path; from edgeworthy.pipeline.cache import Workspace\n"
+    code += "def make():\n  out.write_text('half'); os._exit(9)\n"
+    code += "out = Path(sys.argv[1]) / 'file'\n"
+    code += "with Workspace(out.parent) as w: w.stage('make', str, {}, make, outputs=[out])"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 9
+    with Workspace(tmp_path) as workspace:
+        workspace.claim([tmp_path / "file"])
+        assert stage(workspace, Counter(tmp_path / "file")).result == Value(text="run 1")
+    assert State(tmp_path).unfinished() == set()
+
+    def refuse() -> Value:
+        raise BadInput("no")
+
+    with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
+        workspace.stage("more", Value, {}, refuse, outputs=[tmp_path / "more"])
+    (tmp_path / "more").touch()
+    assert not State(tmp_path).is_ours(tmp_path / "more")
+
+
+def test_what_is_read_is_neither_overwritten_nor_removed_nor_claimed(tmp_path: Path) -> None:
+    source = tmp_path / "file"
+    source.write_text("made")
+    with pytest.raises(BadInput, match="overwrite what it reads"), Workspace(tmp_path, inputs=[source]) as workspace:
+        workspace.claim([source], force=True)
+    with Workspace(tmp_path, inputs=[source]) as workspace:
+        stage(workspace, Counter(source))
+    assert not State(tmp_path).is_ours(source)
+    with Workspace(tmp_path) as workspace:
+        workspace.leave_only_vouched("other", whole=True)
+    assert source.exists()
+
+
+def test_a_record_is_alive_while_its_origins_are() -> None:
+    records = {
+        "export": Record(files={"a": "1"}, origins={"source": "s"}),
+        "convert": Record(files={"b": "2"}, origins={"source": "s", "a": "1"}),
+        "quantize": Record(files={"c": "3"}, origins={"source": "s", "b": "2"}),
+        "measure": Record(),
+    }
+    assert alive(records, {"source": "s"}) == {"export", "convert", "quantize"}
+    assert alive(records, {"source": "t"}) == set()
+    changed = records | {"export": Record(files={"a": "9"}, origins={"source": "s"})}
+    assert alive(changed, {"source": "s"}) == {"export"}
+    del changed["export"]
+    assert alive(changed, {"source": "s", "a": "1"}) == {"convert", "quantize"}

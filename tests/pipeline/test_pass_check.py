@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from edgeworthy.errors import CheckFailed
-from edgeworthy.formats.onnx.file import describe
+from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.pipeline.pass_check import PassCheck
 
 

@@ -62,7 +62,7 @@ def test_a_whole_run(net: Path, tmp_path: Path) -> None:
     assert report.accuracy.samples == 16
     assert report.latency
     assert {r.name for r in report.latency.rows} == {"PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8"}
-    assert edgeworthy.read(out) == report
+    assert edgeworthy.read_report(out) == report
 
     manifest = json.loads((out / "manifest.json").read_text())
     hashes = {a["path"]: a["sha256"] for a in manifest["artifacts"]}
@@ -81,7 +81,7 @@ def test_the_second_run_does_only_what_changed(net: Path, tmp_path: Path) -> Non
     np.savez(net / "calibration.npz", image=np.zeros((4, 1, 4, 4), np.float32) + 0.5)
     assert redone(run(net, out)) == {"quantize.static_wi8_ai8", *measured}
     (out / "model_float32.tflite").write_bytes(b"damaged")
-    assert redone(run(net, out)) == {"convert"}
+    assert redone(run(net, out, force=True)) == {"convert"}
 
 
 @pytest.mark.parametrize("change", ["self.scale = 1.0", "torch.relu(", "torch.ones(1"])
@@ -280,3 +280,91 @@ def test_a_generated_batch_is_timed_at_1_and_a_given_one_as_it_is(net: Path, tmp
     report = run(net, tmp_path / "out", stages=("bench",), **dynamic)
     assert report.latency
     assert report.latency.fed == "image:float32[3,1,4,4]"
+
+
+# -- OUT holds what the run vouches for ---------------------------------------------------------------------
+
+ARTIFACTS = {"model.onnx", "model_float32.tflite", "model_int8.tflite"}
+REPORT = {"report.json", "report.md", "report.html", "junit.xml", "manifest.json"}
+
+
+def test_files_of_other_weights_go_and_the_users_stay(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(net, out)
+    (out / "notes.txt").write_text("mine")
+    assert visible(out) == ARTIFACTS | REPORT | {"notes.txt"}
+    (net / "net.py").write_text((net / "net.py").read_text().replace("scale = 1.0", "scale = 2.0"))
+    report = run(net, out, quantize={"schemes": ["float16"]})
+    left = {"model.onnx", "model_float32.tflite", "model_float16.tflite"}
+    assert visible(out) == left | REPORT | {"notes.txt"}
+    assert {a.path for a in report.artifacts} == left
+
+
+def test_a_single_stage_takes_back_pages_and_what_other_weights_made(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(net, out)
+    run(net, out, stages=("export",))
+    assert visible(out) == ARTIFACTS | {"report.json"}, "files made from the same model.onnx are as good as they were"
+    (net / "net.py").write_text((net / "net.py").read_text().replace("scale = 1.0", "scale = 2.0"))
+    run(net, out, stages=("export",))
+    assert visible(out) == {"model.onnx", "report.json"}
+
+
+def test_a_scheme_that_fails_leaves_no_file_of_an_earlier_run(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(net, out, stages=("quantize",))
+    assert "model_int8.tflite" in visible(out)
+    (net / "helper.py").write_text("WIDTH = 5\n")
+    with pytest.raises(BadInput):
+        run(net, out, stages=("quantize",), quantize={"calibration": str(net / "none.npz")})
+    assert "model_int8.tflite" in visible(out), "bad input changes nothing"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model_int8.tflite", "report.html", "junit.xml"])
+def test_the_users_files_are_not_overwritten(net: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(BadInput, match="would be overwritten") as caught:
+        run(net, out)
+    assert caught.value.details == (str(out / name),)
+    assert "--force" in str(caught.value)
+    assert visible(out) == {name}
+    assert (out / name).read_text() == "mine"
+
+
+def test_what_a_user_changed_is_the_users_and_can_be_forced(net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(net, out, stages=("convert",))
+    (out / "model_float32.tflite").write_bytes(b"mine")
+    with pytest.raises(BadInput, match="would be overwritten"):
+        run(net, out, stages=("convert",))
+    assert (out / "model_float32.tflite").read_bytes() == b"mine"
+    run(net, out, stages=("convert",), force=True)
+    assert (out / "model_float32.tflite").read_bytes() != b"mine"
+
+
+def test_a_source_in_its_own_output_folder_is_safe(net: Path, tmp_path: Path) -> None:
+    """Ours or the user's, it is read where it lies, stays byte by byte, and stays whose it was."""
+    out, quick = (
+        tmp_path / "out",
+        {k: v for k, v in QUICK.items() if k != "targets"} | {"quantize": {"schemes": ["float16"]}},
+    )
+    run(net, out, stages=("export",))
+    source = (out / "model.onnx").read_bytes()
+    report = edgeworthy.run(str(out / "model.onnx"), out, **quick)
+    assert report.gate and report.gate.status == "pass"
+    assert (out / "model.onnx").read_bytes() == source
+    assert {a.path for a in report.artifacts} == {"model.onnx", "model_float32.tflite", "model_float16.tflite"}
+    run(net, out, stages=("export",))  # it is ours, so it may be written again
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "model.onnx").write_bytes(source)
+    for stages in (("convert",), ("export",), ALL, ("quantize",)):
+        edgeworthy.run(str(mine / "model.onnx"), mine, stages=stages, **quick)
+        assert (mine / "model.onnx").read_bytes() == source
+        assert "model_float32.tflite" in visible(mine), stages
+    with pytest.raises(BadInput, match="would be overwritten"):
+        run(net, mine, stages=("export",))
+    assert (mine / "model.onnx").read_bytes() == source

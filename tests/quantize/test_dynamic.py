@@ -14,7 +14,7 @@ from torch import nn
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.convert import convert
 from edgeworthy.export.onnx_export import export_onnx
-from edgeworthy.formats.onnx.file import describe
+from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeworthy.errors import BadInput, UnsupportedNodes
 from edgeworthy.formats.onnx import file as onnx_file
-from edgeworthy.formats.onnx.file import describe, external_files, read_onnx, save_onnx
+from edgeworthy.formats.onnx.file import read_onnx, save_onnx
+from edgeworthy.formats.onnx.summary import describe, summarize
 from edgeworthy.formats.onnx.wire import LARGE
 
 WEIGHT = np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)
@@ -177,7 +178,7 @@ class TestExternalData:
 
     def test_is_read(self, tmp_path: Path) -> None:
         path = self.save(tmp_path)
-        assert external_files(path) == (tmp_path / "m.data",)
+        assert summarize(path).external == (tmp_path / "m.data",)
         loaded = read_onnx(path)
         (tmp_path / "m.data").unlink()
         np.testing.assert_array_equal(arrays(loaded)["w"], WEIGHT)

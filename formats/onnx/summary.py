@@ -1,0 +1,78 @@
+"""What an ONNX file holds besides its weights: read once, and asked often.
+
+A run asks for the signature, the external files, the operators and the size of one file at a dozen places.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import onnx
+
+from ... import files
+from ...artifact import OnnxModel
+from .file import external, parse, signature
+
+_KEPT = 8
+"""Summaries that are kept: a run has one or two ONNX files."""
+
+
+class OnnxSummary:
+    """An ONNX file without its weights; see `summarize`.
+
+    Every attribute is computed when it is first asked for, as a file may have external data that is missing, or an
+    output of unknown rank, and still be of use.
+    """
+
+    def __init__(self, path: Path, proto: onnx.ModelProto) -> None:
+        self.path = path
+        self._proto = proto
+
+    @cached_property
+    def model(self) -> OnnxModel:
+        """The signature. BadInput, UnsupportedNodes: see `file.signature`."""
+        return signature(self._proto, self.path)
+
+    @cached_property
+    def external(self) -> tuple[Path, ...]:
+        """The files of external data. BadInput: one is missing or outside the model's folder."""
+        return external(self._proto, self.path)
+
+    @cached_property
+    def op_counts(self) -> dict[str, int]:
+        """Operator → how many of them in the graph itself, the most frequent first."""
+        counts = Counter(node.op_type for node in self._proto.graph.node)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file, and those of its external data."""
+        return (self.path, *self.external)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(files.size(path) for path in self.files)
+
+
+def summarize(path: Path) -> OnnxSummary:
+    """The summary of an ONNX file; the file is read again only after it was replaced or changed.
+
+    Raises:
+        BadInput: the file is missing, empty, no ONNX, cut off, or of an opset that the installed ``onnx`` is too old
+            for.
+    """
+    return _summary(path, files.identity(path))
+
+
+def describe(path: Path) -> OnnxModel:
+    """The signature of an ONNX file; see `OnnxSummary.model` and `summarize` for errors."""
+    return summarize(path).model
+
+
+@lru_cache(_KEPT)
+def _summary(path: Path, identity: object) -> OnnxSummary:
+    proto, _ = parse(path)
+    return OnnxSummary(path, proto)

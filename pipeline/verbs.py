@@ -1,0 +1,84 @@
+"""The verbs of the command line for Python. ``run`` and what it takes is in `run`; every stage is such a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import GateTable
+from ..settings import load_config
+from ..validate import gate as gates
+from ..validate import report as reports
+from ..validate.results import GateResult, Report
+from . import pages
+from .run import run
+
+if TYPE_CHECKING:
+    import torch
+
+
+def export(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """PyTorch to ONNX. Options as `run`'s."""
+    return run(source, output, stages=("export",), **options)
+
+
+def convert(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """ONNX to TFLite and SavedModel, in float32. Options as `run`'s."""
+    return run(source, output, stages=("convert",), **options)
+
+
+def quantize(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """TFLite to int8, float16 and others. Options as `run`'s."""
+    return run(source, output, stages=("quantize",), **options)
+
+
+def validate(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """Compare what every runtime computes. Options as `run`'s."""
+    return run(source, output, stages=("validate",), **options)
+
+
+def bench(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """Time every runtime and artifact. Options as `run`'s."""
+    return run(source, output, stages=("bench",), **options)
+
+
+def gate(
+    report: Report | str | Path, limits: Mapping[str, object] | None = None, *, config: str | Path | None = None
+) -> GateResult:
+    """Hold a report against limits; nothing is written and nothing is raised for a verdict.
+
+    Args:
+        report: A report, the folder of a run, or its ``report.json``.
+        limits: The table ``[gate]``, such as ``{"sqnr_db": {"int8": 20}}``; None: those of the report's own run.
+        config: An ``edgeworthy.toml`` with a table ``[gate]``, which ``limits`` are laid over.
+
+    Raises:
+        BadInput: there is no report, or a limit is wrong.
+    """
+    held = report if isinstance(report, Report) else reports.read(Path(report))
+    rules = held.gate.limits if held.gate else GateTable()
+    if limits is not None or config is not None:
+        rules = load_config(config, {"gate": limits} if limits else {}).gate
+    return gates.evaluate(held, rules)
+
+
+def report(output: str | Path, *, force: bool = False) -> Report:
+    """Write the pages of a run's report again, and give the report.
+
+    Raises:
+        BadInput: there is no report, or a page was changed since and it isn't forced.
+    """
+    path = Path(output)
+    read = read_report(path)
+    pages.rewrite(read, path if path.is_dir() else path.parent, force=force)
+    return read
+
+
+def read_report(output: str | Path) -> Report:
+    """The report of a run: of its folder, or of a ``report.json``.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    return reports.read(Path(output))
