@@ -155,7 +155,6 @@ class ConversionResult(Record):
     """ONNX → SavedModel and TFLite. With unsupported nodes nothing was written."""
 
     status: Status
-    route: str = "direct"
     targets: list[str] = Field(default_factory=list, description="kinds asked for: tflite, saved_model")
     failure: str | None = None
     passes: list[PassResult] = Field(default_factory=list)
