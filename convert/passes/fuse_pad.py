@@ -22,13 +22,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import constant, integers, producer, rank, scalar
+from ..graph.ranges import is_not_negative
+from ..graph.reading import constant, integers, rank, scalar
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 
 _TAKERS = ("Conv", "ConvInteger", "MaxPool")
-_NOT_NEGATIVE = ("Relu", "Sigmoid", "Softmax", "Softplus", "HardSigmoid", "Abs", "Exp", "Sqrt", "ReduceL2")
 
 
 def fuse_pad(rw: Rewriter) -> None:
@@ -95,18 +95,9 @@ def _pool_objection(rw: Rewriter, pad: ir.Node, pool: ir.Node, pads: tuple[int, 
     array = np.dtype(dtype.numpy())
     lowest = -np.inf if array.kind == "f" else float(np.iinfo(array).min)
     least = float(np.finfo(array).min) if array.kind == "f" else lowest
-    if fill in (lowest, least) or (fill == 0 and _is_not_negative(pad.inputs[0])):
+    if fill in (lowest, least) or (fill == 0 and is_not_negative(pad.inputs[0])):
         return None
     return f"it pads with {fill}, a max pooling with the lowest number"
-
-
-def _is_not_negative(value: ir.Value | None) -> bool:
-    if producer(value, *_NOT_NEGATIVE) is not None:
-        return True
-    clip = producer(value, "Clip")
-    low = None if clip is None else clip.attributes.get("min") or (clip.inputs[1] if len(clip.inputs) > 1 else None)
-    bound = low.as_float() if isinstance(low, ir.Attr) else scalar(low)
-    return bound is not None and bound >= 0
 
 
 def _fill(rw: Rewriter, pad: ir.Node) -> float | None:

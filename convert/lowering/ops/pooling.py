@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported, static
+from ...graph.ranges import is_not_negative
 from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import affine_shape
@@ -17,7 +18,6 @@ from ..registry import lowers
 from .convolution import Pads, explicit_pads, is_same, with_batch_and_channels
 
 _LOWEST = float(np.finfo(np.float32).min)
-_NOT_NEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax", "HardSigmoid", "Abs", "Exp"})
 
 
 @lowers("MaxPool", domain=NHWC_DOMAIN, layout=spatial)
@@ -64,9 +64,7 @@ def _with_ceil(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilatio
 
 
 def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], pads: Pads) -> Tensor:
-    value = node.inputs[0]
-    maker = value.producer() if value is not None else None
-    if maker is not None and _is_not_negative(ctx, maker):
+    if is_not_negative(node.inputs[0]):
         return ctx.b.pad(x, with_batch_and_channels(pads))
     mirrored = x.dtype == "float32" and all(
         2 * max(low, high) <= k for k, (low, high) in zip(kernel, pads, strict=True)
@@ -74,13 +72,6 @@ def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], 
     if mirrored and None not in x.shape[1:-1]:
         return ctx.b.mirror_pad(x, with_batch_and_channels(pads), "SYMMETRIC")
     return ctx.b.pad(x, with_batch_and_channels(pads), _lowest(x))
-
-
-def _is_not_negative(ctx: Context, maker: ir.Node) -> bool:
-    if maker.op_type == "Clip":
-        low = ctx.known(maker, 1)
-        return low is not None and float(low.item()) >= 0
-    return maker.op_type in _NOT_NEGATIVE
 
 
 def _lowest(x: Tensor) -> float:

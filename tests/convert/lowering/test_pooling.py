@@ -1,0 +1,41 @@
+"""How a max pool is padded: not at all, by SAME, by zeros, by its own mirror image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx.parser
+import onnxruntime as ort
+import pytest
+
+from edgeworthy.formats.tflite.summary import summarize
+
+from ...conformance.adapters import convert_to, run_tflite
+from ...noops import noops
+
+
+@pytest.mark.parametrize(
+    ("nodes", "padding"),
+    [
+        ("y = MaxPool<kernel_shape=[3,3], strides=[2,2]>(x)", None),
+        ("y = MaxPool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(x)", None),
+        ("y = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)", None),
+        ("y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)", "MIRROR_PAD"),
+        ("r = Relu(x) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(r)", "PAD"),
+        ("r = Relu(x) s = Sigmoid(x) c = Concat<axis=1>(r, s) p = AveragePool<kernel_shape=[3,3]>(c) "
+         "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(p)", "PAD"),
+        ("r = Relu(x) c = Concat<axis=1>(r, x) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(c)",
+         "MIRROR_PAD"),
+    ],
+)  # fmt: skip
+def test_padding_of_a_max_pool(nodes: str, padding: str | None, tmp_path: Path) -> None:
+    text = f'<ir_version: 9, opset_import: ["": 20]> g (float[1,4,14,14] x) => (float[1,c,h,w] y) {{ {nodes} }}'
+    model = onnx.parser.parse_model(text).SerializeToString()
+    x = np.random.default_rng(0).standard_normal((1, 4, 14, 14)).astype(np.float32) - np.float32(1)
+    x[0, 0] = 0
+    made = convert_to("tflite", model, tmp_path)
+    assert noops(made) == []
+    assert {op for op in summarize(made).op_counts if "PAD" in op} == ({padding} if padding else set())
+    (want,) = ort.InferenceSession(model).run(None, {"x": x})
+    np.testing.assert_allclose(run_tflite(made, {"x": x})["y"], want, rtol=1e-6, atol=1e-6)
