@@ -83,6 +83,7 @@ class TfliteBuilder(Builder):
                 self._set_function_type()
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
+                self._drop_idle_reshapes()
                 self._reveal_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
@@ -99,6 +100,17 @@ class TfliteBuilder(Builder):
         results = self._block.operations[len(self._block.operations) - 1].operands
         function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in results])
         self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
+
+    def _drop_idle_reshapes(self) -> None:
+        """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
+        for op in list(self._block.operations):
+            if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
+                continue
+            kind = ir.RankedTensorType(op.results[0].type)
+            dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
+            if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
+                op.results[0].replace_all_uses_with(op.operands[0])
+                op.operation.erase()
 
     def _reveal_weights(self) -> None:
         """Put constants in the place of the arguments that stood for large weights.
@@ -165,6 +177,10 @@ class TfliteBuilder(Builder):
 
     def _location(self, op: str) -> ir.Location:
         return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)
+
+
+def _known_extents(kind: ir.RankedTensorType) -> list[int]:
+    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
 
 
 def _constant_op(array: Array, kind: ir.Type, value: ir.Attribute) -> ir.Value:

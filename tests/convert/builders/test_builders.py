@@ -250,3 +250,15 @@ def test_an_output_may_be_a_copy_of_an_input(tmp_path):
     feed = np.arange(6, dtype=np.float32).reshape(2, 3)
     got = Interpreter(str(tmp_path / "m.tflite")).get_signature_runner("serving_default")(x=feed)
     assert all(np.array_equal(value, feed) for value in got.values())
+
+
+def test_what_mlir_leaves_idle_is_dropped(tmp_path):
+    """It makes a ONE_HOT of a comparison with a range, with a reshape of [-1] to [-1] before it."""
+    builder = b = TfliteBuilder([("x", Spec("int64", (None,)))])
+    classes = b.const(np.arange(4, dtype=np.int64))
+    y = b.cast(b.compare("equal", b.expand_dims(builder.inputs[0], [1]), classes), "float32")
+    builder.save([("y", y)], tmp_path / "m.tflite")
+    assert noops(tmp_path / "m.tflite") == []
+    x = np.array([3, 0, 0, 7, -1])
+    got = Interpreter(str(tmp_path / "m.tflite")).get_signature_runner("serving_default")(x=x)["y"]
+    assert np.array_equal(got, (x[:, None] == np.arange(4)).astype(np.float32))
