@@ -19,6 +19,7 @@ from ai_edge_quantizer.algorithms.utils import common_utils
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from ..formats.tflite import edit as fb
+from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
 from ..schemes import Scheme
 
@@ -58,36 +59,22 @@ def _fixed_output(scale: float, zero_point: int) -> Any:
     return materialize
 
 
-# TFLite kernels with an int8 form that the engine's policy leaves out. Each takes the rule of a listed operator
-# with the same demands on scales: its own for the result, the input's, the output's, or one built into the kernel.
-_own_scale = common_quantize.materialize_relu
-_input_scale = common_quantize.materialize_reshape
-_output_scale = common_quantize.materialize_maximum
-ADDED: dict[str, Any] = {
-    "ABS": _own_scale,
-    "ARG_MAX": _own_scale,
-    "ARG_MIN": _own_scale,
-    "BATCH_TO_SPACE_ND": _input_scale,
-    "DEPTH_TO_SPACE": _input_scale,
-    "ELU": _own_scale,
-    "EXP": _own_scale,
-    "EXPAND_DIMS": _input_scale,
-    "L2_NORMALIZATION": _fixed_output(1 / 128, 0),
-    "LEAKY_RELU": _own_scale,
-    "LOG": _own_scale,
-    "LOG_SOFTMAX": _fixed_output(16 / 256, 127),
-    "MINIMUM": _output_scale,
-    "PRELU": _own_scale,
-    "REDUCE_MAX": _input_scale,
-    "RELU6": _own_scale,
-    "RELU_0_TO_1": _own_scale,
-    "RELU_N1_TO_1": _own_scale,
-    "REVERSE_V2": _input_scale,
-    "SPACE_TO_BATCH_ND": _input_scale,
-    "SPLIT_V": _input_scale,
-    "SQUEEZE": _input_scale,
-    "TILE": _input_scale,
+# The engine's own rules of listed operators with the same demands on scales.
+_MATERIALIZE: dict[Int8, Any] = {
+    Int8.OWN_SCALE: common_quantize.materialize_relu,
+    Int8.INPUT_SCALE: common_quantize.materialize_reshape,
+    Int8.OUTPUT_SCALE: common_quantize.materialize_maximum,
 }
+
+
+def _materialize(rule: Int8 | FixedScale) -> Any:
+    return _fixed_output(rule.scale, rule.zero_point) if isinstance(rule, FixedScale) else _MATERIALIZE[rule]
+
+
+ADDED: dict[str, Any] = {
+    op.builtin: _materialize(op.int8) for op in OPS.values() if op.int8 not in (Int8.LISTED, Int8.FLOAT)
+}
+"""TFLite kernels with an int8 form that the engine's policy leaves out, by the table of operators."""
 
 
 def register_added_operators() -> None:

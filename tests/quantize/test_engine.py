@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_quantizer import default_policy
+from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.formats.tflite.ops import OPS, Int8
+from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import Quantized, quantize
@@ -62,6 +64,17 @@ def test_every_added_operator_is_tried_here() -> None:
 def test_the_quantizer_still_lacks_what_is_added() -> None:
     listed = {getattr(op, "value", op) for op in default_policy.DEFAULT_CONFIG_CHECK_POLICY}
     assert not listed & set(engine.ADDED)
+
+
+def test_the_table_says_what_the_quantizer_lists() -> None:
+    names = {OP_NAMES[code] for code, key in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items() if _is_listed(key)}
+    rows = {row.builtin: row.int8 for row in OPS.values()}
+    assert {name for name, rule in rows.items() if rule is Int8.LISTED} == names & set(rows)
+    assert {name for name, rule in rows.items() if rule not in (Int8.LISTED, Int8.FLOAT)} == set(engine.ADDED)
+
+
+def _is_listed(key: Any) -> bool:
+    return getattr(key, "value", key) in {getattr(op, "value", op) for op in default_policy.DEFAULT_CONFIG_CHECK_POLICY}
 
 
 @pytest.fixture(scope="module")
