@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgeworthy import run
-from edgeworthy.config import load
 from edgeworthy.pipeline import provenance
+from edgeworthy.settings import load_config
 from edgeworthy.validate import report as reports
 
 LINEAR = "import torch\ndef make():\n    net = torch.nn.Linear(4, 3)\n    net.example_inputs = (torch.ones(1, 4),)\n"
@@ -72,5 +72,5 @@ def test_no_repository_and_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     else:
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    config = load(None, {"model": {"source": f"{source}:make"}, "output": tmp_path})
+    config = load_config(None, {"model": {"source": f"{source}:make"}, "output": tmp_path})
     assert provenance.revision(config) is None
