@@ -122,7 +122,7 @@ def test_the_places_where_command_lines_stand_are_found() -> None:
     [
         "edgeworthy runs x",
         "edgeworthy run x --exportr y",
-        "edgeworthy bench x --seconds many",
+        "edgeworthy bench x --schemes int8",
         "edgeworthy gate --json",
     ],
 )
