@@ -114,18 +114,28 @@ class ConvertTable(Table):
 class PreprocessTable(Table):
     """``[quantize.preprocess]``: how the image files of a calibration folder become input arrays."""
 
-    size: list[PositiveInt] | None = Field(default=None, min_length=2, max_length=2, examples=[[224, 224]])
-    """[height, width]; default: the model's own"""
-    mean: list[float] = [0.0]
-    """on pixels scaled to 0…1; one number, or one a channel"""
-    std: list[PositiveFloat] = [1.0]
-    """one number, or one a channel"""
-    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    size: Annotated[list[PositiveInt] | None, Flag("--size", metavar="H,W")] = Field(
+        default=None, min_length=1, max_length=2, examples=[[224, 224]]
+    )
+    """[height, width] of the model's images, or one number for both; default: the model's own"""
+    mean: Annotated[list[float], Flag("--mean", metavar="R,G,B")] = [0.0]
+    """mean of the training images, on pixels scaled to 0…1; one number, or one a channel"""
+    std: Annotated[list[PositiveFloat], Flag("--std", metavar="R,G,B")] = [1.0]
+    """standard deviation of the training images; one number, or one a channel"""
+    colour: Annotated[Literal["rgb", "bgr", "grey"], Flag("--colour")] = "rgb"
     """channel order of the model's input"""
-    fit: Literal["crop", "stretch", "pad"] = "crop"
+    layout: Annotated[Literal["NCHW", "NHWC"] | None, Flag("--layout")] = Field(default=None, examples=["NCHW"])
+    """layout of the model's images; default: the axis with 1 or 3 entries holds the channels"""
+    fit: Annotated[Literal["crop", "stretch", "pad"], Flag("--fit")] = "crop"
     """how another aspect ratio becomes the model's"""
-    resize: PositiveInt | None = Field(default=None, examples=[256])
+    resize: Annotated[PositiveInt | None, Flag("--resize")] = Field(default=None, examples=[256])
     """shorter side before the centre crop, such as 256 for a 224 crop"""
+    crop: Annotated[list[PositiveInt] | None, Flag("--crop", metavar="H,W")] = Field(
+        default=None, min_length=1, max_length=2, examples=[[224, 224]]
+    )
+    """[height, width] of the centre crop, or one number for both; the same as size with fit = "crop\""""
+    interpolation: Annotated[Literal["nearest", "bilinear", "bicubic", "lanczos"], Flag("--interpolation")] = "bilinear"
+    """how the pixels of another size are found"""
 
 
 class QuantizeTable(Table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import schemes as quantization
@@ -115,12 +116,13 @@ class Inputs:
         needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
         if not needy:
             return None
-        if self._calibration_spec is None:
+        data = self._calibration_spec
+        if data is None:
             raise no_calibration(needy[0].short_name)
         return load_calibration(
-            self._calibration_spec,
+            data,
             self.source.inputs,
-            preprocess=self._preprocess,
+            preprocess=self._preprocess(data) if Path(data).is_dir() else None,
             samples=self.config.quantize.samples,
             seed=self.config.seed,
             examples=self.source.examples,
@@ -283,18 +285,24 @@ class Inputs:
     def _calibration_spec(self) -> str | None:
         return self.config.quantize.calibration or (self.spec if self._is_sample else None)
 
-    @property
-    def _preprocess(self) -> Preprocess | None:
-        from ..quantize.preprocess import Preprocess
+    def _preprocess(self, folder: str) -> Preprocess:
+        """How images become inputs: as flags and file say; what they leave open, as the model's makers wrote down."""
+        from ..quantize import found_preprocess
+        from ..quantize.preprocess import Preprocess, stated
 
         table = self.config.quantize.preprocess
-        if table is None:
-            return None
-        return Preprocess(
-            size=(table.size[0], table.size[1]) if table.size else None,
-            mean=tuple(table.mean),
-            std=tuple(table.std),
-            colour=table.colour,
-            fit=table.fit,
-            resize=table.resize,
-        )
+        given = table.model_dump(include=table.model_fields_set, exclude_none=True) if table else {}
+        found = found_preprocess.find(self.source, self._neighbours(), published=self.config.model.weights is None)
+        if found is None and not given:
+            self.warnings.append(
+                f"nothing says how the images of {folder} become inputs, so they are scaled to 0…1 and not normalized: "
+                "give --mean, --std, --resize … as in training"
+            )
+        return stated(found or Preprocess(), given)
+
+    def _neighbours(self) -> list[Path]:
+        """Folders of the model, of its code and of its weights."""
+        name = Path(self.spec.removeprefix("hf:"))
+        folders = [name] if name.is_dir() else []
+        folders += [p.parent for p in (name, Path(self.spec.rpartition(":")[0])) if p.is_file()]
+        return folders + ([self.config.model.weights.parent] if self.config.model.weights else [])

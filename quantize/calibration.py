@@ -242,7 +242,7 @@ def _images(folder: Path, inputs: Sequence[TensorSpec], preprocess: Preprocess |
                 "mean, std: on pixels scaled to 0…1, as in training",
                 "colour: rgb, bgr or grey",
             ],
-            remedy="state it in [quantize.preprocess] of edgeworthy.toml",
+            remedy="state it by --size, --mean, --std …, or in [quantize.preprocess] of edgeworthy.toml",
         )
     reader = ImageReader(inputs[0], preprocess)
     group = batch_size(inputs) or 1

@@ -6,9 +6,10 @@ together with a ``Preprocess``. The layout (NCHW or NHWC) follows the model's in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Colour = Literal["rgb", "bgr", "grey"]
 Fit = Literal["crop", "stretch", "pad"]
 Layout = Literal["NCHW", "NHWC"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -50,6 +52,9 @@ class Preprocess:
         fit: ``crop`` scales the image to cover the size (or its shorter side to ``resize``) and takes the
             centre; ``stretch`` ignores the aspect ratio; ``pad`` fits the whole image in, with black bars.
         resize: Shorter side before the centre crop, such as 256 for a 224 crop.
+        interpolation: How pixels of another size are found.
+        layout: Of the model's input; None: the axis with 1 or 3 entries holds the channels.
+        origin: Where all this is said, for people.
     """
 
     size: tuple[int, int] | None = None
@@ -58,12 +63,42 @@ class Preprocess:
     colour: Colour = "rgb"
     fit: Fit = "crop"
     resize: int | None = None
+    interpolation: Interpolation = "bilinear"
+    layout: Layout | None = None
+    origin: str = ""
 
     def __str__(self) -> str:
         size = "the model's size" if self.size is None else f"{self.size[0]}×{self.size[1]}"
         first = f"shorter side {self.resize}, " if self.resize and self.fit == "crop" else ""
         mean, std = (",".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
-        return f"{self.colour.upper()}, {first}{self.fit} to {size} (bilinear), mean {mean}, std {std} of 0…1"
+        said = f"preprocessing from {self.origin}: " if self.origin else ""
+        return (
+            f"{said}{self.colour.upper()}, {first}{self.fit} to {size} ({self.interpolation}), "
+            f"mean {mean}, std {std} of 0…1"
+        )
+
+
+def stated(base: Preprocess, given: Mapping[str, Any]) -> Preprocess:
+    """``base`` with what a user says instead: its fields, and ``crop``, which is a ``size`` and a ``fit``.
+
+    Raises:
+        BadInput: ``size`` and ``crop`` contradict each other.
+    """
+    changes: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    sizes = {key: (changes[key][0], changes[key][-1]) for key in ("size", "crop") if key in changes}
+    if len(set(sizes.values())) > 1:
+        raise BadInput(
+            "size and crop are both the extents that the model gets, and they differ",
+            where="--size, --crop",
+            remedy="give one of them; --resize is the shorter side before the crop",
+        )
+    if changes.pop("crop", None):
+        changes["fit"] = changes.get("fit", "crop")
+    if sizes:
+        changes["size"] = next(iter(sizes.values()))
+    if changes and base.origin:
+        changes["origin"] = f"{base.origin}, with another {', '.join(given)}"
+    return replace(base, **changes)
 
 
 class ImageReader:
@@ -144,6 +179,13 @@ class ImageReader:
         return np.ascontiguousarray(sample.transpose(2, 0, 1) if self.layout == "NCHW" else sample)
 
 
+def image_axes(spec: TensorSpec) -> tuple[int, int] | None:
+    """Axes of height and width of an input that is a batch of images; None if it isn't, or could be either layout."""
+    if len(spec.shape) != 4 or (spec.shape[1] in _CHANNELS) == (spec.shape[3] in _CHANNELS):
+        return None
+    return (2, 3) if spec.shape[1] in _CHANNELS else (1, 2)
+
+
 def image_files(folder: Path) -> list[Path]:
     """All image files below ``folder``, sorted by path.
 
@@ -167,9 +209,17 @@ def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[Layout, int,
     if len(spec.shape) != 4:
         raise BadInput("the input is no batch of images", where=where, remedy=remedy)
     first, last = spec.shape[1] in _CHANNELS, spec.shape[3] in _CHANNELS
+    if preprocess.layout is not None:
+        first, last = preprocess.layout == "NCHW" and first, preprocess.layout == "NHWC" and last
     if first == last:
-        how = "both axis 1 and axis 3 could" if first else "neither axis 1 nor axis 3 can"
-        raise BadInput(f"{how} be the channels of an image", where=where, remedy=remedy)
+        axes = {"NCHW": "axis 1 can't", "NHWC": "axis 3 can't", None: "neither axis 1 nor axis 3 can"}[
+            preprocess.layout
+        ]
+        raise BadInput(
+            f"{'both axis 1 and axis 3 could' if first else axes} be the channels of an image",
+            where=where,
+            remedy="say which with --layout NCHW or NHWC" if first else remedy,
+        )
     layout: Layout = "NCHW" if first else "NHWC"
     channels = spec.shape[1 if first else 3]
     own = spec.shape[2:4] if first else spec.shape[1:3]
@@ -178,7 +228,7 @@ def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[Layout, int,
         raise BadInput(
             "the model doesn't say how large its images are",
             where=where,
-            remedy="give `size = [height, width]` in the preprocessing",
+            remedy="give --size, or `size = [height, width]` in [quantize.preprocess]",
         )
     if any(isinstance(want, int) and want != got for want, got in zip(own, size, strict=True)):
         raise BadInput(
@@ -192,15 +242,15 @@ def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[Layout, int,
 def _fitted(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Image.Image:
     """The image at ``size`` (height, width)."""
     height, width = size
-    bilinear = Image.Resampling.BILINEAR
+    how = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "stretch":
-        return image.resize((width, height), bilinear)
+        return image.resize((width, height), how)
     if preprocess.fit == "pad":
-        return ImageOps.pad(image, (width, height), bilinear, color=0)
+        return ImageOps.pad(image, (width, height), how, color=0)
     if preprocess.resize is None:
         scale = max(height / image.height, width / image.width)
     else:
         scale = preprocess.resize / min(image.size)
     scaled = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
     left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
-    return image.resize(scaled, bilinear).crop((left, top, left + width, top + height))
+    return image.resize(scaled, how).crop((left, top, left + width, top + height))

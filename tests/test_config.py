@@ -217,7 +217,9 @@ def test_the_documented_file_is_valid_has_every_key_and_the_defaults() -> None:
         assert value(table, key.path) is not None, key.name
         if key.table is None and key.path[:2] != ("quantize", "preprocess") and key.default not in (None, [], {}):
             assert value(table, key.path) == value(default, key.path), key.name
-    assert loaded.quantize.preprocess == config.PreprocessTable(size=[224, 224], resize=256)
+    assert loaded.quantize.preprocess == config.PreprocessTable(
+        size=[224, 224], layout="NCHW", resize=256, crop=[224, 224]
+    )
 
 
 def test_what_is_commented_out_is_the_default() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,12 +124,34 @@ def test_size_comes_from_the_steps_when_the_model_leaves_it_open(photo: Path) ->
         ((1, 3, 4, 6), Preprocess(size=(8, 8)), "8×8 don't fit the model's 4×6"),
         ((1, 3, 4, 3), Preprocess(), "both axis 1 and axis 3"),
         ((1, 5, 4, 6), Preprocess(), "neither axis 1 nor axis 3"),
+        ((1, 3, 4, 6), Preprocess(layout="NHWC"), "axis 3 can't be the channels"),
         ((1, 10), Preprocess(), "no batch of images"),
     ],
 )
 def test_steps_that_dont_fit_the_input(shape: tuple[int, ...], steps: Preprocess, problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
         ImageReader(TensorSpec("image", "float32", shape), steps)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_the_layout_can_be_said_where_both_fit(layout: Any, tmp_path: Path) -> None:
+    pixels = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    sample = ImageReader(TensorSpec("x", "float32", (1, 3, 3, 3)), Preprocess(layout=layout))(
+        save(tmp_path / "small.png", pixels)
+    )
+    wanted = pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels
+    np.testing.assert_allclose(sample * 255, wanted, rtol=1e-6)
+
+
+def test_pixels_are_found_as_said(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = save(tmp_path / "noise.png", noise)
+    spec = TensorSpec("x", "uint8", (1, 20, 20, 3))
+    with Image.open(path) as image:
+        for name in ("nearest", "bilinear", "bicubic", "lanczos"):
+            steps: Any = Preprocess(interpolation=name)  # type: ignore[arg-type]
+            wanted = np.asarray(image.resize((20, 20), Image.Resampling[name.upper()]))
+            np.testing.assert_array_equal(ImageReader(spec, steps)(path), wanted)
 
 
 def test_normalizing_raw_pixels_is_refused() -> None:
