@@ -30,8 +30,10 @@ from ..formats.onnx.summary import describe, summarize
 from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, shown, stamp
+from ..source.variations import edges
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
+from .simplify import simplified
 
 if TYPE_CHECKING:
     import torch
@@ -151,10 +153,11 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
 def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
     torch = require_torch()
     args, kwargs = source.arguments(feeds)
-    options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset}
+    # The exporter's optimizer takes Add(x, c) for x where |c| ≤ 1e-8, and Mul(x, c) where c is within 1e-5 of 1.
+    options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset, "optimize": False}
     module = source.module
     if source.program is not None or module is None:
-        return torch.onnx.export(source.program, **options).model  # type: ignore[no-any-return]
+        return simplified(torch.onnx.export(source.program, **options).model)
     axes = _dynamic_axes(source)
     # Bound like the arguments: what forward takes as *args and **kwargs is nested in them.
     shapes = inspect.signature(module.forward).bind(
@@ -167,7 +170,7 @@ def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
         dynamic_shapes=shapes.arguments if any(axes.values()) else None,
         **options,
     )
-    return program.model  # type: ignore[no-any-return]
+    return simplified(program.model)
 
 
 def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
@@ -235,14 +238,18 @@ def _check(
     """Compare with the module on the examples and, if there are dynamic dimensions, at another size."""
     feeds, references, notes = [source.examples], [wanted], []
 
-    def add(inputs: Feeds) -> bool:
+    def run(inputs: Feeds) -> dict[str, Array] | None:
         try:
-            result = source.run(inputs)
+            return dict(zip(wanted, source.run(inputs).values(), strict=True))
         except BadInput:
-            return False
-        feeds.append(dict(inputs))
-        references.append(dict(zip(wanted, result.values(), strict=True)))
-        return True
+            return None
+
+    def add(inputs: Feeds) -> bool:
+        result = run(inputs)
+        if result is not None:
+            feeds.append(dict(inputs))
+            references.append(result)
+        return result is not None
 
     sizes = other_sizes(source.inputs, source.examples)
     if sizes and not any(add(resized(source.inputs, source.examples, other)) for other in sizes):
@@ -255,7 +262,8 @@ def _check(
         truth = _in_float64(source, inputs)
         return None if truth is None else dict(zip(wanted, truth.values(), strict=True))
 
-    return check_export(model, feeds, references, floor=floor, hints=hints), notes
+    at_edges = {n: (at, want) for n, at in edges(source.examples).items() if (want := run(at)) is not None}
+    return check_export(model, feeds, references, floor=floor, edges=at_edges, hints=hints), notes
 
 
 def _refuse_random(source: Source, feeds: Feeds) -> None:
