@@ -22,11 +22,12 @@ import numpy as np
 import onnx_ir as ir
 
 from .. import files
-from ..artifact import OnnxModel
+from ..artifact import OnnxModel, TensorSpec
 from ..errors import BadInput, CheckFailed
 from ..formats.onnx.file import read_onnx, save_onnx, staged_onnx
 from ..formats.onnx.names import output_names, pin, rename
 from ..formats.onnx.summary import describe, summarize
+from ..source.binding import filled
 from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, shown, stamp
@@ -135,19 +136,36 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
             where=str(path),
             remedy="leave --opset out, or export the PyTorch model again with the opset you want",
         )
-    in_place = path.resolve() == output.resolve()
-    if pin(model, source.inputs) or (summarize(path).external and not in_place):
+    if source.bound:
+        _bind(model, source)
+    in_place, file = path.resolve() == output.resolve(), summarize(path)
+    changed = pin(model, source.inputs) or bool(source.bound)
+    if changed or ((file.external or file.notes) and not in_place):
         if in_place:
             raise BadInput(
-                "the model would be overwritten by one with other input shapes",
+                "the model would be overwritten by one with other inputs or shapes",
                 where=str(path),
-                remedy="choose another folder with --output, or leave --input out",
+                remedy="choose another folder with --output, or leave --input and --bind out",
             )
         save_onnx(model, output)
     elif not in_place:
         with files.atomic_file(output) as part:
             shutil.copyfile(path, part)
     return Export(describe(output), "none", made, tuple(source.notes), {})
+
+
+def _bind(model: ir.Model, source: Source) -> None:
+    """Make bound inputs initializers; the passes take the branch of an ``If`` that depends on them alone."""
+    for value in [v for v in model.graph.inputs if v.name in source.bound]:
+        dims = tuple(d if isinstance(d, int) else 1 for d in value.shape or ())
+        dtype = ir.DataType.FLOAT if value.dtype is None else value.dtype
+        spec = TensorSpec(str(value.name), dtype.numpy().name, dims)
+        model.graph.inputs.remove(value)
+        value.const_value, value.shape = (
+            ir.tensor(filled(spec, source.bound[spec.name]), name=spec.name),
+            ir.Shape(dims),
+        )
+        model.graph.register_initializer(value)
 
 
 def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:

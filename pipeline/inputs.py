@@ -50,6 +50,8 @@ class Inputs:
         return load_source(
             self.spec,
             weights=model.weights,
+            weights_key=model.weights_key,
+            bind=model.bind,
             inputs=model.inputs,
             inputs_file=model.inputs_file,
             seed=self.config.seed,

@@ -415,7 +415,9 @@ class Pipeline:
                 if weights is not None:
                     _save_weights(source.module, weights)
                 outputs = self.graph.outputs
-                module = PyTorchModel.of(source.spec, source.inputs, outputs, weights=weights, seed=seed)
+                module = PyTorchModel.of(
+                    source.spec, source.inputs, outputs, weights=weights, seed=seed, bind=source.bound
+                )
             yield Cast(
                 module,
                 {a.name: to_artifact(a, self.output) for a in self.artifacts},

@@ -13,7 +13,6 @@ from ..artifact import TensorSpec
 from ..errors import BadInput
 from ..source.example_inputs import load_npz
 from ..source.factories import user_code
-from ..source.variations import random_feeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeworthy.source.random_inputs import random_samples
 from edgeworthy.validate import parity
 from edgeworthy.validate.edges import Edge
-from edgeworthy.source.random_inputs import random_samples
 from edgeworthy.validate.judge import Rules
 from edgeworthy.validate.results import Hop
 
