@@ -59,6 +59,10 @@ def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping
     For TorchScript and exported programs, whose ``forward`` can't be replaced.
     """
     torch = require_torch()
+    schema: Any = getattr(module.forward, "schema", None)  # of TorchScript
+    tensors = {a.name for a in schema.arguments if str(a.type) == "Tensor"} if schema is not None else set()
+    fixed = {n: v if isinstance(v, np.ndarray) or n not in tensors else np.array(v) for n, v in bound.items()}
+    fixed = {n: v.astype(np.float32) if getattr(v, "dtype", None) == np.float64 else v for n, v in fixed.items()}
 
     class Bound(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported when it is needed
         def __init__(self) -> None:
@@ -67,7 +71,7 @@ def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping
 
         def forward(self, *tensors: Any) -> Any:
             given = iter(tensors)
-            fixed = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in bound.items()}
-            return self.bound(*(fixed[name] if name in fixed else next(given) for name in names))
+            known = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in fixed.items()}
+            return self.bound(*(known[name] if name in known else next(given) for name in names))
 
     return Bound().eval()
