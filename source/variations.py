@@ -25,8 +25,11 @@ _SENTINELS = 2
 _LEVELS = 3
 """Values that an array with ties has."""
 
-_LARGE, _SMALL = 64.0, 2.0**-20
-"""Scale of the extremes; the square of neither leaves float16 by more than a float32 model's own does."""
+_LARGE, _SMALL = 64.0, 2.0**-10
+"""Scale of the extremes. Still smaller values, and a layer's bias would make ties of them within float32's noise."""
+
+_NUDGES = 2.0**-14, 2.0**-20
+"""Parts of the data's magnitude that inputs are moved by; float32 still tells the smaller."""
 
 TIED = frozenset({"zeros", "equal rows", "ties"})
 """Edges that hold equal values: what comes first among them is no matter of right or wrong."""
@@ -53,19 +56,19 @@ def edges(examples: Feeds) -> dict[str, dict[str, Array]]:
 
 
 def nudged(feeds: Feeds, examples: Feeds, *, seed: int = 0) -> list[dict[str, Array]]:
-    """``feeds`` moved by a millionth of the example's range one way, and the opposite way.
+    """``feeds`` moved a little one way and the opposite way, and 64 times less each.
 
-    Of values that are tied, the first move puts those first that the second puts last.
+    Of values that are tied, one way puts those first that the other puts last, however little they are moved.
     """
     random = np.random.default_rng(seed)
-    up, down = dict(feeds), dict(feeds)
+    moved = [dict(feeds) for _ in range(2 * len(_NUDGES))]
     for name, array in feeds.items():
         data = _is_data(np.asarray(examples[name]))
         if data.any():
-            step = 2.0**-20 * max(float(np.abs(array[data].astype(np.float64)).max()), _spread(examples[name], data))
-            noise = np.where(data, random.uniform(-step, step, array.shape), 0)
-            up[name], down[name] = ((array + s * noise).astype(array.dtype) for s in (1, -1))
-    return [up, down]
+            noise = np.where(data, random.uniform(-1, 1, array.shape), 0) * _magnitude(examples[name], data)
+            for made, step in zip(moved, [s * n for n in _NUDGES for s in (1, -1)], strict=True):
+                made[name] = (array + step * noise).astype(array.dtype)
+    return moved
 
 
 def varied(array: Array, factor: float) -> Array:
@@ -99,7 +102,7 @@ def _replaced(array: Array, make: Callable[[NDArray[np.float64], Array], Any]) -
     return np.where(data, made, array).astype(array.dtype)
 
 
-def _spread(array: Array, data: Array) -> float:
+def _magnitude(array: Array, data: Array) -> float:
     return float(np.abs(np.asarray(array)[data].astype(np.float64)).max()) or 1.0
 
 

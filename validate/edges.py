@@ -5,8 +5,8 @@ Every edge is judged by itself, so that no floor of one lets an error on another
 - where PyTorch's own arithmetic isn't finite (or the truth isn't), nothing is asked of the artifact;
 - elsewhere it must be finite, and within ``multiple`` floors of that edge's own noise;
 - integers must be equal where PyTorch in float32 has them as in float64;
-- of tied values any may come first: what the truth itself changes when the inputs move by a millionth, one way or
-  the opposite way (``source.variations.nudged``), was decided by a tie, and is free to be as far off as that.
+- of tied values any may come first: where the truth itself jumps when the inputs move a little, one way or the
+  opposite way (``source.variations.nudged``), a tie decided, and the artifact may be as far off as that jump.
 """
 
 from __future__ import annotations
@@ -144,7 +144,14 @@ def _wrong(
 
 
 def _unsettled(truth: NDArray[np.float64], around: Sequence[Array]) -> NDArray[np.float64]:
-    """How far each element of the truth moves with its inputs; infinitely if it is finite on one side only."""
-    moves = [np.abs(other.astype(np.float64) - truth) for other in around]
-    most: NDArray[np.float64] = np.nan_to_num(np.maximum.reduce([np.zeros(truth.shape), *moves]), nan=np.inf)
-    return most
+    """How far each element of the truth jumps where its inputs move; 0 where it moves the less the less they do.
+
+    Args:
+        around: The truth as its inputs move one way and the other, and both 64 times less.
+    """
+    if len(around) != 4:
+        return np.zeros(truth.shape)
+    moves = [np.nan_to_num(np.abs(other.astype(np.float64) - truth), nan=np.inf) for other in around]
+    far, near = np.maximum(*moves[:2]), np.maximum(*moves[2:])
+    jumps: NDArray[np.float64] = np.where(near > far / 4, np.maximum(far, near), 0)
+    return jumps

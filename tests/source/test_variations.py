@@ -54,7 +54,7 @@ def test_edges_change_the_data_alone() -> None:
     assert np.ptp(made["equal rows"]["data"]) == 0 and made["equal rows"]["data"].any()
     assert len(np.unique(made["ties"]["data"])) == 3
     assert np.abs(made["large values"]["data"]).max() > 100
-    assert 0 < np.abs(made["small values"]["data"]).max() < 1e-4
+    assert 0 < np.abs(made["small values"]["data"]).max() < 1e-2
     assert edges({"ids": EXAMPLES["ids"], "flags": EXAMPLES["flags"]}) == {}
     half = edges({"x": np.array([[60000, 50000, -40000]], np.float16)})
     assert np.isfinite(half["large values"]["x"]).all()
@@ -62,10 +62,13 @@ def test_edges_change_the_data_alone() -> None:
 
 def test_what_is_tied_comes_first_one_way_and_last_the_other() -> None:
     feeds = edges(EXAMPLES)["zeros"]
-    up, down = nudged(feeds, EXAMPLES)
-    assert np.abs(up["data"]).max() < 1e-4
-    assert (np.argmax(up["data"], -1) == np.argmin(down["data"], -1)).all()
-    np.testing.assert_array_equal(up["positions"], feeds["positions"])
+    moved = nudged(feeds, EXAMPLES)
+    assert len(moved) == 4
+    for up, down in (moved[:2], moved[2:]):
+        assert np.abs(up["data"]).max() < 1e-3
+        assert (np.argmax(up["data"], -1) == np.argmin(down["data"], -1)).all()
+        np.testing.assert_array_equal(up["positions"], feeds["positions"])
+    assert 63 < np.abs(moved[0]["data"]).max() / np.abs(moved[2]["data"]).max() < 65
 
 
 def test_longer_inputs_hold_no_ties_that_the_example_has_not() -> None:
