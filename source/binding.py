@@ -61,8 +61,12 @@ def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping
     torch = require_torch()
     schema: Any = getattr(module.forward, "schema", None)  # of TorchScript
     tensors = {a.name for a in schema.arguments if str(a.type) == "Tensor"} if schema is not None else set()
-    fixed = {n: v if isinstance(v, np.ndarray) or n not in tensors else np.array(v) for n, v in bound.items()}
-    fixed = {n: v.astype(np.float32) if getattr(v, "dtype", None) == np.float64 else v for n, v in fixed.items()}
+    fixed = {
+        name: np.array(value, np.float32 if isinstance(value, float) else None)
+        if name in tensors and not isinstance(value, np.ndarray)
+        else value
+        for name, value in bound.items()
+    }
 
     class Bound(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported when it is needed
         def __init__(self) -> None:
