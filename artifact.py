@@ -30,7 +30,8 @@ DTYPES = (
 )  # fmt: skip
 """The numpy dtype names that a tensor spec may have."""
 
-_SPEC = re.compile(r"^(?P<name>[^:\[\]]+):(?P<dtype>\w+)\[(?P<dims>[^\[\]]*)\]$")
+_SPEC = re.compile(r"^(?P<name>.+):(?P<dtype>\w+)\[(?P<dims>[^\[\]]*)\]$")
+"""A name may hold colons and brackets itself: the last colon is the one before the dtype."""
 
 
 @dataclass(frozen=True)

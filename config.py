@@ -80,6 +80,12 @@ class ModelTable(Table):
     torchvision: or lightning:"""
     weights: Annotated[FilePath | None, Flag("--weights")] = Field(default=None, examples=["net.safetensors"])
     """weights for a factory: .safetensors or .pt"""
+    weights_key: Annotated[str | None, Flag("--weights-key", metavar="KEY")] = Field(default=None, examples=["ema"])
+    """where in the checkpoint the weights are, as in trainer.ema; default: where training scripts keep them"""
+    bind: Annotated[dict[str, bool | int | float], Flag("--bind", metavar="NAME=VALUE", repeat=True)] = Field(
+        default={}, examples=[{"sr": 16000}]
+    )
+    """inputs to make constants, each as in sr=16000; an If on one becomes the branch that it takes"""
     inputs: Annotated[list[str], Flag("--input", metavar="NAME:DTYPE[DIMS]", repeat=True)] = Field(
         default=[], examples=[["image:float32[batch,3,224,224]"]]
     )
@@ -308,7 +314,10 @@ def _plain(annotation: Any) -> Any:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
         elif get_origin(annotation) in (Union, UnionType):
-            annotation = next(a for a in get_args(annotation) if a is not NoneType)
+            options = [a for a in get_args(annotation) if a is not NoneType]
+            if len(options) > 1:
+                return annotation
+            annotation = options[0]
         else:
             return annotation
 

@@ -11,7 +11,8 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_origin
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -49,7 +50,9 @@ def load_config(
 
 
 def value_of(key: Key, text: str, where: str) -> object:
-    """What a user typed for a key, as the schema takes it: lists by commas, ``[name:]number`` for tables of numbers.
+    """What a user typed for a key, as the schema takes it.
+
+    Lists by commas; ``[name:]number`` for tables of limits, ``name=value`` for those whose flag is repeated.
 
     A text that is no number stays one, and is refused by the schema.
 
@@ -60,12 +63,23 @@ def value_of(key: Key, text: str, where: str) -> object:
     if kind is list:
         repeats = key.flag is not None and key.flag.repeat
         return [_scalar(key.item, part) for part in ([text] if repeats else text.split(",")) if part]
+    if kind is dict and key.flag is not None and key.flag.repeat:
+        return dict([_binding(key.item, text, where)])
     if kind is dict:
         return dict(_named_number(part, where) for part in text.split(",") if part)
     return _scalar(key.kind, text)
 
 
+def _binding(kind: Any, text: str, where: str) -> tuple[str, object]:
+    name, equals, value = text.rpartition("=")
+    if not equals or not name:
+        raise BadInput(f"{text!r} binds no input", where=where, remedy="write NAME=VALUE, as in sr=16000")
+    return name, _scalar(kind, value)
+
+
 def _scalar(kind: Any, text: str) -> object:
+    if get_origin(kind) is UnionType:  # the first that takes the text
+        return next((v for each in get_args(kind) if (v := _scalar(each, text)) != text), text)
     if kind is bool:
         return {"true": True, "false": False}.get(text, text)
     if kind in (int, float):

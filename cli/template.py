@@ -90,6 +90,8 @@ def write(source: str, path: Path, tables: Mapping[str, Any], *, force: bool = F
     loaded = load_source(
         source,
         weights=given.get("weights"),
+        weights_key=given.get("weights_key"),
+        bind=given.get("bind"),
         inputs=given.get("inputs", ()),
         inputs_file=given.get("inputs_file"),
         seed=tables["seed"] or 0,
@@ -97,6 +99,7 @@ def write(source: str, path: Path, tables: Mapping[str, Any], *, force: bool = F
     model: dict[str, object] = {
         key: _beside(path, str(given[key])) for key in ("weights", "inputs_file") if key in given
     }
+    model |= {key: given[key] for key in ("weights_key", "bind") if key in given}
     model |= {"source": _beside(path, source), "inputs": [str(s) for s in loaded.inputs if _readable(s)]}
     seed = {"seed": tables["seed"]} if tables["seed"] is not None else {}
     files.write_text(path, commented({"output": "out", "model": model} | seed))

@@ -184,7 +184,9 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
             (
                 p.name,
                 p.version or "–",
-                "✓" if p.version else f"{'optional' if p.optional else '✗ missing'}: {p.install}",
+                (f"✗ {p.why}" if p.why else "✓")
+                if p.version
+                else f"{'optional' if p.optional else '✗ missing'}: {p.install}",
             )
             for p in found.packages
         ],

@@ -51,6 +51,7 @@ def check_export(
     wanted: Sequence[Outputs],
     *,
     floor: Callable[[Feeds], Outputs | None],
+    edges: Mapping[str, tuple[Feeds, Outputs]] | None = None,
     hints: Sequence[str] = (),
 ) -> dict[str, OutputError]:
     """Compare shape, dtype, NaN and numbers of every output; returns output name → error.
@@ -61,6 +62,8 @@ def check_export(
         wanted: What the module computes on each of them.
         floor: The module's outputs in float64, to tell its own float32 error; asked only where an error is
             large. None where float64 isn't possible.
+        edges: Name → inputs at an edge (``source.variations.edges``), and what the module computes there. Their
+            finite outputs must be finite; the numbers are for parity to judge.
         hints: Lines to add to the error: what the exporter warned of.
 
     Raises:
@@ -68,7 +71,9 @@ def check_export(
         RuntimeFailure: ONNX Runtime raised, crashed or hung.
     """
     errors: dict[str, OutputError] = {}
-    for inputs, want, got in zip(feeds, wanted, run_onnx(model, feeds), strict=True):
+    extremes = edges or {}
+    results = run_onnx(model, [*feeds, *(inputs for inputs, _ in extremes.values())])
+    for inputs, want, got in zip(feeds, wanted, results[: len(feeds)], strict=True):
         for (name, reference), array in zip(want.items(), got, strict=True):
             try:
                 error = _compare(reference, array)
@@ -77,16 +82,35 @@ def check_export(
                     _refuse_above_floor(reference, error, truth[name] if truth else None)
             except _DifferError as differ:
                 sizes = ", ".join(f"{n}:{list(a.shape)}" for n, a in inputs.items())
-                raise CheckFailed(
-                    f"the exported graph computes another {name!r} than the module",
-                    where=f"output {name!r} on {sizes}",
-                    details=[str(differ), *hints],
-                    remedy="try the other --exporter, or another --opset; code that branches on values or sizes "
-                    "may have been exported as it ran on the example only",
-                ) from differ
+                raise _other(name, sizes, str(differ), hints) from differ
             before = errors.get(name, OutputError(0.0, 0.0))
             errors[name] = OutputError(max(before.max_abs, error.max_abs), max(before.max_rel, error.max_rel))
+    for (edge, (inputs, want)), got in zip(extremes.items(), results[len(feeds) :], strict=True):
+        for (name, reference), array in zip(want.items(), got, strict=True):
+            if bad := _not_finite(name, reference, array, floor, inputs):
+                raise _other(name, edge, f"{bad} elements are NaN or infinite where the module's are finite", hints)
     return errors
+
+
+def _not_finite(
+    name: str, reference: Array, array: Array, floor: Callable[[Feeds], Outputs | None], inputs: Feeds
+) -> int:
+    """Elements that are finite in the module, in its own type and in float64, and not in the graph."""
+    if reference.dtype.kind != "f" or reference.shape != array.shape:
+        return 0
+    bad = np.isfinite(reference) & ~np.isfinite(array)
+    truth = floor(inputs) if bad.any() else None
+    return int(np.sum(bad if truth is None else bad & np.isfinite(truth[name])))
+
+
+def _other(name: str, inputs: str, how: str, hints: Sequence[str]) -> CheckFailed:
+    return CheckFailed(
+        f"the exported graph computes another {name!r} than the module",
+        where=f"output {name!r} on {inputs}",
+        details=[how, *hints],
+        remedy="try the other --exporter, or another --opset; code that branches on values or sizes "
+        "may have been exported as it ran on the example only",
+    )
 
 
 def run_onnx(model: Path, feeds: Sequence[Feeds]) -> list[list[Array]]:

@@ -22,16 +22,19 @@ import numpy as np
 import onnx_ir as ir
 
 from .. import files
-from ..artifact import OnnxModel
+from ..artifact import OnnxModel, TensorSpec
 from ..errors import BadInput, CheckFailed
 from ..formats.onnx.file import read_onnx, save_onnx, staged_onnx
 from ..formats.onnx.names import output_names, pin, rename
 from ..formats.onnx.summary import describe, summarize
+from ..source.binding import filled
 from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, shown, stamp
+from ..source.variations import edges
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
+from .simplify import simplified
 
 if TYPE_CHECKING:
     import torch
@@ -133,13 +136,16 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
             where=str(path),
             remedy="leave --opset out, or export the PyTorch model again with the opset you want",
         )
-    in_place = path.resolve() == output.resolve()
-    if pin(model, source.inputs) or (summarize(path).external and not in_place):
+    if source.bound:
+        _bind(model, source)
+    in_place, file = path.resolve() == output.resolve(), summarize(path)
+    changed = pin(model, source.inputs) or bool(source.bound)
+    if changed or ((file.external or file.notes) and not in_place):
         if in_place:
             raise BadInput(
-                "the model would be overwritten by one with other input shapes",
+                "the model would be overwritten by one with other inputs or shapes",
                 where=str(path),
-                remedy="choose another folder with --output, or leave --input out",
+                remedy="choose another folder with --output, or leave --input and --bind out",
             )
         save_onnx(model, output)
     elif not in_place:
@@ -148,13 +154,28 @@ def _copy(source: Source, output: Path, opset: int | None) -> Export:
     return Export(describe(output), "none", made, tuple(source.notes), {})
 
 
+def _bind(model: ir.Model, source: Source) -> None:
+    """Make bound inputs initializers; the passes take the branch of an ``If`` that depends on them alone."""
+    for value in [v for v in model.graph.inputs if v.name in source.bound]:
+        dims = tuple(d if isinstance(d, int) else 1 for d in value.shape or ())
+        dtype = ir.DataType.FLOAT if value.dtype is None else value.dtype
+        spec = TensorSpec(str(value.name), dtype.numpy().name, dims)
+        model.graph.inputs.remove(value)
+        value.const_value, value.shape = (
+            ir.tensor(filled(spec, source.bound[spec.name]), name=spec.name),
+            ir.Shape(dims),
+        )
+        model.graph.register_initializer(value)
+
+
 def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
     torch = require_torch()
     args, kwargs = source.arguments(feeds)
-    options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset}
+    # The exporter's optimizer takes Add(x, c) for x where |c| ≤ 1e-8, and Mul(x, c) where c is within 1e-5 of 1.
+    options: dict[str, Any] = {"dynamo": True, "verbose": False, "opset_version": opset, "optimize": False}
     module = source.module
     if source.program is not None or module is None:
-        return torch.onnx.export(source.program, **options).model  # type: ignore[no-any-return]
+        return simplified(torch.onnx.export(source.program, **options).model)
     axes = _dynamic_axes(source)
     # Bound like the arguments: what forward takes as *args and **kwargs is nested in them.
     shapes = inspect.signature(module.forward).bind(
@@ -167,7 +188,7 @@ def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
         dynamic_shapes=shapes.arguments if any(axes.values()) else None,
         **options,
     )
-    return program.model  # type: ignore[no-any-return]
+    return simplified(program.model)
 
 
 def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
@@ -235,14 +256,18 @@ def _check(
     """Compare with the module on the examples and, if there are dynamic dimensions, at another size."""
     feeds, references, notes = [source.examples], [wanted], []
 
-    def add(inputs: Feeds) -> bool:
+    def run(inputs: Feeds) -> dict[str, Array] | None:
         try:
-            result = source.run(inputs)
+            return dict(zip(wanted, source.run(inputs).values(), strict=True))
         except BadInput:
-            return False
-        feeds.append(dict(inputs))
-        references.append(dict(zip(wanted, result.values(), strict=True)))
-        return True
+            return None
+
+    def add(inputs: Feeds) -> bool:
+        result = run(inputs)
+        if result is not None:
+            feeds.append(dict(inputs))
+            references.append(result)
+        return result is not None
 
     sizes = other_sizes(source.inputs, source.examples)
     if sizes and not any(add(resized(source.inputs, source.examples, other)) for other in sizes):
@@ -255,7 +280,8 @@ def _check(
         truth = _in_float64(source, inputs)
         return None if truth is None else dict(zip(wanted, truth.values(), strict=True))
 
-    return check_export(model, feeds, references, floor=floor, hints=hints), notes
+    at_edges = {n: (at, want) for n, at in edges(source.examples).items() if (want := run(at)) is not None}
+    return check_export(model, feeds, references, floor=floor, edges=at_edges, hints=hints), notes
 
 
 def _refuse_random(source: Source, feeds: Feeds) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ..errors import NotAvailable
+from ..source.companions import COMPANIONS, companion
 from ..targets import TARGETS
 from ..validate import host
 from ..validate.results import Host
@@ -28,6 +30,9 @@ _EXTRAS = {
 }
 """Optional module → how to get it."""
 
+_ZOOS = ("torchvision", "timm", "lightning")
+"""Modules that bring models, and depend on the version of PyTorch."""
+
 _DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
@@ -44,7 +49,7 @@ class TargetState(BaseModel):
 
 
 class PackageState(BaseModel):
-    """A package; ``needed_for`` is None for those that edgeworthy always needs."""
+    """A package; ``why`` says what keeps an installed one from being imported."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,6 +57,7 @@ class PackageState(BaseModel):
     version: str | None
     optional: bool
     install: str
+    why: str = ""
 
 
 class Diagnosis(BaseModel):
@@ -77,7 +83,7 @@ def diagnose(progress: Progress) -> Diagnosis:
         edgeworthy=importlib.metadata.version("edgeworthy"),
         host=host.current(),
         cpu_features=_cpu_features(),
-        packages=[*_required(), *_optional()],
+        packages=[*_required(), *_optional(), *_companions()],
         targets=target_states(progress),
     )
 
@@ -119,6 +125,20 @@ def _optional() -> list[PackageState]:
         _package(module, _DISTRIBUTIONS.get(module, (module,)), optional=True, install=install)
         for module, install in _EXTRAS.items()
     ]
+
+
+def _companions() -> list[PackageState]:
+    """Packages of models, each imported: they break when they were built for another PyTorch."""
+    found = []
+    for name in _ZOOS:
+        state, why = _package(name, COMPANIONS[name], optional=True, install=f"pip install {name}"), ""
+        if state.version is not None:
+            try:
+                companion(name, f"{name}:")
+            except NotAvailable as error:
+                why = str(error)
+        found.append(state.model_copy(update={"why": why}))
+    return found
 
 
 def _package(name: str, distributions: tuple[str, ...], *, optional: bool, install: str) -> PackageState:

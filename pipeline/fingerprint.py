@@ -30,7 +30,8 @@ def of_source(source: Source) -> str:
     helper file changed, gives another hash.
     """
     digest = hashlib.sha256()
-    for text in (source.kind, *map(str, source.inputs)):
+    bound = [f"{name}={value!r}" for name, value in source.bound.items()]
+    for text in (source.kind, *map(str, source.inputs), *bound):
         digest.update(text.encode() + b"\0")
     if source.path is not None:
         for path in model_files(source.path):

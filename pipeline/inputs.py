@@ -51,6 +51,8 @@ class Inputs:
         return load_source(
             self.spec,
             weights=model.weights,
+            weights_key=model.weights_key,
+            bind=model.bind,
             inputs=model.inputs,
             inputs_file=model.inputs_file,
             seed=self.config.seed,
@@ -148,18 +150,21 @@ class Inputs:
                 spec = None if sample.labelled() is None else self.spec
         return load_labelled(spec, self.source.inputs) if spec else None
 
-    def samples(self) -> tuple[list[dict[str, Array]], str]:
-        """What to compare models on: real data where there is any, else random inputs like the example; and which."""
+    def samples(self) -> tuple[list[dict[str, Array]], str, int]:
+        """What to compare models on, what it is, and how many of it, the last ones, were drawn at random.
+
+        Real data where there is any, else the example and random inputs like it.
+        """
         from ..source.random_inputs import random_samples
 
         count = self.config.validation.samples
         if self.labelled is not None:
             batches = self.labelled.batches(self.source.inputs)
-            return [feeds for feeds, _ in itertools.islice(batches, count)], self.labelled.description
+            return [feeds for feeds, _ in itertools.islice(batches, count)], self.labelled.description, 0
         if self.calibration is not None and self.calibration.fit_for_deployment:
-            return self.calibration.held_out(count)
+            return (*self.calibration.held_out(count), 0)
         samples = random_samples(self.source.examples, count, seed=self.config.seed)
-        return samples, "the example and random inputs like it"
+        return samples, "the example and random inputs like it", count - 1
 
     @cached_property
     def labelled_hash(self) -> str | None:

@@ -258,7 +258,7 @@ class Pipeline:
             from ..validate import parity
             from .subjects import Cast, to_artifact
 
-            samples, origin = self.inputs.samples()
+            samples, origin, _ = self.inputs.samples()
             cast = Cast(
                 None,
                 {a.name: to_artifact(a, self.output) for a in (floating, *made.values())},
@@ -301,17 +301,22 @@ class Pipeline:
         table = self.config.validation
 
         def make() -> ParityResult:
+            from ..formats.onnx.dtypes import float_type
             from ..validate import parity
+            from ..validate.edges import Edge
             from ..validate.judge import Rules
 
-            samples, origin = self.inputs.samples()
-            rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol)
+            samples, origin, drawn = self.inputs.samples()
+            kind = float_type(self.graph.path)
+            rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol, float_type=kind)
             with self._cast() as cast:
                 return parity.measure(
                     cast.subjects(),
                     samples,
                     plans=cast.plans(),
                     rules=rules,
+                    at=Edge.of(self.inputs.source.examples),
+                    drawn=drawn,
                     seed=self.config.seed,
                     inputs=origin,
                     progress=self.progress.step,
@@ -410,7 +415,9 @@ class Pipeline:
                 if weights is not None:
                     _save_weights(source.module, weights)
                 outputs = self.graph.outputs
-                module = PyTorchModel.of(source.spec, source.inputs, outputs, weights=weights, seed=seed)
+                module = PyTorchModel.of(
+                    source.spec, source.inputs, outputs, weights=weights, seed=seed, bind=source.bound
+                )
             yield Cast(
                 module,
                 {a.name: to_artifact(a, self.output) for a in self.artifacts},

@@ -194,7 +194,7 @@ def _arranged(
                 where=str(model.path),
                 remedy="give values in that range",
             )
-        arranged[spec.name] = np.ascontiguousarray(cast)
+        arranged[spec.name] = np.require(cast, requirements="C")
     return arranged
 
 

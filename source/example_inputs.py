@@ -14,6 +14,7 @@ import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
+from .variations import varied
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -140,14 +141,18 @@ def reading_arrays(path: Path) -> Iterator[None]:
 def resized(inputs: Iterable[TensorSpec], values: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
     """``values`` with the dynamic dimensions named in ``sizes`` made that long.
 
-    Rows are repeated or dropped, so that every value stays one that the model takes (token ids, masks).
+    Rows are repeated or dropped, so that every value stays one that the model takes (token ids, masks). Of data,
+    repeated rows are each a little smaller than the one before: equal ones would tie wherever a model ranks them.
     """
     out = dict(values)
     for spec in inputs:
         for axis, dim in enumerate(spec.shape):
             if isinstance(dim, str) and dim in sizes:
-                rows = np.arange(sizes[dim]) % values[spec.name].shape[axis]
-                out[spec.name] = np.take(out[spec.name], rows, axis)
+                extent = values[spec.name].shape[axis]
+                whole = out[spec.name]
+                rounds = range(-(-sizes[dim] // extent))
+                repeated = np.concatenate([varied(whole, 1 - i / 16) if i else whole for i in rounds], axis)
+                out[spec.name] = np.take(repeated, np.arange(sizes[dim]), axis)
     return out
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BadInput, EdgeworthyError, NotAvailable
+from .companions import broken_import
 from .torch_names import FILE_MODULE, require_torch, user_location
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def user_code(
 
     Raises:
         BadInput: the code raised.
-        NotAvailable: a package that it imports is missing.
+        NotAvailable: a package that it imports is missing, or doesn't go with the installed PyTorch.
     """
     try:
         yield
@@ -76,6 +77,8 @@ def user_code(
             remedy=remedy if package and "pip install" not in str(error) else None,
         ) from error
     except (Exception, SystemExit) as error:
+        if (broken := broken_import(error, spec)) is not None:
+            raise broken from error
         message = str(error).strip() or "no message"
         raise BadInput(
             f"{what}: {type(error).__name__}: {message.splitlines()[0]}",

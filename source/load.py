@@ -13,6 +13,7 @@ import numpy as np
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
 from . import torch_files
+from .binding import Value, bind_keywords, bind_tensors, check_names, filled
 from .example_inputs import Accepted, dynamic_sizes, resized, resolve
 from .factories import from_python, seeded, user_code
 from .torch_names import flatten_outputs, require_torch
@@ -51,6 +52,7 @@ class Source:
         program: The exported program that ``module`` is made from, if it is one.
         positional: The inputs that ``module`` takes by position; the others go by keyword.
         given: The inputs whose examples somebody gave; those of the others are generated.
+        bound: Inputs of the model that were made constants, and are none of ``inputs`` any more.
     """
 
     spec: str
@@ -63,6 +65,7 @@ class Source:
     program: torch.export.ExportedProgram | None = None
     positional: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
+    bound: Mapping[str, Value] = field(default_factory=dict)
 
     def arguments(self, feeds: Feeds) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
         """``feeds`` as the positional and keyword arguments of the module."""
@@ -92,6 +95,8 @@ def load_source(
     spec: str,
     *,
     weights: Path | None = None,
+    weights_key: str | None = None,
+    bind: Mapping[str, Value] | None = None,
     inputs: Sequence[str] = (),
     inputs_file: Path | None = None,
     seed: int = 0,
@@ -101,6 +106,8 @@ def load_source(
     Args:
         spec: The source.
         weights: A ``.safetensors`` file or a checkpoint of plain tensors to load into the module.
+        weights_key: Where in that checkpoint they are, as in ``ema``; see ``checkpoints.chosen``.
+        bind: Input → value: it becomes a constant, and an ``If`` on it the branch that it takes.
         inputs: ``name:dtype[dims]``, as ``--input`` takes them.
         inputs_file: An ``.npz`` with a value for each input.
         seed: Of random weights and of generated inputs.
@@ -117,6 +124,8 @@ def load_source(
             where=spec,
             remedy="leave --weights out, or give file.py:factory as the source",
         )
+    if weights_key is not None and weights is None:
+        raise BadInput("there are no weights that the key could be in", where="--weights-key", remedy="give --weights")
     if kind == "checkpoint" and path.is_file():
         raise BadInput(
             "this file is a checkpoint: weights without the model's code",
@@ -130,8 +139,8 @@ def load_source(
     elif kind == "torchscript":
         source, accepted = _torchscript(spec, path)
     else:
-        source, accepted = _module(spec, weights, seed)
-    return _settled(source, accepted, inputs, inputs_file, seed)
+        source, accepted = _module(spec, weights, weights_key, seed)
+    return _settled(source, _bind(source, accepted, bind or {}), inputs, inputs_file, seed)
 
 
 def from_module(
@@ -173,10 +182,35 @@ def timed_examples(source: Source) -> dict[str, Array]:
     return resized(source.inputs, source.examples, {dim: 1 for dim in batches if isinstance(dim, str)})
 
 
-def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
-    from ..formats.onnx.summary import describe
+def _bind(source: Source, accepted: Accepted, bound: Mapping[str, Value]) -> Accepted:
+    """Make inputs constants; returns what the model takes then."""
+    if not bound:
+        return accepted
+    check_names(bound, accepted.names, accepted.others)
+    specs = {spec.name: spec for spec in accepted.specs}
+    fixed = {name: filled(specs[name], value) if name in specs else value for name, value in bound.items()}
+    if source.kind == "module" and source.module is not None:
+        bind_keywords(source.module, bound)
+    elif source.module is not None:
+        source.module = bind_tensors(source.module, accepted.names, fixed)
+        source.program = None
+    source.bound = dict(bound)
+    source.examples = {name: value for name, value in source.examples.items() if name not in bound}
+    source.positional = tuple(name for name in source.positional if name not in bound)
+    source.notes += [f"the input {name!r} is bound to {value!r}" for name, value in bound.items()]
+    return Accepted(
+        tuple(name for name in accepted.names if name not in bound),
+        tuple(name for name in accepted.required if name not in bound),
+        tuple(spec for spec in accepted.specs if spec.name not in bound),
+        accepted.others,
+    )
 
-    model = describe(path)
+
+def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
+    from ..formats.onnx.summary import summarize
+
+    summary = summarize(path)
+    model = summary.model
     strange = [str(s) for s in (*model.inputs, *model.outputs) if s.dtype not in DTYPES]
     if strange:
         raise BadInput(
@@ -186,7 +220,8 @@ def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
             remedy=f"leave what makes or takes them out of the exported graph; supported are {', '.join(DTYPES)}",
         )
     names = tuple(s.name for s in model.inputs)
-    return Source(spec, "onnx", None, path, model.inputs, {}), Accepted(names, names, model.inputs)
+    source = Source(spec, "onnx", None, path, model.inputs, {}, list(summary.notes))
+    return source, Accepted(names, names, model.inputs)
 
 
 def _exported_program(spec: str, path: Path) -> tuple[Source, Accepted]:
@@ -220,7 +255,7 @@ def _torchscript(spec: str, path: Path) -> tuple[Source, Accepted]:
     return source, Accepted(names, required)
 
 
-def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepted]:
+def _module(spec: str, weights: Path | None, key: str | None, seed: int) -> tuple[Source, Accepted]:
     made = from_zoo(spec, pretrained=weights is None, seed=seed)
     if made is None and spec.endswith(".py"):
         raise BadInput(
@@ -238,7 +273,7 @@ def _module(spec: str, weights: Path | None, seed: int) -> tuple[Source, Accepte
         )
     module, examples, notes = made if made is not None else (*from_python(spec, seed), [])
     if weights is not None:
-        notes += torch_files.load_weights(module, weights)
+        notes += torch_files.load_weights(module, weights, key)
     notes += _prepare(module, spec if weights is None else str(weights))
     return _of_module(module, examples, spec, notes, seed)
 

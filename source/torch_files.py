@@ -18,6 +18,7 @@ import numpy as np
 from ..artifact import Dim, TensorSpec
 from ..errors import BadInput
 from ..formats.onnx.names import unnamed
+from .checkpoints import chosen, some
 from .torch_names import require_torch
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and training frameworks put before every name in a checkpoint."""
-
-_NESTED = ("state_dict", "model_state_dict", "model", "ema_state_dict")
-"""Keys under which training scripts keep the weights in a checkpoint."""
-
-_SHOWN = 12
 
 Kind = Literal["onnx", "exported_program", "torchscript", "checkpoint"]
 
@@ -90,16 +86,25 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
     return module
 
 
-def load_weights(module: torch.nn.Module, path: Path) -> list[str]:
+def load_weights(module: torch.nn.Module, path: Path, key: str | None = None) -> list[str]:
     """Load a ``.safetensors`` file or a checkpoint into ``module``; returns notes on what was adapted.
 
+    Args:
+        key: Where the state dict is in the checkpoint, as in ``ema`` or ``trainer.ema``; found without.
+
     Raises:
-        BadInput: the file can't be read without running its code, or its names or shapes aren't the module's.
+        BadInput: the file can't be read without running its code, has no such key, or holds several state dicts and
+            no key says which; or its names or shapes aren't the module's.
     """
     torch = require_torch()
-    state = _read_state(path)
-    notes = []
+    state, notes = _read_state(path, key)
     own = module.state_dict()
+    if own and not state:
+        raise BadInput(
+            "the checkpoint is a state dict without entries, and the model has weights",
+            where=str(path),
+            remedy="save it with torch.save(model.state_dict(), FILE)",
+        )
     for prefix in _PREFIXES:
         if state and all(k.startswith(prefix) for k in state) and not any(k in own for k in state):
             state = {k.removeprefix(prefix): v for k, v in state.items()}
@@ -153,14 +158,14 @@ def program_examples(program: torch.export.ExportedProgram) -> dict[str, np.ndar
     return {str(name): leaf.detach().cpu().numpy() for name, leaf in zip(names, leaves, strict=True)}
 
 
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
+def _read_state(path: Path, key: str | None) -> tuple[dict[str, torch.Tensor], list[str]]:
     torch = require_torch()
     if not path.is_file():
         raise BadInput("no such file", where=str(path), remedy="check the path given to --weights")
     if path.stat().st_size == 0:
         raise BadInput("the file is empty", where=str(path), remedy="copy the checkpoint again")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return chosen(_read_safetensors(path), path, key)
     if _members(path) is not None and kind_of(path) in ("torchscript", "exported_program"):
         raise BadInput(
             "this is a whole model, not a checkpoint",
@@ -169,24 +174,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         )
     with _reading(path, "torch.save(model.state_dict(), FILE)"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    for key in _NESTED:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise BadInput(
-            f"the checkpoint holds a {type(loaded).__name__}, not a state dict",
-            where=str(path),
-            remedy="save it with torch.save(model.state_dict(), FILE)",
-        )
-    strange = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
-    if strange:
-        raise BadInput(
-            "the checkpoint is no plain state dict: some entries are no tensors",
-            where=str(path),
-            details=_some(strange),
-            remedy="save it with torch.save(model.state_dict(), FILE)",
-        )
-    return dict(loaded)
+    return chosen(loaded, path, key)
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -225,17 +213,12 @@ def _check_state(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tens
             f"{len(shapes)} of another shape",
             where=str(path),
             details=[
-                *_some([f"missing {k}" for k in missing]),
-                *_some([f"unexpected {k}" for k in unexpected]),
-                *_some(shapes),
+                *some([f"missing {k}" for k in missing]),
+                *some([f"unexpected {k}" for k in unexpected]),
+                *some(shapes),
             ],
             remedy="make the factory build the model that these weights were trained with",
         )
-
-
-def _some(lines: list[str]) -> list[str]:
-    more = len(lines) - _SHOWN
-    return [*lines[:_SHOWN], f"… and {more} more"] if more > 0 else lines
 
 
 def _check_archive(path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput, NotAvailable
+from ..errors import BadInput
+from .companions import companion, version
 from .factories import importable, seeded, user_code
 from .torch_names import require_torch
 
@@ -69,7 +70,7 @@ def _sample(name: str, pretrained: bool) -> Made:
 def _torchvision(name: str, pretrained: bool) -> Made:
     import torch
 
-    models = _package("torchvision.models", "torchvision")
+    models = companion("torchvision.models", "torchvision:")
     if name not in models.list_models():
         raise _unknown(name, "torchvision", models.list_models())
     module = _fetched(lambda: models.get_model(name, weights="DEFAULT" if pretrained else None), f"torchvision:{name}")
@@ -81,7 +82,7 @@ def _torchvision(name: str, pretrained: bool) -> Made:
 def _timm(name: str, pretrained: bool) -> Made:
     import torch
 
-    timm = _package("timm", "timm")
+    timm = companion("timm", "timm:")
     if name.partition(".")[0] not in timm.list_models():
         raise _unknown(name, "timm", timm.list_models())
     module = _fetched(lambda: timm.create_model(name, pretrained=pretrained), f"timm:{name}")
@@ -90,7 +91,7 @@ def _timm(name: str, pretrained: bool) -> Made:
 
 def _transformers(name: str, pretrained: bool) -> Made:
     """``hf:config.json`` and a folder without weights make an untrained model; else the weights are loaded."""
-    transformers = _package("transformers", "transformers")
+    transformers = companion("transformers", "hf:")
     spec = f"hf:{name}"
     path = Path(name)
     published = any(path.glob("*.safetensors*")) if path.is_dir() else not path.is_file()
@@ -135,24 +136,8 @@ def _lightning(name: str, pretrained: bool) -> Made:
 
 
 def _lightning_package() -> ModuleType:
-    for name in ("lightning.pytorch", "pytorch_lightning"):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError:
-            continue
-    raise NotAvailable("Lightning is not installed", where="lightning:", remedy="pip install lightning")
-
-
-def _package(module: str, package: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise NotAvailable(
-            f"{package} is not installed",
-            where=f"{package}:",
-            details=[str(error)],
-            remedy=f"pip install {package}",
-        ) from error
+    old = version("lightning") is None and version("pytorch_lightning") is not None
+    return companion("pytorch_lightning" if old else "lightning.pytorch", "lightning:")
 
 
 def _fetched(load: Callable[[], Any], spec: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -28,11 +28,13 @@ class PyTorchModel(Artifact):
         weights: State to load into a factory's module (see ``snapshot``), so that every process runs the same
             weights even when the factory draws or trains them. None for files that bring their own.
         seed: Seed that the source was loaded with.
+        bind: Inputs that it was loaded with as constants.
     """
 
     spec: str = ""
     weights: Path | None = None
     seed: int = 0
+    bind: Mapping[str, bool | int | float] = field(default_factory=dict)
     kind: ClassVar[str] = "pytorch"
 
     @classmethod
@@ -44,9 +46,10 @@ class PyTorchModel(Artifact):
         *,
         weights: Path | None = None,
         seed: int = 0,
+        bind: Mapping[str, bool | int | float] | None = None,
     ) -> PyTorchModel:
         """The model of a spec with its signature; ``outputs`` are named as in the exported ONNX graph."""
-        return cls(Path(spec), tuple(inputs), tuple(outputs), spec=spec, weights=weights, seed=seed)
+        return cls(Path(spec), tuple(inputs), tuple(outputs), spec=spec, weights=weights, seed=seed, bind=bind or {})
 
     @property
     def size(self) -> int:
@@ -111,6 +114,7 @@ class PyTorch:
             weights=model.weights,
             inputs=[str(spec) for spec in model.inputs],
             seed=model.seed,
+            bind=model.bind,
         )
         if source.module is None:
             raise BadInput("PyTorch can't run this source: it is no module", where=model.spec)

@@ -91,7 +91,7 @@ def named(values: Sequence[Array], names: Sequence[str], *, where: str) -> dict[
 def _as_dtype(array: Array, spec: TensorSpec, where: str) -> Array:
     want = np.dtype(spec.dtype)
     if array.dtype == want:
-        return np.ascontiguousarray(array)
+        return np.require(array, requirements="C")  # unlike ascontiguousarray, it keeps rank 0
     if array.dtype.kind in "iu" and want.kind in "iu":
         cast = array.astype(want)
         if np.array_equal(cast, array):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, NotAvailable
+from ..formats.saved_model import argument_names
 from ..vocabulary import SIGNATURE
 from .session import LoadedModel, check_kind, checked
 
@@ -55,7 +56,10 @@ class _Session(LoadedModel):
         self._loaded = loaded  # the signature alone doesn't keep the variables alive
         self._function = loaded.signatures[SIGNATURE]
         have = [*self._function.structured_input_signature[1], *self._function.structured_outputs]
-        missing = [s.name for s in (*artifact.inputs, *artifact.outputs) if s.name not in have]
+        self._arguments = argument_names(s.name for s in artifact.inputs)
+        if all(s.name in have for s in artifact.inputs):  # of another converter, whose names TensorFlow took
+            self._arguments = {s.name: s.name for s in artifact.inputs}
+        missing = [n for n in (*self._arguments.values(), *(o.name for o in artifact.outputs)) if n not in have]
         if missing:
             raise BadInput(f"{SIGNATURE} lacks {missing}; it has {have}", where=str(artifact.path))
 
@@ -78,7 +82,7 @@ class _Session(LoadedModel):
 
     def _tensors(self, feeds: Feeds) -> dict[str, Any]:
         inputs = checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
-        return {name: self._tf.constant(array) for name, array in inputs.items()}
+        return {self._arguments[name]: self._tf.constant(array) for name, array in inputs.items()}
 
 
 def _tensorflow() -> Any:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 
+EPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
+"""Float type → distance of 1 to the next number. float64 files are judged as float32: runtimes compute some so."""
+
+TINY = {"bfloat16": 2.0**-126, "float16": 2.0**-14, "float32": 2.0**-126}
+"""Float type → its least normal number; runtimes may take what is below it for 0."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """Limits of parity.
@@ -32,6 +39,7 @@ class Rules:
         top1_agreement: Least top-1 agreement of a quantized artifact on class-like outputs; None: not judged.
         equal: Least share of equal elements of an integer or bool output of a quantized artifact. Those of a
             float32 artifact must all be equal.
+        float_type: The coarsest that the model computes in.
     """
 
     multiple: float = 10.0
@@ -40,6 +48,11 @@ class Rules:
     sqnr_db: Mapping[str, float] = field(default_factory=dict)
     top1_agreement: float | None = None
     equal: float = 0.9
+    float_type: str = "float32"
+
+    @property
+    def eps(self) -> float:
+        return EPS[self.float_type]
 
     def tolerance(self, output: str) -> tuple[float, float] | None:
         """(atol, rtol) of an output, if any was given."""
@@ -60,9 +73,9 @@ class Floor:
     least: bool
 
     @classmethod
-    def of(cls, truth: Sequence[Array], noise: Errors | None) -> Floor:
+    def of(cls, truth: Sequence[Array], noise: Errors | None, *, eps: float = EPS["float32"]) -> Floor:
         """From the measured difference of two runs (None: none could be compared), at least eps·max|truth|."""
-        least = float(np.finfo(np.float32).eps) * metrics.largest(truth)
+        least = eps * metrics.largest(truth)
         rms, top = (noise.rms, noise.max_abs) if noise else (0.0, 0.0)
         return cls(max(rms, least), max(top, least), rms < least or top < least)
 
@@ -138,9 +151,19 @@ def verdict(outputs: Sequence[OutputParity]) -> tuple[Status, str]:
     """Status of a hop and the sentence that says why."""
     failed = [o for o in outputs if o.passed is False]
     if failed:
-        return "fail", "; ".join(f"{o.name}: {_measured(o)}, and the limit is: {o.limit}" for o in failed)
+        return "fail", "; ".join(_sentence(o) for o in failed)
     worst = max(outputs, key=lambda o: o.noise_ratio or 0.0, default=None)
     return "pass", f"{worst.name}: {_measured(worst)}" if worst else "the model has no outputs"
+
+
+def noted(result: OutputParity, *notes: str) -> OutputParity:
+    """The result with more notes."""
+    return result.model_copy(update={"notes": [*result.notes, *notes]})
+
+
+def _sentence(output: OutputParity) -> str:
+    notes = f" ({'; '.join(output.notes)})" if output.notes else ""
+    return f"{output.name}: {_measured(output)}, and the limit is: {output.limit}{notes}"
 
 
 def _apply(

@@ -100,7 +100,7 @@ def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:
             continue
         if sorted(axes) != list(range(result[name].ndim)):
             raise BadInput(f"axes {list(axes)} don't permute {name!r} of shape {list(result[name].shape)}")
-        result[name] = np.ascontiguousarray(np.transpose(result[name], axes))
+        result[name] = np.require(np.transpose(result[name], axes), requirements="C")
     return result
 
 

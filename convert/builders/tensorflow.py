@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...formats.saved_model import argument_names
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
@@ -55,7 +56,8 @@ def save_model(inputs: Sequence[tuple[str, Spec]], lower: Lower, path: Path) -> 
     """Trace ``lower`` and write a SavedModel with a ``serving_default`` signature into the folder ``path``.
 
     Args:
-        inputs: Name and spec of the inputs; dimensions of None stay dynamic.
+        inputs: Name and spec of the inputs, named in the signature as ``argument_names`` says; dimensions of None
+            stay dynamic.
         lower: Emits the graph into a builder; returns its outputs by name.
         path: Folder to fill.
 
@@ -64,7 +66,7 @@ def save_model(inputs: Sequence[tuple[str, Spec]], lower: Lower, path: Path) -> 
     """
     tf = import_tensorflow()
     builder = TensorFlowBuilder()
-    keys = [argument_name(name) for name, _ in inputs]
+    keys = list(argument_names(name for name, _ in inputs).values())
 
     def trace(*arguments: Any) -> dict[str, Any]:
         tensors = [
@@ -81,8 +83,3 @@ def save_model(inputs: Sequence[tuple[str, Spec]], lower: Lower, path: Path) -> 
     module.serve = serve
     signature = serve.get_concrete_function(**dict(zip(keys, specs, strict=True)))
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature})
-
-
-def argument_name(name: str) -> str:
-    """``name`` as a TensorFlow signature can have it: letters, digits and underscores."""
-    return re.sub(r"\W", "_", name)

@@ -63,7 +63,7 @@ class TensorFlowTensors:
             return self._tf.constant(value)
         with self._tf.init_scope():
             name = f"weights_{len(self.variables)}"
-            variable = self._tf.Variable(np.ascontiguousarray(value), trainable=False, name=name)
+            variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
         self.variables.append(variable)
         return self._tf.convert_to_tensor(variable)
 

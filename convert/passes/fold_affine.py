@@ -12,7 +12,8 @@ The same for ConvTranspose, Gemm, and for Sub and Div. A single number (the scal
 across a Reshape or Transpose in between.
 
 Leaves alone: weights that other nodes use as well (they stay shared), weights that aren't constants, results that
-something else uses before the product or sum; constants that vary along another axis than the channels.
+something else uses before the product or sum; constants that vary along another axis than the channels; gains that
+would make weights infinite, or all of them 0.
 """
 
 from __future__ import annotations
@@ -87,7 +88,18 @@ def fold_affine(rw: Rewriter) -> None:
         elif not (np.isfinite(gain).all() and np.isfinite(shift).all()):
             rw.refuse(node, "its constant is not finite")
         else:
-            _fold(rw, affine, linear, gain, shift)
+            weights = _scale(constant(linear.weight), gain, linear) if gain.size else None
+            if weights is not None and _leaves_its_type(linear.weight, gain, weights):
+                rw.refuse(node, "its product with the weights is out of the range of their type")
+            else:
+                _fold(rw, affine, linear, weights, gain, shift)
+
+
+def _leaves_its_type(weight: ir.Value, gain: Array, scaled: Array) -> bool:
+    """Whether weights have become infinite, or all of them 0, by a gain that the result itself could take."""
+    old = np.asarray(constant(weight))
+    lost = bool(old.any()) and bool(gain.any()) and not scaled.any()
+    return lost or not np.isfinite(scaled[np.isfinite(old)]).all()
 
 
 def _affine(node: ir.Node) -> _Affine | None:
@@ -200,15 +212,15 @@ def _per_channel(array: Array | None, linear: _Linear) -> Array | None:
     return np.broadcast_to(array.reshape(-1), (linear.channels,))
 
 
-def _fold(rw: Rewriter, affine: _Affine, linear: _Linear, gain: Array, shift: Array) -> None:
+def _fold(rw: Rewriter, affine: _Affine, linear: _Linear, weights: Array | None, gain: Array, shift: Array) -> None:
     node, weight, bias = linear.node, linear.weight, linear.bias
     old = np.asarray(constant(bias), np.float64) if bias is not None else np.zeros(1)
     if node.op_type == "Gemm":
         old = old * rw.attribute(node, "beta")
         node.attributes.pop("beta", None)
     total = np.broadcast_to(old.reshape(-1), (linear.channels,))
-    if gain.size:
-        _set(rw, node, 1, f"{weight.name}/scaled", _scale(constant(weight), gain, linear))
+    if weights is not None:
+        _set(rw, node, 1, f"{weight.name}/scaled", weights)
         total = total * gain
     if shift.size:
         total = total + shift
@@ -230,9 +242,10 @@ def _scale(weight: Array | None, gain: Array, linear: _Linear) -> Array:
     if linear.node.op_type == "ConvTranspose":  # [C, M/group, …]: input channels come in groups, each with its outputs
         group = linear.weight_dims[0]
         shape = (group, array.shape[0] // group, *array.shape[1:])
-    factors = gain.reshape(linear.weight_dims).astype(np.result_type(array.dtype, np.float32))
-    scaled: Array = np.multiply(array.reshape(shape), factors).reshape(array.shape)
-    return scaled.astype(array.dtype, copy=False)
+    with np.errstate(over="ignore"):  # the caller looks for it
+        factors = gain.reshape(linear.weight_dims).astype(np.result_type(array.dtype, np.float32))
+        scaled: Array = np.multiply(array.reshape(shape), factors).reshape(array.shape)
+        return scaled.astype(array.dtype, copy=False)
 
 
 def _set(rw: Rewriter, node: ir.Node, index: int, base: str, array: Array) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -21,14 +20,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from ... import files
 from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
+from .declared import settle
 from .header import check_file, check_header, name_own_domain, type_passed_inputs
 from .names import unnamed
 from .rules import check_form, check_inference
 from .weights import check_sizes, external_path, load_external, load_weights, tensors
 from .wire import Span, WireError, split
-
-if TYPE_CHECKING:
-    pass
 
 EXTERNAL_FROM = 1_500_000_000
 """Bytes of weights from which on they go to ``NAME.data`` beside the model (protobuf ends at 2 GiB)."""
@@ -62,6 +59,7 @@ def read_onnx(path: Path) -> ir.Model:
     with _valid(path):
         check_form(proto, path)
         check_sizes(proto, spans, path)
+        settle(proto)
         model = ir.serde.deserialize_model(proto)
         _settle_constants(model)
         _check_graph(model, path)

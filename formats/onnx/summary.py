@@ -13,7 +13,9 @@ import onnx
 
 from ... import files
 from ...artifact import OnnxModel
+from .declared import settle
 from .file import external, parse, signature
+from .rules import check_form
 
 _KEPT = 8
 """Summaries that are kept: a run has one or two ONNX files."""
@@ -31,8 +33,15 @@ class OnnxSummary:
         self._proto = proto
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the file declares wrongly of its inputs and outputs. BadInput: a node breaks its operator's rules."""
+        check_form(self._proto, self.path)  # ONNX's inference crashes on some nodes that do
+        return tuple(settle(self._proto))
+
+    @cached_property
     def model(self) -> OnnxModel:
-        """The signature. BadInput, UnsupportedNodes: see `file.signature`."""
+        """The signature, as the graph makes it. BadInput, UnsupportedNodes: see `notes` and `file.signature`."""
+        _ = self.notes
         return signature(self._proto, self.path)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN
@@ -115,7 +116,7 @@ def lower_hard_sigmoid(ctx: Context, node: ir.Node) -> Tensor:
     """clip(alpha·x + beta, 0, 1); for alpha = 1/6, beta = 1/2 by RELU6, which fuses into the add."""
     b, x = ctx.b, ctx.input(node, 0)
     alpha, beta = float(ctx.attribute(node, "alpha")), float(ctx.attribute(node, "beta"))
-    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+    if np.float32(alpha) == np.float32(1 / 6) and beta == 0.5:
         return b.mul(b.unary("relu6", b.add(x, b.like(x, 3))), b.like(x, 1 / 6))
     line = b.add(b.mul(x, b.like(x, alpha)), b.like(x, beta))
     return b.binary("minimum", b.binary("maximum", line, b.like(x, 0)), b.like(x, 1))

@@ -45,9 +45,10 @@ def lower_div(ctx: Context, node: ir.Node) -> Tensor:
     """A / B; integers truncate towards zero, as ONNX and TFLite's DIV both do."""
     a, b = ctx.inputs(node)
     if b.value is not None and b.is_float and b.value.size == 1 and float(b.value.item()) != 0:
-        inverse = 1.0 / float(b.value.item())
-        # A power of two: multiplying is exact, and MUL fuses and quantizes where DIV does not.
-        if np.frexp(abs(inverse))[0] == 0.5:
+        inverse, limits = 1.0 / float(b.value.item()), np.finfo(b.dtype)
+        # A power of two: multiplying is exact, and MUL fuses and quantizes where DIV does not. Past the normal numbers
+        # there is no such inverse: 1/2⁻¹⁴⁹ is no float32, and runtimes may take a subnormal for 0.
+        if np.frexp(abs(inverse))[0] == 0.5 and float(limits.tiny) <= abs(inverse) <= float(limits.max):
             return ctx.b.mul(a, ctx.b.const(np.full(b.shape, inverse, b.dtype)))
     return ctx.b.div(a, b)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported, broadcast, element_count, static
+from ...builders.tensor import Array, Tensor, Unsupported, broadcast, element_count, static
 from ..context import Context
 from ..registry import lowers
 
@@ -60,6 +60,12 @@ def _by_fully_connected(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor |
     return b.fully_connected(x, weights, bias)
 
 
+def _scaled(array: Array, factor: float) -> Array:
+    """A constant times a number, in the constant's own type."""
+    wide = np.result_type(array.dtype, np.float32)  # half a product would be rounded twice
+    return array if factor == 1 else (array.astype(wide) * wide.type(factor)).astype(array.dtype)
+
+
 @lowers("Gemm", since=7)
 def lower_gemm(ctx: Context, node: ir.Node) -> Tensor:
     """alpha·A'B' + beta·C with A [M,K], B [K,N] (each perhaps transposed), C broadcast to [M,N].
@@ -74,11 +80,10 @@ def lower_gemm(ctx: Context, node: ir.Node) -> Tensor:
     one_row = bias is not None and bias.size == (bias.shape[-1] if bias.ndim else 1)
     if weights is not None and x.is_float and (one_row or not has_bias):
         kernel = weights if adj_y else weights.T
-        kernel = kernel if alpha == 1 else np.asarray(kernel * np.float32(alpha), np.float32)
+        kernel = _scaled(kernel, alpha)
         row = None
         if has_bias and bias is not None:
-            row = np.broadcast_to(bias.reshape(-1), kernel.shape[:1])
-            row = row if beta == 1 else np.asarray(row * np.float32(beta), np.float32)
+            row = _scaled(np.broadcast_to(bias.reshape(-1), kernel.shape[:1]), beta)
         left = b.transpose(x, [1, 0]) if adj_x else x
         return b.fully_connected(left, b.const(kernel), None if row is None else b.const(row))
     product = b.batch_matmul(x, ctx.input(node, 1), adj_x=adj_x, adj_y=adj_y)

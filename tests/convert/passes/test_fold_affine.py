@@ -155,3 +155,17 @@ def test_a_number_into_float16_weights_is_rounded_once(apply: Any) -> None:
     result = apply(text, "fold_affine", weights=values, tolerance=4e-3)
     product = values["w"].astype(np.float32) * values["gain"].astype(np.float32)
     np.testing.assert_array_equal(result.model.graph[0].inputs[1].const_value.numpy(), product.astype(np.float16))
+
+
+@pytest.mark.parametrize(("op", "number"), [("Mul", 3e38), ("Div", 3e-39)])
+def test_a_gain_that_the_weights_cannot_take(apply: Any, op: str, number: float) -> None:
+    text = f"""
+    <ir_version: 8, opset_import: ["" : 13]>
+    g (float[2,3,4] x) => (float[2,3,5] y) {{
+        c = MatMul (x, w)
+        y = {op} (c, gain)
+    }}"""
+    values = {"w": 8 * weights(w=(4, 5))["w"], "gain": np.full(1, number, np.float32)}
+    result = apply(text, "fold_affine", weights=values)
+    assert result.ops == ["MatMul", op]
+    assert "out of the range" in result.refusals("fold_affine")

@@ -1,0 +1,103 @@
+"""Shapes that an ONNX file declares are claims: what is inferred from its nodes and inputs wins.
+
+Exporters write a declared extent of -1, or 0, for one that isn't known, and ranks and extents that their graph doesn't
+have. Runtimes go by what they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import onnx
+
+
+def settle(proto: onnx.ModelProto) -> list[str]:
+    """Put right what ``proto`` declares, in place; returns a sentence for each input and output that was wrong.
+
+    Extents below 0 become unknown, and 0 where it is the batch of an input; outputs take the shapes that ONNX infers
+    of the graph, as far as it can; shapes of inner values that contradict the inferred ones are dropped.
+
+    Args:
+        proto: The model, whose nodes have the form that their operators ask for; large weights may be without data.
+    """
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    notes = []
+    for info in proto.graph.input:
+        dims = info.type.tensor_type.shape.dim
+        unknown = [d for i, d in enumerate(dims) if d.HasField("dim_value") and d.dim_value < int(_is_batch(i, dims))]
+        if unknown and info.name not in constants:
+            notes.append(
+                f"the file declares {info.name!r} as {_text(info.type.tensor_type.shape)}: "
+                "what is below 1 there was taken for unknown"
+            )
+            for dim in unknown:
+                dim.ClearField("dim_value")
+    for info in _infos(proto.graph):
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value < 0:
+                dim.ClearField("dim_value")
+    inferred = _inferred(proto)
+    wrong = [info for info in proto.graph.value_info if _contradicts(info, inferred)]
+    for info in wrong:
+        proto.graph.value_info.remove(info)
+    for info in proto.graph.output:
+        if _contradicts(info, inferred):
+            found = inferred[info.name]
+            notes.append(
+                f"the file declares {info.name!r} as {_text(info.type.tensor_type.shape)}, "
+                f"and its nodes make {_text(found)}: that was taken"
+            )
+            info.type.tensor_type.shape.CopyFrom(found)
+    return notes
+
+
+def _is_batch(axis: int, dims: Sequence[onnx.TensorShapeProto.Dimension]) -> bool:
+    """Whether an extent of 0 stands for any number: on the first axis, where no other is 0."""
+    others = [d for i, d in enumerate(dims) if i != axis and d.HasField("dim_value")]
+    return axis == 0 and len(dims) > 1 and all(d.dim_value != 0 for d in others)
+
+
+def _infos(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    yield from (*graph.input, *graph.output, *graph.value_info)
+    for node in graph.node:
+        for attribute in node.attribute:
+            for below in (attribute.g, *attribute.graphs):
+                yield from _infos(below)
+
+
+def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TensorShapeProto]:
+    """Value of the main graph → the shape that ONNX infers for it; empty if inference fails.
+
+    Only ranks and numbers are of use: names of dimensions are ONNX's own where the inputs have none.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    del bare.graph.value_info[:]
+    for output in bare.graph.output:
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
+    try:
+        done = onnx.shape_inference.infer_shapes(bare, check_type=False, strict_mode=False, data_prop=True)
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+        return {}  # what is wrong with the graph, its checks say
+    found: Iterable[onnx.ValueInfoProto] = (*done.graph.value_info, *done.graph.output)
+    return {
+        info.name: info.type.tensor_type.shape
+        for info in found
+        if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape")
+    }
+
+
+def _contradicts(info: onnx.ValueInfoProto, inferred: dict[str, onnx.TensorShapeProto]) -> bool:
+    """Whether a declared rank or number is another than the inferred one."""
+    if info.name not in inferred or not info.type.tensor_type.HasField("shape"):
+        return False
+    declared, found = info.type.tensor_type.shape.dim, inferred[info.name].dim
+    return len(declared) != len(found) or any(
+        a.HasField("dim_value") and b.HasField("dim_value") and a.dim_value != b.dim_value
+        for a, b in zip(declared, found, strict=True)
+    )
+
+
+def _text(shape: onnx.TensorShapeProto) -> str:
+    return f"[{','.join(str(d.dim_value) if d.HasField('dim_value') else d.dim_param or '?' for d in shape.dim)}]"
