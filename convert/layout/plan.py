@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
+from ..graph.reading import schema
 from .layouts import TO_CHANNELS_LAST, dims_of, transpose_cost
 from .movement import rearrangement
 from .partition import LAST_SIDE, NATURAL_SIDE, Net, connected, partition
@@ -93,7 +94,12 @@ def has_layout(value: ir.Value | None) -> bool:
 def _rule_for(op: Op, rules: Rules) -> Placement | None:
     """The placement of an operator; None if it is natural only."""
     rule = rearrangement if len(op.nodes) > 1 else rules.get((op.node.domain, op.node.op_type))
-    return rule(op) if rule else None
+    return rule(op) if rule and _is_known(op) else None
+
+
+def _is_known(op: Op) -> bool:
+    """Whether the model's opset has the operator. Else nothing is known of its operands; the preflight refuses it."""
+    return all(node.domain != "" or schema(node.op_type, op.opset) is not None for node in op.nodes)
 
 
 def _place(op: Op, rules: Rules) -> Placement:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from ... import files
 from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
+from .header import check_file, check_header, name_own_domain, type_passed_inputs
 from .names import unnamed
 from .rules import check_form, check_inference
 from .weights import check_sizes, external_path, load_external, load_weights, tensors
@@ -150,7 +151,7 @@ def parse(path: Path) -> tuple[onnx.ModelProto, dict[int, Span]]:
     Raises:
         BadInput: see ``summary.summarize``.
     """
-    _check_file(path)
+    check_file(path)
     try:
         skeleton, spans = split(path)
         proto = onnx.ModelProto.FromString(skeleton)
@@ -161,89 +162,12 @@ def parse(path: Path) -> tuple[onnx.ModelProto, dict[int, Span]]:
             details=[str(error)],
             remedy="copy or export the file again, and compare its size with the original's",
         ) from error
-    _name_own_domain(proto.opset_import, proto.graph.node)
+    name_own_domain(proto.opset_import, proto.graph.node)
     for function in proto.functions:
-        _name_own_domain(function.opset_import, function.node)
-    _check_header(proto, path)
-    _type_passed_inputs(proto.graph)
+        name_own_domain(function.opset_import, function.node)
+    check_header(proto, path)
+    type_passed_inputs(proto.graph)
     return proto, spans
-
-
-def _type_passed_inputs(graph: onnx.GraphProto) -> None:
-    """An output that is an input has that input's type, whatever the file says of it."""
-    inputs = {value.name: value for value in graph.input}
-    for output in graph.output:
-        if output.name in inputs:
-            output.type.CopyFrom(inputs[output.name].type)
-
-
-def _name_own_domain(imports: Iterable[onnx.OperatorSetIdProto], nodes: Iterable[onnx.NodeProto]) -> None:
-    """ONNX's own domain has two names, the empty one and ``ai.onnx``; from here on it has the first."""
-    for entry in imports:
-        if entry.domain == "ai.onnx":
-            entry.domain = ""
-    for node in nodes:
-        if node.domain == "ai.onnx":
-            node.domain = ""
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                _name_own_domain((), graph.node)
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise BadInput("this is a folder, not an ONNX file", where=str(path), remedy="name the .onnx file in it")
-    if not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path")
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-    except OSError as error:
-        raise BadInput(f"can't read the file: {error.strerror}", where=str(path), remedy="make it readable") from error
-    if not head:
-        raise BadInput("the file is empty", where=str(path), remedy="copy or export it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise BadInput("this is a Git LFS pointer, not the model", where=str(path), remedy="run `git lfs pull`")
-    if head.startswith(b"PK\x03\x04"):
-        raise BadInput(
-            "this is a zip archive, not an ONNX file",
-            where=str(path),
-            remedy="PyTorch files are named .pt2 (torch.export) or .ts.pt (TorchScript)",
-        )
-    if _is_text(head):
-        raise BadInput("this is a text file, not an ONNX model", where=str(path), remedy="export the model again")
-
-
-def _is_text(head: bytes) -> bool:
-    text = head.decode("utf-8", errors="ignore")
-    return len(text.encode()) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in text)
-
-
-def _check_header(proto: onnx.ModelProto, path: Path) -> None:
-    opsets = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}
-    if not proto.ir_version or not opsets or not (proto.graph.node or proto.graph.output):
-        raise BadInput(
-            "not an ONNX model: it has no IR version, no opset or no graph",
-            where=str(path),
-            remedy="give a file that torch.onnx.export or another exporter wrote",
-        )
-    known = onnx.defs.onnx_opset_version()
-    newest = opsets.get("ai.onnx", 0)
-    if newest > known or proto.ir_version > onnx.IR_VERSION:
-        raise BadInput(
-            f"the model is of opset {newest} (IR version {proto.ir_version}); the installed onnx "
-            f"{onnx.__version__} knows opset {known} (IR version {onnx.IR_VERSION}) at most",
-            where=str(path),
-            remedy=f"export with --opset {known} or lower, or run `pip install --upgrade onnx`",
-        )
-    if min(opsets.values()) < 1:
-        raise BadInput(
-            f"the model is of opset {min(opsets.values())}, and the first is 1",
-            where=str(path),
-            remedy="export the model again; the file may have been edited",
-        )
-    if not proto.graph.output:
-        raise BadInput("the graph has no outputs", where=str(path), remedy="export the model again")
 
 
 @contextmanager
