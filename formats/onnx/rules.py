@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ...errors import BadInput
 from .signatures import violations
 
 _SHOWN = 10
+_LISTS = {"Range": 3, "BlackmanWindow": 1, "HammingWindow": 1, "HannWindow": 1}
+"""Operators that make as many numbers as their inputs say, and how many inputs say it."""
+_LONGEST = 1 << 24
 _CRASHING = frozenset({
     ("", "RegexFullMatch"), ("ai.onnx.ml", "DictVectorizer"), ("ai.onnx.ml", "LabelEncoder"),
     ("ai.onnx.ml", "TreeEnsemble"),
@@ -93,22 +97,48 @@ def _broken_nodes(proto: onnx.ModelProto) -> Iterator[str]:
         counts = Counter(value.name for value in values)
         yield from (f"the graph has {n} {what}s {name!r}" for name, n in counts.items() if n > 1)
     yield from (f"input {v.name!r} has no type" for v in proto.graph.input if not v.type.WhichOneof("value"))
-    yield from _broken_nodes_of(proto.graph.node, _versions(proto.opset_import), in_function=False)
-    for function in proto.functions:
-        yield from _broken_nodes_of(function.node, _versions(function.opset_import), in_function=True)
+    small = {tensor.name: tensor for tensor in proto.graph.initializer if math.prod(tensor.dims) == 1}
+    parameters = {(f.domain, f.name): _parameters(f.node) for f in proto.functions}
+    for body, in_function in ((proto, False), *((function, True) for function in proto.functions)):
+        versions = {entry.domain: entry.version for entry in body.opset_import}
+        for node in _below(body.node if in_function else body.graph.node):
+            form = violations(node, versions, in_function=in_function)
+            for reason in (*form, *_misfits(node, parameters), *_endless(node, small)):
+                yield f"{node.op_type or 'a node'} {node.name or ', '.join(node.output)!r}: {reason}"
 
 
-def _broken_nodes_of(nodes: Sequence[onnx.NodeProto], versions: dict[str, int], *, in_function: bool) -> Iterator[str]:
+def _below(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes, and those of the graphs in their attributes."""
     for node in nodes:
-        for reason in violations(node, versions, in_function=in_function):
-            yield f"{node.op_type or 'a node'} {node.name or ', '.join(node.output)!r}: {reason}"
+        yield node
         for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _broken_nodes_of(graph.node, versions, in_function=in_function)
+            for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _below(graph.node)
 
 
-def _versions(imports: Sequence[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {entry.domain: entry.version for entry in imports}
+def _parameters(nodes: Iterable[onnx.NodeProto]) -> dict[str, int]:
+    """The attributes of a function that its nodes refer to, with the types that they need."""
+    return {a.ref_attr_name: a.type for node in _below(nodes) for a in node.attribute if a.ref_attr_name}
+
+
+def _misfits(node: onnx.NodeProto, parameters: Mapping[tuple[str, str], Mapping[str, int]]) -> Iterator[str]:
+    """Attributes of a call that are of another type than the function needs."""
+    wanted = parameters.get((node.domain, node.op_type), {})
+    for attribute in node.attribute:
+        if attribute.type != wanted.get(attribute.name, attribute.type):
+            yield f"attribute {attribute.name!r} is of another type than the function needs"
+
+
+def _endless(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> Iterator[str]:
+    """A list of so many numbers that ONNX's inference, which makes some of them, would never come to its end."""
+    if node.domain or node.op_type not in _LISTS:
+        return
+    stored = [constants.get(name) for name in node.input]
+    numbers = [onnx.numpy_helper.to_array(t).item() for t in stored if t is not None and not t.external_data]
+    if len(numbers) == len(node.input) == _LISTS[node.op_type]:
+        start, limit, step = numbers if len(numbers) == 3 else (0, numbers[0], 1)
+        if step and abs((limit - start) / step) > _LONGEST:
+            yield f"it makes more than {_LONGEST} numbers"
 
 
 def _failed_inference(proto: onnx.ModelProto, model: ir.Model) -> list[str]:

@@ -122,6 +122,9 @@ GRAPHS = {
         }""",
 }  # fmt: skip
 
+INPUTS = {"variance": np.linspace(0.5, 2, 8, dtype=np.float32)}
+"""What can't be any number."""
+
 FUNCTIONS = """
     <ir_version: 10, opset_import: ["" : 21, "own" : 1]>
     g (float[2,3] x) => (float[2,3] y) {
@@ -196,7 +199,7 @@ def _node_tests() -> Iterator[Seed]:
 
 def _own() -> Iterator[Seed]:
     for name, text in GRAPHS.items():
-        yield Seed(name, name, _model(text).SerializeToString())
+        yield Seed(name, name, _model(text).SerializeToString(), INPUTS)
     yield Seed("functions", "functions", onnx.parser.parse_model(FUNCTIONS).SerializeToString())
     yield _with_external_data("cnn")
 
@@ -228,4 +231,4 @@ def _with_external_data(name: str) -> Seed:
         tensor.CopyFrom(stored)
         data += raw
     name = f"{name}_external"
-    return Seed(name, name, model.SerializeToString(), files={"weights": data})
+    return Seed(name, name, model.SerializeToString(), INPUTS, {"weights": data})

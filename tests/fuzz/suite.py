@@ -14,7 +14,7 @@ from .corpus import Corpus, save_corpus
 from .judge import GOOD, REFERENCE, STATUSES, Outcome
 
 ARTIFACTS = ("tflite", "saved_model")
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 MEMORY_GIB = 4.0
 """Of private memory; a case is a few kilobytes, and no conversion of it needs more than a few hundred megabytes."""
 

@@ -35,6 +35,8 @@ def _runtime_axes(ctx: Context, node: ir.Node, rank: int) -> RuntimeAxes:
     """Which axes go is known at run time only; the shapes come from what the model says of its output."""
     axes, shape = ctx.b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape
     kept = ctx.input(node, 0).shape
+    if axes.shape[0] is None:
+        raise Unsupported("the number of axes to reduce must be static: none at all means every one")
     if len(shape) == rank and any(
         d not in (None, 1) and have not in (None, d) for d, have in zip(shape, kept, strict=True)
     ):

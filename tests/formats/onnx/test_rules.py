@@ -33,6 +33,7 @@ REFUSED = [
     ("g (int32 x) => (float[N] y) { y = HannWindow <periodic = 2> (x) }", "must be 0 or 1"),
     ("g (float[2,2] x, int64[1,1] i) => (float[2,2] y) { y = GatherND <batch_dims = -2147483647> (x, i) }",
      "must be at least 0"),
+    ("g () => (float[N] y) <int32 n = {2147483647}> { y = HannWindow (n) }", "more than 16777216 numbers"),
     ("g (float[4] x, int64[1,1] i, float[1] u) => (float[4] y) { y = ScatterND <reduction = \"mean\"> (x, i, u) }",
      "'mean', and must be one of add, max, min, mul, none"),
 ]  # fmt: skip
@@ -108,3 +109,14 @@ def test_constants_and_passed_inputs_have_their_own_type(tmp_path: Path) -> None
     passed, constant = read_onnx(tmp_path / "m.onnx").graph.outputs
     assert (passed.dtype, list(passed.shape or ())) == (ir.DataType.FLOAT, [2])
     assert (constant.dtype, list(constant.shape or ())) == (ir.DataType.INT32, [2, 2])
+
+
+def test_a_call_has_attributes_of_the_types_that_its_function_needs(tmp_path: Path) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20, "own" : 1]>
+    g (float[2] x) => (float[2] y) { y = own.scale <by = "text"> (x) }
+    <domain: "own", opset_import: ["" : 20]>
+    scale <by: float = 1.0> (v) => (w) { a = Constant <value_float: float = @by> () w = Mul (v, a) }"""
+    (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    with pytest.raises(BadInput) as caught:
+        read_onnx(tmp_path / "m.onnx")
+    assert "scale 'y': attribute 'by' is of another type" in caught.value.details[0]
