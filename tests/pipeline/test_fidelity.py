@@ -121,3 +121,21 @@ def test_a_whole_run_leaves_it_to_parity(nets: Path) -> None:
     )  # fmt: skip
     assert report.fidelity is None
     assert report.parity and report.parity.status == "pass"
+
+
+def test_debug_shows_where_the_quantizer_raised(tmp_path: Path) -> None:
+    """A calibration sample that the model can't run on, as the child that tried says it."""
+    (tmp_path / "net.py").write_text(
+        "import torch\n\n\nclass Six(torch.nn.Module):\n    example_inputs = (torch.ones(2, 3),)\n\n"
+        "    def forward(self, x):\n        return torch.relu(x.reshape(2, 3))\n\n\ndef make():\n    return Six()\n"
+    )
+    np.savez(tmp_path / "c.npz", x=np.ones((4, 5), np.float32))
+    command = [sys.executable, "-m", "edgeworthy", "quantize", "net.py:make", "-o", "out", "--to", "tflite"]
+    command += ["--input", "x:float32[a,b]", "--scheme", "int8", "--calibration", "c.npz"]
+    for flags in ((), ("--debug",)):
+        ran = subprocess.run([*command, *flags], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert ran.returncode == 1, ran.stderr
+        assert "✗ static_wi8_ai8: quantizing to static_wi8_ai8 failed: RuntimeError" in ran.stdout
+        assert "keep the operator in question in float with --exclude" in ran.stdout
+        assert ("Traceback (most recent call last)" in ran.stdout) == bool(flags)
+        assert ("quantize/worker.py" in ran.stdout) == bool(flags)

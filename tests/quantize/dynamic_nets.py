@@ -8,13 +8,18 @@ from torch.nn import functional as F
 
 
 class PickedRows(nn.Module):
-    """The rows that a score ranks highest, whole: indices expanded along the last axis."""
+    """The rows that a score ranks highest, whole: indices expanded along the last axis.
+
+    The example's scores are far apart, so that rounding them doesn't change which are the highest.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lin = nn.Linear(6, 6)
         with torch.no_grad():
             self.lin.weight.copy_(torch.eye(6) + 0.01 * torch.randn(6, 6))
+        ranks = torch.tensor([[3.0, 0.0, 4.0, 1.0, 2.0], [1.0, 4.0, 0.0, 2.0, 3.0]])
+        self.example_inputs = {"x": ranks[..., None] + 0.1 * torch.randn(2, 5, 6)}
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.lin(x)
