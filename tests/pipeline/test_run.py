@@ -18,6 +18,8 @@ from edgeworthy.pipeline.inputs import Inputs
 from edgeworthy.pipeline.plan import ALL
 from edgeworthy.validate.results import Report
 
+from ..noops import noops
+
 QUICK: dict[str, Any] = {
     "convert": {"to": ["tflite"]},
     "quantize": {"schemes": ["int8"]},
@@ -54,6 +56,7 @@ def test_a_whole_run(net: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert report.gate
     assert report.gate.status == "pass"
+    assert [idle for path in out.glob("*.tflite") for idle in noops(path)] == []
     assert report.parity
     assert [h.name for h in report.parity.hops] == [
         "PyTorch float64", "PyTorch", "ONNX Runtime", "TFLite float32", "TFLite int8",

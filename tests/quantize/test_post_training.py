@@ -13,6 +13,7 @@ from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import FORMS, CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
 
+from ..noops import noops
 from .conftest import normal_feeds
 from .test_ranges import added, attention, masks
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Array, Graph, Weights, i32, run, worst_sqnr
@@ -50,6 +51,7 @@ def test_networks_keep_their_results(
     model: TFLiteModel = request.getfixturevalue(network)
     result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 64))
     assert result.float_ops == ()
+    assert noops(result.model.path) == []
     assert result.model.size < size * model.size
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 8, seed=1), delegate=delegate) > sqnr
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from edgeworthy.convert import convert
+from edgeworthy.export.onnx_export import export_onnx
+from edgeworthy.quantize.calibration import load_calibration
+from edgeworthy.quantize.post_training import quantize
 from edgeworthy.samples import zoo
+from edgeworthy.source.load import load_source
+
+from ..noops import noops
 
 # Parameters as the papers' authors, torchvision and transformers count them, for 1,000 classes.
 PUBLISHED = {
@@ -83,3 +91,18 @@ def test_names_of_the_zoo_are_importable() -> None:
         _ = zoo.lenet_small
     with pytest.raises(AttributeError):
         _ = zoo.lenet
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_nothing_in_a_converted_model_does_nothing(name: str, tmp_path: Path) -> None:
+    onnx = export_onnx(load_source(zoo.ZOO[name].spec(small=True)), tmp_path / "model.onnx").model
+    for io_layout in ("keep", "nhwc"):
+        made = convert(onnx, tmp_path / io_layout, to=("tflite",), io_layout=io_layout).tflite
+        assert made is not None
+        assert noops(made.path) == []
+    calibration = load_calibration("random", made.inputs)
+    for scheme in ("float16", "int8"):
+        path = tmp_path / f"{scheme}.tflite"
+        quantize(made, path, scheme=scheme, calibration=calibration if scheme == "int8" else None)
+        assert noops(path) == []
