@@ -1,4 +1,4 @@
-"""The one way passes change a model: names stay unique, metadata survives, dead nodes and weights go at once."""
+"""The one way a model is changed: names stay unique, metadata survives, dead nodes and weights go at once."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Rewriter:
         model: The model, changed in place.
         changed: Changes made so far.
         refusals: Nodes left alone, each with its reason.
+        replaced: Inputs that :meth:`set_input` and :meth:`become` took away; see :meth:`drop_replaced`.
     """
 
     def __init__(self, model: ir.Model, is_lowered: IsLowered | None = None) -> None:
@@ -42,6 +43,7 @@ class Rewriter:
         self._is_lowered = is_lowered
         self.changed = 0
         self.refusals: list[Refusal] = []
+        self.replaced: dict[ir.Value, None] = {}
         self._copies: Counter[str] = Counter()
 
     @property
@@ -97,12 +99,12 @@ class Rewriter:
         """Note that a node that looked right was left alone."""
         self.refusals.append(Refusal(node.name or f"{node.op_type} without a name", reason))
 
-    def constant(self, near: ir.Node, base: str, array: Array) -> ir.Value:
-        """A new initializer in the graph of the node ``near``; the array is kept, not copied."""
+    def constant(self, near: ir.Node | ir.Graph, base: str, array: Array) -> ir.Value:
+        """A new initializer in a graph, or that of the node ``near``; the array is kept, not copied."""
         name = self.unique(base)
         tensor = ir.Tensor(array, name=name)
         value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        graph_of(near).register_initializer(value)
+        (near if isinstance(near, ir.Graph) else graph_of(near)).register_initializer(value)
         return value
 
     def shape_constant(self, near: ir.Node, base: str, dims: Iterable[int]) -> ir.Value:
@@ -136,6 +138,70 @@ class Rewriter:
                 if value.name is None:
                     value.name = self.unique(f"{node.name}:out")
         anchor.prepend(nodes)
+
+    def node_behind(
+        self,
+        value: ir.Value,
+        graph: ir.Graph,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        suffix: str,
+    ) -> ir.Node:
+        """A new node of one output in ``graph``, right behind the one that makes ``value``, whose metadata it has.
+
+        Where that isn't in ``graph`` the node comes first. It and its output are named after ``value`` and ``suffix``;
+        type and shape of the output are the caller's.
+        """
+        producer = value.producer()
+        name = self.unique(f"{value.name}_{suffix}")
+        metadata = {} if producer is None else dict(producer.metadata_props)
+        node = ir.node(op_type, inputs, attributes or {}, name=name, metadata_props=metadata)
+        node.outputs[0].name = name
+        if producer is not None and producer.graph is graph:
+            graph.insert_after(producer, node)
+        elif len(graph):
+            graph.insert_before(graph[0], node)
+        else:
+            graph.append(node)
+        return node
+
+    def set_input(self, node: ir.Node, index: int, value: ir.Value | None) -> None:
+        """Replace input ``index``, adding absent ones before it."""
+        if index >= len(node.inputs):
+            node.resize_inputs(index + 1)
+        old = node.inputs[index]
+        if old is not None:
+            self.replaced[old] = None
+        node.replace_input_with(index, value)
+
+    def become(
+        self,
+        node: ir.Node,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Turn ``node`` into an ``op_type`` of the default domain; it keeps its name, outputs and metadata."""
+        node.domain, node.op_type, node.overload = "", op_type, ""
+        node.attributes.clear()
+        for attr in ir.convenience.convert_attributes(dict(attributes or {})):
+            node.attributes.add(attr)
+        self.replaced.update(dict.fromkeys(v for v in node.inputs if v is not None))
+        node.resize_inputs(len(inputs))
+        for index, value in enumerate(inputs):
+            node.replace_input_with(index, value)
+
+    def drop_replaced(self) -> None:
+        """Remove what nobody uses any more of the inputs that were replaced."""
+        for value in self.replaced:
+            maker = value.producer()
+            if maker is not None:
+                self.remove_dead([maker])
+            else:
+                self.drop_unused(value)
+        self.replaced.clear()
 
     def fused_domain(self, op_type: str, since: int) -> str | None:
         """Where the operator that a fusion wants to make lives, or None if the lowering doesn't take it.

@@ -22,7 +22,7 @@ import onnx_ir as ir
 from ...errors import BadInput
 from .apply import apply_plan
 from .cleanup import clean_up
-from .edit import Editor
+from .edit import LayoutEditor
 from .functions import define
 from .layouts import dims_of, nbytes
 from .movement import permutation
@@ -49,24 +49,21 @@ def to_channels_last(model: ir.Model, rules: Rules, *, io_layout: str = "keep") 
     if io_layout not in ("keep", "nhwc"):
         raise BadInput(f"unknown layout {io_layout!r}", where="io_layout", remedy="use keep or nhwc")
     report = LayoutReport()
-    names = {str(value.name) for graph in model.graphs() for value in _values(graph)}
-    _lay_out(model, model.graph, rules, names, report, nhwc=io_layout == "nhwc")
+    _lay_out(model, model.graph, rules, report, nhwc=io_layout == "nhwc")
     return report
 
 
-def _lay_out(
-    model: ir.Model, graph: ir.Graph, rules: Rules, names: set[str], report: LayoutReport, *, nhwc: bool
-) -> None:
+def _lay_out(model: ir.Model, graph: ir.Graph, rules: Rules, report: LayoutReport, *, nhwc: bool) -> None:
     """Lay out one graph, its subgraphs first; adds to ``report``."""
     for node in graph:
         for attribute in node.attributes.values():
             if not attribute.is_ref() and attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
                 inner = [attribute.value] if isinstance(attribute.value, ir.Graph) else attribute.value
                 for body in inner:
-                    _lay_out(model, body, rules, names, report, nhwc=False)
+                    _lay_out(model, body, rules, report, nhwc=False)
     plan = make_plan(graph, model.graph.opset_imports.get("", 1), rules, nhwc=nhwc)
     before = _transposes(graph)
-    edit = Editor(graph, names)
+    edit = LayoutEditor(model, graph)
     if not plan.is_empty:
         apply_plan(plan, edit)
         clean_up(edit)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .edit import Editor, shape_of
+from .edit import LayoutEditor, shape_of
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
 from .placement import Port, Site, constant_of
 from .plan import Plan, Unit, Wire, end
 
 
-def apply_plan(plan: Plan, edit: Editor) -> None:
+def apply_plan(plan: Plan, edit: LayoutEditor) -> None:
     """Rewrite the graph of ``edit`` as ``plan`` says; ``edit.layouts`` tells which values changed."""
     made = _made(plan)
     dims = {value: dims_of(value) or () for value in made}
@@ -39,7 +39,7 @@ def _made(plan: Plan) -> dict[ir.Value, bool]:
     return made
 
 
-def _convert(plan: Plan, wire: Wire, dims: Dims, is_last: bool, edit: Editor) -> None:
+def _convert(plan: Plan, wire: Wire, dims: Dims, is_last: bool, edit: LayoutEditor) -> None:
     """Give those who want the other layout of a value a copy in it."""
     others = [r for r in wire.readers if not r.absorbs and plan.label(r.end) != is_last]
     if not others:
@@ -58,11 +58,11 @@ def _convert(plan: Plan, wire: Wire, dims: Dims, is_last: bool, edit: Editor) ->
     if any(reader.node is None for reader in others):
         # The graph's outputs keep their names.
         name = wire.value.name
-        wire.value.name = edit.name(f"{name}_{'channels_last' if is_last else 'natural'}")
+        wire.value.name = edit.unique(f"{name}_{'channels_last' if is_last else 'natural'}")
         copy.name = name
 
 
-def _transposed(value: ir.Value, dims: Dims, perm: Perm, suffix: str, edit: Editor) -> ir.Value:
+def _transposed(value: ir.Value, dims: Dims, perm: Perm, suffix: str, edit: LayoutEditor) -> ir.Value:
     target = permute(dims, perm)
     if is_reshape(perm, dims):
         operand = edit.integers(reshape_target(dims, target) or ())
@@ -70,7 +70,7 @@ def _transposed(value: ir.Value, dims: Dims, perm: Perm, suffix: str, edit: Edit
     return edit.after(value, "Transpose", (value,), target, suffix, {"perm": perm})
 
 
-def _rewrite(plan: Plan, unit: Unit, made: dict[ir.Value, bool], edit: Editor) -> None:
+def _rewrite(plan: Plan, unit: Unit, made: dict[ir.Value, bool], edit: LayoutEditor) -> None:
     """Bring the unit's constants into its layout, and its node to terms with it."""
     inputs: list[Perm | None] = []
     for index, (value, port) in enumerate(zip(unit.op.inputs, unit.placement.inputs, strict=True)):

@@ -80,7 +80,7 @@ def cumulative_sum(op: Op) -> Placement | None:
 
 def _set_axis_input(site: Site, axis: Array) -> None:
     physical = np.full_like(axis, site.axis(int(axis.item())))
-    site.edit.set_input(site.node, 1, site.edit.constant(physical, "axis"))
+    site.edit.set_input(site.node, 1, site.edit.shared(physical, "axis"))
 
 
 def gather(op: Op) -> Placement | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .edit import Editor
+from .edit import LayoutEditor
 from .layouts import compose, dims_of, natural, reshape_target
 from .movement import permutation
 
 
-def clean_up(edit: Editor) -> None:
+def clean_up(edit: LayoutEditor) -> None:
     """Remove what is left over in the graph of ``edit``."""
     for node in list(edit.graph):
         if node.domain != "" or not node.inputs or node.inputs[0] is None:
@@ -20,11 +20,10 @@ def clean_up(edit: Editor) -> None:
             _merge_reshapes(node, edit)
         if node.op_type == "Identity":
             _bypass(node, edit)
-    for value in list(edit.replaced):
-        _drop(value, edit)
+    edit.drop_replaced()
 
 
-def _merge_transposes(node: ir.Node, edit: Editor) -> None:
+def _merge_transposes(node: ir.Node, edit: LayoutEditor) -> None:
     before = _producer(node, edit)
     if before is None or before.op_type != "Transpose":
         return
@@ -36,7 +35,7 @@ def _merge_transposes(node: ir.Node, edit: Editor) -> None:
         edit.become(node, "Transpose", before.inputs, {"perm": perm})
 
 
-def _merge_reshapes(node: ir.Node, edit: Editor) -> None:
+def _merge_reshapes(node: ir.Node, edit: LayoutEditor) -> None:
     before = _producer(node, edit)
     if before is None or before.op_type != "Reshape":
         return
@@ -48,45 +47,20 @@ def _merge_reshapes(node: ir.Node, edit: Editor) -> None:
         edit.become(node, "Reshape", (before.inputs[0], edit.integers(operand)))
 
 
-def _producer(node: ir.Node, edit: Editor) -> ir.Node | None:
+def _producer(node: ir.Node, edit: LayoutEditor) -> ir.Node | None:
     """The node of this graph, of the default domain, that makes input 0."""
     producer = node.inputs[0].producer() if node.inputs[0] is not None else None
     inside = producer is not None and producer.graph is edit.graph and producer.domain == ""
     return producer if inside else None
 
 
-def _bypass(node: ir.Node, edit: Editor) -> None:
+def _bypass(node: ir.Node, edit: LayoutEditor) -> None:
     """Let the readers of an Identity read its input; an output of the graph keeps its name."""
     source, result = node.inputs[0], node.outputs[0]
-    if source is None:
+    was_output = result.is_graph_output()
+    if not edit.bypass(node) or source is None or not was_output:
         return
-    if result.is_graph_output():
-        producer = source.producer()
-        if producer is None or producer.graph is not edit.graph or source.is_graph_output():
-            return
-        # Under the output's name the tensor has the output's layout.
-        edit.layouts.pop(source, None)
-        if result in edit.layouts:
-            edit.layouts[source] = edit.layouts[result]
-    name, is_output = result.name, result.is_graph_output()
-    result.replace_all_uses_with(source, replace_graph_outputs=True)
-    edit.graph.remove(node, safe=True)
-    if is_output:
-        source.name = name
-
-
-def _drop(value: ir.Value, edit: Editor) -> None:
-    """Remove a value that nobody reads any more, and what only it was made of."""
-    if value.uses() or value.is_graph_output() or value.is_graph_input():
-        return
-    if value.is_initializer():
-        if value.graph is edit.graph:
-            edit.graph.initializers.pop(str(value.name))
-        return
-    node = value.producer()
-    if node is None or node.graph is not edit.graph or any(v.uses() or v.is_graph_output() for v in node.outputs):
-        return
-    inputs = [v for v in node.inputs if v is not None]
-    edit.graph.remove(node, safe=True)
-    for made_of in inputs:
-        _drop(made_of, edit)
+    # Under the output's name the tensor has the output's layout.
+    edit.layouts.pop(source, None)
+    if result in edit.layouts:
+        edit.layouts[source] = edit.layouts[result]

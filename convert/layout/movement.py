@@ -105,7 +105,7 @@ def _flatten(site: Site) -> None:
     _reshape(site)
     # Its elements are no longer in the order that the name stood for.
     result = site.op.outputs[0]
-    result.name = site.edit.name(f"{result.name}_channels_last")
+    result.name = site.edit.unique(f"{result.name}_channels_last")
 
 
 # --- Transpose, alone or between two Reshapes -------------------------------------------------------------

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .edit import Array, Editor
+from .edit import Array, LayoutEditor
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of
 
 Rewrite = Callable[["Site"], None]
@@ -146,7 +146,7 @@ class Site:
     op: Op
     inputs: tuple[Perm | None, ...]
     outputs: tuple[Perm | None, ...]
-    edit: Editor
+    edit: LayoutEditor
 
     @property
     def node(self) -> ir.Node:
@@ -173,7 +173,7 @@ class Site:
         # Lists of integers of one node share an element type; where this one is new, input 1 has it.
         given = self.op.inputs[index if self.op.has_input(index) else 1]
         dtype = given.dtype.numpy() if given is not None and given.dtype is not None else np.dtype(np.int64)
-        self.edit.set_input(self.node, index, self.edit.constant(np.asarray(values, dtype), name))
+        self.edit.set_input(self.node, index, self.edit.shared(np.asarray(values, dtype), name))
 
 
 def follow_first(op: Op, rewrite: Rewrite) -> Placement | None:

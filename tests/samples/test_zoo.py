@@ -101,6 +101,7 @@ def test_nothing_in_a_converted_model_does_nothing(name: str, tmp_path: Path) ->
         made = convert(onnx, tmp_path / io_layout, to=("tflite",), io_layout=io_layout).tflite
         assert made is not None
         assert noops(made.path) == []
+    assert made is not None
     calibration = load_calibration("random", made.inputs)
     for scheme in ("float16", "int8"):
         path = tmp_path / f"{scheme}.tflite"

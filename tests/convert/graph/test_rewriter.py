@@ -77,3 +77,37 @@ def test_a_removed_node_is_in_no_graph() -> None:
     rw.remove_dead([node])
     with pytest.raises(InternalFault):
         graph_of(node)
+
+
+def test_a_node_becomes_another_and_what_it_used_goes() -> None:
+    rw = rewriter("a = Exp (x) b = Abs (x) w = Constant <value_float = 1.0> () y = Clip (a, w)")
+    node = rw.model.graph[3]
+    node.metadata_props["note"] = "kept"
+    rw.become(node, "Transpose", [rw.model.graph.inputs[0]], {"perm": [0]})
+    assert (node.op_type, node.attributes["perm"].as_ints(), node.metadata_props["note"]) == ("Transpose", (0,), "kept")
+    assert [v.name for v in node.inputs if v is not None] == ["x"]
+    rw.drop_replaced()
+    # Abs was unused before, and nobody replaced it.
+    assert [n.op_type for n in rw.model.graph] == ["Abs", "Transpose"]
+
+
+def test_an_input_is_set_behind_absent_ones() -> None:
+    rw = rewriter("y = Clip (x)")
+    node = rw.model.graph[0]
+    high = rw.constant(rw.model.graph, "high", np.float32(1))
+    rw.set_input(node, 2, high)
+    assert [None if v is None else v.name for v in node.inputs] == ["x", None, "high"]
+    rw.set_input(node, 2, None)
+    rw.drop_replaced()
+    assert not rw.model.graph.initializers
+
+
+def test_a_node_stands_behind_the_one_that_makes_its_value() -> None:
+    rw = rewriter("a = Relu (x) b = Exp (a) y = Neg (b)")
+    first, *_ = rw.model.graph
+    first.metadata_props["note"] = "of the maker"
+    behind = rw.node_behind(first.outputs[0], rw.model.graph, "Abs", first.outputs, suffix="abs")
+    ahead = rw.node_behind(rw.model.graph.inputs[0], rw.model.graph, "Sign", rw.model.graph.inputs, suffix="sign")
+    assert [n.op_type for n in rw.model.graph] == ["Sign", "Relu", "Abs", "Exp", "Neg"]
+    assert (behind.name, behind.outputs[0].name, behind.metadata_props["note"]) == ("a_abs", "a_abs", "of the maker")
+    assert (ahead.name, ahead.metadata_props.get("note")) == ("x_sign", None)
