@@ -301,13 +301,13 @@ class Pipeline:
         table = self.config.validation
 
         def make() -> ParityResult:
-            from ..formats.onnx.dtypes import float_type
+            from ..formats.onnx.summary import summarize
             from ..validate import parity
             from ..validate.edges import Edge
             from ..validate.judge import Rules
 
             samples, origin, drawn = self.inputs.samples()
-            kind = float_type(self.graph.path)
+            kind = summarize(self.graph.path).float_type
             rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol, float_type=kind)
             with self._cast() as cast:
                 return parity.measure(

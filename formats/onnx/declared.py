@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx
 
+from .rules import INFERENCE_ERRORS, leave_out_crashing
+
 
 def settle(proto: onnx.ModelProto) -> list[str]:
     """Put right what ``proto`` declares, in place; returns a sentence for each input and output that was wrong.
@@ -76,9 +78,10 @@ def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TensorShapeProto]:
     for output in bare.graph.output:
         if output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
+    leave_out_crashing(bare.graph)
     try:
         done = onnx.shape_inference.infer_shapes(bare, check_type=False, strict_mode=False, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+    except INFERENCE_ERRORS:
         return {}  # what is wrong with the graph, its checks say
     found: Iterable[onnx.ValueInfoProto] = (*done.graph.value_info, *done.graph.output)
     return {

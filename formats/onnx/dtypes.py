@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import onnx
-
-from .wire import split
 
 _COARSEST = {"bfloat16": onnx.TensorProto.BFLOAT16, "float16": onnx.TensorProto.FLOAT16}
 
 
-def float_type(path: Path) -> str:
-    """The coarsest float type of the inputs, weights and casts of a valid ONNX file, at least ``float32``.
-
-    Reads no weights.
-    """
-    skeleton, _ = split(path)
-    found = set(_types(onnx.ModelProto.FromString(skeleton).graph))
+def float_type(graph: onnx.GraphProto) -> str:
+    """The coarsest float type of the inputs, weights and casts of a valid graph, at least ``float32``."""
+    found = set(_types(graph))
     return next((name for name, kind in _COARSEST.items() if kind in found), "float32")
 
 

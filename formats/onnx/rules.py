@@ -29,7 +29,7 @@ _SMALL = 4096
 """Bytes up to which a constant may be a shape or axes that inference wants to read."""
 _FAILURE = re.compile(r"\(op_type:(?P<op>[^,)]+)(?:, node name: (?P<node>[^)]*))?\): (?:\[\w+\] )?(?P<reason>.+)")
 """A node in the message of a failed inference."""
-_INFERENCE_ERRORS = (onnx.shape_inference.InferenceError, ArithmeticError, IndexError, RuntimeError, ValueError)
+INFERENCE_ERRORS = (onnx.shape_inference.InferenceError, ArithmeticError, IndexError, RuntimeError, ValueError)
 """What ONNX's inference raises on graphs that break its rules: some of its functions trust their operands."""
 
 
@@ -161,7 +161,7 @@ def _failed_inference(proto: onnx.ModelProto, model: ir.Model) -> list[str]:
             output.type.tensor_type.ClearField("shape")
     try:
         onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
-    except _INFERENCE_ERRORS as error:
+    except INFERENCE_ERRORS as error:
         text = str(error)
         if text.count("Inference error(s)") > 1:  # inside the function body that ONNX has for an operator
             return []

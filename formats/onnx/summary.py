@@ -14,6 +14,7 @@ import onnx
 from ... import files
 from ...artifact import OnnxModel
 from .declared import settle
+from .dtypes import float_type
 from .file import external, parse, signature
 from .rules import check_form
 
@@ -43,6 +44,11 @@ class OnnxSummary:
         """The signature, as the graph makes it. BadInput, UnsupportedNodes: see `notes` and `file.signature`."""
         _ = self.notes
         return signature(self._proto, self.path)
+
+    @cached_property
+    def float_type(self) -> str:
+        """The coarsest float type that the graph computes in, at least ``float32``."""
+        return float_type(self._proto.graph)
 
     @cached_property
     def external(self) -> tuple[Path, ...]:
