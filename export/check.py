@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import CheckFailed, RuntimeFailure
+from ..errors import CheckFailed
+from ..workers.child import Child
 
 if TYPE_CHECKING:
     from ..artifact import Array, Feeds
@@ -66,6 +63,7 @@ def check_export(
     Raises:
         CheckFailed: an output differs.
         RuntimeFailure: ONNX Runtime raised, crashed or hung.
+        OutOfMemory: it was killed, or says so itself.
     """
     errors: dict[str, OutputError] = {}
     for inputs, want, got in zip(feeds, wanted, run_onnx(model, feeds), strict=True):
@@ -95,32 +93,15 @@ def run_onnx(model: Path, feeds: Sequence[Feeds]) -> list[list[Array]]:
     Raises:
         RuntimeFailure: ONNX Runtime raised, crashed or hung.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
-        for index, inputs in enumerate(feeds):
-            np.savez(Path(folder, f"{index:03}.in.npz"), **inputs)  # type: ignore[arg-type]
-        # -P: a file of the user's in the working folder must not stand in for a package.
-        command = [sys.executable, "-P", str(Path(__file__).with_name("ort_child.py")), str(model), folder]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeFailure(f"ONNX Runtime did not finish within {_TIMEOUT_S} s", where=model.name) from error
-        if done.returncode:
-            raise _failure(model, done.returncode, done.stderr)
-        results = []
-        for index in range(len(feeds)):
-            with np.load(Path(folder, f"{index:03}.out.npz")) as outputs:
-                results.append([outputs[f"arr_{i}"] for i in range(len(outputs.files))])
-        return results
-
-
-def _failure(model: Path, code: int, stderr: str) -> RuntimeFailure:
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else "can't run the exported graph"
-    return RuntimeFailure(
-        f"ONNX Runtime {how}",
+    with Child(
+        f"{__package__}.ort_child",
+        name="ONNX Runtime",
         where=model.name,
-        details=stderr.strip().splitlines()[-5:],
         remedy="try another --opset or --exporter torchscript; `pip install --upgrade onnxruntime` may help",
-    )
+        timeout_s=_TIMEOUT_S,
+    ) as child:
+        child.ask("load", model)
+        return [child.ask("run", dict(inputs)) for inputs in feeds]
 
 
 class _DifferError(Exception):

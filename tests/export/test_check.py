@@ -1,5 +1,6 @@
 """The comparison of an exported graph with its module."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class TestCheck:
 
     def test_a_runtime_that_dies(self, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         with pytest.raises(RuntimeFailure, match="SIGSEGV"):
             self.compare(model, self.X)
 
