@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..errors import BadInput, CheckFailed, NotAvailable
+from ..errors import BadInput
 from ..numerics import comparison as metrics
 from .inputs import Labelled
 from .results import AccuracyResult, AccuracyRow, Status
-from .runners import Subject
+from .runners import ROW_FAILURES, Subject, row_failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,12 +143,10 @@ def _predict(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], sco
             for feeds, count in data.batches(inputs):
                 outputs = subject.outputs(runner.run(subject.feeds(feeds)))
                 result.classes.append(_top1(scores.of(outputs))[:count])
-    except NotAvailable as error:
-        result.status, result.failure = "skipped", str(error)
     except NoScores:
         raise
-    except (CheckFailed, BadInput) as error:
-        result.status, result.failure = "error", str(error)
+    except ROW_FAILURES as error:
+        result.status, result.failure = row_failure(subject.name, error)
     return result
 
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..artifact import Feeds
-from ..errors import BadInput, CheckFailed, NotAvailable
+from ..errors import BadInput
 from ..numerics import intervals as bootstrap
 from ..schemes import FLOAT32
 from .results import LatencyResult, LatencyRow, TensorInfo
-from .runners import Runner, Subject, receipt_result
+from .runners import ROW_FAILURES, Runner, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -71,8 +71,8 @@ class _Row:
             return
         try:
             action(self.runner)
-        except (CheckFailed, BadInput) as error:
-            self.status, self.failure = "error", str(error)
+        except ROW_FAILURES as error:
+            self.status, self.failure = row_failure(self.subject.name, error)
 
     def turn(self, runner: Runner, nanoseconds: float) -> None:
         """One timed turn of about this length."""
@@ -150,10 +150,8 @@ def _open(row: _Row, stack: ExitStack, feeds: Feeds) -> None:
     try:
         row.runner = stack.enter_context(row.subject.open())
         row.feeds = row.subject.feeds(feeds)
-    except NotAvailable as error:
-        row.status, row.failure = "skipped", str(error)
-    except (CheckFailed, BadInput) as error:
-        row.status, row.failure = "error", str(error)
+    except ROW_FAILURES as error:
+        row.status, row.failure = row_failure(row.subject.name, error)
 
 
 def _warm_up(row: _Row, runner: Runner, seconds: float) -> None:

@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import Feeds
-from ..errors import BadInput, CheckFailed, NotAvailable
+from ..errors import BadInput, CheckFailed
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
 from ..schemes import SCHEMES
 from .judge import Floor, Rules, judge, missing, verdict
 from .results import Hop, NoiseFloor, OutputParity, ParityResult, ReceiptResult, Status
-from .runners import Subject, receipt_result
+from .runners import ROW_FAILURES, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -214,10 +214,8 @@ class _Chain:
                 for feeds in self._samples:
                     outcome.samples.append(subject.outputs(runner.run(subject.feeds(feeds))))
                 outcome.receipt = receipt_result(runner.receipt)
-        except NotAvailable as error:
-            outcome.status, outcome.failure = "skipped", str(error)
-        except (CheckFailed, BadInput) as error:
-            outcome.status, outcome.failure = "error", str(error)
+        except ROW_FAILURES as error:
+            outcome.status, outcome.failure = row_failure(subject.name, error)
         outcome.seconds = time.perf_counter() - begin
         return outcome
 

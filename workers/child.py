@@ -265,11 +265,12 @@ class Child:
     def _raised(self, raised: Raised) -> Exception:
         """What was raised there; its traceback is a note, which shows under ``--debug``."""
         error: Exception
-        if isinstance(raised.error, self._passes):
-            error = raised.error
-        elif raised.kind == MemoryError.__name__:
+        if raised.memory:
             what = f"{self.name} ran out of memory in {self._command}"
-            error = out_of_memory(what, memory("VmHWM", self.pid), where=self.where, details=raised.frames)
+            details = [raised.text.splitlines()[0], *raised.frames]
+            error = out_of_memory(what, memory("VmHWM", self.pid), where=self.where, details=details)
+        elif isinstance(raised.error, self._passes):
+            error = raised.error
         else:
             what = f"{self.name} raised in {self._command}: {raised.text}"
             error = self._failure(what, [*raised.frames, *self._output()[0]])

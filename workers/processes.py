@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,9 @@ from ..errors import OutOfMemory
 _PR_SET_PDEATHSIG = 1
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of a unit of ``ru_maxrss``."""
+
+_NO_MEMORY = ("std::bad_alloc", "DefaultCPUAllocator: ", "CUDA out of memory", os.strerror(errno.ENOMEM))
+"""How native code says that memory ran out, in exceptions of other types than MemoryError."""
 
 
 def die_with(parent: int) -> None:
@@ -45,6 +49,14 @@ def memory(field: str, process: int | str = "self") -> int:
 def max_rss(usage: resource.struct_rusage) -> int:
     """Peak resident memory in bytes."""
     return usage.ru_maxrss * _MAXRSS_UNIT
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or what it was raised from, says that memory ran out."""
+    if error is None:
+        return False
+    said = isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+    return said or is_out_of_memory(error.__cause__)
 
 
 def out_of_memory(what: str, peak: int, *, where: str | None = None, details: Sequence[str] = ()) -> OutOfMemory:

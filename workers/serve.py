@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import EdgeworthyError
-from .processes import die_with
+from .processes import die_with, is_out_of_memory
 from .stack import user_frames
 
 Tell = Callable[[str], None]
@@ -51,6 +51,7 @@ class Raised:
         message: Its text.
         frames: The last frames of the user's code.
         traceback: All of it, as Python prints it.
+        memory: Whether it says that memory ran out.
         error: The exception itself if it is one of ours, or of the system.
     """
 
@@ -58,6 +59,7 @@ class Raised:
     message: str
     frames: tuple[str, ...]
     traceback: str
+    memory: bool
     error: EdgeworthyError | OSError | None = None
 
     @property
@@ -72,6 +74,7 @@ class Raised:
             error.what if isinstance(error, EdgeworthyError) else str(error),
             tuple(user_frames(error.__traceback__)[-_FRAMES:]),
             traceback.format_exc(),
+            is_out_of_memory(error),
             error if ours else None,  # type: ignore[arg-type]
         )
 

@@ -41,6 +41,14 @@ def unpicklable(): return lambda: 0
 def take(megabytes):
     block = np.ones(megabytes * 125_000)
     return float(block[-1])
+def take_in_torch(megabytes):
+    import torch
+    return float(torch.ones(megabytes * 250_000)[0])
+def take_as_bad_input(megabytes):
+    try:
+        take(megabytes)
+    except MemoryError as error:
+        raise errors.BadInput("the factory raised") from error
 def take_and_die(megabytes, pause=0.0):
     block = np.ones(megabytes * 125_000)
     time.sleep(pause)
@@ -199,10 +207,16 @@ def test_a_parents_own_memory_is_not_taken_for_the_childs(served: Path) -> None:
 
 def test_a_memory_error_is_out_of_memory(served: Path) -> None:
     with child(served) as it:
-        it.ask("limited", 2000)
+        it.ask("take_in_torch", 1)  # torch itself is loaded
+        it.ask("limited", 3000)
         with pytest.raises(OutOfMemory, match="it ran out of memory in take") as caught:
             it.ask("take", 4000)
         assert "Traceback" in caught.value.__notes__[0]
+        assert "Unable to allocate" in caught.value.details[0]
+        with pytest.raises(OutOfMemory, match="it ran out of memory in take_in_torch"):
+            it.ask("take_in_torch", 4000)
+        with pytest.raises(OutOfMemory):
+            it.ask("take_as_bad_input", 4000)
         assert it.ask("take", 100) == 1.0
 
 
