@@ -6,7 +6,7 @@ code   meaning
 0      pass
 1      a gate or a check failed
 2      bad input or usage
-3      a target, a route or a package is not available
+3      a target, a route or a package is not available, or memory ran out
 4      inconclusive: too noisy to say
 70     a fault of ours
 =====  =========================================================

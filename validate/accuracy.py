@@ -15,6 +15,7 @@ import numpy as np
 from ..artifact import TensorSpec
 from ..errors import BadInput
 from ..numerics import comparison as metrics
+from ..numerics import intervals
 from .inputs import Labelled
 from .results import AccuracyResult, AccuracyRow, Status
 from .runners import ROW_FAILURES, Subject, row_failure
@@ -170,7 +171,7 @@ def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) ->
         return row
     classes, labels = np.concatenate(found.classes), data.labels
     right = classes == labels
-    low, high = metrics.wilson(int(right.sum()), right.size)
+    low, high = intervals.wilson(int(right.sum()), right.size)
     update: dict[str, object] = {
         "correct": int(right.sum()),
         "total": right.size,
@@ -181,6 +182,6 @@ def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) ->
     if found is reference:
         return row.model_copy(update=update | {"status": "reference"})
     others = np.concatenate(reference.classes)
-    drop, drop_low, drop_high = metrics.paired_drop(others == labels, right)
+    drop, drop_low, drop_high = intervals.paired_drop(others == labels, right)
     update |= {"drop": drop, "drop_low": drop_low, "drop_high": drop_high}
     return row.model_copy(update=update | {"changed": int(np.sum(classes != others))})

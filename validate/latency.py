@@ -23,7 +23,7 @@ import numpy as np
 
 from ..artifact import Feeds
 from ..errors import BadInput
-from ..numerics import intervals as bootstrap
+from ..numerics import intervals
 from ..schemes import FLOAT32
 from .results import LatencyResult, LatencyRow, TensorInfo
 from .runners import ROW_FAILURES, Runner, Subject, receipt_result, row_failure
@@ -216,7 +216,7 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
 
 def _statistics(row: _Row, seed: int) -> dict[str, object]:
     times = np.concatenate([np.asarray(r, np.float64) for r in row.rounds]) / 1e6
-    low, high = bootstrap.median_interval(row.rounds, seed=seed)
+    low, high = intervals.median_interval(row.rounds, seed=seed)
     p50, p90, p99 = np.percentile(times, [50, 90, 99])
     notes = [] if row.steady else ["the warm-up ended by its time limit, not because times were steady"]
     if times.size < 100:
@@ -256,7 +256,7 @@ def _compared(
             continue
         base = bases.get(row.threads, bases[min(bases)])
         base_ms = finished[base].p50_ms or 1.0
-        low, high = bootstrap.ratio_interval(timed.rounds, rows[base].rounds, seed=seed)
+        low, high = intervals.ratio_interval(timed.rounds, rows[base].rounds, seed=seed)
         verdict = "baseline" if timed is rows[base] else _verdict(low, high, margin)
         ratio = row.p50_ms / base_ms
         update = {"ratio": ratio, "ratio_low": low, "ratio_high": high, "verdict": verdict}

@@ -29,8 +29,9 @@ from ..artifact import Feeds
 from ..errors import BadInput, CheckFailed
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
+from ..numerics.floor import Floor
 from ..schemes import SCHEMES
-from .judge import Floor, Rules, judge, missing, verdict
+from .judge import Rules, judge, missing, verdict
 from .results import Hop, NoiseFloor, OutputParity, ParityResult, ReceiptResult, Status
 from .runners import ROW_FAILURES, Subject, receipt_result, row_failure
 
