@@ -38,7 +38,6 @@ CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_mod
 """Kind → file or folder in OUT."""
 
 
-
 def _nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
     """Whether a result is one to take over: what crashed, hung or ran out of memory may run the next time."""
     rows = result.hops if isinstance(result, ParityResult) else result.rows

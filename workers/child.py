@@ -63,6 +63,11 @@ class Death:
     frames: tuple[str, ...] = ()
     peak_bytes: int = 0
 
+    @property
+    def last_words(self) -> str:
+        """The last line that it printed, or an empty string."""
+        return self.said[-1] if self.said else ""
+
 
 class Child:
     """A process that serves a module. Use it as a context manager; on entry it is ready.

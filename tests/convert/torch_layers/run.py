@@ -35,14 +35,16 @@ def _run(jobs: Iterable[list[str]]) -> Outcomes:
     outcomes: Outcomes = {}
     for names, result in pool.run(jobs):
         if isinstance(result, Death | Raised):
-            died = Outcome("crash", result.text if isinstance(result, Raised) else _told(result))
+            died = Outcome("crash", _told(result))
             result = {(name, artifact): died for name in names for artifact in ARTIFACTS}
         outcomes |= result
     return outcomes
 
 
-def _told(death: Death) -> str:
-    return f"{death.reason} while {death.stage}: {''.join(death.said[-1:])[:160]}"
+def _told(result: Death | Raised) -> str:
+    if isinstance(result, Raised):
+        return result.text
+    return f"{result.reason} while {result.stage}: {result.last_words[:160]}"
 
 
 def main() -> None:
