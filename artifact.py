@@ -1,4 +1,4 @@
-"""What the stages hand to each other: tensor specs, model files, and the runtime protocol."""
+"""What the stages hand to each other: tensor specs, model files, and what ran."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import files
 from .errors import BadInput
@@ -166,23 +166,3 @@ class Receipt:
     partitions: int | None = None
     precision: str = "float32"
     notes: tuple[str, ...] = field(default=())
-
-
-class Session(Protocol):
-    """A loaded model that can be run."""
-
-    @property
-    def receipt(self) -> Receipt: ...
-
-    def run(self, feeds: Feeds) -> dict[str, Array]:
-        """Run once; returns output name → array in the model's order."""
-        ...
-
-
-class Runtime(Protocol):
-    """Something that runs artifacts of one kind, on one target."""
-
-    @property
-    def name(self) -> str: ...
-
-    def load(self, artifact: Artifact, *, threads: int = 1) -> Session: ...

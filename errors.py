@@ -6,7 +6,7 @@ code   meaning
 0      pass
 1      a gate or a check failed
 2      bad input or usage
-3      a target, a route or a package is not available
+3      a target, a route or a package is not available, or memory ran out
 4      inconclusive: too noisy to say
 70     a fault of ours
 =====  =========================================================
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class EdgeworthyError(Exception):
@@ -53,6 +54,10 @@ class EdgeworthyError(Exception):
             lines.append(f"  fix: {self.remedy}")
         return "\n".join(lines)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with all attributes and notes, whatever ``__init__`` of a subclass takes."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
     def to_json(self) -> dict[str, object]:
         """The error as the CLI prints it under ``--json``."""
         return {
@@ -83,10 +88,8 @@ class NotAvailable(EdgeworthyError):
     exit_code = 3
 
 
-class Inconclusive(EdgeworthyError):
-    """The measurement is too noisy to answer the question."""
-
-    exit_code = 4
+class OutOfMemory(NotAvailable):
+    """Memory ran out: this machine can't, whatever the model is worth. No row that it happens to is skipped."""
 
 
 class InternalFault(EdgeworthyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import logging
 import os
 import re
 import signal
@@ -16,6 +17,8 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from ..errors import BadInput, EdgeworthyError, InternalFault
+from ..workers.processes import is_out_of_memory, memory, out_of_memory
+from ..workers.stack import user_frames
 from . import terminal
 from .supervisor import SUPERVISED, supervise
 
@@ -66,7 +69,9 @@ class Console:
         sys.stderr = os.fdopen(stderr, "w", encoding="utf-8", buffering=1)
         # Under --json, stdout is for the document alone.
         sys.stdout = sys.stderr if self.as_json else self._stdout
-        if not self.debug:
+        if self.debug:
+            _show_log(sys.stderr)
+        else:
             self._log = tempfile.TemporaryFile()
         supervise(self._crashed)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,13 +94,9 @@ class Console:
             message = "interrupted, nothing half-written; the same command goes on from here"
             code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
             self._fail(message, {"error": "Interrupted", "exit_code": code, "what": message})
-        if not isinstance(error, EdgeworthyError):
+        if not isinstance(error, EdgeworthyError) or (is_out_of_memory(error) and error.exit_code != 3):
             self._flush()
-            error = InternalFault(
-                f"a fault of edgeworthy: {type(error).__name__}: {error}",
-                details=_telling(self._native_output()),
-                remedy="run it again with --debug and report the traceback",
-            )
+            error = _foreign(error, self._native_output())
         elif isinstance(error, InternalFault):  # such as MLIR's, whose reason is in what it printed
             error.details = (*error.details, *_telling(self._native_output()))
         self._fail(str(error), error.to_json())
@@ -163,25 +164,19 @@ class Console:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise self._interrupt
 
-    def _crashed(self, number: signal.Signals) -> NoReturn:
+    def _crashed(self, number: signal.Signals, peak: int) -> NoReturn:
         """The process that this one waited for is dead."""
+        if number == signal.SIGKILL:
+            killed = out_of_memory("the run was killed with SIGKILL, as when memory runs out", peak)
+            self._fail(str(killed), killed.to_json())
         said, _, stack = self._native_output().partition("Fatal Python error:")
         frames = re.findall(r'File "([^<].*)", line (\d+) in', stack)
         own = [frame for frame in frames if "-packages" not in frame[0]] or frames
-        what, remedy = (
-            "native code crashed with {}",
-            "mend that line if it is the model's; else run it again with --debug, and report what it says",
-        )
-        if number == signal.SIGKILL:
-            what, remedy = (
-                "the run was killed with {}, as when memory runs out",
-                "give it more memory, and run it again",
-            )
         error = InternalFault(
-            what.format(number.name),
+            f"native code crashed with {number.name}",
             where=":".join(own[0]) if own else None,
             details=_telling(said),
-            remedy=remedy,
+            remedy="mend that line if it is the model's; else run it again with --debug, and report what it says",
         )
         self._fail(str(error), error.to_json())
 
@@ -204,6 +199,29 @@ class Console:
             os._exit(PIPE_CLOSED)
         _report(f"can't write to standard output: {error.strerror}")
         os._exit(BadInput.exit_code)
+
+
+def _show_log(stream: IO[str]) -> None:
+    """Tell what became a row of a table and no error, with its traceback."""
+    log = logging.getLogger(__name__.partition(".")[0])
+    log.handlers[:] = [logging.StreamHandler(stream)]
+    log.setLevel(logging.DEBUG)
+
+
+def _foreign(error: BaseException, printed: str) -> EdgeworthyError:
+    """An exception that is none of ours, as one that is."""
+    if is_out_of_memory(error):
+        return out_of_memory("memory ran out", memory("VmHWM"), details=[*str(error).splitlines()[:1], *_users(error)])
+    return InternalFault(
+        f"a fault of edgeworthy: {type(error).__name__}: {error}",
+        details=_telling(printed),
+        remedy="run it again with --debug and report the traceback",
+    )
+
+
+def _users(error: BaseException) -> list[str]:
+    """The last frames of the user's code."""
+    return user_frames(error.__traceback__)[-3:] or (_users(error.__cause__) if error.__cause__ else [])
 
 
 def _telling(text: str) -> list[str]:

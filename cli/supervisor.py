@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..workers.processes import die_with
+from ..workers.processes import die_with, max_rss
 
 SUPERVISED = sys.platform == "linux"
 """Elsewhere a command runs in the process that it was started in."""
@@ -21,11 +21,12 @@ _PATIENCE_S = 2.0
 """After an interrupt, the child has so long to clean up before another one kills it."""
 
 
-def supervise(crashed: Callable[[signal.Signals], None]) -> None:
+def supervise(crashed: Callable[[signal.Signals, int], None]) -> None:
     """Return in a child process. This one waits, and leaves with the child's exit code.
 
     Args:
-        crashed: Called here, not in the child, with the signal that ended it; has to leave the process.
+        crashed: Called here, not in the child, with the signal that ended it and the peak memory in bytes, its own
+            or that of what it started; has to leave the process.
     """
     if not SUPERVISED:
         return
@@ -37,16 +38,16 @@ def supervise(crashed: Callable[[signal.Signals], None]) -> None:
         die_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
-    code, interrupt = _wait(child, watched)
+    code, interrupt, peak = _wait(child, watched)
     if code < 0 and (interrupt or -code == signal.SIGPIPE):
         code = 128 + (interrupt or signal.SIGPIPE)
     if code < 0:
-        crashed(signal.Signals(-code))
+        crashed(signal.Signals(-code), peak)
     os._exit(code)
 
 
-def _wait(child: int, watched: set[signal.Signals]) -> tuple[int, int]:
-    """The child's exit code (or minus a signal), and the interrupt that it got, or 0.
+def _wait(child: int, watched: set[signal.Signals]) -> tuple[int, int, int]:
+    """The child's exit code (or minus a signal), the interrupt that it got, or 0, and its peak memory in bytes.
 
     Meanwhile it gets the signals that this process gets.
     """
@@ -54,9 +55,9 @@ def _wait(child: int, watched: set[signal.Signals]) -> tuple[int, int]:
     while True:
         got = signal.sigwaitinfo(watched)
         if got.si_signo == signal.SIGCHLD:
-            done, status = os.waitpid(child, os.WNOHANG)
+            done, status, usage = os.wait4(child, os.WNOHANG)
             if done:
-                return os.waitstatus_to_exitcode(status), interrupt
+                return os.waitstatus_to_exitcode(status), interrupt, max_rss(usage)
         elif interrupt and time.monotonic() - since > _PATIENCE_S:
             os.kill(child, signal.SIGKILL)
         else:

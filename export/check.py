@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import CheckFailed, RuntimeFailure
+from ..errors import CheckFailed
+from ..numerics.comparison import Errors, change, compare, problems
+from ..numerics.floor import Floor
+from ..workers.child import Child
 
 if TYPE_CHECKING:
     from ..artifact import Array, Feeds
@@ -22,7 +22,7 @@ TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
 """Largest error of a faithful export, relative to the largest magnitude of the output."""
 
 _FLOORS = 30
-"""An output passes too if its error is within so many times PyTorch's own float32 error."""
+"""An output passes too if its error is within so many noise floors: PyTorch's own error against float64."""
 
 _FLIPS = 1e-3
 """Share of an integer or boolean output that may differ: a comparison of nearly equal numbers may tip over."""
@@ -38,7 +38,8 @@ class OutputError:
 
     Attributes:
         max_abs: Largest absolute difference.
-        max_rel: The same, relative to the largest magnitude of the module's output.
+        max_rel: The same, relative to the largest magnitude of the module's output; of an integer or boolean output
+            the share of the elements that differ.
     """
 
     max_abs: float
@@ -69,6 +70,7 @@ def check_export(
     Raises:
         CheckFailed: an output differs.
         RuntimeFailure: ONNX Runtime raised, crashed or hung.
+        OutOfMemory: it was killed, or says so itself.
     """
     errors: dict[str, OutputError] = {}
     extremes = edges or {}
@@ -76,10 +78,7 @@ def check_export(
     for inputs, want, got in zip(feeds, wanted, results[: len(feeds)], strict=True):
         for (name, reference), array in zip(want.items(), got, strict=True):
             try:
-                error = _compare(reference, array)
-                if error.max_rel > TOLERANCE.get(reference.dtype.name, _FLIPS):
-                    truth = floor(inputs)
-                    _refuse_above_floor(reference, error, truth[name] if truth else None)
+                error = _compare(reference, array, partial(_of, floor, inputs, name))
             except _DifferError as differ:
                 sizes = ", ".join(f"{n}:{list(a.shape)}" for n, a in inputs.items())
                 raise _other(name, sizes, str(differ), hints) from differ
@@ -118,72 +117,44 @@ def run_onnx(model: Path, feeds: Sequence[Feeds]) -> list[list[Array]]:
 
     Raises:
         RuntimeFailure: ONNX Runtime raised, crashed or hung.
+        OutOfMemory: it was killed, or says so itself.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
-        for index, inputs in enumerate(feeds):
-            np.savez(Path(folder, f"{index:03}.in.npz"), **inputs)  # type: ignore[arg-type]
-        # -P: a file of the user's in the working folder must not stand in for a package.
-        command = [sys.executable, "-P", str(Path(__file__).with_name("ort_child.py")), str(model), folder]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeFailure(f"ONNX Runtime did not finish within {_TIMEOUT_S} s", where=model.name) from error
-        if done.returncode:
-            raise _failure(model, done.returncode, done.stderr)
-        results = []
-        for index in range(len(feeds)):
-            with np.load(Path(folder, f"{index:03}.out.npz")) as outputs:
-                results.append([outputs[f"arr_{i}"] for i in range(len(outputs.files))])
-        return results
-
-
-def _failure(model: Path, code: int, stderr: str) -> RuntimeFailure:
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else "can't run the exported graph"
-    return RuntimeFailure(
-        f"ONNX Runtime {how}",
+    with Child(
+        f"{__package__}.ort_child",
+        name="ONNX Runtime",
         where=model.name,
-        details=stderr.strip().splitlines()[-5:],
         remedy="try another --opset or --exporter torchscript; `pip install --upgrade onnxruntime` may help",
-    )
+        timeout_s=_TIMEOUT_S,
+    ) as child:
+        child.ask("load", model)
+        return [child.ask("run", dict(inputs)) for inputs in feeds]
+
+
+def _of(floor: Callable[[Feeds], Outputs | None], inputs: Feeds, name: str) -> Array | None:
+    truth = floor(inputs)
+    return truth[name] if truth else None
 
 
 class _DifferError(Exception):
     """Two outputs aren't the same; says how."""
 
 
-def _compare(reference: Array, array: Array) -> OutputError:
-    for what, want, got in (
-        ("shape", list(reference.shape), list(array.shape)),
-        ("type", reference.dtype.name, array.dtype.name),
-    ):
-        if want != got:
-            raise _DifferError(f"the module's {what} is {want}, the exported graph's {got}")
-    if reference.size == 0:
-        return OutputError(0.0, 0.0)
-    if reference.dtype.kind != "f":
-        difference = np.abs(reference.astype(np.float64) - array.astype(np.float64))
-        return OutputError(float(difference.max()), float(np.mean(difference > 0)))
-    # Infinities of one sign on both sides agree, and aren't numbers to subtract.
-    special = ~np.isfinite(reference)
-    same = np.array_equal(reference[special], array[special], equal_nan=True)
-    if not same or not np.isfinite(array[~special]).all():
-        raise _DifferError("NaN or infinity stands in other places than in the module's output")
-    finite = reference[~special].astype(np.float64)
-    if finite.size == 0:
-        return OutputError(0.0, 0.0)
-    largest = float(np.abs(finite - array[~special].astype(np.float64)).max())
-    scale = float(np.abs(finite).max())
-    return OutputError(largest, largest / scale if scale else (0.0 if largest == 0 else float("inf")))
+def _compare(reference: Array, array: Array, truth: Callable[[], Array | None]) -> OutputError:
+    """The error of an output; ``truth`` is asked where it is large."""
+    if found := problems(array, reference):
+        raise _DifferError("against the module's own: " + "; ".join(found))
+    errors = compare([array], [reference])
+    relative = change(errors, reference.dtype)
+    if relative > TOLERANCE.get(reference.dtype.name, _FLIPS):
+        _refuse_above_floor(reference, errors, relative, truth() if reference.dtype.kind == "f" else None)
+    return OutputError(errors.max_abs, relative)
 
 
-def _refuse_above_floor(reference: Array, error: OutputError, truth: Array | None) -> None:
-    noise = 0.0
-    if truth is not None and reference.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            noise = float(np.nanmax(np.abs(truth - reference.astype(np.float64))))
-        if error.max_abs <= _FLOORS * noise:
-            return
+def _refuse_above_floor(reference: Array, errors: Errors, relative: float, truth: Array | None) -> None:
+    noise = compare([reference], [truth]) if truth is not None and truth.shape == reference.shape else None
+    if noise is not None and Floor(noise.rms, noise.max_abs, least=False).ratio(errors) <= _FLOORS:
+        return
     raise _DifferError(
-        f"its error is {error.max_abs:.3g} ({error.max_rel:.3g} relative)"
-        + (f"; PyTorch's own float32 error is {noise:.3g}" if noise else "")
+        f"its error is {errors.max_abs:.3g} ({relative:.3g} relative)"
+        + (f"; PyTorch's own {reference.dtype} error is {noise.max_abs:.3g}" if noise and not noise.exact else "")
     )

@@ -1,33 +1,36 @@
-"""Runs an ONNX file in ONNX Runtime, in a process of its own: native code on a model can abort.
+"""Runs an ONNX file in ONNX Runtime, in a process of its own (see ``workers``): native code on a model can abort."""
 
-Started as a script: ``python ort_child.py MODEL FOLDER``. FOLDER holds ``0.in.npz``, ``1.in.npz`` …; for each of
-them ``0.out.npz`` … is written, with the outputs under their positions. It imports nothing of edgeworthy.
-"""
+from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnxruntime
 
+from ..workers.serve import Commands, Tell
 
-def main(model: str, folder: str) -> None:
-    onnxruntime.disable_telemetry_events()  # some builds report on the models that they load
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # The graph as it was exported is what is checked, not what ONNX Runtime makes of it.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = {value.name for value in session.get_inputs()}
-    for file in sorted(Path(folder).glob("*.in.npz")):
-        with np.load(file) as feeds:
-            outputs = session.run(None, {name: feeds[name] for name in feeds.files if name in names})
-        np.savez(file.with_name(file.name.replace(".in.", ".out.")), *outputs)
+if TYPE_CHECKING:
+    from ..artifact import Array, Feeds
 
 
-if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except Exception as error:  # noqa: BLE001  # the parent tells it, whatever it is
-        print(error, file=sys.stderr)
-        sys.exit(1)
+def start(tell: Tell) -> Commands:
+    """``load`` takes the file, ``run`` gives its outputs in the graph's order."""
+    child = _OrtChild()
+    return {"load": child.load, "run": child.run}
+
+
+class _OrtChild:
+    session: Any
+
+    def load(self, model: Path) -> None:
+        onnxruntime.disable_telemetry_events()  # some builds report on the models that they load
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        # The graph as it was exported is what is checked, not what ONNX Runtime makes of it.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        names = {value.name for value in self.session.get_inputs()}
+        outputs: list[Array] = self.session.run(None, {n: array for n, array in feeds.items() if n in names})
+        return outputs

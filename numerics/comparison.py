@@ -1,4 +1,4 @@
-"""How far an array is from a reference, and how sure a share is.
+"""How far an array is from a reference.
 
 Shapes, dtypes, NaN and Inf come first (``problems``); numbers are only taken of arrays of one shape, and
 always in float64. With ``a`` the array and ``b`` the reference, over all elements of all samples:
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,6 @@ from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..artifact import Array
-
-Z95 = 1.959963984540054
-"""Two-sided 95 % quantile of the normal distribution."""
 
 _REL_FROM = 1e-3
 
@@ -102,6 +99,11 @@ def _finite(array: Array) -> NDArray[np.float64]:
     return values[np.isfinite(values)]
 
 
+def _bounded(value: Any) -> float:
+    """The largest float for infinity: a report holds numbers."""
+    return float(np.nan_to_num(value))
+
+
 class Comparison:
     """Errors over several samples; memory doesn't grow with their number."""
 
@@ -136,16 +138,18 @@ class Comparison:
             self._add_numbers(a, b)
 
     def _add_numbers(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
-        noise = np.abs(a - b)
+        with np.errstate(over="ignore"):
+            noise = np.nan_to_num(np.abs(a - b))
         top = float(np.max(np.abs(b)))
         self._numbers += a.size
         self._max_abs = max(self._max_abs, float(np.max(noise)))
         self._max_reference = max(self._max_reference, top)
-        self._sum_abs += float(np.sum(noise))
-        self._sum_noise += float(noise @ noise)
-        self._sum_actual += float(a @ a)
-        self._sum_reference += float(b @ b)
-        self._sum_product += float(a @ b)
+        with np.errstate(over="ignore", invalid="ignore"):  # squares beyond 1e308, of float64's own extremes
+            self._sum_abs = _bounded(self._sum_abs + np.sum(noise))
+            self._sum_noise = _bounded(self._sum_noise + noise @ noise)
+            self._sum_actual = _bounded(self._sum_actual + a @ a)
+            self._sum_reference = _bounded(self._sum_reference + b @ b)
+            self._sum_product = _bounded(self._sum_product + a @ b)
         large = np.abs(b) > _REL_FROM * top
         if large.any():
             p99 = float(np.percentile(noise[large] / np.abs(b[large]), 99))
@@ -185,6 +189,17 @@ def compare(actuals: Sequence[Array], references: Sequence[Array]) -> Errors:
     return comparison.errors()
 
 
+def change(errors: Errors, dtype: np.dtype[Any]) -> float:
+    """How far arrays of a dtype are apart, in one figure.
+
+    Of floats ``max|a-b| / max|b|``, and infinity where ``b`` is all zero and ``a`` is not; of integers and bools the
+    share of the elements that differ. 0: nothing does.
+    """
+    if dtype.kind == "f":
+        return math.inf if errors.max_rel is None else errors.max_rel
+    return 1.0 - (1.0 if errors.equal is None else errors.equal)
+
+
 def largest(arrays: Sequence[Array]) -> float:
     """max |x| over the finite elements of all arrays; 0 without any."""
     tops = [float(np.max(np.abs(f))) for a in arrays if (f := _finite(a)).size]
@@ -201,40 +216,3 @@ def outside(actual: Array, reference: Array, *, atol: float, rtol: float) -> int
         raise BadInput(f"can't compare shape {list(actual.shape)} with {list(reference.shape)}")
     a, b = actual.astype(np.float64), reference.astype(np.float64)
     return int(np.sum(~np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)))
-
-
-def wilson(successes: int, total: int, *, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share (E. B. Wilson, JASA 22, 1927); (0, 1) without data."""
-    if total == 0:
-        return 0.0, 1.0
-    share = successes / total
-    scale = 1 + z * z / total
-    centre = (share + z * z / (2 * total)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def paired_drop(
-    reference: NDArray[np.bool_], actual: NDArray[np.bool_], *, z: float = Z95
-) -> tuple[float, float, float]:
-    """Difference of two shares on the same samples, with its interval: (drop, low, high).
-
-    The interval is Wald's with half a success added to each cell of the 2×2 table (A. Agresti, Y. Min,
-    Statistics in Medicine 24, 2005), which stays honest when no sample or every sample changes.
-
-    Args:
-        reference: Whether the reference got each sample right (bool, [samples]).
-        actual: Whether the other did.
-
-    Raises:
-        BadInput: the lengths differ, or there are no samples.
-    """
-    if reference.shape != actual.shape or reference.size == 0:
-        raise BadInput(f"can't pair {reference.size} results with {actual.size}")
-    lost = int(np.sum(reference & ~actual))
-    won = int(np.sum(~reference & actual))
-    total = reference.size + 2
-    b, c = lost + 0.5, won + 0.5
-    half = z * math.sqrt(max(0.0, b + c - (b - c) ** 2 / total)) / total
-    centre = (b - c) / total
-    return (lost - won) / reference.size, max(-1.0, centre - half), min(1.0, centre + half)

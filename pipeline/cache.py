@@ -114,6 +114,7 @@ class Workspace:
         outputs: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
         origins: Mapping[str, str] | None = None,
+        final: Callable[[T], bool] = lambda _: True,
     ) -> Done[T]:
         """Take a stage over from an earlier run, or make it.
 
@@ -125,6 +126,7 @@ class Workspace:
             outputs: Files and folders below OUT that the stage may write.
             about: Artifact name → SHA-256 of what the result speaks of; see ``latest``.
             origins: ``source`` or a file of OUT → SHA-256 of what ``outputs`` are made from.
+            final: Whether a result is one to take over.
         """
         key = _hash({"stage": name, "depends": depends, "code": code_hash(), "packages": packages()})
         record = self.records.read(name) if self.reuse else None
@@ -134,8 +136,9 @@ class Workspace:
             except ValidationError:
                 pass  # written by other code that happens to hash alike: make it again
             else:
-                self.vouched[name] = record
-                return Done(value, record.seconds, cached=True)
+                if final(value):
+                    self.vouched[name] = record
+                    return Done(value, record.seconds, cached=True)
         own = [path for path in outputs if self._makes_its_own(path)]
         if own:
             self._retract_pages()

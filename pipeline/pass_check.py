@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..artifact import Feeds, OnnxModel
 from ..errors import CheckFailed
+from ..numerics.comparison import change, compare, problems
 from ..targets.worker import Worker
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 TOLERANCE = 1e-4
-"""Largest change that a pass may cause, relative to the largest element of the output."""
+"""Largest change that a pass may cause in floats, relative to the largest element of the output."""
 
 
 class PassCheck:
@@ -29,7 +29,8 @@ class PassCheck:
         feeds: Inputs to run it on.
 
     Attributes:
-        changes: Step → the largest change so far, relative to the output's largest element.
+        changes: Step → the largest change so far, relative to the output's largest element; infinity if it isn't one
+            of size.
     """
 
     def __init__(self, model: OnnxModel, feeds: Feeds) -> None:
@@ -42,7 +43,8 @@ class PassCheck:
         """Run ``model`` as it is after ``step``; not when its inputs have another layout now (``--io-layout nhwc``).
 
         Raises:
-            CheckFailed: an output changed by more than ``TOLERANCE``, or in shape.
+            CheckFailed: an output changed by more than ``TOLERANCE``, or in shape, dtype, NaN or infinity; or an
+                integer or boolean one at all.
             RuntimeFailure: ONNX Runtime can't run the graph any more.
         """
         import onnx_ir as ir
@@ -53,12 +55,14 @@ class PassCheck:
             path = Path(folder) / "model.onnx"
             ir.save(model, path)
             got = self._run(OnnxModel(path, self.model.inputs, self.model.outputs))
-        change = max((_change(got[name], value) for name, value in self._expected.items()), default=0.0)
-        self.changes[step] = max(change, self.changes.get(step, 0.0))
-        if not change <= TOLERANCE:
+        found = {name: _change(got[name], value) for name, value in self._expected.items()}
+        largest = max((size for size, _ in found.values()), default=0.0)
+        self.changes[step] = max(largest, self.changes.get(step, 0.0))
+        if largest > TOLERANCE:
             raise CheckFailed(
-                f"the pass {step} changed what the model computes (by {change:.2g} of the largest element)",
+                f"the pass {step} changed what the model computes",
                 where=str(self.model.path),
+                details=[f"output {name!r}: {how}" for name, (size, how) in found.items() if size > TOLERANCE],
                 remedy="this is a fault of edgeworthy: please report it with the model",
             )
 
@@ -74,13 +78,13 @@ def _takes(shape: ir.Shape | None, array: Array) -> bool:
     )
 
 
-def _change(got: Array, expected: Array) -> float:
-    if got.shape != expected.shape:
-        return float("inf")
-    if not expected.size:
-        return 0.0
-    a, b = got.astype(np.float64), expected.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    difference = np.where(same, 0.0, np.abs(a - b))
-    finite = np.abs(b[np.isfinite(b)])
-    return float(difference.max() / max(finite.max(initial=0.0), np.finfo(np.float32).tiny))
+def _change(got: Array, expected: Array) -> tuple[float, str]:
+    """How far an output is from what it was, in figures and in words."""
+    if found := problems(got, expected):
+        return math.inf, "; ".join(found)
+    errors = compare([got], [expected])
+    if expected.dtype.kind == "f":
+        relative = change(errors, expected.dtype)
+        return relative, f"by {relative:.2g} of the largest element"
+    share = change(errors, expected.dtype)  # an index or a truth value is the same or it isn't
+    return math.inf if share else 0.0, f"{share:.2%} of the elements differ"

@@ -16,7 +16,7 @@ from .. import files
 from .. import schemes as quantization
 from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
-from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, UnsupportedNodes
+from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from . import fingerprint
@@ -36,6 +36,12 @@ T = TypeVar("T")
 
 CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
 """Kind → file or folder in OUT."""
+
+
+def _nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
+    """Whether a result is one to take over: what crashed, hung or ran out of memory may run the next time."""
+    rows = result.hops if isinstance(result, ParityResult) else result.rows
+    return all(row.status != "error" for row in rows)
 
 
 class Pipeline:
@@ -232,6 +238,8 @@ class Pipeline:
         }
         try:
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path], origins=[model.path])
+        except OutOfMemory:  # says nothing of the scheme, and everything of the machine
+            raise
         except (CheckFailed, NotAvailable, InternalFault) as error:
             return Quantized.failed(scheme, error, calibration)
 
@@ -273,7 +281,7 @@ class Pipeline:
         depends = about | {"permute": self.converted.permutations, "seed": self.config.seed}
         depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"samples": self.config.validation.samples}
-        return self._stage("fidelity", ParityResult, depends, make, about=about)
+        return self._stage("fidelity", ParityResult, depends, make, about=about, final=_nothing_died)
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:
@@ -325,7 +333,7 @@ class Pipeline:
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
         depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"examples": self._examples_hash}
-        return self._stage("parity", ParityResult, depends, make, about=self.about)
+        return self._stage("parity", ParityResult, depends, make, about=self.about, final=_nothing_died)
 
     @cached_property
     def accuracy(self) -> AccuracyResult | None:
@@ -341,7 +349,7 @@ class Pipeline:
                 return accuracy.measure(cast.subjects(), data, self.inputs.source.inputs, progress=self.progress.step)
 
         depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
-        return self._stage("accuracy", AccuracyResult, depends, make, about=self.about)
+        return self._stage("accuracy", AccuracyResult, depends, make, about=self.about, final=_nothing_died)
 
     @cached_property
     def latency(self) -> LatencyResult:
@@ -367,7 +375,7 @@ class Pipeline:
         machine = host.current()
         depends = self.about | table.model_dump() | self._settings()
         depends |= {"machine": [machine.cpu, machine.logical_cores], "examples": self._examples_hash}
-        return self._stage("bench", LatencyResult, depends, make, about=self.about)
+        return self._stage("bench", LatencyResult, depends, make, about=self.about, final=_nothing_died)
 
     # -- what they share --------------------------------------------------------------------------------
 
@@ -380,11 +388,19 @@ class Pipeline:
         outputs: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
         origins: Sequence[Path] = (),
+        final: Callable[[T], bool] = lambda _: True,
     ) -> T:
         with self.progress.stage(name):
             made_from = {"source": self.inputs.source_hash} | self.workspace.records.hashes(origins)
             done = self.workspace.stage(
-                name, result, depends, make, outputs=outputs, about=about, origins=made_from if outputs else None
+                name,
+                result,
+                depends,
+                make,
+                outputs=outputs,
+                about=about,
+                origins=made_from if outputs else None,
+                final=final,
             )
             if done.cached:
                 self.progress.taken_over(done.seconds)

@@ -12,9 +12,6 @@ from .float_ops import FloatOp
 if TYPE_CHECKING:
     from ..artifact import Array
 
-READY = "ready"
-TAKEN = "taken"
-
 
 @dataclass(frozen=True)
 class Request:
@@ -37,11 +34,3 @@ class Answer:
     engine: str
     float_ops: tuple[FloatOp, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An exception that is none of ours."""
-
-    message: str
-    traceback: str

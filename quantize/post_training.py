@@ -6,30 +6,24 @@ died, and the output appears complete or not at all.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Pipe
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..artifact import Feeds, TFLiteModel
-from ..errors import BadInput, RuntimeFailure
+from ..errors import BadInput, EdgeworthyError
 from ..files import atomic_file
 from ..formats.tflite.summary import describe
 from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
+from ..workers.child import Child
 from .calibration import CalibrationSet, no_calibration
 from .exclusion import check_patterns
 from .float_ops import FloatOp
-from .messages import Answer, Failure, Request
+from .messages import Answer, Request
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -39,8 +33,6 @@ Progress = Callable[[int, int], None]
 
 TIMEOUT_S = 900.0
 """Seconds without an answer after which the worker counts as hung."""
-
-_TAIL_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -109,19 +101,20 @@ def quantize(
         BadInput: the scheme or dtype doesn't exist, a pattern matches nothing, calibration data is missing or doesn't
             fit, the model has or computes NaN, or the output can't be written.
         RuntimeFailure: the quantizer or the interpreter raised, crashed or hung.
+        OutOfMemory: its process was killed, or says so itself.
     """
     wanted = _check(model, scheme, calibration, io_dtype, exclude)
     feeds = calibration if calibration is not None and wanted.needs_calibration else None
     start = time.perf_counter()
-    with atomic_file(output) as part, _worker(wanted, model.path) as worker:
+    with atomic_file(output) as part:
         tried = _arranged(example, model, permute or {}) if example else {}
         request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads, tried, modules or {})
-        worker.ask(request, timeout_s)
-        for done, feed in enumerate(feeds or (), start=1):
-            worker.ask(_arranged(feed, model, permute or {}), timeout_s)
-            if progress:
-                progress(done, len(feeds or ()))
-        answer: Answer = worker.ask(None, timeout_s)
+        with _child(request, timeout_s) as child:
+            for done, feed in enumerate(feeds or (), start=1):
+                child.ask("calibrate", _arranged(feed, model, permute or {}))
+                if progress:
+                    progress(done, len(feeds or ()))
+            answer: Answer = child.ask("quantize")
     return Quantized(
         describe(output, wanted.name),
         wanted.name,
@@ -133,6 +126,20 @@ def quantize(
         feeds.samples if feeds else 0,
         feeds.fit_for_deployment if feeds else True,
         answer.notes,
+    )
+
+
+def _child(request: Request, timeout_s: float) -> Child:
+    return Child(
+        f"{__package__}.worker",
+        request,
+        name=f"quantizing to {request.scheme}",
+        where=str(request.model),
+        remedy="try another scheme, or keep the operator in question in float with --exclude",
+        environment={"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"},  # the hash seed: the same file every time
+        timeout_s=timeout_s,
+        start_s=timeout_s,
+        passes=(EdgeworthyError, OSError),
     )
 
 
@@ -196,77 +203,3 @@ def _arranged(
             )
         arranged[spec.name] = np.require(cast, requirements="C")
     return arranged
-
-
-class _Worker:
-    """The parent's end of a ``worker`` process."""
-
-    def __init__(self, scheme: Scheme, model: Path, log: IO[bytes]) -> None:
-        self._what = f"quantizing to {scheme.name}"
-        self._model = model
-        self._log = log
-        self._connection, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[theirs.fileno()],
-                env=os.environ | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"},
-                start_new_session=True,  # Ctrl-C is ours to handle
-            )
-
-    def ask(self, message: object, timeout_s: float) -> Any:
-        """Send a message and wait for the answer.
-
-        Raises:
-            RuntimeFailure: there is none, because the process is dead, hangs, or met an exception.
-        """
-        try:
-            self._connection.send(message)
-            if not self._connection.poll(timeout_s):
-                raise self._failure(f"{self._what} gave no sign of life for {timeout_s:g} s")
-            answer = self._connection.recv()
-        except (EOFError, ConnectionError) as error:
-            raise self._failure(f"{self._what} ended with {self._death()}") from error
-        if isinstance(answer, Failure):
-            failure = self._failure(f"{self._what} failed: {answer.message}", log=False)
-            failure.add_note(answer.traceback)
-            raise failure
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        self._connection.close()
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-
-    def _death(self) -> str:
-        code = self._process.wait()
-        if code >= 0:
-            return f"exit code {code}"
-        hint = ", as when memory runs out" if -code == signal.SIGKILL else ""
-        return f"signal {signal.Signals(-code).name}{hint}"
-
-    def _failure(self, what: str, *, log: bool = True) -> RuntimeFailure:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").splitlines() if log else []
-        return RuntimeFailure(
-            what,
-            where=str(self._model),
-            details=[line for line in lines if line.strip()][-_TAIL_LINES:],
-            remedy="try another scheme, or keep the operator in question in float with --exclude",
-        )
-
-
-@contextmanager
-def _worker(scheme: Scheme, model: Path) -> Iterator[_Worker]:
-    with tempfile.TemporaryFile() as log:
-        worker = _Worker(scheme, model, log)
-        try:
-            yield worker
-        finally:
-            worker.close()

@@ -1,34 +1,28 @@
-"""The process that runs the quantizer and the interpreter: ``python -m edgeworthy.quantize.worker FD PARENT``.
+"""What quantizes a model, in a process of its own: native code may abort or hang on it, and takes nothing else along.
 
-Native code may abort or hang on a model; here it takes only this process with it. ``FD`` is one end of a
-``multiprocessing`` connection. The parent sends a ``Request`` and gets ``READY``; then one feed after another, each
-answered by ``TAKEN``; then None, answered by an ``Answer``. Instead of any of them an error may come.
+``post_training`` starts it through ``workers``.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-import traceback
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from ..errors import BadInput, EdgeworthyError
+from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
-from ..workers.processes import die_with
+from ..workers.serve import Commands, Tell
 from . import bias, engine
 from .exclusion import excluded
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
 from .io_dtype import set_io_dtype
-from .messages import READY, TAKEN, Answer, Failure, Request
+from .messages import Answer, Request
 from .ranges import Observer, input_tensors, unfit_operators
 
 if TYPE_CHECKING:
@@ -37,43 +31,39 @@ if TYPE_CHECKING:
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
 
 
-def main() -> None:
-    """Serve one request."""
-    die_with(int(sys.argv[2]))
-    os.dup2(2, 1)  # whatever native code prints goes to the log
-    with Connection(int(sys.argv[1])) as connection:
-        try:
-            connection.send(_serve(connection))
-        except (EdgeworthyError, OSError) as error:
-            connection.send(error)
-        except Exception as error:
-            connection.send(Failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
-            raise SystemExit(1) from error
+def start(tell: Tell, request: Request) -> Commands:
+    """The commands that quantize one model: ``calibrate`` takes a feed, and ``quantize`` gives the ``Answer``."""
+    job = _Job(request)
+    return {"calibrate": job.calibrate, "quantize": job.quantize}
 
 
-def _serve(connection: Connection) -> Answer:
-    request: Request = connection.recv()
-    scheme = get_scheme(request.scheme)
-    content = fold_constants(fb.load(request.model))
-    model = fb.read(content)
-    _refuse_nan(model)
-    if scheme.method == "cast":
-        connection.send(READY)
-        connection.recv()
-        return _float16(model, request, scheme)
-    engine.register_added_operators()
-    observer = Observer(content, threads=request.threads) if scheme.needs_calibration else None
-    connection.send(READY)
-    feed = dict(request.example)
-    while (received := connection.recv()) is not None:
-        feed = received
-        if observer:
-            observer.observe(feed)
-        connection.send(TAKEN)
-    kept = excluded(model, request.exclude, request.modules)
-    if observer:
-        kept = unfit_operators(observer) | kept
-    return _quantize(content, request, scheme, observer.ranges if observer else {}, kept, feed)
+class _Job:
+    """A model on its way."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._scheme = get_scheme(request.scheme)
+        self._content = fold_constants(fb.load(request.model))
+        self._model = fb.read(self._content)
+        _refuse_nan(self._model)
+        if self._scheme.method != "cast":
+            engine.register_added_operators()
+        self._observer = Observer(self._content, threads=request.threads) if self._scheme.needs_calibration else None
+        self._feed = dict(request.example)
+
+    def calibrate(self, feed: dict[str, Array]) -> None:
+        self._feed = feed
+        if self._observer:
+            self._observer.observe(feed)
+
+    def quantize(self) -> Answer:
+        if self._scheme.method == "cast":
+            return _float16(self._model, self._request, self._scheme)
+        kept = excluded(self._model, self._request.exclude, self._request.modules)
+        if self._observer:
+            kept = unfit_operators(self._observer) | kept
+        ranges = self._observer.ranges if self._observer else {}
+        return _quantize(self._content, self._request, self._scheme, ranges, kept, self._feed)
 
 
 def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
@@ -186,7 +176,3 @@ def _refuse_nan(model: Any) -> None:
                     where=f"tensor {fb.name(tensor)!r}",
                     remedy="train or load it again; quantizing it makes no sense",
                 )
-
-
-if __name__ == "__main__":
-    main()

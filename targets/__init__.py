@@ -1,4 +1,4 @@
-"""Where a model can run: one file a target, each a ``Runtime`` with a receipt of what ran.
+"""Where a model can run: one file a target, each a ``Target`` with a receipt of what ran.
 
 ``targets.get(name)`` gives a runtime for this process; ``targets.worker.Worker`` runs one in a process of its
 own. Nothing of a runtime is imported before it is asked for its version or to load a model.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
-    """An ``artifact.Runtime`` that knows its version and what it runs."""
+    """Something that runs artifacts of one kind."""
 
     @property
     def name(self) -> str: ...

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(ABC):
-    """A loaded model (an ``artifact.Session``).
+    """A loaded model.
 
     ``run`` takes and gives numpy arrays by the model's names. ``prepare`` does once what belongs to no
     inference (checks, conversion of the feeds to the runtime's own type) and returns the call that latency is

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..errors import BadInput, CheckFailed, NotAvailable
+from ..errors import BadInput
 from ..numerics import comparison as metrics
+from ..numerics import intervals
 from .inputs import Labelled
 from .results import AccuracyResult, AccuracyRow, Status
-from .runners import Subject
+from .runners import ROW_FAILURES, Subject, row_failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,12 +144,10 @@ def _predict(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], sco
             for feeds, count in data.batches(inputs):
                 outputs = subject.outputs(runner.run(subject.feeds(feeds)))
                 result.classes.append(_top1(scores.of(outputs))[:count])
-    except NotAvailable as error:
-        result.status, result.failure = "skipped", str(error)
     except NoScores:
         raise
-    except (CheckFailed, BadInput) as error:
-        result.status, result.failure = "error", str(error)
+    except ROW_FAILURES as error:
+        result.status, result.failure = row_failure(subject.name, error)
     return result
 
 
@@ -172,7 +171,7 @@ def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) ->
         return row
     classes, labels = np.concatenate(found.classes), data.labels
     right = classes == labels
-    low, high = metrics.wilson(int(right.sum()), right.size)
+    low, high = intervals.wilson(int(right.sum()), right.size)
     update: dict[str, object] = {
         "correct": int(right.sum()),
         "total": right.size,
@@ -183,6 +182,6 @@ def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) ->
     if found is reference:
         return row.model_copy(update=update | {"status": "reference"})
     others = np.concatenate(reference.classes)
-    drop, drop_low, drop_high = metrics.paired_drop(others == labels, right)
+    drop, drop_low, drop_high = intervals.paired_drop(others == labels, right)
     update |= {"drop": drop, "drop_low": drop_low, "drop_high": drop_high}
     return row.model_copy(update=update | {"changed": int(np.sum(classes != others))})

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..artifact import Feeds
-from ..errors import BadInput, CheckFailed, NotAvailable
+from ..errors import CheckFailed
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
 from ..schemes import SCHEMES
 from . import edges
 from .edges import Edge
 from .results import ReceiptResult, Status
-from .runners import Subject, receipt_result
+from .runners import ROW_FAILURES, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -137,10 +137,8 @@ class Chain:
                 outcome.receipt = receipt_result(runner.receipt)
                 if SCHEMES[subject.scheme].by_floor:
                     outcome.edges = edges.run(subject, runner, self._at, moved=subject.name in self._truths)
-        except NotAvailable as error:
-            outcome.status, outcome.failure = "skipped", str(error)
-        except (CheckFailed, BadInput) as error:
-            outcome.status, outcome.failure = "error", str(error)
+        except ROW_FAILURES as error:
+            outcome.status, outcome.failure = row_failure(subject.name, error)
         outcome.seconds = time.perf_counter() - begin
         return outcome
 

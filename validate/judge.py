@@ -11,19 +11,13 @@ import numpy as np
 from ..config import EVERY
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
+from ..numerics.floor import EPS, Floor
 from ..numerics.groups import compare_groups
 from ..schemes import SCHEMES
 from .results import OutputParity, Status
 
 if TYPE_CHECKING:
     from ..artifact import Array
-
-
-EPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
-"""Float type → distance of 1 to the next number. float64 files are judged as float32: runtimes compute some so."""
-
-TINY = {"bfloat16": 2.0**-126, "float16": 2.0**-14, "float32": 2.0**-126}
-"""Float type → its least normal number; runtimes may take what is below it for 0."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +56,6 @@ class Rules:
 
     def least_sqnr_db(self, scheme: str) -> float:
         return self.sqnr_db.get(scheme, self.sqnr_db.get(EVERY, SCHEMES[scheme].least_sqnr_db or 0.0))
-
-
-@dataclass(frozen=True)
-class Floor:
-    """Noise floor of an output, as rms and as maximum; ``least``: eps·max|truth| stands in for one of them."""
-
-    rms: float
-    max_abs: float
-    least: bool
-
-    @classmethod
-    def of(cls, truth: Sequence[Array], noise: Errors | None, *, eps: float = EPS["float32"]) -> Floor:
-        """From the measured difference of two runs (None: none could be compared), at least eps·max|truth|."""
-        least = eps * metrics.largest(truth)
-        rms, top = (noise.rms, noise.max_abs) if noise else (0.0, 0.0)
-        return cls(max(rms, least), max(top, least), rms < least or top < least)
-
-    def ratio(self, errors: Errors) -> float:
-        """Errors in floors: the larger of the rms and the maximum quotient."""
-        if errors.max_abs == 0:
-            return 0.0
-        # A floor of 0 means that the truth is all zero: then any error is infinitely many floors.
-        tiny = float(np.finfo(np.float64).tiny)
-        quotients = errors.rms / max(self.rms, tiny), errors.max_abs / max(self.max_abs, tiny)
-        return min(max(quotients), float(np.finfo(np.float64).max))
 
 
 def judge(

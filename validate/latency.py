@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..artifact import Feeds
-from ..errors import BadInput, CheckFailed, NotAvailable
-from ..numerics import intervals as bootstrap
+from ..errors import BadInput
+from ..numerics import intervals
 from ..schemes import FLOAT32
 from .results import LatencyResult, LatencyRow, TensorInfo
-from .runners import Runner, Subject, receipt_result
+from .runners import ROW_FAILURES, Runner, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -71,8 +71,8 @@ class _Row:
             return
         try:
             action(self.runner)
-        except (CheckFailed, BadInput) as error:
-            self.status, self.failure = "error", str(error)
+        except ROW_FAILURES as error:
+            self.status, self.failure = row_failure(self.subject.name, error)
 
     def turn(self, runner: Runner, nanoseconds: float) -> None:
         """One timed turn of about this length."""
@@ -150,10 +150,8 @@ def _open(row: _Row, stack: ExitStack, feeds: Feeds) -> None:
     try:
         row.runner = stack.enter_context(row.subject.open())
         row.feeds = row.subject.feeds(feeds)
-    except NotAvailable as error:
-        row.status, row.failure = "skipped", str(error)
-    except (CheckFailed, BadInput) as error:
-        row.status, row.failure = "error", str(error)
+    except ROW_FAILURES as error:
+        row.status, row.failure = row_failure(row.subject.name, error)
 
 
 def _warm_up(row: _Row, runner: Runner, seconds: float) -> None:
@@ -218,7 +216,7 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
 
 def _statistics(row: _Row, seed: int) -> dict[str, object]:
     times = np.concatenate([np.asarray(r, np.float64) for r in row.rounds]) / 1e6
-    low, high = bootstrap.median_interval(row.rounds, seed=seed)
+    low, high = intervals.median_interval(row.rounds, seed=seed)
     p50, p90, p99 = np.percentile(times, [50, 90, 99])
     notes = [] if row.steady else ["the warm-up ended by its time limit, not because times were steady"]
     if times.size < 100:
@@ -258,7 +256,7 @@ def _compared(
             continue
         base = bases.get(row.threads, bases[min(bases)])
         base_ms = finished[base].p50_ms or 1.0
-        low, high = bootstrap.ratio_interval(timed.rounds, rows[base].rounds, seed=seed)
+        low, high = intervals.ratio_interval(timed.rounds, rows[base].rounds, seed=seed)
         verdict = "baseline" if timed is rows[base] else _verdict(low, high, margin)
         ratio = row.p50_ms / base_ms
         update = {"ratio": ratio, "ratio_low": low, "ratio_high": high, "verdict": verdict}

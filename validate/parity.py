@@ -25,13 +25,14 @@ import numpy as np
 
 from ..artifact import Feeds
 from ..errors import BadInput
+from ..numerics.floor import TINY, Floor
 from ..schemes import SCHEMES
 from . import edges
 from .chain import Chain, Outcome, noise_of
 from .chain import Plan as Plan
 from .chain import Progress as Progress
 from .edges import Edge
-from .judge import TINY, Floor, Rules, judge, missing, noted, verdict
+from .judge import Rules, judge, missing, noted, verdict
 from .results import Hop, NoiseFloor, OutputParity, ParityResult
 from .runners import Subject
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from ..artifact import Feeds, Receipt
-from ..errors import BadInput
+from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOfMemory
 from ..schemes import FLOAT32
 from .results import ReceiptResult
 
@@ -21,10 +22,24 @@ Permutations = Mapping[str, tuple[int, ...]]
 """Tensor name → axes, as in ``numpy.transpose``."""
 
 
+ROW_FAILURES = (CheckFailed, BadInput, NotAvailable)
+"""What ends a row and not the measurement."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def row_failure(subject: str, error: EdgeworthyError) -> tuple[Literal["skipped", "error"], str]:
+    """Status and message of a row whose runner raised: what isn't there is skipped, and what died is an error."""
+    _LOG.debug("%s failed", subject, exc_info=error)
+    absent = isinstance(error, NotAvailable) and not isinstance(error, OutOfMemory)
+    return ("skipped" if absent else "error"), str(error)
+
+
 class Runner(Protocol):
     """A loaded model that can be run and timed; ``targets.worker.Worker`` is one.
 
-    Every method raises ``RuntimeFailure`` when the runtime raises, crashes or hangs.
+    Every method raises ``RuntimeFailure`` when the runtime raises, crashes or hangs, and ``OutOfMemory`` when it
+    was killed.
     """
 
     def run(self, feeds: Feeds) -> dict[str, Array]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeworthy.workers.child import TIMEOUT, Death
+from edgeworthy.workers.pool import Pool
+from edgeworthy.workers.serve import Raised
+
 from .onnx_cases import Case
 from .outcomes import STATUSES, Outcome
-from .worker_pool import Death, WorkerPool
 
 ARTIFACTS = ("tflite", "saved_model")
 REQUIRED_SHARE = 0.60
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = str(Path(__file__).parents[2])
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
@@ -45,26 +49,31 @@ def run_cases(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Run:
     """Run ``cases`` on ``artifact`` (one of `ARTIFACTS`); ``progress`` is told how many are done."""
-    pool = WorkerPool(
-        ["-m", f"{__package__}.worker", artifact],
-        cwd=_ROOT,
-        workers=workers,
+    pool = Pool(
+        f"{__package__}.worker",
+        [artifact],
+        children=workers,
         timeout_s=timeout_s,
         environment=_ENVIRONMENT,
+        path=[_ROOT, *sys.path],
     )
     start = time.monotonic()
     outcomes = {}
     for case, result in pool.run(cases):
-        outcomes[case.name] = _died(result) if isinstance(result, Death) else result
+        outcomes[case.name] = _outcome(result)
         progress(len(outcomes))
     return Run(artifact, outcomes, time.monotonic() - start)
 
 
-def _died(death: Death) -> Outcome:
-    if death.reason == "timeout":
-        return Outcome("timeout", f"no end of {death.stage}")
-    said = f": {death.said[:160]}" if death.said else ""
-    return Outcome("crash", f"{death.reason} while {death.stage}{said}")
+def _outcome(result: Outcome | Raised | Death) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    if isinstance(result, Raised):
+        return Outcome("crash", result.text)
+    if result.reason == TIMEOUT:
+        return Outcome("timeout", f"no end of {result.stage}")
+    said = f": {result.last_words[:160]}" if result.last_words else ""
+    return Outcome("crash", f"{result.reason} while {result.stage}{said}")
 
 
 def table(runs: Sequence[Run]) -> list[str]:

@@ -1,24 +1,23 @@
-"""The worker of the conformance run: takes cases, returns outcomes. Its argument is the artifact's name."""
+"""What a child of the conformance run serves: takes cases, gives outcomes."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.errors import EdgeworthyError, UnsupportedNodes
+from edgeworthy.workers.serve import Commands, Tell
 
 from ..noops import noops
 from .adapters import RUNNERS, convert_to, warm_up
 from .outcomes import Outcome, compare
-from .worker_pool import Handler, Stage, serve
 
 if TYPE_CHECKING:
     from .onnx_cases import Case
 
 
-def check(case: Case, artifact: str, folder: Path, stage: Stage) -> Outcome:
+def check(case: Case, artifact: str, folder: Path, stage: Tell) -> Outcome:
     """Convert a case, run it, compare. Whatever the code under test raises is an outcome."""
     stage("converting")
     try:
@@ -44,19 +43,12 @@ def one_line(error: Exception, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def main() -> None:
-    artifact = sys.argv[1]
+def start(tell: Tell, artifact: str) -> Commands:
+    """Import what makes and runs ``artifact``."""
+    warm_up(artifact)
 
-    def handle(case: Case, stage: Stage) -> Outcome:
+    def run(case: Case) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
-            return check(case, artifact, Path(folder), stage)
+            return check(case, artifact, Path(folder), tell)
 
-    def prepare() -> Handler:
-        warm_up(artifact)
-        return handle
-
-    serve(prepare)
-
-
-if __name__ == "__main__":
-    main()
+    return {"run": run}

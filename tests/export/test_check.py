@@ -1,5 +1,6 @@
 """The comparison of an exported graph with its module."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,11 @@ class TestCheck:
         ("want", "how"),
         [
             (X * 2.1, "relative"),
-            (X.astype(np.float64) * 2, "type is float64"),
-            (X[0] * 2, "shape is"),
-            (np.array([[2, -4, np.nan]], np.float32), "NaN or infinity"),
-            (np.array([[2, -4, np.inf]], np.float32), "NaN or infinity"),
+            (X.astype(np.float64) * 2, "dtype is float32, and float64 was expected"),
+            (X[0] * 2, "shape is [1, 3], and [3] was expected"),
+            (np.array([[2, -4, np.nan]], np.float32), "1 of 3 elements should be NaN and are not"),
+            (np.array([[2, -4, np.inf]], np.float32), "1 of 3 elements should be +Inf and are not"),
+            (X * 0, "inf relative"),
         ],
     )
     def test_differs(self, model: Path, want: np.ndarray, how: str) -> None:
@@ -65,6 +67,16 @@ class TestCheck:
             self.compare(model, want, truth=want.astype(np.float64) * 1.00001)
         assert "PyTorch's own float32 error" in caught.value.details[0]
 
+    def test_an_overflow_of_the_modules_own_excuses_nothing(self, model: Path) -> None:
+        """In float64 nothing overflows: the module's own error there is infinite, and is no measure of the rest."""
+        x = np.array([[3e38, 1.0, 1.0]], np.float32)
+        want = np.array([[np.inf, 2.0, 2.0]], np.float32)
+        truth = x.astype(np.float64) * 2
+        self.compare(model, want, x, truth)
+        want[0, 2] = truth[0, 2] = 2.5
+        with pytest.raises(CheckFailed, match="another 'y'"):
+            self.compare(model, want, x, truth)
+
     def test_what_the_runtime_refuses(self, model: Path) -> None:
         model.write_bytes(b"nothing")
         with pytest.raises(RuntimeFailure, match="ONNX Runtime"):
@@ -72,7 +84,7 @@ class TestCheck:
 
     def test_a_runtime_that_dies(self, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         with pytest.raises(RuntimeFailure, match="SIGSEGV"):
             self.compare(model, self.X)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..conformance.worker_pool import Death, WorkerPool
+from edgeworthy.workers.child import TIMEOUT, Death
+from edgeworthy.workers.pool import Pool
+from edgeworthy.workers.serve import Raised
+
 from .cases import Case
 from .corpus import Corpus, save_corpus
 from .judge import GOOD, REFERENCE, STATUSES, Outcome
@@ -18,7 +22,7 @@ TIMEOUT_S = 120.0
 MEMORY_GIB = 4.0
 """Of private memory; a case is a few kilobytes, and no conversion of it needs more than a few hundred megabytes."""
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = str(Path(__file__).parents[2])
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -59,27 +63,30 @@ def run_cases(
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder, "corpus")
         save_corpus(corpus, stored)
-        pool = WorkerPool(
-            ["-m", f"{__package__}.worker", artifact, str(stored), str(MEMORY_GIB)],
-            cwd=_ROOT,
-            workers=workers,
+        pool = Pool(
+            f"{__package__}.worker",
+            [artifact, stored, MEMORY_GIB],
+            children=workers,
             timeout_s=TIMEOUT_S,
             environment=_ENVIRONMENT,
+            path=[_ROOT, *sys.path],
         )
         for job, result in pool.run(jobs):
-            outcomes[job.number if isinstance(job, Case) else job] = (
-                _died(result) if isinstance(result, Death) else result
-            )
+            outcomes[job.number if isinstance(job, Case) else job] = _outcome(result)
             progress(len(outcomes))
     return Run(artifact, outcomes)
 
 
-def _died(death: Death) -> Outcome:
-    if death.stage == REFERENCE:
-        return Outcome("converted", "", f"ONNX Runtime: {death.reason}")
-    if death.reason == "timeout":
-        return Outcome("hang", f"no end of {death.stage}")
-    return Outcome("crash", f"{death.reason} while {death.stage}", death.said[:160])
+def _outcome(result: Outcome | Raised | Death) -> Outcome:
+    if isinstance(result, Outcome):
+        return result
+    if isinstance(result, Raised):
+        return Outcome("crash", result.text, result.traceback)
+    if result.stage == REFERENCE:
+        return Outcome("converted", "", f"ONNX Runtime: {result.reason}")
+    if result.reason == TIMEOUT:
+        return Outcome("hang", f"no end of {result.stage}")
+    return Outcome("crash", f"{result.reason} while {result.stage}", result.last_words[:160])
 
 
 def table(runs: Sequence[Run]) -> list[str]:

@@ -120,29 +120,30 @@ def test_outside_counts_elements_beyond_the_tolerance() -> None:
     assert metrics.outside(a, b, atol=0, rtol=0.1) == 0
 
 
-def test_wilson() -> None:
-    # R: binom::binom.confint(8, 10, methods = "wilson")
-    assert metrics.wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
-    assert metrics.wilson(10, 10)[1] == pytest.approx(1)
-    assert metrics.wilson(0, 0) == (0.0, 1.0)
+@pytest.mark.parametrize("top", [1e200, float(np.finfo(np.float64).max)])
+def test_the_extremes_of_float64_stay_numbers(top: float) -> None:
+    reference = np.array([-top, 1.0, top])
+    same = metrics.compare([reference], [reference])
+    assert (same.exact, same.rms, same.max_rel, same.sqnr_db) == (True, 0.0, 0.0, None)
+    assert metrics.compare([reference * 0.5], [reference]).max_rel == 0.5
+    opposite = metrics.compare([-reference], [reference])
+    assert opposite.sqnr_db is not None and opposite.sqnr_db <= 0
+    assert opposite.max_rel is not None and opposite.max_rel >= 1
+    assert math.isfinite(opposite.rms)
 
 
-def test_paired_drop_covers_the_truth() -> None:
-    random = np.random.default_rng(0)
-    covered = 0
-    for _ in range(300):
-        first = random.random(200) < 0.9
-        second = np.where(random.random(200) < 0.05, ~first, first)
-        # P(second right) = 0.9·0.95 + 0.1·0.05 = 0.86
-        drop, low, high = metrics.paired_drop(first, second)
-        assert low <= drop <= high
-        covered += low <= 0.04 <= high
-    assert 0.92 <= covered / 300 <= 0.99
-
-
-def test_paired_drop_of_identical_results_is_still_uncertain() -> None:
-    right = np.ones(100, bool)
-    drop, low, high = metrics.paired_drop(right, right)
-    assert drop == 0 and low < 0 < high < 0.05
-    with pytest.raises(BadInput):
-        metrics.paired_drop(right, right[:50])
+@pytest.mark.parametrize(
+    ("actual", "reference", "figure"),
+    [
+        (np.array([1.0, -4.5]), np.array([1.0, -4.0]), 0.125),
+        (np.array([0.0, 1e-30]), np.array([0.0, 0.0]), math.inf),
+        (np.zeros(2), np.zeros(2), 0.0),
+        (np.array([np.nan, 2.0]), np.array([np.nan, 2.0]), 0.0),
+        (np.zeros((0, 3)), np.zeros((0, 3)), 0.0),
+        (np.array([1, 2**40, 3, 4]), np.array([1, 2**40 + 1, 3, 4]), 0.25),
+        (np.array([True, False]), np.array([True, True]), 0.5),
+        (np.array([], np.int32), np.array([], np.int32), 0.0),
+    ],
+)
+def test_change_in_one_figure(actual: Any, reference: Any, figure: float) -> None:
+    assert metrics.change(metrics.compare([actual], [reference]), actual.dtype) == figure

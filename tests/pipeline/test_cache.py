@@ -48,6 +48,21 @@ def test_a_stage_is_taken_over_when_nothing_changed(tmp_path: Path) -> None:
     assert make.runs == 1
 
 
+def test_a_result_that_is_not_final_is_kept_but_not_taken_over(tmp_path: Path) -> None:
+    make = Counter(tmp_path / "file")
+
+    def again(workspace: Workspace) -> Done[Value]:
+        outputs = [make.path]
+        return workspace.stage("make", Value, {}, make, outputs=outputs, final=lambda value: value.text != "run 1")
+
+    for run, cached in ((1, False), (2, False), (2, True)):
+        with Workspace(tmp_path) as workspace:
+            done = again(workspace)
+            latest = workspace.latest("make", Value, {})
+        assert (done.cached, done.result) == (cached, Value(text=f"run {run}"))
+        assert latest is not None and latest.result == done.result
+
+
 @pytest.mark.parametrize("change", ["input", "contents", "deleted", "record", "code", "no reuse"])
 def test_a_stage_is_redone_when_something_changed(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make = Counter(tmp_path / "file")

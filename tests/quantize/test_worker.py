@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.errors import RuntimeFailure
+from edgeworthy.errors import OutOfMemory, RuntimeFailure
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 
@@ -25,18 +25,26 @@ def _children() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
-    [(signal.SIGKILL, "signal SIGKILL, as when memory runs out"), (signal.SIGABRT, "signal SIGABRT")],
+    ("number", "error", "words"),
+    [
+        (signal.SIGKILL, OutOfMemory, "killed with SIGKILL in calibrate, as when memory runs out"),
+        (signal.SIGABRT, RuntimeFailure, "crashed with SIGABRT in calibrate"),
+    ],
 )
 def test_a_crash_is_told(
-    number: signal.Signals, words: str, conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+    number: signal.Signals,
+    error: type[Exception],
+    words: str,
+    conv_net: TFLiteModel,
+    tmp_path: Path,
+    calibrate: Calibrate,
 ) -> None:
     def kill(done: int, total: int) -> None:
         if done == 2:
             (child,) = _children()
             child.send_signal(number)
 
-    with pytest.raises(RuntimeFailure, match=words):
+    with pytest.raises(error, match=words):
         quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 4), progress=kill)
     assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
     assert not _children()
@@ -47,7 +55,7 @@ def test_a_hang_is_told(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibr
         (child,) = _children()
         child.suspend()
 
-    with pytest.raises(RuntimeFailure, match="no sign of life for 5 s"):
+    with pytest.raises(RuntimeFailure, match="hung: calibrate took more than 5 s"):
         quantize(
             conv_net,
             tmp_path / "q.tflite",

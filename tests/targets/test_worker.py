@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from edgeworthy.artifact import OnnxModel, TFLiteModel
-from edgeworthy.errors import BadInput, RuntimeFailure
+from edgeworthy.errors import BadInput, OutOfMemory, RuntimeFailure
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
 
@@ -75,7 +75,7 @@ def test_crash_names_the_signal_and_keeps_the_last_words(factory_file: Path) -> 
 
 
 def test_exit_is_a_failure(factory_file: Path) -> None:
-    with pytest.raises(RuntimeFailure, match="exited with code 7"):
+    with pytest.raises(RuntimeFailure, match="ended with exit code 7 in load"):
         Worker("pytorch", model(factory_file, "leaves")).__enter__()
 
 
@@ -122,10 +122,11 @@ def test_chatter_does_not_disturb_the_talk(factory_file: Path, images: Any, capf
 
 def test_a_killed_worker_is_reported(onnx_model: OnnxModel, images: Any) -> None:
     with Worker("onnxruntime", onnx_model) as worker:
-        assert worker._process is not None
-        os.kill(worker._process.pid, signal.SIGKILL)
-        with pytest.raises(RuntimeFailure, match="SIGKILL"):
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(OutOfMemory, match="killed with SIGKILL in run") as caught:
             worker.run({"image": images})
+    assert caught.value.exit_code == 3
 
 
 def test_broken_file_is_a_failure_not_an_abort(tmp_path: Path, onnx_model: OnnxModel) -> None:
@@ -150,7 +151,7 @@ PARENT = """
     inputs = (TensorSpec("image", "float32", ("batch", 3, 8, 8)),)
     outputs = (TensorSpec("logits", "float32", ("batch", 5)),)
     with Worker("onnxruntime", OnnxModel(Path(sys.argv[1]), inputs, outputs)) as worker:
-        print(worker._process.pid, flush=True)
+        print(worker.pid, flush=True)
         time.sleep(100)
 """
 
@@ -176,8 +177,7 @@ def test_workers_die_with_their_parent(onnx_model: OnnxModel, sent: signal.Signa
 def test_waits_passively(onnx_model: OnnxModel, images: Any) -> None:
     with Worker("onnxruntime", onnx_model, threads=2) as worker:
         worker.time({"image": images}, 50)
-        assert worker._process is not None
-        process = psutil.Process(worker._process.pid)
+        process = psutil.Process(worker.pid)
         before = process.cpu_times()
         time.sleep(1)
         after = process.cpu_times()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.artifact import Receipt
-from edgeworthy.errors import EdgeworthyError
+from edgeworthy.errors import EdgeworthyError, RuntimeFailure
 from edgeworthy.validate.runners import Subject
 
 Function = Callable[[dict[str, Any]], dict[str, Any]]
@@ -22,12 +22,20 @@ class NumpyRunner:
     peak_rss_bytes = 50_000_000
     model_rss_bytes = 1_000_000
 
-    def __init__(self, function: Function, median_ns: float = 1e6, seed: int = 0, die_after: int = -1) -> None:
+    def __init__(
+        self,
+        function: Function,
+        median_ns: float = 1e6,
+        seed: int = 0,
+        die_after: int = -1,
+        death: EdgeworthyError | None = None,
+    ) -> None:
         self.function = function
         self.median_ns = median_ns
         self.random = np.random.default_rng(seed)
         self.first_ms: float | None = None
         self.die_after = die_after
+        self.death = death or RuntimeFailure("crashed with SIGSEGV in time")
         self.calls = 0
 
     @property
@@ -38,11 +46,9 @@ class NumpyRunner:
         return self.function(dict(feeds))
 
     def time(self, feeds: Any, repeats: int) -> list[int]:
-        from edgeworthy.errors import RuntimeFailure
-
         self.calls += 1
         if self.calls == self.die_after:
-            raise RuntimeFailure("crashed with SIGSEGV in time")
+            raise self.death
         self.first_ms = self.first_ms or self.median_ns / 1e6
         return [int(t) for t in self.median_ns * self.random.lognormal(0, 0.02, repeats)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TensorSpec
-from edgeworthy.errors import BadInput, NotAvailable, RuntimeFailure
+from edgeworthy.errors import BadInput, NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.validate import accuracy
 from edgeworthy.validate.inputs import Labelled, labelled
 from edgeworthy.validate.results import AccuracyResult
@@ -70,12 +70,13 @@ def test_failures_are_rows_and_the_first_that_runs_is_the_reference() -> None:
         [
             subject("absent", classifier(), error=NotAvailable("not installed")),
             subject("broken", classifier(), error=RuntimeFailure("crashed with SIGILL")),
+            subject("killed", classifier(), error=OutOfMemory("killed with SIGKILL")),
             subject("well", classifier()),
         ],
         data(),
         ANY,
     )
-    assert [r.status for r in result.rows] == ["skipped", "error", "reference"]
+    assert [r.status for r in result.rows] == ["skipped", "error", "error", "reference"]
     assert (result.status, result.reference) == ("fail", "well")
 
 

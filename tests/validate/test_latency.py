@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgeworthy.errors import BadInput, NotAvailable, RuntimeFailure
+from edgeworthy.errors import BadInput, EdgeworthyError, NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.validate import latency
 from edgeworthy.validate.results import LatencyResult, LatencyRow
 from edgeworthy.validate.runners import Subject
@@ -14,8 +14,10 @@ from .numpy_runner import NumpyRunner, subject
 MS = 1e6
 
 
-def timed(name: str, median_ms: float, seed: int, die_after: int = -1, **options: Any) -> Subject:
-    runner = NumpyRunner(lambda f: {}, median_ns=median_ms * MS, seed=seed, die_after=die_after)
+def timed(
+    name: str, median_ms: float, seed: int, die_after: int = -1, death: EdgeworthyError | None = None, **options: Any
+) -> Subject:
+    runner = NumpyRunner(lambda f: {}, median_ns=median_ms * MS, seed=seed, die_after=die_after, death=death)
     return subject(name, runner.function, runner=runner, **options)
 
 
@@ -91,11 +93,13 @@ def test_failures_are_rows() -> None:
             timed("well", 1.0, 1),
             subject("absent", lambda f: {}, error=NotAvailable("not installed")),
             subject("broken", lambda f: {}, error=RuntimeFailure("hung: load took more than 5 s (timeout)")),
+            subject("killed", lambda f: {}, error=OutOfMemory("killed with SIGKILL in load")),
+            timed("killed later", 1.0, 2, die_after=8, death=OutOfMemory("killed with SIGKILL in time")),
         ],
         {},
         seconds=0.5,
     )
-    assert [r.status for r in result.rows] == ["error", "pass", "skipped", "error"]
+    assert [r.status for r in result.rows] == ["error", "pass", "skipped", "error", "error", "error"]
     assert "SIGSEGV" in (row(result, "dies").failure or "") and row(result, "dies").p50_ms is None
     assert "timeout" in (row(result, "broken").failure or "")
     assert (result.status, result.baseline) == ("fail", "well")

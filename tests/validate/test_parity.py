@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeworthy.errors import BadInput, CheckFailed, NotAvailable, RuntimeFailure
+from edgeworthy.errors import BadInput, CheckFailed, NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.validate import parity
 from edgeworthy.validate.judge import Rules
 from edgeworthy.validate.results import Hop, ParityResult
@@ -167,11 +167,13 @@ def test_a_failing_runtime_is_a_row_and_the_rest_goes_on() -> None:
     crashed = subject("c", dense(np.float32), error=RuntimeFailure("crashed with SIGSEGV in load"))
     absent = subject("a", dense(np.float32), error=NotAvailable("not installed", remedy="pip install x"))
     last = subject("l", dense(np.float32, order=-1), runtime="l")
-    result = measure(crashed, absent, last)
-    assert [h.status for h in result.hops[2:]] == ["pass", "error", "skipped", "pass"]
+    killed = subject("k", dense(np.float32), error=OutOfMemory("killed with SIGKILL in run"))
+    result = measure(crashed, absent, killed, last)
+    assert [h.status for h in result.hops[2:]] == ["pass", "error", "skipped", "error", "pass"]
     assert "SIGSEGV" in (hop(result, "c").failure or "")
     assert hop(result, "l").previous == "ONNX Runtime"
     assert result.status == "fail"
+    assert measure(killed, last).status == "fail"
 
 
 def test_without_float64_the_next_plan_stands_in() -> None:

@@ -16,6 +16,7 @@ from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
 from edgeworthy.numerics import comparison as metrics
 from edgeworthy.numerics.comparison import Errors
+from edgeworthy.numerics.floor import Floor
 from edgeworthy.validate import gate, judge
 from edgeworthy.validate import report as reports
 from edgeworthy.validate.plots import WIDTHS, plots
@@ -132,7 +133,7 @@ def test_pictures_show_the_figures_of_the_table(report: Report) -> None:
 def test_the_bound_is_that_of_the_rule() -> None:
     """By the noise floor, by SQNR, and by tolerances, which bound neither."""
     truth, off = [np.array([[1.0, -2.0, 0.0]])], [np.array([[1.0, -2.0, 1e-6]], np.float32)]
-    floor = judge.Floor.of(truth, None)
+    floor = Floor.of(truth, None)
     given = {"scheme": "float32", "dtype": "float32", "floor": floor}
     assert judge.judge("y", off, truth, rules=judge.Rules(multiple=7), **given).bound == 7
     assert judge.judge("y", off, truth, rules=judge.Rules(atol={"y": 1.0}), **given).bound is None

@@ -7,11 +7,14 @@ import time
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from ...conformance.worker_pool import Death, WorkerPool
+from edgeworthy.workers.child import Death
+from edgeworthy.workers.pool import Pool
+from edgeworthy.workers.serve import Raised
+
 from .case import ARTIFACTS, Outcome, Outcomes
 from .cases import CASES, groups
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = str(Path(__file__).parents[3])
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -28,16 +31,20 @@ def _is_whole(outcome: Outcome) -> bool:
 
 
 def _run(jobs: Iterable[list[str]]) -> Outcomes:
-    pool = WorkerPool(
-        ["-m", f"{__package__}.worker"], cwd=_ROOT, timeout_s=120.0, environment=_ENVIRONMENT, workers=2
-    )  # fmt: skip
+    pool = Pool(f"{__package__}.worker", timeout_s=120.0, environment=_ENVIRONMENT, path=[_ROOT, *sys.path])
     outcomes: Outcomes = {}
     for names, result in pool.run(jobs):
-        if isinstance(result, Death):
-            died = Outcome("crash", f"{result.reason} while {result.stage}: {result.said[:160]}")
+        if isinstance(result, Death | Raised):
+            died = Outcome("crash", _told(result))
             result = {(name, artifact): died for name in names for artifact in ARTIFACTS}
         outcomes |= result
     return outcomes
+
+
+def _told(result: Death | Raised) -> str:
+    if isinstance(result, Raised):
+        return result.text
+    return f"{result.reason} while {result.stage}: {result.last_words[:160]}"
 
 
 def main() -> None:

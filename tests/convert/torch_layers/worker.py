@@ -1,4 +1,4 @@
-"""The worker: takes groups of cases, exports each group as one model, converts and runs it, returns outcomes."""
+"""What a child serves: takes groups of cases, exports each group as one model, converts and runs it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from torch.utils import _pytree as pytree
 from edgeworthy.convert import convert
 from edgeworthy.errors import UnsupportedNodes
 from edgeworthy.targets import get
+from edgeworthy.workers.serve import Commands, Tell
 
-from ...conformance.worker_pool import Handler, Stage, serve
 from ...noops import noops
 from .case import ARTIFACTS, Array, Case, Outcome, Outcomes
 from .cases import CASES
@@ -97,7 +97,7 @@ def export(cases: Sequence[Case], modules: Sequence[nn.Module], inputs: Sequence
         program.save(str(path))
 
 
-def check_group(names: Sequence[str], folder: Path, stage: Stage) -> Outcomes:
+def check_group(names: Sequence[str], folder: Path, stage: Tell) -> Outcomes:
     """Export, convert and run a group of cases."""
     cases = [CASES[name] for name in names]
     stage("exporting")
@@ -197,24 +197,19 @@ def _one_line(error: Exception, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def main() -> None:
-    def handle(names: Sequence[str], stage: Stage) -> Outcomes:
+def start(tell: Tell) -> Commands:
+    """Import what converts and runs."""
+    import tensorflow
+
+    torch.set_num_threads(1)
+    for target in ARTIFACTS.values():
+        get(target).version()  # imports the package
+    # Process-wide, and before the first use: the conversion comes before the target.
+    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+
+    def run(names: Sequence[str]) -> Outcomes:
         with tempfile.TemporaryDirectory() as folder:
-            return check_group(names, Path(folder), stage)
+            return check_group(names, Path(folder), tell)
 
-    def prepare() -> Handler:
-        import tensorflow
-
-        torch.set_num_threads(1)
-        for target in ARTIFACTS.values():
-            get(target).version()  # imports the package
-        # Process-wide, and before the first use: the conversion comes before the target.
-        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-        return handle
-
-    serve(prepare)
-
-
-if __name__ == "__main__":
-    main()
+    return {"run": run}

@@ -1,0 +1,303 @@
+"""The parent's end of a child process: start it, ask it, time it out, and say how it died.
+
+``Child`` starts ``python -m edgeworthy.workers FD PARENT MODULE`` and talks to it over an inherited socket: one
+request, one reply (see ``serve``). What native code prints is kept in a temporary file, whose tail becomes part of a
+failure's message. A child leads a process group of its own, which ends with it.
+
+A child dies with its parent: by ``PR_SET_PDEATHSIG`` on Linux (which follows the *thread* that started it), and
+everywhere by the end of the socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+from ..errors import BadInput, EdgeworthyError, NotAvailable, RuntimeFailure
+from .processes import max_rss, memory, out_of_memory
+from .serve import Answered, Raised, Told
+from .stack import read_log
+
+START_TIMEOUT_S = 300.0
+"""Time that native packages may take to be imported, on a cold disk."""
+
+TIMEOUT = "timeout"
+
+_SLICES_S = 0.02, 0.5
+"""Its peak memory is looked at while it is waited for, after so long at first, and then less and less often: once it
+is dead, the kernel tells no peak below the parent's own."""
+
+_PATIENCE_S = 10.0
+"""Time that a process may take to end after its end of the socket."""
+
+_TAIL_LINES = 20
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a child ended before it had answered.
+
+    Attributes:
+        reason: ``SIGABRT``, ``exit code 3``, or ``timeout`` when it was killed for taking too long.
+        stage: What the request had last told it was doing, or an empty string.
+        said: Lines that it printed since the request.
+        frames: The user's code in the stack that it left, the innermost first.
+        peak_bytes: Peak resident memory as far as it is known, or 0.
+    """
+
+    reason: str
+    stage: str = ""
+    said: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    peak_bytes: int = 0
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it printed, or an empty string."""
+        return self.said[-1] if self.said else ""
+
+
+class Child:
+    """A process that serves a module. Use it as a context manager; on entry it is ready.
+
+    Args:
+        module: The module to serve, see ``serve``.
+        arguments: Of its ``start``.
+        name: What messages call it.
+        environment: Variables to set.
+        path: Its ``sys.path``, for a user's own modules; None for Python's own without the current folder, where a
+            file of the user's could stand in for a package.
+        timeout_s: Seconds that a request may take.
+        start_s: Seconds that its start may take.
+        passes: Exceptions that are raised here as they were there; all others are a ``RuntimeFailure``.
+
+    Attributes:
+        where: The file that it works on, for messages.
+        remedy: What helps when it raises, crashes or hangs.
+        deadline: When the request under way counts as hung (``time.monotonic``).
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: object,
+        name: str,
+        where: str | None = None,
+        remedy: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        path: Sequence[str] | None = None,
+        timeout_s: float = 300.0,
+        start_s: float = START_TIMEOUT_S,
+        passes: tuple[type[Exception], ...] = (BadInput, NotAvailable),
+    ) -> None:
+        self.name = name
+        self.where = where
+        self.remedy = remedy
+        self.deadline = math.inf
+        self._timeout_s = self._limit_s = timeout_s
+        self._passes = passes
+        self._command, self._stage, self._begin = "start", "", 0
+        self._peak, self._parents_peak = 0, memory("VmHWM")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        ours, theirs = socket.socketpair()
+        # A message that is taken or given in part only, by a process that hangs, must not hang this one.
+        limit = struct.pack("ll", math.ceil(timeout_s), 0)
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, limit)
+        self.connection: Connection = Connection(ours.detach())
+        with theirs:
+            command = [sys.executable, "-P", "-X", "faulthandler", "-m", __package__]
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(os.getpid()), module],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
+            )
+        self.request("start", path and list(path), arguments, timeout_s=start_s)
+
+    def __enter__(self) -> Self:
+        try:
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return not self.connection.closed and self._reap() is None
+
+    def ask(self, command: str, *arguments: object, timeout_s: float | None = None) -> Any:
+        """One request and the value of its reply.
+
+        Raises:
+            RuntimeFailure: it raised, crashed or hung. After a raise it lives on.
+            OutOfMemory: it was killed by SIGKILL, or raised MemoryError.
+            Exception: one of ``passes``.
+        """
+        if self.connection.closed:
+            raise self._failure(f"{self.name} was asked to {command} and is gone")
+        with self._until_interrupted():
+            self.request(command, *arguments, timeout_s=timeout_s)
+        return self.wait()
+
+    def wait(self) -> Any:
+        """The value of the reply to the request under way; raises as ``ask``."""
+        with self._until_interrupted():
+            while (reply := self.take()) is None:
+                pass
+        return self.value(reply)
+
+    def value(self, reply: Answered | Raised | Death) -> Any:
+        """What a reply holds; raises as ``ask``."""
+        if isinstance(reply, Answered):
+            return reply.value
+        raise self._raised(reply) if isinstance(reply, Raised) else self._died(reply)
+
+    def request(self, command: str, *arguments: object, timeout_s: float | None = None) -> None:
+        """Send a request; ``take`` gives its reply, and also tells if this didn't get through."""
+        self._command, self._stage = command, ""
+        self._begin = os.fstat(self._log.fileno()).st_size
+        self._limit_s = timeout_s or self._timeout_s
+        self.deadline = time.monotonic() + self._limit_s
+        try:
+            self.connection.send((command, arguments))
+        except BlockingIOError:
+            self.deadline = 0.0
+        except OSError:  # it died; the end of the socket says so to `take`
+            return
+
+    def take(self, patience: float = math.inf) -> Answered | Raised | Death | None:
+        """The reply, or how the process ended; None if it takes more seconds than ``patience``."""
+        until = time.monotonic() + patience
+        piece, longest = _SLICES_S
+        while True:
+            now = time.monotonic()
+            left = max(0.0, min(until, self.deadline) - now)
+            try:
+                if self.connection.poll(min(left, piece)):
+                    reply: Answered | Raised | Told = self.connection.recv()
+                    if not isinstance(reply, Told):
+                        return reply
+                    self._stage = reply.stage
+                    continue
+            except BlockingIOError:
+                return self._death(TIMEOUT)
+            except (EOFError, OSError):
+                return self._death()
+            piece = min(2 * piece, longest)
+            self._peak = max(self._peak, memory("VmHWM", self.pid))
+            if now >= self.deadline:
+                return self._death(TIMEOUT)
+            if now >= until:
+                return None
+
+    def close(self) -> None:
+        """End the process, and whatever it started."""
+        if self.connection.closed:
+            return
+        self.connection.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._reap(math.inf)
+        self._log.close()
+
+    def _death(self, reason: str = "") -> Death:
+        if reason == TIMEOUT:  # faulthandler answers SIGABRT with the Python stack: where it hung
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGABRT)
+            self._reap(2)
+        else:
+            code = self._reap(_PATIENCE_S)
+            reason = _ending(code)
+        said, frames = self._output()
+        self.close()
+        return Death(reason, self._stage, tuple(said), tuple(frames), self._peak)
+
+    def _reap(self, patience: float = 0) -> int | None:
+        """The exit code, or minus a signal, of a process that ended within so many seconds."""
+        until = time.monotonic() + patience
+        while self._process.returncode is None:
+            pid, status, usage = os.wait4(self.pid, 0 if patience == math.inf else os.WNOHANG)
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                # An exec'd process starts at its parent's peak: only what is above that is its own.
+                if max_rss(usage) > self._parents_peak:
+                    self._peak = max_rss(usage)
+            elif time.monotonic() >= until:
+                break
+            else:
+                time.sleep(0.005)
+        return self._process.returncode
+
+    def _output(self) -> tuple[list[str], list[str]]:
+        """What was printed since the request, and the user's code in a crash's stack."""
+        handle = self._log.fileno()
+        text = os.pread(handle, max(0, os.fstat(handle).st_size - self._begin), self._begin)
+        return read_log(text.decode(errors="replace"))
+
+    @contextlib.contextmanager
+    def _until_interrupted(self) -> Iterator[None]:
+        """After Ctrl-C, say, a reply that nobody waits for would answer the next request."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _raised(self, raised: Raised) -> Exception:
+        """What was raised there; its traceback is a note, which shows under ``--debug``."""
+        error: Exception
+        if raised.memory:
+            what = f"{self.name} ran out of memory in {self._command}"
+            details = [raised.text.splitlines()[0], *raised.frames]
+            error = out_of_memory(what, memory("VmHWM", self.pid), where=self.where, details=details)
+        elif isinstance(raised.error, self._passes):
+            error = raised.error
+        else:
+            what = f"{self.name} raised in {self._command}: {raised.text}"
+            error = self._failure(what, [*raised.frames, *self._output()[0]])
+        error.add_note(raised.traceback)
+        return error
+
+    def _died(self, death: Death) -> EdgeworthyError:
+        details = [*death.said, *death.frames]
+        if death.reason == TIMEOUT:
+            what = f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)"
+            return self._failure(what, details)
+        if death.reason == signal.SIGKILL.name:
+            what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"
+            return out_of_memory(what, death.peak_bytes, where=self.where, details=details[-_TAIL_LINES:])
+        how = "crashed with" if death.reason.startswith("SIG") else "ended with"
+        return self._failure(f"{self.name} {how} {death.reason} in {self._command}", details)
+
+    def _failure(self, what: str, details: Sequence[str] = ()) -> RuntimeFailure:
+        return RuntimeFailure(what, where=self.where, details=details[-_TAIL_LINES:], remedy=self.remedy)
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "the end of its socket"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
