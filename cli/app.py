@@ -218,15 +218,13 @@ def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import target_states
+        from . import views
 
         with console.progress() as progress:
             found = target_states(progress)
         if console.as_json:
             console.json([state.model_dump() for state in found])
-        console.table(
-            ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
-            [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found],
-        )
+        views.targets(console, found)
 
 
 @app.command(rich_help_panel="Look around")

@@ -14,7 +14,7 @@ from .terminal import Column
 _BAD = ("fail", "error", "skipped")
 
 if TYPE_CHECKING:
-    from ..pipeline.diagnosis import Diagnosis
+    from ..pipeline.diagnosis import Diagnosis, TargetState
     from ..pipeline.inspection import Inspection
     from ..samples import Sample
     from ..validate.results import GateResult, ParityResult, Report
@@ -189,7 +189,20 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
     )
     console.table(
         ("target", "version", ""),
-        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets],
+        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets if t.built],
+    )
+
+
+def targets(console: Console, found: Sequence[TargetState]) -> None:
+    """Where models can run, and what can't be reached yet."""
+    console.table(
+        ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
+        [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
+    )
+    console.say()
+    console.table(
+        ("not built yet", Column("what it is", rank=1), "what it needs, and what to do meanwhile"),
+        [(t.name, t.summary, t.why.removeprefix("not built yet: ")) for t in found if not t.built],
     )
 
 

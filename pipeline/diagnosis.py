@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ..targets import TARGETS
+from ..targets import PLANNED, TARGETS
 from ..validate import host
 from ..validate.results import Host
 from .progress import Progress
@@ -32,7 +32,11 @@ _DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow-cpu",
 
 
 class TargetState(BaseModel):
-    """A target on this machine; ``why`` says what is missing and how to get it."""
+    """A target on this machine; ``why`` says what is missing and how to get it.
+
+    Attributes:
+        built: False: edgeworthy can't reach it yet, on any machine.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,6 +44,7 @@ class TargetState(BaseModel):
     summary: str
     version: str | None
     available: bool
+    built: bool = True
     why: str = ""
 
 
@@ -83,7 +88,7 @@ def diagnose(progress: Progress) -> Diagnosis:
 
 
 def target_states(progress: Progress) -> list[TargetState]:
-    """Every target, and whether it can run here."""
+    """Every target, whether it can run here, then those that can't be reached yet."""
     found = []
     with progress.stage("targets"):
         for index, target in enumerate(TARGETS.values()):
@@ -98,6 +103,11 @@ def target_states(progress: Progress) -> list[TargetState]:
                     why=why or "",
                 )
             )
+    for name, why in TARGETS.broken.items():
+        found.append(TargetState(name=name, summary="of another package", version=None, available=False, why=why))
+    for entry in PLANNED.values():
+        state = TargetState(name=entry.name, summary=entry.summary, version=None, available=False, built=False)
+        found.append(state.model_copy(update={"why": entry.why}))
     return found
 
 

@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, EdgeworthyError, InternalFault, NotAvailable, RuntimeFailure
 from ..workers.processes import die_with
-from . import get
+from . import TARGETS, get
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -286,7 +286,7 @@ def _is_users(file: str) -> bool:
 
 
 def _environment(runtime: str, threads: int) -> dict[str, str]:
-    """Passive waiting, and no GPU for a target that is asked to run on the CPU."""
+    """Passive waiting, and what the target's device asks for."""
     variables = {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -295,7 +295,7 @@ def _environment(runtime: str, threads: int) -> dict[str, str]:
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
     }
-    return variables if runtime.endswith("-cuda") else variables | {"CUDA_VISIBLE_DEVICES": ""}
+    return variables | TARGETS[runtime].environment
 
 
 # ---- The worker's side ----

@@ -113,9 +113,10 @@ def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple
 
 
 def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
-    ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", "onnxruntime-cuda")
-    assert ran.returncode == 3
-    assert "fix:" in ran.stderr or "pip install" in ran.stderr
+    for name, said in (("onnxruntime-cuda", "pip install"), ("litert:npu", "compiler plugin")):
+        ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", name)
+        assert ran.returncode == 3
+        assert said in ran.stderr
 
 
 def test_errors_are_json_under_json(tmp_path: Path) -> None:
@@ -224,6 +225,9 @@ def test_targets_and_doctor() -> None:
     found = {t["name"]: t for t in json.loads(edgeworthy("targets", "--json").stdout)}
     assert found["tflite"]["available"]
     assert found["onnxruntime-cuda"]["available"] or found["onnxruntime-cuda"]["why"]
+    assert not found["android"]["built"]
+    assert "not built yet" in found["android"]["why"]
+    assert "not built yet" in edgeworthy("targets").stdout
     ran = edgeworthy("doctor")
     assert ran.returncode == 0
     assert "litert-converter" in ran.stdout
