@@ -316,14 +316,14 @@ def _disagreement(noisy: _Outcome, exact: _Outcome, least_db: float) -> str | No
 
 
 def _failed_truth(outcome: _Outcome) -> Hop:
-    """A truth that couldn't be had is no fault of the artifacts: skipped, and the next plan stands in."""
+    """A truth that couldn't be had is no fault of the artifacts: it has no verdict, and the next plan stands in."""
     subject = outcome.subject
     return Hop(
         name=subject.name,
         runtime=subject.runtime,
         artifact=subject.artifact,
         scheme=subject.scheme,
-        status="skipped",
+        status="reference",
         reason="it can't serve as truth: " + (outcome.failure or "").splitlines()[0],
         failure=outcome.failure,
         seconds=outcome.seconds,
