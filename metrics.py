@@ -169,6 +169,18 @@ METRICS: tuple[Metric, ...] = (
         interval=lambda row: (row.latency.ratio_low, row.latency.ratio_high),
     ),
     Metric(
+        "memory_mb",
+        "megabytes (10⁶ bytes) that the process of runtime and model held at its peak",
+        "latency",
+        lambda row: row.latency.peak_rss_bytes and row.latency.peak_rss_bytes / 1e6,
+        unit="MB",
+        show=lambda megabytes: size(megabytes * 1e6),
+        title="peak memory",
+        regression="ratio",
+        basis=_MACHINE,
+        example=250.0,
+    ),
+    Metric(
         "first_inference_ms",
         "milliseconds of the first inference after loading",
         "latency",

@@ -85,6 +85,8 @@ def without_int8(report: Report) -> Report:
         ("first_inference_ms", {"int8": 0.08}, "pass"),
         ("first_inference_ms", {"int8": 0.07}, "fail"),
         ("load_ms", {"int8": 3.0}, "fail"),
+        ("memory_mb", {"int8": 181}, "pass"),
+        ("memory_mb", {"int8": 180.9}, "fail"),
         ("latency_ratio", {"int8": 0.5}, "pass"),
         ("latency_ratio", {"int8": 0.4}, "fail"),
         ("latency_ratio", {"int8": 0.42}, "inconclusive"),
