@@ -68,27 +68,20 @@ def gate(
       edgeworthy gate out --config ci/edgeworthy.toml --baseline main/report.json --json
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
-        from ..settings import load_config
-        from ..validate import gate as gates
+        from ..pipeline import verbs
         from ..validate import report as reports
-        from ..validate.regression import read_baseline
         from . import views
 
-        report, folder = reports.read(out), out if out.is_dir() else out.parent
+        report = reports.read(out)
         if output is not None:
-            reports.check_gate_file(output, folder)
-        rules = load_config(config).gate if config else report.limits
-        if baseline is not None:
-            rules = rules.model_copy(update={"baseline": baseline})
-        origin = str(config) if config else gates.OWN
-        earlier = read_baseline(rules, folder)
-        result = gates.evaluate(report, rules, origin=origin, folder=folder, baseline=earlier)
+            reports.check_gate_file(output, out if out.is_dir() else out.parent)
+        result = verbs.gate(out, config=config, baseline=baseline)
         if output is not None:
             reports.write_gate(result, report.model.spec, output)
         if console.as_json:
             console.json(result)
         views.gate(console, result)
-        console.say(f"Limits: {origin}")
+        console.say(f"Limits: {result.origin}")
         if report.gate and report.gate.status != result.status:
             console.say(f"The run's own verdict stays: {report.gate.status}")
         raise SystemExit(result.exit_code)

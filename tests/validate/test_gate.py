@@ -358,3 +358,16 @@ def test_files_must_be_those_that_were_measured(report: Report, tmp_path: Path) 
     (tmp_path.parent / "model.tflite").write_bytes(b"aaa")
     held = report.model_copy(update={"artifacts": [outside]})
     assert found()[0] == "fail" and "not below" in found()[1]
+
+
+def test_the_page_has_every_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs/gate.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    stages = {"artifact": "the file", "hop": "`validate`", "accuracy": "`validate`", "latency": "`bench`"}
+    against = {"ratio": "new ÷ old", "difference": "lost", None: "–"}
+    wanted = [
+        f"| `{m.key}` | {m.unit.format(baseline='the baseline') or '–'} | {'most' if m.better == 'less' else 'least'} "
+        f"| {stages[m.stage]} | {against[m.regression]} |"
+        for m in METRICS
+    ]
+    assert table == wanted, "\n".join(wanted)
