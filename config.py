@@ -6,15 +6,16 @@ flags of it, `cli.reference` docs/config.md and what ``edgeworthy init`` writes,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
 from pydantic.fields import FieldInfo
 
+from .metrics import METRICS, Metric
 from .vocabulary import ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
@@ -200,25 +201,62 @@ class BenchTable(Table):
     """the row to compare with; default: TFLite float32"""
 
 
-class GateTable(Table):
+class GateRules(Table):
     """``[gate]``: what must hold. Artifacts are named as in the report, or by scheme (``int8``)."""
 
     parity: bool = True
     """every hop passes by its own rule (noise floor, tolerance or SQNR)"""
-    noise_ratio: Limits = Field(default={}, examples=[{"onnx": 5.0}])
-    """most error against the truth, in noise floors"""
-    sqnr_db: Limits = Field(default={}, examples=[{"int8": 30.0}])
-    """least signal to quantization noise against the truth"""
-    accuracy_drop: Limits = Field(default={}, examples=[{"int8": 0.01}])
-    """most accuracy lost against the reference, as a share (0.01 is one point)"""
-    size_bytes: Limits = Field(default={}, examples=[{"int8": 300_000}])
-    """most bytes"""
-    size_ratio: Limits = Field(default={}, examples=[{"int8": 0.3}])
-    """most bytes, relative to the float32 file of the same kind"""
-    latency_ratio: Limits = Field(default={}, examples=[{"int8": 1.0}])
-    """most median latency, relative to the baseline of the bench"""
     must_convert: list[str] | None = Field(default=None, examples=[["tflite", "int8"]])
-    """artifacts that have to exist; default: all that were asked for"""
+    """artifacts that have to exist, and be run by some target; default: all that were asked for"""
+    baseline: FilePath | None = Field(default=None, examples=["main/report.json"])
+    """report of an earlier run (or its folder), which the limits of ``regression`` are held against"""
+
+    def limits(self, key: str) -> dict[str, float]:
+        """The limits on a metric: artifact or scheme → limit."""
+        return _limits(self, key)
+
+    def regressions(self, key: str) -> dict[str, float]:
+        """The limits on a metric against the baseline."""
+        return _limits(getattr(self, "regression"), key)  # noqa: B009 - the class gets it below
+
+
+def _limits(table: Table, key: str) -> dict[str, float]:
+    found: object = table
+    for part in key.split("."):
+        found = getattr(found, part)
+    return dict(cast(dict[str, float], found))
+
+
+def _limited(name: str, base: type[Table], metrics: Sequence[Metric], about: str, **more: Any) -> Any:
+    """``base`` with a key of limits for every metric; a key with a dot is in a table of its own."""
+    tables: dict[str, dict[str, Any]] = {}
+    for metric in metrics:
+        table, _, key = metric.key.rpartition(".")
+        most = "most" if metric.better == "less" else "least"
+        says = about.format(about=metric.about, most=most, limit=_ALLOWS[metric.regression])
+        example = metric.example if base is GateRules else 1.1 if metric.regression == "ratio" else 0.01
+        tables.setdefault(table, {})[key] = (Limits, Field({}, description=says, examples=[example]))
+    fields = tables.pop("", {})
+    for table, keys in tables.items():
+        inner = create_model(
+            f"{name}_{table}", __base__=Table, __module__=__name__, __doc__="limits by percentile", **keys
+        )
+        fields[table] = (inner, inner())
+    return create_model(name, __base__=base, __module__=__name__, __doc__=base.__doc__, **fields, **more)
+
+
+_ALLOWS = {"ratio": "most times the baseline's", "difference": "most that may be lost of the", None: ""}
+
+
+class Regression(Table):
+    """``[gate.regression]``: how much worse than in ``gate.baseline`` each metric may be."""
+
+
+if TYPE_CHECKING:
+    GateTable = GateRules
+else:
+    _REGRESSION = _limited("RegressionTable", Regression, [m for m in METRICS if m.regression], "{limit} {about}")
+    GateTable = _limited("GateTable", GateRules, METRICS, "{most} {about}", regression=(_REGRESSION, _REGRESSION()))
 
 
 class Config(Table):

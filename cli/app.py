@@ -14,7 +14,7 @@ import typer
 from . import commands
 from .console import Console
 from .options import ConfigFile, Debug, Force, Json, Quiet
-from .terminal import Column, is_styled, width_of
+from .terminal import is_styled, width_of
 
 _RICH = is_styled(sys.stdout) and (width_of(sys.stdout) or 0) >= 80
 """Whether help has colours and boxes; else it is plain, and there is no wait for rich."""
@@ -43,38 +43,47 @@ for _name, (_panel, _help) in commands.HELP.items():
 def gate(
     out: OutFolder,
     config: ConfigFile = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="REPORT", help="Report that \\[gate.regression] is held against."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result: .json, or .xml for JUnit.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Hold a report against limits.
 
-    The limits are the table gate of --config, else of edgeworthy.toml in this folder, else those of the report's run.
+    The limits are the table gate of --config, else those that the run itself was given. The files must still be those
+    that were measured. The report keeps the run's own limits and verdict, whatever comes out here.
 
-    Exit code 0: it holds. 1: it doesn't, and the failing lines are named. 4: too noisy to say.
+    Exit code 0: it holds. 1: it doesn't, and the failing lines are named. 4: it can't be said.
 
     \b
     Examples:
       edgeworthy gate out
-      edgeworthy gate out --config ci/edgeworthy.toml --json
+      edgeworthy gate out --config ci/edgeworthy.toml -o gate.xml
+      edgeworthy gate out --config ci/edgeworthy.toml --baseline main/report.json --json
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
-        from .. import config as configuration
-        from ..pipeline import pages
-        from ..settings import load_config
-        from ..validate import gate as gates
+        from ..pipeline import verbs
         from ..validate import report as reports
         from . import views
 
-        default = Path(configuration.FILE_NAME)
-        file = config or (default if default.is_file() else None)
         report = reports.read(out)
-        rules = report.gate.limits if file is None and report.gate else load_config(file).gate
-        result = gates.evaluate(report, rules)
-        pages.rewrite(report.model_copy(update={"gate": result}), out if out.is_dir() else out.parent)
+        if output is not None:
+            reports.check_gate_file(output, out if out.is_dir() else out.parent)
+        result = verbs.gate(out, config=config, baseline=baseline)
+        if output is not None:
+            reports.write_gate(result, report.model.spec, output)
         if console.as_json:
             console.json(result)
         views.gate(console, result)
+        console.say(f"Limits: {result.origin}")
+        if report.gate and report.gate.status != result.status:
+            console.say(f"The run's own verdict stays: {report.gate.status}")
         raise SystemExit(result.exit_code)
 
 
@@ -218,15 +227,13 @@ def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import target_states
+        from . import views
 
         with console.progress() as progress:
             found = target_states(progress)
         if console.as_json:
             console.json([state.model_dump() for state in found])
-        console.table(
-            ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
-            [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found],
-        )
+        views.targets(console, found)
 
 
 @app.command(rich_help_panel="Look around")

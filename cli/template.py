@@ -38,9 +38,8 @@ values are errors that name the key.
 
 In `[gate]` an artifact goes by its key in the report (`onnx`, `saved_model`, `tflite_{scheme.name}`), by its scheme
 (`{scheme.name}`), by the scheme's short name (`{scheme.short_name}`), or by the name of its row
-(`TFLite {scheme.title}`). One number is a limit for all artifacts. A limit on something that was not measured
-fails. A latency passes or fails only when the whole 95 % interval of its ratio is on one side of the limit; else it is
-inconclusive, and the exit code is 4.
+(`TFLite {scheme.title}`). One number is a limit for all artifacts. [gate.md](gate.md) says what passes, fails and can't
+be said.
 
 ## When parity passes
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..display import size
 from ..pipeline.plan import STAGES
-from ..validate.summary import decibels, milliseconds, number, percent, size, summarize
+from ..validate.summary import decibels, glance, summarize
 from .console import Console
 from .terminal import Column
 
 _BAD = ("fail", "error", "skipped")
 
 if TYPE_CHECKING:
-    from ..pipeline.diagnosis import Diagnosis
+    from ..pipeline.diagnosis import Diagnosis, TargetState
     from ..pipeline.inspection import Inspection
     from ..samples import Sample
     from ..validate.results import GateResult, ParityResult, Report
@@ -53,7 +54,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
 
 def gate(console: Console, result: GateResult) -> None:
     """The lines that don't pass, and the verdict."""
-    marks = {"fail": "✗", "inconclusive": "?", "skipped": "–"}
+    marks = {"fail": "✗", "inconclusive": "?"}
     passed = sum(line.status == "pass" for line in result.lines)
     for line in result.lines:
         if line.status != "pass":
@@ -89,30 +90,10 @@ def _rows(console: Console, shown: Report) -> None:
 
     A narrow terminal loses first what the hop adds, then the quotient, size, latency and accuracy.
     """
-    columns = [Column("runs as")]
-    columns += [Column("accuracy", right=True, rank=1)] if shown.accuracy else []
-    columns += [Column("parity", right=True), Column("hop adds", right=True, rank=9)] if shown.parity else []
-    columns += [Column("size", right=True, rank=3)]
-    threads = list(dict.fromkeys(r.threads for r in shown.latency.rows)) if shown.latency else []
-    for count in threads:
-        title = "latency" if len(threads) == 1 else f"{count} thr."
-        columns += [Column(title, right=True, rank=2), Column("÷ base", right=True, rank=4)]
-    columns += [Column("")]
-    table = []
-    for row in summarize(shown):
-        cells = [row.name]
-        if shown.accuracy:
-            cells.append(percent(row.accuracy.accuracy) if row.accuracy else "–")
-        if shown.parity:
-            cells += [row.parity, "exact" if row.own_share == 0 else number(row.own_share)]
-        cells.append(size(row.size_bytes))
-        timed = {r.threads: r for r in row.latencies}
-        for count in threads:
-            latency = timed.get(count)
-            cells.append(milliseconds(latency.p50_ms) if latency else "–")
-            cells.append(f"{latency.ratio:.2f}" if latency and latency.ratio else "–")
-        table.append([*cells, row.status])
-    console.table(columns, table)
+    columns = glance(shown)
+    table = [[row.name, *(column.text(row) for column in columns), row.status] for row in summarize(shown)]
+    heads = [Column(column.title, right=True, rank=column.rank) for column in columns]
+    console.table([Column("runs as"), *heads, Column("")], table)
 
 
 def _fidelity(console: Console, shown: ParityResult) -> None:
@@ -193,7 +174,20 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
     )
     console.table(
         ("target", "version", ""),
-        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets],
+        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets if t.built],
+    )
+
+
+def targets(console: Console, found: Sequence[TargetState]) -> None:
+    """Where models can run, and what can't be reached yet."""
+    console.table(
+        ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
+        [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
+    )
+    console.say()
+    console.table(
+        ("not built yet", Column("what it is", rank=1), "what it needs, and what to do meanwhile"),
+        [(t.name, t.summary, t.why.removeprefix("not built yet: ")) for t in found if not t.built],
     )
 
 

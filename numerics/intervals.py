@@ -1,6 +1,6 @@
-"""How sure a number is: intervals of shares, of what two shares differ by, of medians and of their ratios.
+"""How sure a number is: intervals of shares, of what two shares differ by, of quantiles, and of ratios of medians.
 
-A median's are bootstrapped, from times that were taken in rounds. Times of one turn resemble each other more than
+A quantile's are bootstrapped, from times that were taken in rounds. Times of one turn resemble each other more than
 times of different turns (clock, heat, other processes), so whole rounds are resampled, not single times (B. Efron,
 R. Tibshirani, *An Introduction to the Bootstrap*, 1993, on blocks of dependent data). Two rows whose turns were
 interleaved share their rounds: what slows a round slows both and leaves their ratio alone.
@@ -64,14 +64,19 @@ def paired_drop(
 
 def median_interval(rounds: Rounds, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Interval of the median of all times."""
-    return _interval(_medians(rounds, _draws(len(rounds), seed)), level)
+    return quantile_interval(rounds, 0.5, seed=seed, level=level)
+
+
+def quantile_interval(rounds: Rounds, share: float, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the quantile ``share`` (0 … 1) of all times."""
+    return _interval(_quantiles(rounds, _draws(len(rounds), seed), share), level)
 
 
 def ratio_interval(rounds: Rounds, baseline: Rounds, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Interval of median(rounds) ÷ median(baseline); paired by round when there are equally many."""
     draws = _draws(len(rounds), seed)
     others = draws if len(baseline) == len(rounds) else _draws(len(baseline), seed + 1)
-    return _interval(_medians(rounds, draws) / _medians(baseline, others), level)
+    return _interval(_quantiles(rounds, draws, 0.5) / _quantiles(baseline, others, 0.5), level)
 
 
 def _draws(count: int, seed: int) -> NDArray[np.int64]:
@@ -80,22 +85,22 @@ def _draws(count: int, seed: int) -> NDArray[np.int64]:
     return random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
 
 
-def _medians(rounds: Rounds, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[resamples]: the median of the drawn rounds' times, each time as often as its round was drawn."""
+def _quantiles(rounds: Rounds, draws: NDArray[np.int64], share: float) -> NDArray[np.float64]:
+    """[resamples]: the quantile of the drawn rounds' times, each time as often as its round was drawn."""
     times = np.concatenate([np.asarray(r, np.float64) for r in rounds])
     owner = np.repeat(np.arange(len(rounds)), [len(r) for r in rounds])
     order = np.argsort(times, kind="stable")
     times, owner = times[order], owner[order]
     # Row by row: all weights at once would take resamples × times × 8 bytes.
-    return np.array([_weighted_median(times, row[owner]) for row in draws])
+    return np.array([_weighted_quantile(times, row[owner], share) for row in draws])
 
 
-def _weighted_median(times: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
-    """Median of sorted ``times``, each counted ``weights`` times."""
+def _weighted_quantile(times: NDArray[np.float64], weights: NDArray[np.int64], share: float) -> float:
+    """Quantile of sorted ``times``, each counted ``weights`` times; between two of them linear, as numpy's."""
     total = np.cumsum(weights)
-    low = np.searchsorted(total, (total[-1] + 1) // 2)
-    high = np.searchsorted(total, total[-1] // 2 + 1)
-    return float(times[low] + times[high]) / 2
+    place = share * (total[-1] - 1)
+    low, high = np.searchsorted(total, [int(place) + 1, min(int(place) + 2, int(total[-1]))])
+    return float(times[low] + (times[high] - times[low]) * (place - int(place)))
 
 
 def _interval(values: NDArray[np.float64], level: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from ..validate import report as reports
 from ..validate.results import (
     AccuracyResult,
     ArtifactResult,
+    ConversionResult,
     LatencyResult,
     ModelInfo,
     ParityResult,
@@ -63,12 +64,13 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         export=pipeline.exported.result.model_copy(update={"seconds": pipeline.seconds["export"]})
         if pipeline.copies_source
         else None,
-        conversion=pipeline.converted.result if "convert" in stages else None,
+        conversion=_conversion(pipeline) if "convert" in stages else None,
         quantization=quantized,
         fidelity=pipeline.fidelity if "quantize" in pipeline.stages else None,
         parity=parity,
         accuracy=accuracy,
         latency=latency,
+        limits=pipeline.config.gate,
         stage_seconds=pipeline.seconds,
         notes=_notes(pipeline, earlier),
         warnings=[*pipeline.inputs.warnings, *_unfit(quantized)],
@@ -78,7 +80,8 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
 def finish(pipeline: Pipeline, *, command: str = "") -> Report:
     """Assemble the report, hold it against the gate, and write the files of a whole run into OUT."""
     report = assemble(pipeline, command=command)
-    report = report.model_copy(update={"gate": gate.evaluate(report, pipeline.config.gate)})
+    verdict = gate.evaluate(report, folder=pipeline.output, baseline=pipeline.inputs.earlier)
+    report = report.model_copy(update={"gate": verdict})
 
     def write() -> None:
         reports.write(report, pipeline.output)
@@ -120,6 +123,10 @@ def options(config: BaseModel) -> dict[str, str | int | float | bool | list[str]
 
     add("", config.model_dump(mode="json", by_alias=True, exclude_none=True))
     return flat
+
+
+def _conversion(pipeline: Pipeline) -> ConversionResult:
+    return pipeline.converted.result.model_copy(update={"left_out": pipeline.inputs.left_out})
 
 
 def _model(pipeline: Pipeline) -> ModelInfo:

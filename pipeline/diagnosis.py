@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import NotAvailable
 from ..source.companions import COMPANIONS, companion
-from ..targets import TARGETS
+from ..targets import PLANNED, TARGETS
 from ..validate import host
 from ..validate.results import Host
 from .progress import Progress
@@ -37,7 +37,11 @@ _DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow-cpu",
 
 
 class TargetState(BaseModel):
-    """A target on this machine; ``why`` says what is missing and how to get it."""
+    """A target on this machine; ``why`` says what is missing and how to get it.
+
+    Attributes:
+        built: False: edgeworthy can't reach it yet, on any machine.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,6 +49,7 @@ class TargetState(BaseModel):
     summary: str
     version: str | None
     available: bool
+    built: bool = True
     why: str = ""
 
 
@@ -89,7 +94,7 @@ def diagnose(progress: Progress) -> Diagnosis:
 
 
 def target_states(progress: Progress) -> list[TargetState]:
-    """Every target, and whether it can run here."""
+    """Every target, whether it can run here, then those that can't be reached yet."""
     found = []
     with progress.stage("targets"):
         for index, target in enumerate(TARGETS.values()):
@@ -104,6 +109,11 @@ def target_states(progress: Progress) -> list[TargetState]:
                     why=why or "",
                 )
             )
+    for name, why in TARGETS.broken.items():
+        found.append(TargetState(name=name, summary="of another package", version=None, available=False, why=why))
+    for entry in PLANNED.values():
+        state = TargetState(name=entry.name, summary=entry.summary, version=None, available=False, built=False)
+        found.append(state.model_copy(update={"why": entry.why}))
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import files
 from ..config import Config
+from ..formats.model_files import model_files
 from ..validate.results import InputRole
 
 if TYPE_CHECKING:
@@ -49,15 +50,6 @@ def of_arrays(feeds: Iterable[Mapping[str, Array]]) -> str:
             digest.update(f"{name}:{array.dtype.str}{array.shape}\0".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def model_files(path: Path) -> tuple[Path, ...]:
-    """A model file, and for ONNX the files of its external data."""
-    if path.suffix != ".onnx":
-        return (path,)
-    from ..formats.onnx.summary import summarize
-
-    return summarize(path).files
 
 
 def input_paths(config: Config) -> dict[InputRole, Path]:

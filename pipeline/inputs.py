@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..quantize.preprocess import Preprocess
     from ..source.load import Source
     from ..validate.inputs import Labelled
+    from ..validate.results import Report
 
 
 class Inputs:
@@ -80,12 +81,20 @@ class Inputs:
                     remedy=f"{tensorflow.install}, or convert with --to tflite",
                 )
             return list(asked)
-        if tensorflow.version is None:
-            self.warnings.append(
-                "no SavedModel was made: TensorFlow is not installed (pip install 'edgeworthy[tensorflow]')"
-            )
-            return ["tflite"]
-        return ["tflite", "saved_model"] if self._saved_model_is_of_use else ["tflite"]
+        self.warnings += [f"no {kind} was made: {why}" for kind, why in self.left_out.items()]
+        return [
+            kind for kind in CONVERTED if kind != "saved_model" or (self._saved_model_is_of_use and not self.left_out)
+        ]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Kinds that would be made as none was asked for, and can't be here → why, and what to do."""
+        from ..targets import TARGETS
+
+        tensorflow = TARGETS["tensorflow"]
+        if self.config.convert.to is not None or tensorflow.version is not None or not self._saved_model_is_of_use:
+            return {}
+        return {"saved_model": f"TensorFlow is not installed; {tensorflow.install}, or ask for --to tflite alone"}
 
     @cached_property
     def schemes(self) -> list[str]:
@@ -246,6 +255,17 @@ class Inputs:
                 remedy="use one of these",
             )
         return asked
+
+    @cached_property
+    def earlier(self) -> Report | None:
+        """The report that ``[gate.regression]`` is held against.
+
+        Raises:
+            BadInput: it can't be read, it is this run's own, or nothing is held against it.
+        """
+        from ..validate.regression import read_baseline
+
+        return read_baseline(self.config.gate, self.config.output)
 
     def check_outputs(self, outputs: Sequence[TensorSpec]) -> None:
         """What was said of the model's outputs goes with those that it has.

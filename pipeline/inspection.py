@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from .. import files
 from ..artifact import Artifact
 from ..errors import BadInput, NotAvailable
+from ..formats.model_files import sha256, size
 from ..schemes import FLOAT32
 from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..vocabulary import SIGNATURE
-from .fingerprint import model_files
 from .subjects import infos
 
 _TF_PLUMBING = (
@@ -83,7 +83,6 @@ def inspect(path: Path | str) -> Inspection:
 
 def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResult:
     """A file of a run as the report holds it; ``folder`` is the run's output folder."""
-    paths = model_files(artifact.path)
     ops = _ops_of(artifact)
     return ArtifactResult.model_validate(
         {
@@ -91,8 +90,8 @@ def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResu
             "kind": artifact.kind,
             "scheme": getattr(artifact, "scheme", FLOAT32.name),
             "path": artifact.path.relative_to(folder).as_posix(),
-            "size_bytes": sum(files.size(p) for p in paths),
-            "sha256": artifact.sha256,
+            "size_bytes": size(artifact.path),
+            "sha256": sha256(artifact.path),
             "inputs": infos(artifact.inputs),
             "outputs": infos(artifact.outputs),
             "ops": ops,

@@ -17,6 +17,7 @@ from .. import schemes as quantization
 from ..artifact import OnnxModel, TFLiteModel
 from ..config import Config
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
+from ..formats.model_files import model_files
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from . import fingerprint
@@ -110,6 +111,7 @@ class Pipeline:
         for name in self.stages:
             for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
+        _ = self.inputs.earlier
 
     def _writes(self) -> list[Path]:
         """What the run may write, but for an ONNX source that lies where its copy would."""
@@ -175,7 +177,7 @@ class Pipeline:
         def make() -> Converted:
             from ..convert import convert
 
-            weights = sum(files.size(path) for path in fingerprint.model_files(self.graph.path))
+            weights = sum(files.size(path) for path in model_files(self.graph.path))
             self.workspace.require(weights * len(to))
             check = None
             if table.check_passes:
@@ -446,7 +448,7 @@ class Pipeline:
                 weights.unlink(missing_ok=True)
 
     def _hash(self, model: OnnxModel) -> list[str]:
-        return [files.sha256(path) for path in fingerprint.model_files(model.path)]
+        return [files.sha256(path) for path in model_files(model.path)]
 
 
 def _save_weights(module: torch.nn.Module, path: Path) -> None:

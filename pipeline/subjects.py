@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
-from ..errors import BadInput, NotAvailable
+from ..errors import NotAvailable
 from ..schemes import FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
@@ -22,15 +22,6 @@ from ..vocabulary import CONVERTED
 
 if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
-
-DEFAULT_TARGETS = ("pytorch", "onnxruntime", "tensorflow", "tflite")
-_TITLES = {
-    "pytorch": "PyTorch",
-    "onnxruntime": "ONNX Runtime",
-    "tensorflow": "SavedModel",
-    "tflite": "TFLite",
-}
-"""Target → what a row is called."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Cast:
     module: PyTorchModel | None
     artifacts: Mapping[str, Artifact]
     permutations: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    names: Sequence[str] = DEFAULT_TARGETS
+    names: Sequence[str] = field(default_factory=lambda: targets.TARGETS.usual)
     timeout_s: float = 300.0
 
     def subjects(self, threads: int = 1) -> list[Subject]:
@@ -125,7 +116,7 @@ class Cast:
 
 def row_name(runtime: str, scheme: str) -> str:
     """What a row is called: the target, and for TFLite the scheme."""
-    title = _TITLES.get(runtime, runtime)
+    title = targets.TARGETS[runtime].title
     if targets.TARGETS[runtime].kind != TFLiteModel.kind:
         return title
     return f"{title} {SCHEMES[scheme].title}"
@@ -141,20 +132,13 @@ def choose(asked: Iterable[str] | None) -> list[str]:
 
     Raises:
         BadInput: there is no such target.
-        NotAvailable: one that was asked for can't run here.
+        NotAvailable: one that was asked for can't run here, or is not built yet.
     """
     if asked is None:
-        return list(DEFAULT_TARGETS)
+        return targets.TARGETS.usual
     chosen = list(dict.fromkeys(asked))
     for name in chosen:
-        if name not in targets.TARGETS:
-            raise BadInput(
-                f"there is no target {name!r}",
-                where="--target",
-                details=[f"{t.name}: {t.summary}" for t in targets.TARGETS.values()],
-                remedy="use one of these",
-            )
-        if why := targets.TARGETS[name].missing():
+        if why := targets.find(name).missing():
             raise NotAvailable(
                 f"target {name} can't run here: {why}", where="--target", remedy="install it, or leave this target out"
             )

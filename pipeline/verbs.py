@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import GateTable
 from ..settings import load_config
 from ..validate import gate as gates
 from ..validate import report as reports
+from ..validate.regression import read_baseline
 from ..validate.results import GateResult, Report
 from . import pages
 from .run import run
@@ -44,23 +44,35 @@ def bench(source: str | Path | torch.nn.Module, output: str | Path, **options: A
 
 
 def gate(
-    report: Report | str | Path, limits: Mapping[str, object] | None = None, *, config: str | Path | None = None
+    report: Report | str | Path,
+    limits: Mapping[str, object] | None = None,
+    *,
+    config: str | Path | None = None,
+    baseline: str | Path | None = None,
 ) -> GateResult:
     """Hold a report against limits; nothing is written and nothing is raised for a verdict.
 
     Args:
-        report: A report, the folder of a run, or its ``report.json``.
+        report: A report, the folder of a run, or its ``report.json``. Of a folder the files are looked at too.
         limits: The table ``[gate]``, such as ``{"sqnr_db": {"int8": 20}}``; None: those of the report's own run.
         config: An ``edgeworthy.toml`` with a table ``[gate]``, which ``limits`` are laid over.
+        baseline: The report, or the folder of it, that ``regression`` is held against.
 
     Raises:
-        BadInput: there is no report, or a limit is wrong.
+        BadInput: there is no report, a limit is wrong, or the baseline is the report itself or held against nothing.
     """
-    held = report if isinstance(report, Report) else reports.read(Path(report))
-    rules = held.gate.limits if held.gate else GateTable()
+    folder = None
+    if not isinstance(report, Report):
+        path = Path(report)
+        report, folder = reports.read(path), path if path.is_dir() else path.parent
+    rules, origin = report.limits, gates.OWN
     if limits is not None or config is not None:
         rules = load_config(config, {"gate": limits} if limits else {}).gate
-    return gates.evaluate(held, rules)
+        origin = " and ".join([*([str(config)] if config else []), *(["the call"] if limits else [])])
+    if baseline is not None:
+        rules = rules.model_copy(update={"baseline": Path(baseline)})
+    earlier = read_baseline(rules, folder)
+    return gates.evaluate(report, rules, origin=origin, folder=folder, baseline=earlier)
 
 
 def report(output: str | Path, *, force: bool = False) -> Report:

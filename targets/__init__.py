@@ -2,158 +2,111 @@
 
 ``targets.get(name)`` gives a runtime for this process; ``targets.worker.Worker`` runs one in a process of its
 own. Nothing of a runtime is imported before it is asked for its version or to load a model.
+
+A package of a third party adds a target by an entry point of the group ``edgeworthy.targets`` whose value is a
+``TargetInfo``. One that can't be loaded breaks nothing: ``BROKEN`` says why, and so do ``targets`` and ``doctor``.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
-import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
 
-from ..errors import BadInput, NotAvailable
-from .onnx_reference import OnnxReference
-from .onnxruntime import CUDA, OnnxRuntime
-from .pytorch import PyTorch
-from .tensorflow import TensorFlow
-from .tflite import TFLite
+from ..errors import BadInput, EdgeworthyError, NotAvailable
+from . import onnx_reference, onnxruntime, pytorch, tensorflow, tflite
+from .info import Target, TargetInfo
+from .planned import PLANNED
 
-if TYPE_CHECKING:
-    from ..artifact import Artifact
-    from .session import LoadedModel
+__all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get"]
 
+GROUP = "edgeworthy.targets"
 
-class Target(Protocol):
-    """Something that runs artifacts of one kind."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def kind(self) -> str:
-        """``Artifact.kind`` of the files that it runs."""
-        ...
-
-    def version(self) -> str:
-        """Import the runtime and tell its version; NotAvailable when it can't run here."""
-        ...
-
-    def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel: ...
+_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite)
+"""The order of the hops."""
 
 
-@dataclass(frozen=True)
-class TargetInfo:
-    """A target as ``edgeworthy targets`` and ``doctor`` show it.
+class Targets(Mapping[str, TargetInfo]):
+    """Every target, by name; entry points are loaded when it is first looked into."""
 
-    Attributes:
-        name: What ``get`` takes.
-        summary: One line.
-        kind: Kind of file that it runs.
-        module: The Python module of the runtime.
-        distributions: Packages that bring the module, as pip calls them.
-        install: How to get it.
-        make: Makes the runtime, given its options.
-        options: Options that belong to the name.
-        probe: Whether only the imported runtime can tell if it works here (GPUs).
-    """
+    def __getitem__(self, name: str) -> TargetInfo:
+        return self._found[0][name]
 
-    name: str
-    summary: str
-    kind: str
-    module: str
-    distributions: tuple[str, ...]
-    install: str
-    make: Callable[..., Target]
-    options: dict[str, Any] = field(default_factory=dict)
-    probe: bool = False
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found[0])
+
+    def __len__(self) -> int:
+        return len(self._found[0])
 
     @property
-    def version(self) -> str | None:
-        """The installed version, without importing it; None when it isn't installed."""
-        if importlib.util.find_spec(self.module) is None:
-            return None
-        for distribution in self.distributions:
+    def broken(self) -> dict[str, str]:
+        """Name of an entry point that can't be used → why."""
+        return self._found[1]
+
+    @property
+    def usual(self) -> list[str]:
+        """Those that are used when none is asked for."""
+        return [target.name for target in self.values() if target.default]
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, TargetInfo], dict[str, str]]:
+        table = {target.name: target for file in _FILES for target in file.TARGETS}
+        broken: dict[str, str] = {}
+        for entry in importlib.metadata.entry_points(group=GROUP):
             try:
-                return importlib.metadata.version(distribution)
-            except importlib.metadata.PackageNotFoundError:
+                target = _load(entry)
+            except EdgeworthyError as error:
+                broken[entry.name] = "; ".join(filter(None, (error.what, error.where, error.remedy)))
                 continue
-        return "unknown"
-
-    def missing(self) -> str | None:
-        """Why it can't run here and how to get it; None when it can."""
-        if self.version is None:
-            return f"{self.module} is not installed; {self.install}"
-        if self.probe:
-            try:
-                self.make(**self.options).version()
-            except NotAvailable as error:
-                return f"{error.what}; {error.remedy or self.install}"
-        return None
+            if target.name in table:
+                broken[entry.name] = f"{entry.value}: there is a target {target.name!r} already"
+            else:
+                table[target.name] = target
+        return table, broken
 
 
-TARGETS: dict[str, TargetInfo] = {
-    target.name: target
-    for target in (
-        TargetInfo(
-            "pytorch",
-            "PyTorch, eager, on the CPU",
-            PyTorch.kind,
-            "torch",
-            ("torch",),
-            "pip install 'edgeworthy[torch]'",
-            PyTorch,
-        ),
-        TargetInfo(
-            "onnxruntime",
-            "ONNX Runtime on the CPU",
-            OnnxRuntime.kind,
-            "onnxruntime",
-            ("onnxruntime", "onnxruntime-gpu"),
-            "pip install onnxruntime",
-            OnnxRuntime,
-        ),
-        TargetInfo(
-            "onnxruntime-cuda",
-            "ONNX Runtime on an NVIDIA GPU",
-            OnnxRuntime.kind,
-            "onnxruntime",
-            ("onnxruntime-gpu", "onnxruntime"),
-            "pip install onnxruntime-gpu",
-            OnnxRuntime,
-            {"provider": CUDA},
-            probe=True,
-        ),
-        TargetInfo(
-            "onnx-reference",
-            "ONNX's reference implementation in float64: slow, and the truth where there is no module",
-            OnnxReference.kind,
-            "onnx",
-            ("onnx",),
-            "pip install onnx",
-            OnnxReference,
-        ),
-        TargetInfo(
-            "tensorflow",
-            "TensorFlow on a SavedModel, on the CPU",
-            TensorFlow.kind,
-            "tensorflow",
-            ("tensorflow-cpu", "tensorflow"),
-            "pip install 'edgeworthy[tensorflow]'",
-            TensorFlow,
-        ),
-        TargetInfo(
-            "tflite",
-            "TFLite (LiteRT) on the CPU with XNNPACK",
-            TFLite.kind,
-            "ai_edge_litert",
-            ("ai-edge-litert",),
-            "pip install ai-edge-litert",
-            TFLite,
-        ),
+TARGETS = Targets()
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> TargetInfo:
+    from ..source.factories import user_code
+
+    package = entry.dist.name if entry.dist else "the package that brings it"
+    with user_code(entry.value, f"{package} can't be used", f"mend or uninstall {package}"):
+        found = entry.load()
+    if not isinstance(found, TargetInfo):
+        raise BadInput(f"{entry.value} is no TargetInfo", remedy=f"mend or uninstall {package}")
+    return found
+
+
+def find(name: str) -> TargetInfo:
+    """The target of this name, whether or not it can run here.
+
+    Raises:
+        BadInput: there is no such target; names the nearest.
+        NotAvailable: there is none yet, or the package that brings it can't be loaded; says what it would need.
+    """
+    if name in TARGETS:
+        return TARGETS[name]
+    if name in PLANNED:
+        planned = PLANNED[name]
+        raise NotAvailable(
+            f"target {name} is not built yet: {planned.summary}",
+            where="--target",
+            details=[f"it would need {planned.needs}"],
+            remedy=planned.next_step,
+        )
+    if name in TARGETS.broken:
+        raise NotAvailable(f"target {name} can't be loaded: {TARGETS.broken[name]}", where="--target")
+    near = difflib.get_close_matches(name, [*TARGETS, *PLANNED], n=3, cutoff=0.5)
+    raise BadInput(
+        f"there is no target {name!r}",
+        where="--target",
+        details=[f"{t.name}: {t.summary}" for t in TARGETS.values()],
+        remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
     )
-}
-"""Every target, by name."""
 
 
 def get(name: str, **options: Any) -> Target:
@@ -161,11 +114,9 @@ def get(name: str, **options: Any) -> Target:
 
     Raises:
         BadInput: there is no such target.
-        NotAvailable: its package isn't installed.
+        NotAvailable: its package isn't installed, or it is not built yet.
     """
-    target = TARGETS.get(name)
-    if target is None:
-        raise BadInput(f"there is no target {name!r}", details=list(TARGETS), remedy="edgeworthy targets")
+    target = find(name)
     if target.version is None:
         raise NotAvailable(f"{target.name} needs {target.module}, which is not installed", remedy=target.install)
     return target.make(**target.options, **options)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput
+from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked, named
 
 if TYPE_CHECKING:
@@ -129,3 +130,17 @@ def _gather_elements() -> Any:
             return (np.take_along_axis(data[kept], indices % data.shape[axis], axis),)
 
     return GatherElements
+
+
+TARGETS = (
+    TargetInfo(
+        "onnx-reference",
+        title="ONNX reference",
+        summary="ONNX's reference implementation in float64: slow, and the truth where there is no module",
+        kind=OnnxReference.kind,
+        module="onnx",
+        distributions=("onnx",),
+        install="pip install onnx",
+        make=OnnxReference,
+    ),
+)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import NotAvailable
+from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked, named
 
 if TYPE_CHECKING:
@@ -91,3 +92,31 @@ class _Session(LoadedModel):
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
         inputs = checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
         return lambda: self._session.run(self._names, inputs)
+
+
+TARGETS = (
+    TargetInfo(
+        "onnxruntime",
+        title="ONNX Runtime",
+        summary="ONNX Runtime on the CPU",
+        kind=OnnxRuntime.kind,
+        module="onnxruntime",
+        distributions=("onnxruntime", "onnxruntime-gpu"),
+        install="pip install onnxruntime",
+        make=OnnxRuntime,
+        default=True,
+    ),
+    TargetInfo(
+        "onnxruntime-cuda",
+        title="ONNX Runtime CUDA",
+        summary="ONNX Runtime on an NVIDIA GPU",
+        kind=OnnxRuntime.kind,
+        module="onnxruntime",
+        distributions=("onnxruntime-gpu", "onnxruntime"),
+        install="pip install onnxruntime-gpu",
+        make=OnnxRuntime,
+        options={"provider": CUDA},
+        device="cuda",
+        probe=True,
+    ),
+)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from .. import files
 from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput, NotAvailable
+from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked, named
 
 if TYPE_CHECKING:
@@ -168,3 +169,18 @@ def _arrays(result: object) -> list[Array]:
     # numpy has no bfloat16.
     tensors = [t.float() if t.dtype == torch.bfloat16 else t for t in flatten_outputs(result).values()]
     return [t.detach().cpu().numpy() for t in tensors]
+
+
+TARGETS = (
+    TargetInfo(
+        "pytorch",
+        title="PyTorch",
+        summary="PyTorch, eager, on the CPU",
+        kind=PyTorch.kind,
+        module="torch",
+        distributions=("torch",),
+        install="pip install 'edgeworthy[torch]'",
+        make=PyTorch,
+        default=True,
+    ),
+)

@@ -9,6 +9,7 @@ from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, NotAvailable
 from ..formats.saved_model import argument_names
 from ..vocabulary import SIGNATURE
+from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
@@ -91,3 +92,18 @@ def _tensorflow() -> Any:
     except ImportError as error:
         raise NotAvailable("TensorFlow is not installed", remedy="pip install 'edgeworthy[tensorflow]'") from error
     return tensorflow
+
+
+TARGETS = (
+    TargetInfo(
+        "tensorflow",
+        title="SavedModel",
+        summary="TensorFlow on a SavedModel, on the CPU",
+        kind=TensorFlow.kind,
+        module="tensorflow",
+        distributions=("tensorflow-cpu", "tensorflow"),
+        install="pip install 'edgeworthy[tensorflow]'",
+        make=TensorFlow,
+        default=True,
+    ),
+)

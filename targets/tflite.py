@@ -11,6 +11,7 @@ import numpy as np
 from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput
 from ..vocabulary import SIGNATURE
+from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
@@ -209,3 +210,18 @@ def _dequantize(array: Array, detail: Mapping[str, Any]) -> Array:
         return array
     scale, zero = found
     return (array.astype(np.float32) - np.float32(zero)) * np.float32(scale)
+
+
+TARGETS = (
+    TargetInfo(
+        "tflite",
+        title="TFLite",
+        summary="TFLite (LiteRT) on the CPU with XNNPACK",
+        kind=TFLite.kind,
+        module="ai_edge_litert",
+        distributions=("ai-edge-litert",),
+        install="pip install ai-edge-litert",
+        make=TFLite,
+        default=True,
+    ),
+)

@@ -15,7 +15,7 @@ from ..errors import InternalFault
 from ..workers.child import START_TIMEOUT_S, Child
 from ..workers.processes import memory
 from ..workers.serve import Commands, Tell
-from . import get
+from . import TARGETS, get
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -175,7 +175,7 @@ class Worker:
 
 
 def _environment(runtime: str, threads: int) -> dict[str, str]:
-    """Passive waiting, and no GPU for a target that is asked to run on the CPU."""
+    """Passive waiting, and what the target's device asks for."""
     variables = {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -183,7 +183,7 @@ def _environment(runtime: str, threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": str(threads),
     }
-    return variables if runtime.endswith("-cuda") else variables | {"CUDA_VISIBLE_DEVICES": ""}
+    return variables | TARGETS[runtime].environment
 
 
 # ---- The worker's side ----

@@ -10,8 +10,9 @@ import pytest
 
 from edgeworthy import config
 from edgeworthy.cli import template
-from edgeworthy.config import keys
+from edgeworthy.config import GateTable, keys
 from edgeworthy.errors import BadInput
+from edgeworthy.metrics import METRICS, Metric
 from edgeworthy.settings import load_config
 
 
@@ -111,8 +112,27 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_one_number_is_a_limit_for_all(tmp_path: Path) -> None:
     loaded = load_config(write(tmp_path, "[gate]\nsqnr_db = 30\nsize_ratio = {int8 = 0.3}\n"))
-    assert loaded.gate.sqnr_db == {config.EVERY: 30}
-    assert loaded.gate.size_ratio == {"int8": 0.3}
+    assert loaded.gate.limits("sqnr_db") == {config.EVERY: 30}
+    assert loaded.gate.limits("size_ratio") == {"int8": 0.3}
+
+
+def test_a_dotted_metric_is_a_key_in_a_table_of_the_gate(tmp_path: Path) -> None:
+    text = "[gate]\nlatency_ms.p50 = {int8 = 5}\nlatency_ms.p99 = 9.5\n"
+    text += "regression = {size_bytes = 1.0, latency_ms = {p50 = 1.1}}\nbaseline = 'old/report.json'\n"
+    loaded = load_config(write(tmp_path, text)).gate
+    assert loaded.limits("latency_ms.p50") == {"int8": 5}
+    assert loaded.limits("latency_ms.p99") == {config.EVERY: 9.5}
+    assert loaded.limits("latency_ms.p90") == {}
+    assert loaded.regressions("size_bytes") == {config.EVERY: 1.0}
+    assert loaded.regressions("latency_ms.p50") == {config.EVERY: 1.1}
+    assert loaded.baseline == tmp_path / "old/report.json"
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.key)
+def test_every_metric_is_a_key_of_the_gate(metric: Metric) -> None:
+    assert GateTable().limits(metric.key) == {}
+    if metric.regression:
+        assert GateTable().regressions(metric.key) == {}
 
 
 # -- --set ------------------------------------------------------------------------------------------------
@@ -133,6 +153,8 @@ def test_one_number_is_a_limit_for_all(tmp_path: Path) -> None:
         ("bench.baseline=1", "bench.baseline", "1"),
         ('bench.baseline="TFLite int8"', "bench.baseline", "TFLite int8"),
         ("gate.sqnr_db=20", "gate.sqnr_db", {"*": 20.0}),
+        ("gate.latency_ms.p50.int8=2", "gate.latency_ms.p50", {"int8": 2.0}),
+        ("gate.regression.size_bytes=1.0", "gate.regression.size_bytes", {"*": 1.0}),
         ("gate.sqnr_db={int8 = 20, float16 = 40}", "gate.sqnr_db", {"int8": 20, "float16": 40}),
         ("gate.sqnr_db.int8=20", "gate.sqnr_db", {"int8": 20.0}),
         ("validate.atol.layer.1=1e-3", "validation.atol", {"layer.1": 1e-3}),
@@ -224,10 +246,11 @@ def test_the_documented_file_is_valid_has_every_key_and_the_defaults() -> None:
 
 def test_what_is_commented_out_is_the_default() -> None:
     """With every comment on a key taken away the file says the defaults and the examples, as it stands nothing."""
-    assert tomllib.loads(template.commented({})) == {t: {} for t in TABLES}
+    empty = {t: {} for t in TABLES} | {"gate": {"latency_ms": {}, "regression": {"latency_ms": {}}}}
+    assert tomllib.loads(template.commented({})) == empty
     assert config.Config.model_validate(tomllib.loads(template.commented({}))) == config.Config()
     given = {"output": "out", "model": {"source": 'a "b".py:make', "inputs": ["x:float32[1]"]}}
-    assert tomllib.loads(template.commented(given)) == {t: {} for t in TABLES} | given
+    assert tomllib.loads(template.commented(given)) == empty | given
 
 
 TABLES = ("model", "export", "convert", "quantize", "validate", "bench", "gate")

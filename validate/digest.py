@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..display import milliseconds, percent, size
 from .results import Report
-from .summary import SummaryRow, milliseconds, percent, size, summarize
+from .summary import SummaryRow, summarize
 
 MOST_LINES = 20
 """Failing lines and warnings; GitHub takes 1 MiB, a reader less."""

@@ -216,8 +216,11 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
 
 def _statistics(row: _Row, seed: int) -> dict[str, object]:
     times = np.concatenate([np.asarray(r, np.float64) for r in row.rounds]) / 1e6
-    low, high = intervals.median_interval(row.rounds, seed=seed)
-    p50, p90, p99 = np.percentile(times, [50, 90, 99])
+    percentiles: dict[str, object] = {}
+    for rank in (50, 90, 99):
+        low, high = intervals.quantile_interval(row.rounds, rank / 100, seed=seed)
+        percentiles |= {f"p{rank}_ms": float(np.percentile(times, rank))}
+        percentiles |= {f"p{rank}_low_ms": low / 1e6, f"p{rank}_high_ms": high / 1e6}
     notes = [] if row.steady else ["the warm-up ended by its time limit, not because times were steady"]
     if times.size < 100:
         notes.append(f"p99 of {times.size} runs is next to their maximum")
@@ -227,14 +230,9 @@ def _statistics(row: _Row, seed: int) -> dict[str, object]:
         "steady": row.steady,
         "min_ms": float(times.min()),
         "mean_ms": float(times.mean()),
-        "p50_ms": float(p50),
-        "p90_ms": float(p90),
-        "p99_ms": float(p99),
-        "p50_low_ms": low / 1e6,
-        "p50_high_ms": high / 1e6,
         "quantiles_ms": [float(q) for q in np.percentile(times, np.linspace(0, 100, 21))],
         "notes": notes,
-    }
+    } | percentiles
 
 
 def _default_baseline(rows: Sequence[LatencyRow]) -> str | None:

@@ -211,14 +211,14 @@ class _Bench:
 
 
 def _failed_truth(outcome: Outcome) -> Hop:
-    """A truth that couldn't be had is no fault of the artifacts: skipped, and the next plan stands in."""
+    """A truth that couldn't be had is no fault of the artifacts: it has no verdict, and the next plan stands in."""
     subject = outcome.subject
     return Hop(
         name=subject.name,
         runtime=subject.runtime,
         artifact=subject.artifact,
         scheme=subject.scheme,
-        status="skipped",
+        status="reference",
         reason="it can't serve as truth: " + (outcome.failure or "").splitlines()[0],
         failure=outcome.failure,
         seconds=outcome.seconds,

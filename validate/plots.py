@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..display import milliseconds, number, percent, size
 from .results import LatencyRow, Report
-from .summary import SummaryRow, milliseconds, number, percent, size
+from .summary import SummaryRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import pydantic
-
 from .. import files
+from ..display import milliseconds, number, percent, six_digits, size
 from ..errors import BadInput
 from . import digest
 from .plots import plots
+from .report_file import JSON as JSON
+from .report_file import read as read
 from .results import GateResult, Report
-from .summary import decibels, milliseconds, number, percent, six_digits, size, summarize
+from .summary import decibels, glance, latency_columns, summarize
 
 if TYPE_CHECKING:
     import jinja2
 
-JSON, MARKDOWN, HTML, JUNIT = "report.json", "report.md", "report.html", "junit.xml"
-
-_SHOWN = 5
+MARKDOWN, HTML, JUNIT = "report.md", "report.html", "junit.xml"
 
 
 def write(report: Report, output: Path) -> dict[str, Path]:
@@ -43,31 +42,26 @@ def write(report: Report, output: Path) -> dict[str, Path]:
     return {name: output / name for name in texts}
 
 
-def read(path: Path) -> Report:
-    """Read a ``report.json``, or the one in a folder.
+def check_gate_file(path: Path, folder: Path) -> None:
+    """Refuse a name that ``write_gate`` can't write to.
 
     Raises:
-        BadInput: there is none, or it isn't one.
+        BadInput: it is neither .json nor .xml, or one of the run's own files in ``folder``.
     """
-    path = path / JSON if path.is_dir() else path
-    try:
-        return Report.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if path.suffix not in (".json", ".xml"):
         raise BadInput(
-            "there is no report here", where=str(path), remedy="make one with `edgeworthy run SOURCE -o OUT`"
-        ) from None
-    except (pydantic.ValidationError, UnicodeDecodeError) as error:
-        wrong = error.errors() if isinstance(error, pydantic.ValidationError) else []
+            f"{path.name} is neither .json nor .xml", where="--output", remedy="name it gate.json or gate.xml"
+        )
+    if path.resolve() in {(folder / name).resolve() for name in (JSON, JUNIT, "manifest.json")}:
         raise BadInput(
-            "this is no report, or one of another version of edgeworthy",
-            where=str(path),
-            details=[": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in wrong[:_SHOWN]],
-            remedy="make it again with `edgeworthy run SOURCE -o OUT`",
-        ) from error
-    except OSError as error:
-        raise BadInput(
-            f"can't read the report: {error.strerror}", where=str(path), remedy="give the folder of a run"
-        ) from error
+            "that is a file of the run, which keeps its own verdict", where=str(path), remedy="choose another name"
+        )
+
+
+def write_gate(result: GateResult, suite: str, path: Path) -> None:
+    """Write the result of holding a report against other limits: .json, or .xml as JUnit."""
+    text = junit(result, suite) if path.suffix == ".xml" else result.model_dump_json(indent=2) + "\n"
+    files.write_text(path, text)
 
 
 def schema() -> str:
@@ -107,7 +101,7 @@ def summary(report: Report, baseline: Report | None = None) -> str:
 
 def junit(gate: GateResult, suite: str) -> str:
     """The gate's lines as JUnit test cases, which CI systems show; inconclusive counts as an error."""
-    tags = {"fail": "failure", "inconclusive": "error", "skipped": "skipped"}
+    tags = {"fail": "failure", "inconclusive": "error"}
     count = {tag: sum(tags.get(line.status) == tag for line in gate.lines) for tag in tags.values()}
     root = ElementTree.Element(
         "testsuite",
@@ -115,7 +109,6 @@ def junit(gate: GateResult, suite: str) -> str:
         tests=str(len(gate.lines)),
         failures=str(count["failure"]),
         errors=str(count["error"]),
-        skipped=str(count["skipped"]),
     )
     for line in gate.lines:
         case = ElementTree.SubElement(root, "testcase", classname=f"gate.{line.check}", name=_printable(line.subject))
@@ -129,7 +122,14 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
     rows = summarize(report)
     drawn = plots(report, rows) if autoescape else {}  # Markdown has none
     page = _environment(autoescape=autoescape).get_template(template)
-    return page.render(r=report, rows=rows, plots={k: drawn.get(k) for k in ("errors", "latency", "front")})
+    return page.render(
+        r=report,
+        rows=rows,
+        glance=glance(report),
+        timed=[one for row in rows for one in row.timed],
+        latency_columns=latency_columns(),
+        plots={k: drawn.get(k) for k in ("errors", "latency", "front")},
+    )
 
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:

@@ -174,6 +174,9 @@ class ConversionResult(Record):
 
     status: Status
     targets: list[str] = Field(default_factory=list, description="kinds asked for: tflite, saved_model")
+    left_out: dict[str, str] = Field(
+        default_factory=dict, description="kinds that are made when none is asked for and can't be here → why"
+    )
     failure: str | None = None
     passes: list[PassResult] = Field(default_factory=list)
     layout: LayoutResult | None = None
@@ -344,6 +347,10 @@ class LatencyRow(Record):
     p99_ms: float | None = None
     p50_low_ms: float | None = Field(default=None, description="lower end of the median's 95 % bootstrap interval")
     p50_high_ms: float | None = Field(default=None, description="upper end")
+    p90_low_ms: float | None = None
+    p90_high_ms: float | None = None
+    p99_low_ms: float | None = None
+    p99_high_ms: float | None = None
     quantiles_ms: list[float] = Field(
         default_factory=list, description="quantiles 0, 5, … 100 % (21 values), for plots of the distribution"
     )
@@ -428,7 +435,7 @@ class GateLine(Record):
 
     check: str = Field(description="the key in [gate]: parity, sqnr_db, accuracy_drop, size_ratio …")
     subject: str = Field(description="the artifact or row that it looked at")
-    status: Literal["pass", "fail", "inconclusive", "skipped"]
+    status: Literal["pass", "fail", "inconclusive"]
     limit: float | str | None = None
     measured: float | str | None = None
     unit: str = ""
@@ -440,7 +447,8 @@ class GateResult(Record):
 
     status: Literal["pass", "fail", "inconclusive"]
     lines: list[GateLine] = Field(default_factory=list)
-    limits: GateTable = Field(default_factory=GateTable, description="the [gate] that the report was held against")
+    limits: GateTable = Field(default=GateTable(), description="the [gate] that the report was held against")
+    origin: str = Field(default="", description="where the limits are from")
 
     @property
     def failing(self) -> list[GateLine]:
@@ -473,7 +481,8 @@ class Report(Record):
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None
-    gate: GateResult | None = None
+    limits: GateTable = Field(default=GateTable(), description="the [gate] that the run was configured with")
+    gate: GateResult | None = Field(default=None, description="the run's own verdict, by its own limits")
     stage_seconds: dict[str, float] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
+from ..display import number
+from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
-from ..schemes import SCHEMES
-from .results import AccuracyRow, Hop, LatencyRow, Report
+from ..schemes import FLOAT32, SCHEMES
+from .results import AccuracyRow, ArtifactResult, Hop, LatencyRow, Report
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,29 @@ class Figure:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Everything that was measured on one artifact (or on PyTorch, which has none).
+    """Everything that was measured on one artifact (or on PyTorch, which has none) by one runtime.
 
-    ``latencies`` has a row for every number of threads that was timed, in that order.
+    Attributes:
+        name: As shown, such as ``TFLite int8``.
+        key: Key of the artifact in the report, or the runtime's name.
+        kind: ``Artifact.kind``; empty without a file.
+        size_ratio: Its size in sizes of the float32 TFLite file.
+        latencies: A row for every number of threads that was timed, in that order.
+        missing: Why the artifact is not there though it was to be made; empty where it is.
+        excused: Whether it is missing because this machine lacks something.
     """
 
     name: str
     key: str
-    size_bytes: int | None
-    hop: Hop | None
-    accuracy: AccuracyRow | None
-    latencies: tuple[LatencyRow, ...]
+    kind: str = ""
+    scheme: str = FLOAT32.name
+    artifact: ArtifactResult | None = None
+    size_ratio: float | None = None
+    hop: Hop | None = None
+    accuracy: AccuracyRow | None = None
+    latencies: tuple[LatencyRow, ...] = ()
+    missing: str = ""
+    excused: bool = False
 
     @property
     def latency(self) -> LatencyRow | None:
@@ -46,10 +61,32 @@ class SummaryRow:
         return self.latencies[0] if self.latencies else None
 
     @property
+    def timed(self) -> list[SummaryRow]:
+        """This row once for every number of threads."""
+        return [replace(self, latencies=(row,)) for row in self.latencies]
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self.artifact.size_bytes if self.artifact else None
+
+    @property
     def worst(self) -> Errors | None:
         """The accumulated errors of the output, or of the group of its channels, with the least SQNR."""
         errors = [o.worst for o in self.hop.outputs if o.worst] if self.hop else []
         return min(errors, key=lambda e: e.quality_db, default=None)
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """The least of all outputs; infinite where all are exact. None: there are only integers, and errors."""
+        outputs = self.hop.outputs if self.hop else []
+        told = [o.worst for o in outputs if o.worst and (o.worst.exact or o.dtype.startswith("float"))]
+        return min((errors.quality_db for errors in told), default=None)
+
+    @property
+    def noise_ratio(self) -> float | None:
+        """The largest of all outputs."""
+        ratios = [o.noise_ratio for o in self.hop.outputs if o.noise_ratio is not None] if self.hop else []
+        return max(ratios, default=None)
 
     @property
     def own_share(self) -> float | None:
@@ -75,6 +112,11 @@ class SummaryRow:
         return Figure(worst.sqnr_db, "dB", output.bound)
 
     @property
+    def added(self) -> str:
+        """``own_share`` in a few words."""
+        return "exact" if self.own_share == 0 else number(self.own_share)
+
+    @property
     def parity(self) -> str:
         """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized."""
         if self.hop is None:
@@ -97,52 +139,98 @@ class SummaryRow:
 
 
 def summarize(report: Report) -> list[SummaryRow]:
-    """One row for every runtime and artifact that any stage looked at, in the order of the hops."""
-    hops = {h.artifact or h.runtime: h for h in report.parity.hops} if report.parity else {}
-    scored = {r.artifact or r.runtime: r for r in report.accuracy.rows} if report.accuracy else {}
-    timed: dict[str, tuple[LatencyRow, ...]] = {}
+    """One row for every runtime and artifact that any stage looked at, in the order of the hops.
+
+    Then one for every artifact that none did.
+    """
+    hops = {_key(h): h for h in report.parity.hops} if report.parity else {}
+    scored = {_key(r): r for r in report.accuracy.rows} if report.accuracy else {}
+    timed: dict[tuple[str, str], tuple[LatencyRow, ...]] = {}
     for row in report.latency.rows if report.latency else []:
-        key = row.artifact or row.runtime
-        timed[key] = (*timed.get(key, ()), row)
-    artifacts = {a.name: a for a in report.artifacts}
+        timed[_key(row)] = (*timed.get(_key(row), ()), row)
+    looked_at = dict.fromkeys([*hops, *scored, *timed])
+    unseen = [(a.name, "") for a in report.artifacts if a.name not in {key for key, _ in looked_at}]
+    float32 = report.artifact(FLOAT32.artifact)
     rows = []
-    for key in dict.fromkeys([*hops, *scored, *timed, *artifacts]):
-        latencies = timed.get(key, ())
-        found = [r.name for r in (hops.get(key), scored.get(key), *latencies) if r]
+    for place in [*looked_at, *unseen]:
+        artifact, latencies = report.artifact(place[0]), timed.get(place, ())
+        whole = float32.size_bytes if float32 else 0
+        found = [r for r in (hops.get(place), scored.get(place), *latencies) if r]
         rows.append(
             SummaryRow(
-                name=found[0] if found else key,
-                key=key,
-                size_bytes=artifacts[key].size_bytes if key in artifacts else None,
-                hop=hops.get(key),
-                accuracy=scored.get(key),
+                name=found[0].name if found else place[0],
+                key=place[0] or place[1],
+                kind=artifact.kind if artifact else "",
+                scheme=artifact.scheme if artifact else found[0].scheme if found else FLOAT32.name,
+                artifact=artifact,
+                size_ratio=artifact.size_bytes / whole if artifact and whole else None,
+                hop=hops.get(place),
+                accuracy=scored.get(place),
                 latencies=latencies,
             )
         )
     return rows
 
 
-def size(count: float | None) -> str:
-    """Bytes for people, in powers of 1000."""
-    if count is None:
+def _key(row: Hop | AccuracyRow | LatencyRow) -> tuple[str, str]:
+    """A row of the summary: artifact and runtime. The truth's own hop is of the same as the run in float32."""
+    return row.artifact or "", row.runtime
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: the text of a row in it, and its 95 % interval; of a high ``rank`` it is the first to go."""
+
+    title: str
+    text: Callable[[SummaryRow], str]
+    interval: Callable[[SummaryRow], str] = lambda row: ""
+    rank: int = 0
+
+
+def glance(report: Report) -> list[Column]:
+    """The columns of the table of all rows, but for name and verdict."""
+    threads = list(dict.fromkeys(r.threads for r in report.latency.rows)) if report.latency else []
+    there = {"artifact": True, "accuracy": report.accuracy is not None, "hop": report.parity is not None}
+    columns, timed = [], []
+    for metric in METRICS:
+        if not metric.glance:
+            continue
+        if metric.stage == "latency":
+            timed.append(metric)
+        elif there[metric.stage]:
+            columns.append(Column(metric.title, partial(cell, metric), rank=metric.rank))
+    if report.parity:
+        at = 1 if report.accuracy else 0
+        columns[at:at] = [Column("parity", lambda row: row.parity), Column("hop adds", lambda row: row.added, rank=9)]
+    for count in threads:
+        for metric in timed:
+            of_threads = metric.title if len(threads) == 1 else f"{metric.title}, {count} thr."
+            columns.append(Column(of_threads, partial(_timed_cell, metric, count), rank=metric.rank))
+    return columns
+
+
+def latency_columns() -> list[Column]:
+    """The columns of the table of latencies, of rows with one number of threads."""
+    return [
+        Column(m.title, partial(cell, m), partial(_interval, m)) for m in METRICS if m.stage == "latency" and m.title
+    ]
+
+
+def cell(metric: Metric, row: SummaryRow) -> str:
+    """A metric of a row as text."""
+    if getattr(row, metric.stage) is None:
         return "–"
-    if count < 1000:
-        return f"{count:.0f} B"
-    power = min(3, int(math.log10(count)) // 3)
-    return f"{_three(count / 1000**power)} {('B', 'kB', 'MB', 'GB')[power]}"
+    value = metric.of(row)
+    return "–" if value is None else metric.show(value)
 
 
-def milliseconds(value: float | None) -> str:
-    """A time in the unit that fits, with three significant digits."""
-    if value is None:
-        return "–"
-    if value < 1:
-        return f"{_three(value * 1000)} µs"
-    return f"{_three(value)} ms" if value < 1000 else f"{_three(value / 1000)} s"
+def _interval(metric: Metric, row: SummaryRow) -> str:
+    low, high = metric.interval(row)
+    return "" if low is None or high is None else f"{metric.show(low)} to {metric.show(high)}"
 
 
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
+def _timed_cell(metric: Metric, threads: int, row: SummaryRow) -> str:
+    return next((cell(metric, one) for one in row.timed if one.latency and one.latency.threads == threads), "–")
 
 
 def decibels(errors: Errors | None) -> str:
@@ -154,18 +242,3 @@ def decibels(errors: Errors | None) -> str:
     if errors.sqnr_db is None:
         return "–" if errors.equal is None else f"{100 * errors.equal:.3g} % equal"
     return f"{errors.sqnr_db:.1f} dB"
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-def six_digits(value: float) -> str:
-    """For limits and what they are held against; all digits of a large number, as bytes are counted exactly."""
-    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
-
-
-def _three(value: float) -> str:
-    """Three significant digits, no exponent."""
-    digits = 2 - math.floor(math.log10(value)) if value > 0 else 0
-    return f"{value:.{max(0, digits)}f}"

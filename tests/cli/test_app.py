@@ -12,9 +12,13 @@ import tomllib
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
+import onnx
 import pytest
 
+from edgeworthy import files
+from edgeworthy.config import GateTable
 from edgeworthy.validate import report as reports
+from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
 
 ROOT = Path(__file__).parents[2]
@@ -37,9 +41,28 @@ def edgeworthy(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Co
 
 @pytest.fixture
 def out(report: Report, tmp_path: Path) -> Path:
-    """A folder with the report of a run."""
-    reports.write(report, tmp_path / "out")
-    return tmp_path / "out"
+    """A folder with the report of a run, and files of the sizes that it speaks of."""
+    folder, artifacts = tmp_path / "out", []
+    for artifact in report.artifacts:
+        path = folder / artifact.path
+        if artifact.kind == "onnx":
+            path.parent.mkdir()
+            nodes = [onnx.helper.make_node("Relu", ["x"], ["y"])]
+            x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+            onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], [y])), path)
+        else:
+            if artifact.kind == "saved_model":
+                path.mkdir()
+                path = path / "saved_model.pb"
+            with path.open("wb") as file:
+                file.truncate(artifact.size_bytes)
+        there = folder / artifact.path
+        facts = {"sha256": files.sha256(there), "size_bytes": files.size(there)}
+        artifacts.append(artifact.model_copy(update=facts))
+    report = report.model_copy(update={"artifacts": artifacts})
+    report = report.model_copy(update={"gate": evaluate(report, folder=folder)})
+    reports.write(report, folder)
+    return folder
 
 
 def test_help_answers_at_once() -> None:
@@ -113,9 +136,10 @@ def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple
 
 
 def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
-    ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", "onnxruntime-cuda")
-    assert ran.returncode == 3
-    assert "fix:" in ran.stderr or "pip install" in ran.stderr
+    for name, said in (("onnxruntime-cuda", "pip install"), ("litert:npu", "compiler plugin")):
+        ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", name)
+        assert ran.returncode == 3
+        assert said in ran.stderr
 
 
 def test_errors_are_json_under_json(tmp_path: Path) -> None:
@@ -127,7 +151,7 @@ def test_errors_are_json_under_json(tmp_path: Path) -> None:
 
 def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:
     """A report whose folder is no folder any more: an error that nobody foresaw."""
-    broken = "import sys, edgeworthy.validate.gate as g\ng.evaluate = lambda *a: 1 / 0\n"
+    broken = "import sys, edgeworthy.validate.gate as g\ng.evaluate = lambda *a, **k: 1 / 0\n"
     broken += "from edgeworthy.cli import main\nsys.argv = ['edgeworthy', 'gate', sys.argv[1], *sys.argv[2:]]\nmain()"
     for flags, traceback in (((), False), (("--debug",), True)):
         ran = subprocess.run([sys.executable, "-c", broken, out, *flags], capture_output=True, text=True, check=False)
@@ -147,22 +171,83 @@ def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:
     ],
 )
 def test_gate(out: Path, tmp_path: Path, rules: str, code: int, said: str) -> None:
-    (tmp_path / "edgeworthy.toml").write_text(f"[gate]\n{rules}\n")
-    ran = edgeworthy("gate", "out", cwd=tmp_path)
+    (tmp_path / "ci.toml").write_text(f"[gate]\n{rules}\n")
+    ran = edgeworthy("gate", "out", "-c", "ci.toml", cwd=tmp_path)
     assert ran.returncode == code
     assert said in ran.stdout + ran.stderr
-    if code != 2:
-        assert (out / "junit.xml").exists()
-        assert reports.read(out).gate is not None
+    assert "ci.toml" in ran.stdout + ran.stderr, "whose limits they are"
 
 
-def test_gate_without_a_file_holds_the_limits_of_the_run(out: Path, tmp_path: Path) -> None:
-    """A report that failed its own limits must not pass just because they aren't given again."""
-    (tmp_path / "strict.toml").write_text("[gate]\nsize_bytes = 1\n")
-    assert edgeworthy("gate", "out", "--config", "strict.toml", cwd=tmp_path).returncode == 1
-    again = edgeworthy("gate", "out", cwd=tmp_path)
-    assert again.returncode == 1
-    assert "size_bytes" in again.stdout
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def failed_run(out: Path) -> None:
+    """The report as of a run that failed its own limits."""
+    report = reports.read(out)
+    report = report.model_copy(update={"limits": GateTable.model_validate({"size_bytes": 1})})
+    reports.write(report.model_copy(update={"gate": evaluate(report, folder=out)}), out)
+
+
+def test_a_failed_run_stays_failed_wherever_and_however_it_is_gated(out: Path, tmp_path: Path) -> None:
+    """Neither an edgeworthy.toml that lies around nor a laxer --config leaves a trace in the run's own files."""
+    failed_run(out)
+    before = contents(out)
+    (tmp_path / "edgeworthy.toml").write_text("[gate]\nparity = false\n")
+    (tmp_path / "lax.toml").write_text("[gate]\nparity = true\n")
+    for _ in range(2):
+        own = edgeworthy("gate", "out", cwd=tmp_path)
+        assert own.returncode == 1
+        assert "size_bytes" in own.stdout
+        assert "Limits: the run's own limits" in own.stdout
+        lax = edgeworthy("gate", "out", "-c", "lax.toml", cwd=tmp_path)
+        assert lax.returncode == 0, lax.stdout
+        assert "The run's own verdict stays: fail" in lax.stdout
+    assert edgeworthy("report", "out", cwd=tmp_path).returncode == 0
+    assert contents(out) == before
+    assert b"failures=" in before["junit.xml"] and b'failures="0"' not in before["junit.xml"]
+
+
+def test_gate_writes_its_result_only_where_it_is_told(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "strict.toml").write_text("[gate]\nsqnr_db = 100\n")
+    for name in ("gate.json", "gate.xml"):
+        assert edgeworthy("gate", "out", "-c", "strict.toml", "-o", name, cwd=tmp_path).returncode == 1
+        assert "sqnr_db" in (tmp_path / name).read_text()
+    assert json.loads((tmp_path / "gate.json").read_text())["origin"] == "strict.toml"
+    for name, said in (("out/report.json", "own verdict"), ("out/junit.xml", "own verdict"), ("gate.txt", ".json")):
+        ran = edgeworthy("gate", "out", "-c", "strict.toml", "-o", name, cwd=tmp_path)
+        assert (ran.returncode, said in ran.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("change", ["other", "gone"])
+def test_gate_looks_at_the_files_themselves(out: Path, change: str) -> None:
+    assert edgeworthy("gate", out).returncode == 0
+    path = out / "model_static_wi8_ai8.tflite"
+    if change == "other":
+        path.write_bytes(b"\1" + path.read_bytes()[1:])
+    else:
+        path.unlink()
+    ran = edgeworthy("gate", out)
+    assert ran.returncode == 1
+    assert "✗ files: model_static_wi8_ai8.tflite" in ran.stdout
+
+
+def test_gate_against_an_earlier_report(out: Path, tmp_path: Path) -> None:
+    old = reports.read(out)
+    smaller = [a.model_copy(update={"size_bytes": a.size_bytes - 1}) for a in old.artifacts]
+    old = old.model_copy(update={"artifacts": smaller})
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "report.json").write_text(old.model_dump_json())
+    for limit, code in (("1.0", 1), ("1.1", 0)):
+        (tmp_path / "ci.toml").write_text(f"[gate.regression]\nsize_bytes = {{ int8 = {limit} }}\n")
+        ran = edgeworthy("gate", "out", "-c", "ci.toml", "--baseline", "old/report.json", cwd=tmp_path)
+        assert ran.returncode == code, ran.stdout
+    assert edgeworthy("gate", "out", "-c", "ci.toml", cwd=tmp_path).returncode == 4, "without a baseline it can't say"
+    for baseline, said in (("out", "own baseline"), ("none", "no report here")):
+        ran = edgeworthy("gate", "out", "-c", "ci.toml", "--baseline", baseline, cwd=tmp_path)
+        assert (ran.returncode, said in ran.stderr) == (2, True)
+    ran = edgeworthy("gate", "out", "--baseline", "old", cwd=tmp_path)
+    assert (ran.returncode, "no limit that is held against it" in ran.stderr) == (2, True)
 
 
 def test_gate_of_another_file_and_as_json(out: Path, tmp_path: Path) -> None:
@@ -224,6 +309,9 @@ def test_targets_and_doctor() -> None:
     found = {t["name"]: t for t in json.loads(edgeworthy("targets", "--json").stdout)}
     assert found["tflite"]["available"]
     assert found["onnxruntime-cuda"]["available"] or found["onnxruntime-cuda"]["why"]
+    assert not found["android"]["built"]
+    assert "not built yet" in found["android"]["why"]
+    assert "not built yet" in edgeworthy("targets").stdout
     ran = edgeworthy("doctor")
     assert ran.returncode == 0
     assert "litert-converter" in ran.stdout

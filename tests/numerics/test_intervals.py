@@ -20,13 +20,14 @@ def test_median_interval_covers_and_narrows() -> None:
     assert few[1] - few[0] > float(np.mean(widths))
 
 
-def test_weighted_median_is_numpys_median_of_the_repeated_times() -> None:
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 0.99, 1.0])
+def test_weighted_quantile_is_numpys_of_the_repeated_times(share: float) -> None:
     random = np.random.default_rng(0)
     for size in (1, 2, 5, 8):
         times, weights = np.sort(random.normal(size=size)), random.integers(0, 4, size)
         weights[0] += 1
-        wanted = np.median(np.repeat(times, weights))
-        assert intervals._weighted_median(times, weights) == pytest.approx(wanted)
+        wanted = np.quantile(np.repeat(times, weights), share)
+        assert intervals._weighted_quantile(times, weights, share) == pytest.approx(wanted)
 
 
 def test_drift_that_both_share_leaves_the_ratio_alone() -> None:

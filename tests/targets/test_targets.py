@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import onnx
 import pytest
 
+from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput, NotAvailable
-from edgeworthy.targets import TARGETS, TargetInfo, get
+from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, find, get
 from edgeworthy.targets.tflite import TFLite
 
 
@@ -27,18 +32,94 @@ def test_get_passes_options() -> None:
     assert isinstance(get("tflite", kernels="reference"), TFLite)
 
 
-def test_unknown_and_missing() -> None:
-    with pytest.raises(BadInput, match="no target 'gpu'"):
-        get("gpu")
-    absent = TargetInfo("x", "", "onnx", "no_such_package", ("no-such",), "pip install no-such", TFLite)
+def test_unknown_missing_and_not_built() -> None:
+    with pytest.raises(BadInput, match="no target 'onnxrunime'") as unknown:
+        find("onnxrunime")
+    assert "did you mean 'onnxruntime'" in (unknown.value.remedy or "")
+    with pytest.raises(NotAvailable, match="target android is not built yet") as planned:
+        get("android")
+    assert "adb" in str(planned.value)
+    absent = TargetInfo("x", "X", "", "onnx", "no_such_package", ("no-such",), "pip install no-such", TFLite)
     assert absent.version is None
     assert absent.missing() == "no_such_package is not installed; pip install no-such"
-    TARGETS["x"] = absent
-    try:
-        with pytest.raises(NotAvailable, match="no_such_package"):
-            get("x")
-    finally:
-        del TARGETS["x"]
+
+
+def test_planned_targets_have_other_names_and_say_everything() -> None:
+    assert not set(PLANNED) & set(TARGETS)
+    for entry in PLANNED.values():
+        assert entry.summary and entry.needs and entry.next_step
+
+
+def test_on_the_cpu_a_worker_sees_no_gpu() -> None:
+    hidden = {name for name, target in TARGETS.items() if target.environment == {"CUDA_VISIBLE_DEVICES": ""}}
+    assert hidden == set(TARGETS) - {"onnxruntime-cuda"}
+    assert TARGETS["onnxruntime-cuda"].environment == {}
+
+
+PLUGIN = """
+from edgeworthy.targets import TargetInfo
+from edgeworthy.targets.tflite import TFLite
+
+REFERENCE = TargetInfo(
+    "tflite-reference", "TFLite reference", "the kernels that define the operators", "tflite", "ai_edge_litert",
+    ("ai-edge-litert",), "pip install ai-edge-litert", TFLite, {"kernels": "reference"},
+)
+AGAIN = TargetInfo("tflite", "TFLite", "", "tflite", "ai_edge_litert", (), "", TFLite)
+NONSENSE = 3
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that has another package's targets: one that works, four that don't."""
+    (tmp_path / "edge_plugin.py").write_text(PLUGIN)
+    (tmp_path / "edge_broken.py").write_text("raise RuntimeError('no licence')\n")
+    info = tmp_path / "edge_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: edge-plugin\nVersion: 1.0\n")
+    entries = {"reference": "edge_plugin:REFERENCE", "again": "edge_plugin:AGAIN", "nonsense": "edge_plugin:NONSENSE"}
+    entries |= {"broken": "edge_broken:X", "gone": "edge_gone:X"}
+    lines = "\n".join(f"{name} = {value}" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[edgeworthy.targets]\n{lines}\n")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_a_package_of_a_third_party_adds_a_target(plugin: dict[str, str], tmp_path: Path) -> None:
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "abs.onnx")
+    made = convert(tmp_path / "abs.onnx", tmp_path, to=["tflite"]).tflite
+    assert made is not None
+    code = (
+        "import sys, numpy as np\n"
+        "from edgeworthy.formats.tflite.summary import describe\n"
+        "from edgeworthy.targets.worker import Worker\n"
+        "from pathlib import Path\n"
+        "with Worker('tflite-reference', describe(Path(sys.argv[1]))) as worker:\n"
+        "    x = np.array([[-1.5, 0.0, 2.0]], np.float32)\n"
+        "    print(worker.receipt.ran, *next(iter(worker.run({'x': x}).values())).ravel())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(made.path)], env=plugin, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["TFLite", "reference", "1.5", "0.0", "2.0"]
+
+
+def test_entry_points_that_dont_load_are_shown_and_break_nothing(plugin: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "edgeworthy", "targets", "--json"]
+    shown = subprocess.run(command, env=plugin, capture_output=True, text=True, check=True)
+    found = {state["name"]: state for state in json.loads(shown.stdout)}
+    assert found["tflite-reference"]["available"] and found["tflite"]["available"]
+    for name, why in {
+        "broken": "no licence", "gone": "edge_gone", "nonsense": "is no TargetInfo", "again": "'tflite' already",
+    }.items():  # fmt: skip
+        assert not found[name]["available"]
+        assert why in found[name]["why"], found[name]
+    command = [sys.executable, "-m", "edgeworthy", "run", "sample:simple_net", "-o", "none", "--target", "broken"]
+    asked = subprocess.run(command, env=plugin, capture_output=True, text=True, check=False)
+    assert asked.returncode == 3
+    assert "no licence" in asked.stderr
 
 
 def test_importing_targets_imports_no_runtime() -> None:

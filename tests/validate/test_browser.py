@@ -57,7 +57,7 @@ FRAME = """<!doctype html><meta name="color-scheme" content="light dark"><pre id
 @pytest.fixture
 def page(report: Report, tmp_path: Path) -> Path:
     """A report with all sections, two of whose gate lines don't hold, and long names."""
-    rules = GateTable(size_ratio={"int8": 0.1}, latency_ratio={"int8": 0.42})
+    rules = GateTable.model_validate({"size_ratio": {"int8": 0.1}, "latency_ratio": {"int8": 0.42}})
     update: dict[str, Any] = {
         "gate": gate.evaluate(report, rules),
         "revision": Revision(commit="0123456789abcdef" * 2 + "01234567", changed=True),

@@ -3,17 +3,60 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeworthy.config import GateTable
-from edgeworthy.validate.gate import evaluate
+from edgeworthy.metrics import METRICS
+from edgeworthy.numerics import comparison
+from edgeworthy.validate.gate import OWN, evaluate
 from edgeworthy.validate.results import GateLine, Report
 
 
-def lines(report: Report, check: str, **rules: object) -> list[GateLine]:
-    table = GateTable.model_validate({"parity": False, "must_convert": []} | rules)
+def rules(**keys: object) -> GateTable:
+    return GateTable.model_validate(keys)
+
+
+def keyed(check: str, limits: object) -> dict[str, object]:
+    """``latency_ms.p50`` is a key in a table."""
+    head, _, key = check.partition(".")
+    return {head: {key: limits} if key else limits}
+
+
+def lines(report: Report, check: str, **keys: object) -> list[GateLine]:
+    table = rules(**({"parity": False, "must_convert": []} | keys))
     return [line for line in evaluate(report, table).lines if line.check == check]
+
+
+def with_hop(report: Report, **update: object) -> Report:
+    """The report whose last hop (TFLite int8) is another."""
+    assert report.parity
+    hops = [*report.parity.hops[:-1], report.parity.hops[-1].model_copy(update=update)]
+    return report.model_copy(update={"parity": report.parity.model_copy(update={"hops": hops})})
+
+
+def with_last(report: Report, stage: str, **update: object) -> Report:
+    """The report whose last row of latency or accuracy is another."""
+    result = getattr(report, stage)
+    rows = [*result.rows[:-1], result.rows[-1].model_copy(update=update)]
+    return report.model_copy(update={stage: result.model_copy(update={"rows": rows})})
+
+
+def without_int8(report: Report) -> Report:
+    """int8 could not be made: no file, no rows."""
+    assert report.parity and report.latency and report.accuracy
+    failed = report.quantization[-1].model_copy(
+        update={"status": "error", "artifact": None, "failure": "engine raised"}
+    )
+    cut = {
+        "parity": report.parity.model_copy(update={"hops": report.parity.hops[:-1]}),
+        "latency": report.latency.model_copy(update={"rows": report.latency.rows[:-1]}),
+        "accuracy": report.accuracy.model_copy(update={"rows": report.accuracy.rows[:-1]}),
+    }
+    quantization = [*report.quantization[:-1], failed]
+    return report.model_copy(update=cut | {"artifacts": report.artifacts[:-1], "quantization": quantization})
 
 
 @pytest.mark.parametrize(
@@ -30,13 +73,27 @@ def lines(report: Report, check: str, **rules: object) -> list[GateLine]:
         ("size_bytes", {"saved_model": 187_210}, "fail"),
         ("size_ratio", {"int8": 0.29}, "pass"),
         ("size_ratio", {"int8": 0.28}, "fail"),
+        ("size_mb", {"int8": 0.05}, "pass"),
+        ("size_mb", {"int8": 0.04}, "fail"),
+        ("accuracy", {"int8": 0.98}, "pass"),
+        ("accuracy", {"int8": 0.99}, "fail"),
+        ("latency_ms.p50", {"int8": 0.02}, "pass"),
+        ("latency_ms.p50", {"int8": 0.005}, "fail"),
+        ("latency_ms.p50", {"int8": 0.0121}, "inconclusive"),
+        ("latency_ms.p99", {"int8": 0.02}, "pass"),
+        ("latency_ms.p99", {"int8": 0.01}, "fail"),
+        ("first_inference_ms", {"int8": 0.08}, "pass"),
+        ("first_inference_ms", {"int8": 0.07}, "fail"),
+        ("load_ms", {"int8": 3.0}, "fail"),
+        ("memory_mb", {"int8": 181}, "pass"),
+        ("memory_mb", {"int8": 180.9}, "fail"),
         ("latency_ratio", {"int8": 0.5}, "pass"),
         ("latency_ratio", {"int8": 0.4}, "fail"),
         ("latency_ratio", {"int8": 0.42}, "inconclusive"),
     ],
 )
 def test_limits(report: Report, check: str, limits: dict[str, float], status: str) -> None:
-    found = lines(report, check, **{check: limits})
+    found = lines(report, check, **keyed(check, limits))
     assert [line.status for line in found] == [status]
 
 
@@ -87,7 +144,7 @@ def test_parity_follows_the_hops(report: Report, hop_status: str, gate_status: s
     hop = report.parity.hops[-1].model_copy(update={"status": hop_status, "failure": "it crashed"})
     hops = [*report.parity.hops[:-1], hop]
     changed = report.model_copy(update={"parity": report.parity.model_copy(update={"hops": hops})})
-    result = evaluate(changed, GateTable())
+    result = evaluate(changed, rules())
     assert result.status == gate_status
     line = next(line for line in result.lines if line.subject == hop.name and line.check == "parity")
     assert line.status == gate_status
@@ -96,13 +153,13 @@ def test_parity_follows_the_hops(report: Report, hop_status: str, gate_status: s
 
 def test_parity_that_was_asked_for_must_have_run(report: Report) -> None:
     bare = report.model_copy(update={"parity": None})
-    assert evaluate(bare, GateTable()).status == "pass"
-    assert evaluate(bare, GateTable(parity=True)).status == "fail"
-    assert evaluate(bare, GateTable(parity=False)).status == "pass"
+    assert evaluate(bare, rules()).status == "inconclusive"
+    assert evaluate(bare, rules(parity=True)).status == "fail"
+    assert evaluate(bare, rules(parity=False)).status == "pass"
 
 
 def test_must_convert_defaults_to_what_was_asked_for(report: Report) -> None:
-    assert evaluate(report, GateTable()).status == "pass"
+    assert evaluate(report, rules()).status == "pass"
     without = report.model_copy(
         update={
             "artifacts": report.artifacts[:-1],
@@ -114,7 +171,7 @@ def test_must_convert_defaults_to_what_was_asked_for(report: Report) -> None:
             ],
         }
     )
-    result = evaluate(without, GateTable())
+    result = evaluate(without, rules())
     assert [line.subject for line in result.failing] == ["static_wi8_ai8"]
     assert "the engine raised" in result.failing[0].message
 
@@ -125,11 +182,192 @@ def test_must_convert_knows_all_names(report: Report, name: str) -> None:
 
 
 def test_fail_outranks_inconclusive(report: Report) -> None:
-    both = GateTable(latency_ratio={"int8": 0.42}, size_ratio={"int8": 0.1})
+    both = rules(latency_ratio={"int8": 0.42}, size_ratio={"int8": 0.1})
     assert evaluate(report, both).exit_code == 1
-    assert evaluate(report, GateTable(latency_ratio={"int8": 0.42})).exit_code == 4
+    assert evaluate(report, rules(latency_ratio={"int8": 0.42})).exit_code == 4
 
 
 def test_messages_carry_limit_and_measure(report: Report) -> None:
     (line,) = lines(report, "latency_ratio", latency_ratio={"int8": 0.42})
     assert re.search(r"0\.42.*interval.*at most 0\.42 × TFLite float32", line.message)
+
+
+# -- what could not be made or measured never passes -----------------------------------------------------
+
+
+OF_ALL = {
+    "noise_ratio": 1e9, "sqnr_db": -1e9, "accuracy": 0, "accuracy_drop": 1, "size_bytes": 1e12, "size_mb": 1e6,
+    "size_ratio": 100, "latency_ratio": 1e6, "first_inference_ms": 1e9, "load_ms": 1e9, "memory_mb": 1e9,
+    "latency_ms.p50": 1e9, "latency_ms.p90": 1e9, "latency_ms.p99": 1e9,
+}  # fmt: skip
+"""A limit for each metric that everything holds."""
+
+
+def test_every_metric_has_a_case_here() -> None:
+    assert {m.key for m in METRICS} <= set(OF_ALL)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.key)
+def test_one_limit_for_all_passes_only_when_all_could_be_made(report: Report, metric: object) -> None:
+    key = metric.key  # type: ignore[attr-defined]
+    assert {line.status for line in lines(report, key, **keyed(key, OF_ALL[key]))} == {"pass"}
+    found = lines(without_int8(report), key, **keyed(key, OF_ALL[key]))
+    failed = [line for line in found if line.status == "fail"]
+    if key == "noise_ratio":  # int8 is never judged by it
+        assert not failed
+    else:
+        assert [line.subject for line in failed] == ["TFLite int8"]
+        assert "engine raised" in failed[0].message
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS if m.stage != "artifact"], ids=lambda m: m.key)
+@pytest.mark.parametrize(("status", "verdict"), [("error", "fail"), ("skipped", "inconclusive")])
+def test_a_row_without_numbers_does_not_pass_because_others_have_some(
+    report: Report, metric: object, status: str, verdict: str
+) -> None:
+    key, stage = metric.key, metric.stage  # type: ignore[attr-defined]
+    update = {"status": status, "failure": "it crashed"}
+    changed = with_hop(report, outputs=[], **update) if stage == "hop" else with_last(report, stage, **update)
+    if key == "noise_ratio":
+        assert report.parity
+        hops = [
+            h.model_copy(update=update | {"outputs": []}) if h.artifact == "onnx" else h for h in report.parity.hops
+        ]
+        changed = report.model_copy(update={"parity": report.parity.model_copy(update={"hops": hops})})
+    (line,) = [line for line in lines(changed, key, **keyed(key, OF_ALL[key])) if line.status != "pass"]
+    assert (line.status, "it crashed" in line.message) == (verdict, True)
+
+
+@pytest.mark.parametrize("stage", ["latency", "accuracy"])
+@pytest.mark.parametrize(("status", "verdict"), [("error", "fail"), ("skipped", "inconclusive")])
+def test_a_stage_that_broke_is_seen_without_any_limit_on_it(
+    report: Report, stage: str, status: str, verdict: str
+) -> None:
+    changed = with_last(report, stage, status=status, failure="crashed with SIGSEGV", p50_ms=None)
+    result = evaluate(changed, rules())
+    assert result.status == verdict
+    assert any("SIGSEGV" in line.message for line in result.lines)
+
+
+def test_a_hop_that_was_skipped_is_inconclusive(report: Report) -> None:
+    changed = with_hop(report, status="skipped", outputs=[], failure="the runtime is not installed")
+    result = evaluate(changed, rules())
+    assert result.status == "inconclusive"
+    (line,) = [line for line in result.lines if line.status != "pass"]
+    assert (line.check, line.subject) == ("parity", "TFLite int8")
+    assert "not installed" in line.message
+
+
+def test_an_artifact_that_no_target_ran_is_inconclusive(report: Report) -> None:
+    assert report.parity
+    parity = report.parity.model_copy(update={"hops": report.parity.hops[:-1]})
+    result = evaluate(report.model_copy(update={"parity": parity}), rules())
+    assert result.status == "inconclusive"
+    assert "no target ran it" in next(line.message for line in result.lines if line.status != "pass")
+    narrow = evaluate(report.model_copy(update={"parity": parity}), rules(must_convert=["tflite"]))
+    assert narrow.status == "pass", "nobody asks for int8 there"
+
+
+def test_a_kind_that_this_machine_cant_make_is_inconclusive(report: Report) -> None:
+    assert report.conversion and report.parity
+    conversion = report.conversion.model_copy(
+        update={"targets": ["tflite"], "left_out": {"saved_model": "TensorFlow is not installed"}}
+    )
+    hops = [h for h in report.parity.hops if h.artifact != "saved_model"]
+    changed = report.model_copy(
+        update={
+            "conversion": conversion,
+            "artifacts": [a for a in report.artifacts if a.name != "saved_model"],
+            "parity": report.parity.model_copy(update={"hops": hops}),
+        }
+    )
+    result = evaluate(changed, rules())
+    assert result.status == "inconclusive"
+    (line,) = [line for line in result.lines if line.status != "pass"]
+    assert (line.check, line.subject) == ("must_convert", "saved_model")
+    assert "TensorFlow is not installed" in line.message
+    assert evaluate(changed, rules(must_convert=["saved_model"])).status == "fail"
+    (size,) = [line for line in lines(changed, "size_bytes", size_bytes=1e12) if line.status != "pass"]
+    assert size.status == "inconclusive"
+
+
+def test_an_output_with_nan_or_another_shape_fails_every_limit_on_its_hop(report: Report) -> None:
+    assert report.parity
+    good = report.parity.hops[-1].outputs[0]
+    broken = good.model_copy(update={"name": "boxes", "problems": ["3 of 8 elements are NaN"], "vs_truth": None})
+    changed = with_hop(report, outputs=[good, broken], status="fail")
+    (line,) = lines(changed, "sqnr_db", sqnr_db={"int8": -100})
+    assert (line.status, "NaN" in line.message) == ("fail", True)
+
+
+def test_noise_where_the_truth_is_all_zero_has_no_sqnr_and_fails(report: Report) -> None:
+    assert report.parity
+    good = report.parity.hops[-1].outputs[0]
+    errors = comparison.compare([np.array([1e-3, 0.0])], [np.zeros(2)])
+    assert errors.sqnr_db is None and not errors.exact
+    changed = with_hop(report, outputs=[good, good.model_copy(update={"name": "zero", "vs_truth": errors})])
+    (line,) = lines(changed, "sqnr_db", sqnr_db={"int8": -100})
+    assert (line.status, line.measured) == ("fail", "all noise")
+
+
+def test_a_passed_hop_with_a_failed_output_fails(report: Report) -> None:
+    assert report.parity
+    output = report.parity.hops[-1].outputs[0].model_copy(update={"passed": False})
+    for update in ({"outputs": [output]}, {"outputs": []}):
+        assert evaluate(with_hop(report, **update), rules()).status == "fail"
+
+
+def test_an_empty_report_is_no_pass(report: Report) -> None:
+    empty = report.model_copy(
+        update={
+            "artifacts": [], "export": None, "conversion": None, "quantization": [], "parity": None, "latency": None,
+            "accuracy": None,
+        }
+    )  # fmt: skip
+    assert evaluate(empty, rules()).status == "inconclusive"
+    assert evaluate(empty, rules(parity=False, must_convert=[])).status == "inconclusive"
+
+
+# -- whose limits, and which files -------------------------------------------------------------------------
+
+
+def test_without_other_limits_those_of_the_run_hold(report: Report) -> None:
+    strict = report.model_copy(update={"limits": rules(size_bytes=1)})
+    result = evaluate(strict)
+    assert (result.status, result.origin) == ("fail", OWN)
+    assert evaluate(strict, rules(), origin="ci.toml").origin == "ci.toml"
+
+
+def test_files_must_be_those_that_were_measured(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    digest = "9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0"
+    path.write_bytes(b"aaa")
+    artifact = report.artifacts[-1].model_copy(update={"path": path.name, "size_bytes": 3, "sha256": digest})
+    held = report.model_copy(update={"artifacts": [artifact]})
+
+    def found() -> tuple[str, str]:
+        (line,) = [line for line in evaluate(held, rules(), folder=tmp_path).lines if line.check == "files"]
+        return line.status, line.message
+
+    assert found()[0] == "pass"
+    path.write_bytes(b"aab")
+    assert found()[0] == "fail" and "another file" in found()[1]
+    path.unlink()
+    assert found()[0] == "fail" and "not there any more" in found()[1]
+    outside = artifact.model_copy(update={"path": "../model.tflite"})
+    (tmp_path.parent / "model.tflite").write_bytes(b"aaa")
+    held = report.model_copy(update={"artifacts": [outside]})
+    assert found()[0] == "fail" and "not below" in found()[1]
+
+
+def test_the_page_has_every_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs/gate.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    stages = {"artifact": "the file", "hop": "`validate`", "accuracy": "`validate`", "latency": "`bench`"}
+    against = {"ratio": "new ÷ old", "difference": "lost", None: "–"}
+    wanted = [
+        f"| `{m.key}` | {m.unit.format(baseline='the baseline') or '–'} | {'most' if m.better == 'less' else 'least'} "
+        f"| {stages[m.stage]} | {against[m.regression]} |"
+        for m in METRICS
+    ]
+    assert table == wanted, "\n".join(wanted)

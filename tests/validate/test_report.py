@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgeworthy.config import GateTable
+from edgeworthy.display import milliseconds, number, size
 from edgeworthy.errors import BadInput
 from edgeworthy.numerics import comparison as metrics
 from edgeworthy.numerics.comparison import Errors
@@ -21,7 +22,7 @@ from edgeworthy.validate import gate, judge
 from edgeworthy.validate import report as reports
 from edgeworthy.validate.plots import WIDTHS, plots
 from edgeworthy.validate.results import Report
-from edgeworthy.validate.summary import Figure, milliseconds, number, size, summarize
+from edgeworthy.validate.summary import Figure, summarize
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<script>alert("1")</script>|$x$ & \\'
@@ -29,7 +30,7 @@ EVIL = '<script>alert("1")</script>|$x$ & \\'
 
 @pytest.fixture
 def gated(report: Report) -> Report:
-    rules = GateTable(size_ratio={"int8": 0.1}, latency_ratio={"int8": 0.42})
+    rules = GateTable.model_validate({"size_ratio": {"int8": 0.1}, "latency_ratio": {"int8": 0.42}})
     return report.model_copy(update={"gate": gate.evaluate(report, rules), "warnings": ["calibrated at random"]})
 
 
@@ -229,6 +230,15 @@ def test_summary_of_integer_outputs_has_no_decibels(report: Report) -> None:
         row = summarize(report.model_copy(update={"parity": parity}))[0]
         assert row.parity == "75 % equal"
         assert row.own_share == (own.rms if isinstance(own, Errors) else own)
+
+
+def test_runtimes_on_one_file_are_rows_of_their_own(report: Report) -> None:
+    assert report.parity
+    onnx = next(h for h in report.parity.hops if h.artifact == "onnx")
+    other = onnx.model_copy(update={"name": "ONNX reference", "runtime": "onnx-reference", "status": "fail"})
+    parity = report.parity.model_copy(update={"hops": [*report.parity.hops, other]})
+    rows = {row.name: row.status for row in summarize(report.model_copy(update={"parity": parity}))}
+    assert (rows["ONNX Runtime"], rows["ONNX reference"]) == ("pass", "fail")
 
 
 def test_reading_what_is_no_report(tmp_path: Path) -> None:

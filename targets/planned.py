@@ -1,0 +1,76 @@
+"""Where models can't be run from here yet: what each place is, what it takes, and what to do meanwhile.
+
+Data alone: nothing of this is built. An entry goes when its target comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A place that has no target yet.
+
+    Attributes:
+        name: What ``--target`` will take.
+        summary: What it is.
+        needs: What running a model there takes.
+        next_step: What a user can do today.
+    """
+
+    name: str
+    summary: str
+    needs: str
+    next_step: str
+
+    @property
+    def why(self) -> str:
+        return f"not built yet: it needs {self.needs}; until then, {self.next_step}"
+
+
+_BENCHMARK_MODEL = "push a TFLite file with adb and run TFLite's benchmark_model there"
+
+PLANNED: dict[str, Planned] = {
+    entry.name: entry
+    for entry in (
+        Planned("android", "TFLite on an Android phone, on the CPU with XNNPACK",
+                "adb, a device with USB debugging, and a runner built for arm64", _BENCHMARK_MODEL),
+        Planned("litert:gpu", "TFLite on a phone's or desktop's GPU, through LiteRT's GPU accelerator",
+                "LiteRT's compiled-model API and a GPU with OpenCL, Metal or WebGPU",
+                "validate float16 files on the target tflite, and try them with benchmark_model --use_gpu=true"),
+        Planned("litert:npu", "TFLite on a phone's NPU, compiled for it by LiteRT",
+                "the vendor's compiler plugin (Qualcomm, MediaTek, Google Tensor) and a device that has the NPU",
+                "ship int8 files, which those compilers take, and test them in the vendor's device farm"),
+        Planned("arm64", "TFLite on 64-bit Arm, emulated by QEMU: the numbers of Arm's kernels, not their speed",
+                "qemu-user and an arm64 Python with ai-edge-litert",
+                "run edgeworthy on an Arm machine: the target tflite is native there"),
+        Planned("ssh", "any target on another machine, such as a Raspberry Pi",
+                "a worker that starts over SSH, and files copied there",
+                "install edgeworthy on that machine and run it there"),
+        Planned("browser", "LiteRT.js in a browser, on WebAssembly or WebGPU",
+                "a headless Chromium and the package @litertjs/core",
+                "load the float32 TFLite file with LiteRT.js by hand"),
+        Planned("executorch", "PyTorch's ExecuTorch on XNNPACK",
+                "the package executorch, and a conversion of the exported program to .pte",
+                "compare against ONNX Runtime, which is here"),
+        Planned("openvino", "ONNX on Intel's CPUs, GPUs and NPUs", "the package openvino",
+                "load model.onnx with openvino.Core().read_model by hand"),
+        Planned("tflite-micro", "TFLite on microcontrollers: kernels without an operating system",
+                "the package tflite-micro, and a list of the operators that it has",
+                "use int8 and look with `edgeworthy inspect` at the operators"),
+        Planned("ethos-u", "int8 TFLite on Arm's Ethos-U microNPUs", "the compiler ethos-u-vela",
+                "pip install ethos-u-vela and compile the int8 file with it"),
+        Planned("edgetpu", "int8 TFLite on Google's Coral Edge TPU",
+                "the program edgetpu_compiler (x86-64 Linux) and a Coral device",
+                "compile the int8 file with edgetpu_compiler"),
+        Planned("tensorrt", "ONNX on NVIDIA GPUs, compiled by TensorRT",
+                "the package tensorrt and an NVIDIA GPU", "use the target onnxruntime-cuda"),
+        Planned("tf-serving", "the SavedModel behind TensorFlow Serving, over gRPC or REST",
+                "the program tensorflow_model_server or its container",
+                "serve OUT/saved_model as it is: its signature is serving_default"),
+        Planned("tfjs", "TensorFlow.js in a browser or Node", "the package tensorflowjs and Node",
+                "convert OUT/saved_model with tensorflowjs_converter"),
+    )
+}  # fmt: skip
+"""Every place, by name."""
