@@ -45,7 +45,8 @@ def test_a_report_has_the_commit_and_the_hashes_of_all_inputs(net: Path) -> None
     page = reports.html(made)
     for said in (made.revision.commit, *(i.sha256 for i in made.inputs), f"edgeworthy {made.edgeworthy}"):
         assert said in page
-    (net / "helper.py").write_text("WIDTH = 5\n")
+    source = net / "net.py"
+    source.write_text(source.read_text().replace("self.scale = 1.0", "self.scale = 2.0"))
     again = run(spec, net / "out", stages=("quantize",), **tables)
     assert again.revision
     assert again.revision.changed
