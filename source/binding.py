@@ -53,20 +53,12 @@ def bind_keywords(module: torch.nn.Module, bound: Mapping[str, Value]) -> None:
     module.forward = functools.partial(forward, **bound)
 
 
-def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping[str, Array | Value]) -> Any:
+def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping[str, Array]) -> Any:
     """A module that takes the inputs left of ``names`` by position, and has the others fixed.
 
-    For TorchScript and exported programs, whose ``forward`` can't be replaced.
+    For exported programs, whose ``forward`` can't be replaced.
     """
     torch = require_torch()
-    schema: Any = getattr(module.forward, "schema", None)  # of TorchScript
-    tensors = {a.name for a in schema.arguments if str(a.type) == "Tensor"} if schema is not None else set()
-    fixed = {
-        name: np.array(value, np.float32 if isinstance(value, float) else None)
-        if name in tensors and not isinstance(value, np.ndarray)
-        else value
-        for name, value in bound.items()
-    }
 
     class Bound(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported when it is needed
         def __init__(self) -> None:
@@ -75,7 +67,7 @@ def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping
 
         def forward(self, *tensors: Any) -> Any:
             given = iter(tensors)
-            known = {n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in fixed.items()}
+            known = {n: torch.from_numpy(v) for n, v in bound.items()}
             return self.bound(*(known[name] if name in known else next(given) for name in names))
 
     return Bound().eval()

@@ -188,7 +188,13 @@ def _bind(source: Source, accepted: Accepted, bound: Mapping[str, Value]) -> Acc
         return accepted
     check_names(bound, accepted.names, accepted.others)
     specs = {spec.name: spec for spec in accepted.specs}
-    fixed = {name: filled(specs[name], value) if name in specs else value for name, value in bound.items()}
+    fixed = {name: filled(specs[name], value) for name, value in bound.items() if name in specs}
+    if source.kind == "torchscript":
+        raise BadInput(
+            "an input of a TorchScript file can't be bound",
+            where="--bind",
+            remedy="export it to ONNX first (edgeworthy export) and bind the input of that file, or use a factory",
+        )
     if source.kind == "module" and source.module is not None:
         bind_keywords(source.module, bound)
     elif source.module is not None:
