@@ -22,6 +22,7 @@ def write(path: Path, text: str, opset: int = 21) -> Path:
 
 
 REFUSED = [
+    ("g (float[1,2,5,5] x, float[3,1,3,3] w) => (float[1,3,3,3] y) { [n] y = Conv (x, w) }", "the 2 channels"),
     ("g (float[1,4,2,2] x, float[4,4,1,1] w, float[3] b) => (float[N,4,2,2] y) { [n] y = Conv (x, w, b) }", "bias"),
     ("g (float[1,3,1,1] x) => (float[1,3,N,M] y) { [n] y = LpPool <kernel_shape = [2,2], p = 2> (x) }", "window"),
     ("g (float[2147483648,3] x) => (float[2147483648,3] y) { [n] y = Relu (x) }", "more than TFLite can hold"),
