@@ -77,6 +77,8 @@ class Shaping(BuilderBase):
         """``x`` with extents of 1 at ``axes`` of the result."""
         rank = x.rank + len(axes)
         at = {normalize_axis(a, rank) for a in axes}
+        if len(at) < len(axes):
+            raise Unsupported(f"the axes {list(axes)} to add have one twice")
         extents = iter(x.shape)
         return self.reshape_to(x, tuple(1 if axis in at else next(extents) for axis in range(rank)))
 

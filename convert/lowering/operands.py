@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from ...vocabulary import NHWC_DOMAIN
 from ..builders.tensor import Unsupported, format_shape
 from ..graph.reading import rank, static_shape
 from .context import shape_of
@@ -69,8 +70,23 @@ def check_operands(node: ir.Node) -> None:
     for index, wanted in _RANKS.get(op, {}).items():
         if _rank(node, index) not in (None, wanted):
             _refuse(node, index, f"{wanted} axes")
+    if op in ("Conv", "ConvTranspose"):
+        _check_channels(node)
     if op in _GATES:
         _check_recurrent(node, _GATES[op])
+
+
+def _check_channels(node: ir.Node) -> None:
+    """Conv's weights are [O, C/group, …] and ConvTranspose's [C, O/group, …], for data of C channels."""
+    data, weights = (value.shape if value is not None else None for value in node.inputs[:2])
+    if data is None or weights is None or len(data) < 3 or len(weights) < 2:
+        return
+    channels = data[-1 if node.domain == NHWC_DOMAIN else 1]
+    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    taken = weights[0] if node.op_type == "ConvTranspose" else weights[1]
+    factor = 1 if node.op_type == "ConvTranspose" else group
+    if isinstance(channels, int) and isinstance(taken, int) and channels != taken * factor:
+        _refuse(node, 1, f"weights for the {channels} channels of its data in {group} groups")
 
 
 def _check_recurrent(node: ir.Node, gates: int) -> None:

@@ -127,6 +127,8 @@ def _evaluate(node: ir.Node, version: int) -> list[Array] | str:
         return [first.reshape(shape)]
     if first is not None and node.op_type == "Transpose":
         perm = node.attributes.get("perm")
+        if perm is not None and len(perm.as_ints()) != first.ndim:
+            return f"its permutation {list(perm.as_ints())} is of another rank than the data"
         return [first.transpose(perm.as_ints() if perm is not None else None)]
     if node.op_type == "GatherElements" and first is not None and arrays[1] is not None:
         return [_gather_elements(first, arrays[1], attribute(node, "axis", version))]

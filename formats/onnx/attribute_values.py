@@ -20,7 +20,7 @@ _FLAGS = frozenset({
 
 _LEAST = {
     "batch_dims": 0, "block_size": 1, "blocksize": 1, "dilations": 1, "group": 1, "hidden_size": 1, "kernel_shape": 1,
-    "num_outputs": 1, "offset_group": 1, "p": 1, "sampling_ratio": 0, "strides": 1,
+    "num_groups": 1, "num_outputs": 1, "offset_group": 1, "p": 1, "sampling_ratio": 0, "strides": 1,
 }  # fmt: skip
 
 _FINITE = frozenset({"alpha", "beta", "bias", "epsilon", "gamma", "lambd", "momentum", "scale"})

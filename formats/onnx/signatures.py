@@ -102,6 +102,8 @@ def _attribute_violations(node: NodeProto, found: Signature, names: list[str]) -
             reason = objection(node.op_type, attribute)
             if reason:
                 yield f"attribute {attribute.name!r} {reason}"
+        if attribute.name == "num_outputs" and attribute.i != len(node.output):
+            yield f"it has {len(node.output)} outputs, and attribute 'num_outputs' says {attribute.i}"
     missing = sorted(found.mandatory.difference(names))
     if missing:
         yield f"it lacks the attribute {missing[0]!r}"

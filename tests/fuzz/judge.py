@@ -194,6 +194,8 @@ def _inputs(case: Case, wanted: list[Any]) -> dict[str, np.ndarray[Any, Any]] | 
 def _fits(given: Any, dtype: np.dtype[Any], shape: list[Any]) -> bool:
     if not isinstance(given, np.ndarray) or given.dtype != dtype or given.ndim != len(shape):
         return False
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        return False  # what a cast or a clamp makes of it is nobody's rule
     return all(not isinstance(d, int) or d == have for d, have in zip(shape, given.shape, strict=True))
 
 

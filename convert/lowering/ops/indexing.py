@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...builders.kernels import working_dtype
 from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import gather, one_axis
 from ..context import Context
@@ -160,7 +161,10 @@ def _by_segments(ctx: Context, x: Tensor, at: Tensor, updates: Tensor, reduction
     steps = np.cumprod([1, *lead[:0:-1]])[::-1].astype(np.int32)
     count = element_count(at.shape[:-1])
     ids = b.reshape(b.reduce("sum", b.mul(at, b.const(steps)), [-1], keep_dims=False), (count,))
-    rows = b.reshape(updates, (count, *static(x.shape[depth:])))
     segment, combine = _SEGMENTS[reduction]
+    # All in the kernel's dtype: the number of a segment without updates doesn't fit a narrower one.
+    dtype, work = x.dtype, working_dtype(segment, x.dtype)
+    x, updates = b.cast(x, work), b.cast(updates, work)
+    rows = b.reshape(updates, (count, *static(x.shape[depth:])))
     merged = b.segment(segment, rows, ids, int(np.prod(lead)))
-    return b.binary(combine, x, b.reshape(merged, x.shape))
+    return b.cast(b.binary(combine, x, b.reshape(merged, x.shape)), dtype)

@@ -102,6 +102,8 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     b, x = ctx.b, ctx.input(node, 0)
     groups = int(ctx.attribute(node, "num_groups"))
     n, *spatial, channels = x.static_shape
+    if channels % groups:
+        raise Unsupported(f"{channels} channels don't go into {groups} groups")
     area = int(np.prod(spatial))
     grouped = b.reshape(x, (n, area, groups, channels // groups))
     *_, y = standardized(ctx, grouped, (1, 3), float(ctx.attribute(node, "epsilon")))

@@ -213,8 +213,8 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     b, x, block = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "blocksize"))
     if ctx.attribute(node, "mode") == "CRD":
         channels = x.shape[3]
-        if channels is None:
-            raise Unsupported("the number of channels must be static")
+        if channels is None or channels % block**2:
+            raise Unsupported(f"{channels or 'an unknown number of'} channels can't become blocks of {block}")
         order = np.arange(channels).reshape(-1, block * block).T.reshape(-1)
         x = b.gather(x, b.const(order.astype(np.int32)), 3)
     return b.depth_to_space(x, block)

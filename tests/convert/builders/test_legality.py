@@ -22,6 +22,9 @@ def write(path: Path, text: str, opset: int = 21) -> Path:
 
 
 REFUSED = [
+    ("g (float[1,2,5,5] x, float[3,1,3,3] w) => (float[1,3,3,3] y) { [n] y = Conv (x, w) }", "the 2 channels"),
+    ("g (float[1,3,2,2] x) => (float[1,N,4,4] y) { [n] y = DepthToSpace <blocksize = 2, mode = \"CRD\"> (x) }",
+     "3 channels"),
     ("g (float[1,4,2,2] x, float[4,4,1,1] w, float[3] b) => (float[N,4,2,2] y) { [n] y = Conv (x, w, b) }", "bias"),
     ("g (float[1,3,1,1] x) => (float[1,3,N,M] y) { [n] y = LpPool <kernel_shape = [2,2], p = 2> (x) }", "window"),
     ("g (float[2147483648,3] x) => (float[2147483648,3] y) { [n] y = Relu (x) }", "more than TFLite can hold"),
@@ -53,6 +56,8 @@ RUN = [
     "g (float[0,2] x) => (float[2,2] y) <int64[4] p = {1,0,1,0}, float v = {7}> { y = Pad (x, p, v) }",
     "g (double[2,4] x, int64[3] i) => (double[2,3] y) { y = Gather <axis = 1> (x, i) }",
     "g (uint32[2,4] x, int64[3] i) => (uint32[2,3] y) { y = Gather <axis = 1> (x, i) }",
+    "g (int8[1,5] x, int64[1,2] i, int8[1,2] u) => (int8[1,5] y) {"
+    " y = ScatterElements <axis = 1, reduction = \"min\"> (x, i, u) }",
     "g (float[5] x) => (float[5] y) { y = Atanh (x) }",
     "g (float[3,1] x) => (float[3,4] y) <int64[2] s = {3,100}> { y = Expand (x, s) }",
 ]  # fmt: skip

@@ -33,6 +33,8 @@ REFUSED = [
     ("g (int32 x) => (float[N] y) { y = HannWindow <periodic = 2> (x) }", "must be 0 or 1"),
     ("g (float[2,2] x, int64[1,1] i) => (float[2,2] y) { y = GatherND <batch_dims = -2147483647> (x, i) }",
      "must be at least 0"),
+    ("g (float[6] x) => (float[3] y, float[3] z, float[3] a) { y, z, a = Split <num_outputs = 2> (x) }",
+     "it has 3 outputs, and attribute 'num_outputs' says 2"),
     ("g () => (float[N] y) <int32 n = {2147483647}> { y = HannWindow (n) }", "more than 16777216 numbers"),
     ("g (float[4] x, int64[1,1] i, float[1] u) => (float[4] y) { y = ScatterND <reduction = \"mean\"> (x, i, u) }",
      "'mean', and must be one of add, max, min, mul, none"),
