@@ -32,7 +32,7 @@ class Plan:
         truth: What all hops are measured against.
         noisy: A run in float32.
         exact: The run that ``noisy`` is compared with to find the floor; usually the truth.
-        method: How the floor is found, in words: ``PYTORCH``, ``REFERENCE`` or ``ONNX``.
+        method: How the floor is found, in words: ``parity.PYTORCH``, ``ONNX`` or ``LEAST``.
         least_sqnr_db: The pair must agree this well (``AGREE_DB``), or the plan is dropped; None: any floor counts.
     """
 

@@ -1,11 +1,9 @@
 """One set of inputs through every runtime in turn: what error has gathered, and which hop added it.
 
-**Truth.** The module in float64 on PyTorch. When only ONNX is there: the graph in float64 on ONNX's own reference
-implementation, and where that can't run it, ONNX Runtime on the graph as written.
+**Truth.** The module in float64 on PyTorch. When only ONNX is there: ONNX Runtime on the graph as written.
 
-**Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, of ONNX
-Runtime against the reference in float64, or of ONNX Runtime with its graph optimisations against without (other
-kernels and order of summation). It is taken for each output, as rms and as maximum over all elements of all
+**Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, or of ONNX
+Runtime with its graph optimisations against without (other kernels and order of summation). It is taken for each output, as rms and as maximum over all elements of all
 samples, and is at least ``eps(float32) · max|truth|``: a model that PyTorch happens to compute exactly must not
 demand exactness. A float32 artifact passes when neither its rms nor its maximum error exceeds ``multiple`` floors.
 
@@ -37,7 +35,6 @@ from .results import Hop, NoiseFloor, OutputParity, ParityResult
 from .runners import Subject
 
 PYTORCH = "error of PyTorch float32 against PyTorch float64"
-REFERENCE = "error of ONNX Runtime against ONNX's reference implementation in float64"
 ONNX = "difference of ONNX Runtime with and without graph optimisations"
 LEAST = "eps(float32) · max|truth|, as no pair of runs was there to measure it on"
 

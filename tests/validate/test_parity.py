@@ -284,14 +284,14 @@ def test_a_pair_that_differs_by_more_than_noise_sets_no_floor() -> None:
     buggy = subject("reference", lambda f: {"y": dense(np.float64)(f)["y"] * 1.01}, scheme="float64")
     plain = subject("plain", dense(np.float32), runtime="onnxruntime")
     plans = [
-        parity.Plan(buggy, OTHER, buggy, parity.REFERENCE, parity.AGREE_DB),
+        parity.Plan(buggy, OTHER, buggy, parity.PYTORCH, parity.AGREE_DB),
         parity.Plan(plain, OTHER, plain, parity.ONNX),
     ]
     result = parity.measure([OTHER, subject("bad", noisy(1e-3))], SAMPLES, plans=plans)
     assert [h.status for h in result.hops] == ["reference", "reference", "reference", "fail"]
     assert "40" in (hop(result, "reference").failure or "") and result.truth == "plain"
-    good = parity.Plan(TRUTH, OTHER, TRUTH, parity.REFERENCE, parity.AGREE_DB)
-    assert parity.measure([OTHER], SAMPLES, plans=[good]).floor_method == parity.REFERENCE
+    good = parity.Plan(TRUTH, OTHER, TRUTH, parity.PYTORCH, parity.AGREE_DB)
+    assert parity.measure([OTHER], SAMPLES, plans=[good]).floor_method == parity.PYTORCH
 
 
 def detector(boxes: float = 1, scores: float = 1) -> Function:
