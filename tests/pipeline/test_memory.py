@@ -125,6 +125,7 @@ def test_debug_shows_the_traceback_of_what_quantizing_raised(
     broken.mkdir()
     (broken / "ai_edge_quantizer.py").write_text("raise ArithmeticError('a broken installation')\n")
     monkeypatch.setenv("PYTHONPATH", str(broken), prepend=os.pathsep)
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is broken
     line = command(net, tmp_path / "out", "quantize", "--scheme", "int8", "--calibration", str(net / "calibration.npz"))
     for options in ([], ["--debug"]):
         ran = subprocess.run([*line, *options], capture_output=True, text=True, check=False)
