@@ -31,7 +31,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         console.say(f"Latency of one inference of {shown.latency.fed}")
     if shown.fidelity:
         _fidelity(console, shown.fidelity)
-    for said in dict.fromkeys(q.calibration.description for q in shown.quantization if q.calibration):
+    told = [] if whole else [q.calibration.description for q in shown.quantization if q.calibration]  # on the pages
+    for said in dict.fromkeys(told):
         console.say(f"· calibrated on {said}")
     for q in shown.quantization:
         if q.failure:

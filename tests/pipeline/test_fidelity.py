@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 import edgeworthy
 from edgeworthy.validate.results import Report
+
+WIDE = os.environ | {"COLUMNS": "400"}
 
 NETS = """
 import torch
@@ -94,7 +97,7 @@ def test_the_command_says_it_and_exits_1(nets: Path) -> None:
     for scheme, code in (("int8", 1), ("float16", 0)):
         command = [sys.executable, "-m", "edgeworthy", "quantize", "nets.py:together", "-o", scheme, "--to", "tflite"]
         command += ["--calibration", "c.npz", "--samples", "32", "--scheme", scheme]
-        ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, env=WIDE, check=False)
         assert ran.returncode == code, ran.stderr
         assert "SQNR at least" in ran.stdout and "channels 4–6" in ran.stdout
         assert ("held out" in ran.stdout) == (scheme == "int8")
@@ -133,7 +136,7 @@ def test_debug_shows_where_the_quantizer_raised(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgeworthy", "quantize", "net.py:make", "-o", "out", "--to", "tflite"]
     command += ["--input", "x:float32[a,b]", "--scheme", "int8", "--calibration", "c.npz"]
     for flags in ((), ("--debug",)):
-        ran = subprocess.run([*command, *flags], capture_output=True, text=True, cwd=tmp_path, check=False)
+        ran = subprocess.run([*command, *flags], capture_output=True, text=True, cwd=tmp_path, env=WIDE, check=False)
         assert ran.returncode == 1, ran.stderr
         assert "✗ static_wi8_ai8: quantizing to static_wi8_ai8 failed: RuntimeError" in ran.stdout
         assert "keep the operator in question in float with --exclude" in ran.stdout
