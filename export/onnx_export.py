@@ -5,35 +5,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-import io
-import logging
-import os
 import shutil
-import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from .. import files
 from ..artifact import OnnxModel, TensorSpec
 from ..errors import BadInput, CheckFailed
-from ..formats.onnx.file import read_onnx, save_onnx, staged_onnx
+from ..formats.onnx.file import parse, read_onnx, save_onnx, staged_onnx
 from ..formats.onnx.names import output_names, pin, rename
 from ..formats.onnx.summary import describe, summarize
 from ..source.binding import filled
 from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
-from ..source.torch_names import flatten_outputs, require_torch, shown, stamp
+from ..source.torch_names import flatten_outputs, require_torch, stamp
 from ..source.variations import edges
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
+from .quiet import quiet, silent_stdout
 from .simplify import simplified
 
 if TYPE_CHECKING:
@@ -107,7 +104,7 @@ def _graph(source: Source, exporter: Exporter, opset: int | None, outputs: Seque
     # Extents of 1 are raised for tracing: PyTorch may take them for broadcasting.
     sizes = dynamic_sizes(source.inputs, source.examples)
     feeds = resized(source.inputs, source.examples, {dim: max(2, n) for dim, n in sizes.items()})
-    with _quiet() as warned, explained(source, exporter):
+    with quiet() as warned, explained(source, exporter):
         make = _export_dynamo if exporter == "dynamo" else _export_torchscript
         model = make(source, feeds, opset)
     rename(model, [s.name for s in source.inputs], outputs)
@@ -197,7 +194,7 @@ def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.M
     with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
         path = Path(folder, "model.onnx")
         # Provenance is only written by a verbose export, which prints the graph as well, from C++.
-        with _silent_stdout(), _plain_forward(source):
+        with silent_stdout(), _plain_forward(source):
             torch.onnx.export(
                 source.module,
                 (*args, *kwargs.values()),
@@ -208,7 +205,22 @@ def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.M
                 dynamic_axes={name: axes for name, axes in _dynamic_axes(source).items() if axes},
                 opset_version=opset,
             )
+        _tell_outputs_apart(path)
         return read_onnx(path)
+
+
+def _tell_outputs_apart(path: Path) -> None:
+    """The tracer makes two outputs of one name of a tensor that is returned twice, which no graph may have."""
+    names = [value.name for value in parse(path)[0].graph.output]
+    if len(set(names)) == len(names):
+        return
+    proto = onnx.load(path, load_external_data=False)
+    for index, value in enumerate(proto.graph.output):
+        if value.name in names[:index]:
+            copy = f"{value.name}/{index}"
+            proto.graph.node.append(onnx.helper.make_node("Identity", [value.name], [copy], name=copy))
+            value.name = copy
+    onnx.save(proto, path)
 
 
 @contextmanager
@@ -304,40 +316,3 @@ def _in_float64(source: Source, feeds: Feeds) -> dict[str, Array] | None:
         return dataclasses.replace(source, module=copy.deepcopy(source.module).double()).run(doubles)
     except (BadInput, RuntimeError, TypeError):
         return None
-
-
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Nothing is printed or logged meanwhile; yields a list that the tracer's warnings are put in at the end."""
-    notes: list[str] = []
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    sink = io.StringIO()
-    try:
-        with (
-            warnings.catch_warnings(record=True) as caught,
-            redirect_stdout(sink),
-            redirect_stderr(sink),
-        ):
-            warnings.simplefilter("always")
-            yield notes
-    finally:
-        logging.disable(disabled)
-    traced = [w for w in caught if w.category.__name__ == "TracerWarning"]
-    lines = [f"{shown(w.filename, w.lineno)}: {str(w.message).partition('. ')[0]}" for w in traced]
-    notes += dict.fromkeys(lines)
-
-
-@contextmanager
-def _silent_stdout() -> Iterator[None]:
-    """What C++ code writes to standard output goes nowhere."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

@@ -70,4 +70,6 @@ def bind_tensors(module: torch.nn.Module, names: tuple[str, ...], bound: Mapping
             known = {n: torch.from_numpy(v) for n, v in bound.items()}
             return self.bound(*(known[name] if name in known else next(given) for name in names))
 
-    return Bound().eval()
+    made = Bound()
+    made.training = False  # eval() would ask the program, which refuses
+    return made
