@@ -2,10 +2,11 @@
 
 **Truth.** The module in float64 on PyTorch. When only ONNX is there: ONNX Runtime on the graph as written.
 
-**Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, or of ONNX
-Runtime with its graph optimisations against without (other kernels and order of summation). It is taken for each output, as rms and as maximum over all elements of all
-samples, and is at least ``eps(float32) · max|truth|``: a model that PyTorch happens to compute exactly must not
-demand exactness. A float32 artifact passes when neither its rms nor its maximum error exceeds ``multiple`` floors.
+**Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, or of
+ONNX Runtime with its graph optimisations against without (other kernels and order of summation). It is taken for
+each output, as rms and as maximum over all elements of all samples, and is at least ``eps(float32) · max|truth|``:
+a model that PyTorch happens to compute exactly must not demand exactness. A float32 artifact passes when neither
+its rms nor its maximum error exceeds ``multiple`` floors.
 
 A floor between two implementations holds their bugs as well as noise, and a large floor lets anything pass. So a
 plan may demand that its pair agrees well (``Plan.least_sqnr_db``); if it doesn't, the next plan stands in.
