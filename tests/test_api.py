@@ -139,8 +139,9 @@ def test_what_cannot_be_had_is_said_and_nothing_is_left(
 def test_gate_and_report(report: Report, tmp_path: Path) -> None:
     reports.write(report, tmp_path)
     assert edgeworthy.read_report(str(tmp_path)) == report == edgeworthy.report(tmp_path)
-    held = edgeworthy.gate(tmp_path)
-    assert held.status == "pass"
+    assert edgeworthy.gate(report).status == "pass"
+    gone = edgeworthy.gate(tmp_path)
+    assert {line.check for line in gone.failing} == {"files"}, "the files that it speaks of are not there"
     failed = edgeworthy.gate(report, {"size_ratio": {"int8": 0.1}})
     assert (failed.status, failed.exit_code) == ("fail", 1)
     (tmp_path / "strict.toml").write_text("[gate]\nsize_bytes = 1\n")
