@@ -116,7 +116,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_whole_words(folder: Path, wide:
         assert cells[0] == re.search(rf"^{name} +(exact|\S+ dB)", wide, re.M)[1], "parity"
         assert cells[-1] == "pass"
     said = " ".join(" ".join(lines).split())
-    assert "✓ The gate passes: 6 of 6 lines hold Report: out/report.html" in said
+    assert re.search(r"✓ The gate passes: (\d+) of \1 lines hold Report: out/report\.html$", said)
     hidden = re.findall(r"\(no room in .*?\)", said)
     assert set(said.replace("".join(hidden), "").split()) - {lines[1]} <= set(wide.split())
 
