@@ -244,7 +244,9 @@ def _fully_connected(operands: Operands, results: Sequence[Spec], attributes: At
 
 def _batch_matmul(operands: Operands, results: Sequence[Spec], attributes: Attributes) -> str:
     a, b = operands[0].shape, operands[1].shape
-    if not _agree(a[-2 if attributes["adj_x"] else -1], b[-1 if attributes["adj_y"] else -2]):
+    if min(len(a), len(b)) < 2 or not _agree(
+        a[-2 if attributes["adj_x"] else -1], b[-1 if attributes["adj_y"] else -2]
+    ):
         return f"can't multiply {format_shape(a)} and {format_shape(b)}"
     return ""
 

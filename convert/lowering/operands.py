@@ -31,11 +31,18 @@ _VECTORS: Mapping[str, Positions] = {
     "Split": (1,), "Tile": (1,),
 }  # fmt: skip
 
-_SOME_AXIS: Mapping[str, Positions] = {"Gather": (0,), "GatherND": (0, 1), "ScatterND": (0, 1), "Concat": (0,)}
+_SOME_AXIS: Mapping[str, Positions] = {
+    "Gather": (0,),
+    "GatherND": (0, 1),
+    "ScatterND": (0, 1),
+    "Concat": (0,),
+    "MatMul": (0, 1),
+}
 """Operands that aren't scalars."""
 
 _RANKS: Mapping[str, Mapping[int, int]] = {
     "EyeLike": {0: 2},
+    "Gemm": {0: 2, 1: 2},
     "LSTM": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3, 6: 3, 7: 2},
     "GRU": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},
     "RNN": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},

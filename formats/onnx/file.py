@@ -196,9 +196,9 @@ def _settle_constants(model: ir.Model) -> None:
     """No constant is an input, and each has the type and shape of its tensor, whatever else the file says of it."""
     for graph in model.graphs():
         for value in graph.initializers.values():
-            if value.const_value is not None:
-                value.type = ir.TensorType(value.const_value.dtype)
-                value.shape = ir.Shape(value.const_value.shape.numpy())
+            tensor = value.const_value
+            if tensor is not None and (value.dtype != tensor.dtype or value.shape != tensor.shape):
+                value.type, value.shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape.numpy())
     graph = model.graph
     constants = {id(value) for value in graph.initializers.values()}
     keep = [value for value in graph.inputs if id(value) not in constants]

@@ -83,6 +83,8 @@ def lower_gemm(ctx: Context, node: ir.Node) -> Tensor:
         kernel = _scaled(kernel, alpha)
         row = None
         if has_bias and bias is not None:
+            if bias.size not in (1, kernel.shape[0]):
+                raise Unsupported(f"C has {bias.size} elements for {kernel.shape[0]} columns")
             row = _scaled(np.broadcast_to(bias.reshape(-1), kernel.shape[:1]), beta)
         left = b.transpose(x, [1, 0]) if adj_x else x
         return b.fully_connected(left, b.const(kernel), None if row is None else b.const(row))
