@@ -6,11 +6,12 @@ from functools import cached_property
 
 from .. import files
 from .. import schemes as quantization
-from ..artifact import OnnxModel, TFLiteModel
+from ..artifact import OnnxModel, TensorSpec, TFLiteModel
 from ..errors import CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..formats.model_files import model_files
-from ..validate.results import AccuracyResult, LatencyResult, ParityResult
+from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
+from .inspection import artifact_result
 from .records import Converted, Exported, Quantized
 from .staging import CONVERTED, Staging
 
@@ -84,6 +85,32 @@ class Making(Staging):
         origins = [self.graph.path] if self.graph.path.parent == self.output else []
         return self._stage("convert", Converted, depends, make, outputs, origins=origins)
 
+    @cached_property
+    def given(self) -> ArtifactResult | None:
+        """The source itself, where it is converted already."""
+        file = self.inputs.converted
+        if file is None:
+            return None
+        name = quantization.SCHEMES[file.scheme].artifact if file.artifact.kind == "tflite" else "saved_model"
+        return artifact_result(name, file.artifact, self.output, given=True)
+
+    @cached_property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The model's."""
+        file = self.inputs.converted
+        if file is None:
+            return self.graph.outputs
+        if "validate" in self.stages:
+            self.inputs.check_outputs(file.outputs)
+        return file.outputs
+
+    @property
+    def floating(self) -> ArtifactResult:
+        """The float32 TFLite file."""
+        if self.given is not None:
+            return self.given
+        return next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
+
     # -- quantize ---------------------------------------------------------------------------------------
 
     @cached_property
@@ -98,7 +125,7 @@ class Making(Staging):
         calibration = self.inputs.calibration if needs_data else None
         io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
         path = self._quantized_path(scheme)
-        floating = next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
+        floating = self.floating
         model = to_artifact(floating, self.output)
 
         def make() -> Quantized:
@@ -123,7 +150,7 @@ class Making(Staging):
         depends = {
             "model": floating.sha256,
             "io_dtype": io_dtype,
-            "permute": self.converted.permutations,
+            "permute": self._permutations,
             "exclude": self.config.quantize.exclude,
             "data": data,
         }
@@ -139,7 +166,7 @@ class Making(Staging):
         """Value of the graph → its PyTorch module, where something is to be excluded by it."""
         from ..formats.onnx.file import read_onnx
 
-        if not self.config.quantize.exclude:
+        if not self.config.quantize.exclude or self.given is not None:
             return {}
         nodes = read_onnx(self.graph.path).graph.all_nodes()
         return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
@@ -150,7 +177,7 @@ class Making(Staging):
         made = {q.artifact.name: q.artifact for q in self.quantized if q.artifact is not None}
         if "validate" in self.stages or not made:
             return None
-        floating = next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
+        floating = self.floating
         about = {name: artifact.sha256 for name, artifact in ({floating.name: floating} | made).items()}
 
         def make() -> ParityResult:
@@ -161,7 +188,7 @@ class Making(Staging):
             cast = Cast(
                 None,
                 {a.name: to_artifact(a, self.output) for a in (floating, *made.values())},
-                permutations=self.converted.permutations,
+                permutations=self._permutations,
                 names=["tflite"],
                 timeout_s=self.config.validation.timeout_s,
             )
@@ -169,13 +196,15 @@ class Making(Staging):
                 cast.subjects(), samples, plans=[], seed=self.config.seed, inputs=origin, progress=self.progress.step
             )
 
-        depends = about | {"permute": self.converted.permutations, "seed": self.config.seed}
+        depends = about | {"permute": self._permutations, "seed": self.config.seed}
         depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
         depends |= {"samples": self.config.validation.samples}
         return self._stage("fidelity", ParityResult, depends, make, about=about, final=nothing_died)
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:
+        if self.given is not None:
+            return {}
         return {name: tuple(axes) for name, axes in self.converted.permutations.items()}
 
     def _hash(self, model: OnnxModel) -> list[str]:

@@ -6,20 +6,26 @@ change is taken over from an earlier run (see ``cache``). ``assembly`` makes the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from .inspection import artifact_result
 from .making import Making, nothing_died
+from .records import Aligned
 
 if TYPE_CHECKING:
     import torch
 
+    from ..source.model_files import ModelFile
     from .subjects import Cast
+
+_ALIGNED_BY = 3
+"""Samples that a file's layout is tried on, the example among them."""
 
 
 class Pipeline(Making):
@@ -28,11 +34,45 @@ class Pipeline(Making):
     @cached_property
     def artifacts(self) -> list[ArtifactResult]:
         """All files of the run, made or taken over."""
+        return self._own + (self._others if self.inputs.measures else [])
+
+    @cached_property
+    def _own(self) -> list[ArtifactResult]:
         found = [self.exported.artifact] if self.copies_source else []
+        found += [self.given] if self.given is not None else []
         found += self.converted.artifacts if "convert" in self.brought else []
         if "quantize" in self.brought:
             found += [q.artifact for q in self.quantized if q.artifact is not None]
         return found
+
+    @cached_property
+    def _others(self) -> list[ArtifactResult]:
+        """Other converters' files, aligned with the model."""
+        return [self._aligned(n, name, file) for n, (name, file) in enumerate(self.inputs.artifacts.items())]
+
+    def _aligned(self, number: int, name: str, file: ModelFile) -> ArtifactResult:
+        result = artifact_result(name, file.artifact, self.output, given=True)
+        source, table, seed = self.inputs.source, self.config.artifacts, self.config.seed
+
+        def make() -> Aligned:
+            from ..source.random_inputs import random_samples
+            from .alignment import align
+
+            samples = random_samples(source.examples, _ALIGNED_BY, seed=seed)
+            with self._cast([result]) as cast, cast.reference().open() as runner:
+                truth = [runner.run(feeds) for feeds in samples]
+                found = align(file, source.inputs, samples, truth, partial(cast.other, name), table)
+            notes = [*file.notes, *found.notes]
+            return Aligned(artifact=result.model_copy(update={"matches": list(found.matches), "notes": notes}))
+
+        depends: dict[str, object] = {"file": result.model_dump(mode="json"), "layout": table.layout}
+        depends |= {
+            "model": self._own[0].sha256,
+            "examples": self._examples_hash,
+            "seed": seed,
+            "source": self.inputs.source_hash,
+        }
+        return self._stage(f"align.{number}", Aligned, depends, make).artifact
 
     @property
     def about(self) -> dict[str, str]:
@@ -45,17 +85,17 @@ class Pipeline(Making):
         table = self.config.validation
 
         def make() -> ParityResult:
-            from ..formats.onnx.summary import summarize
             from ..validate import parity
             from ..validate.edges import Edge
             from ..validate.judge import Rules
 
             samples, origin, drawn = self.inputs.samples()
-            kind = summarize(self.graph.path).float_type
-            rules = Rules(multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol, float_type=kind)
+            rules = Rules(
+                multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol, float_type=self._float_type()
+            )
             with self._cast() as cast:
                 return parity.measure(
-                    cast.subjects(),
+                    [*cast.kernels(), *cast.subjects()],
                     samples,
                     plans=cast.plans(),
                     rules=rules,
@@ -114,15 +154,32 @@ class Pipeline(Making):
         return self._stage("bench", LatencyResult, depends, make, about=self.about, final=nothing_died)
 
     def _settings(self) -> dict[str, object]:
-        return {"seed": self.config.seed, "targets": self.inputs.targets, "permute": self.converted.permutations}
+        matches = {a.name: [m.model_dump(mode="json") for m in a.matches] for a in self.artifacts if a.matches}
+        return {
+            "seed": self.config.seed,
+            "targets": self.inputs.targets,
+            "permute": self._permutations,
+            "matches": matches,
+        }
+
+    def _float_type(self) -> str:
+        """The coarsest float that the model computes in."""
+        from ..formats.onnx.summary import summarize
+
+        return "float32" if self.given is not None else summarize(self.graph.path).float_type
 
     @contextmanager
-    def _cast(self) -> Iterator[Cast]:
-        """All that can be run; the module's weights are in a file while it is open, so that all workers agree."""
+    def _cast(self, others: Sequence[ArtifactResult] | None = None) -> Iterator[Cast]:
+        """All that can be run; the module's weights are in a file while it is open, so that all workers agree.
+
+        Args:
+            others: Other converters' files; None: all of them.
+        """
         from ..targets.pytorch import PyTorchModel
         from .subjects import Cast, to_artifact
 
         source, seed, module = self.inputs.source, self.config.seed, None
+        others = self._others if others is None else others
         weights = self.workspace.scratch("weights.pt") if source.kind == "module" else None
         try:
             if source.module is not None:
@@ -134,10 +191,12 @@ class Pipeline(Making):
                 )
             yield Cast(
                 module,
-                {a.name: to_artifact(a, self.output) for a in self.artifacts},
-                permutations=self.converted.permutations,
+                {a.name: to_artifact(a, self.output) for a in self._own},
+                permutations=self._permutations,
                 names=self.inputs.targets,
                 timeout_s=self.config.validation.timeout_s,
+                source=self.given.name if self.given is not None else None,
+                others={a.name: (to_artifact(a, self.output), a.matches) for a in others},
             )
         finally:
             if weights is not None:

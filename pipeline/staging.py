@@ -50,8 +50,8 @@ class Staging:
         progress: Progress | None = None,
     ) -> None:
         self.stages = chosen(stages)
-        self.brought = brought(self.stages)
         self.inputs = Inputs(config, self.stages)
+        self.brought = brought(self.stages) - self.inputs.done_already
         if config.output is None:
             raise BadInput(
                 "no output folder was given",
@@ -82,7 +82,7 @@ class Staging:
     def bring(self) -> None:
         """Bring the stages up to date."""
         for name in self.stages:
-            for result in STAGES[name].results:
+            for result in STAGES[name].results if name in self.brought else ():
                 getattr(self, result)
 
     def _check(self) -> None:
@@ -90,13 +90,14 @@ class Staging:
         for name in self.stages:
             for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
+        self.inputs.check_comparison()
         _ = self.inputs.earlier
 
     def _writes(self) -> list[Path]:
         """What the run may write, but for an ONNX source that lies where its copy would."""
         source, graph = self.inputs.source, self.output / "model.onnx"
         paths = [self.output / name for name in (PAGES if self.stages == ALL else PAGES[:1])]
-        exports = self.copies_source or source.kind != "onnx"
+        exports = self.copies_source or source.kind not in ("onnx", *CONVERTED)
         if exports and (source.path is None or source.path.resolve() != graph.resolve()):
             paths += [graph, graph.with_name("model.onnx.data")]
         if "convert" in self.brought:
