@@ -78,7 +78,7 @@ class ModelTable(Table):
 
     source: Spec | None = Field(default=None, examples=["net.py:make"])
     """model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory, sample:NAME, hf:, timm:,
-    torchvision: or lightning:"""
+    torchvision: or lightning:; or what is converted already: model.tflite, a SavedModel's folder"""
     weights: Annotated[FilePath | None, Flag("--weights")] = Field(default=None, examples=["net.safetensors"])
     """weights for a factory: .safetensors or .pt"""
     weights_key: Annotated[str | None, Flag("--weights-key", metavar="KEY")] = Field(default=None, examples=["ema"])
@@ -116,6 +116,20 @@ class ConvertTable(Table):
     """layout of 4-D inputs and outputs: the model's own, or channels-last"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
+
+
+class ArtifactsTable(Table):
+    """``[artifacts]``: files of other converters, which are judged and timed as our own."""
+
+    files: Annotated[list[FilePath], Flag("--artifact", metavar="PATH", repeat=True)] = Field(
+        default=[], examples=[["theirs.tflite"]]
+    )
+    """a .tflite file or the folder of a SavedModel, made of the same model"""
+    layout: Annotated[Literal["keep", "nhwc", "nchw"] | None, Flag("--artifact-layout")] = Field(
+        default=None, examples=["nhwc"]
+    )
+    """layout of those tensors whose shapes don't tell: the model's own, or its channels moved last or second; default:
+    the only one that agrees with the model"""
 
 
 class PreprocessTable(Table):
@@ -274,6 +288,7 @@ class Config(Table):
     export: ExportTable = ExportTable()
     convert: ConvertTable = ConvertTable()
     quantize: QuantizeTable = QuantizeTable()
+    artifacts: ArtifactsTable = ArtifactsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
     bench: BenchTable = BenchTable()
     gate: GateTable = GateTable()

@@ -1,13 +1,89 @@
-"""Names in the signature of a SavedModel: TensorFlow takes arguments by keyword, and so not every name."""
+"""SavedModels: the signature of one, and what inputs can be called in it (TensorFlow takes them by keyword)."""
 
 from __future__ import annotations
 
 import keyword
 import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..artifact import SavedModel, TensorSpec
+from ..errors import BadInput, NotAvailable
+from ..vocabulary import SIGNATURE
 
 _RESERVED = {"self", "name"}
 """Parameters of TensorFlow's own functions that call a signature."""
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether the folder is one."""
+    return (path / "saved_model.pb").is_file()
+
+
+def describe(path: Path) -> SavedModel:
+    """A SavedModel folder with the inputs and outputs of ``serving_default``. Raises as `load` and `signature_of`."""
+    return SavedModel(path, *specs(signature_of(load(path), path)))
+
+
+def load(path: Path) -> Any:
+    """What TensorFlow loads.
+
+    Raises:
+        BadInput: it is none, or damaged.
+        NotAvailable: TensorFlow isn't installed.
+    """
+    if not is_saved_model(path):
+        raise BadInput("the folder holds no saved_model.pb", where=str(path), remedy="give the SavedModel's own folder")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise NotAvailable(
+            "TensorFlow is not installed", where=str(path), remedy="pip install 'edgeworthy[tensorflow]'"
+        ) from error
+    try:
+        return tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise BadInput(
+            "TensorFlow can't load it",
+            where=str(path),
+            details=str(error).splitlines()[:1],
+            remedy="copy or make the SavedModel again",
+        ) from error
+
+
+def signature_of(loaded: Any, path: Path) -> Any:
+    """``serving_default`` of a loaded SavedModel.
+
+    Raises:
+        BadInput: there is none.
+    """
+    signature = loaded.signatures.get(SIGNATURE)
+    if signature is None:
+        raise BadInput(
+            f"the SavedModel has no signature {SIGNATURE}",
+            where=str(path),
+            details=[f"it has {name}" for name in loaded.signatures],
+            remedy="save it with signatures={'serving_default': …}",
+        )
+    return signature
+
+
+def specs(signature: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of a signature; a dimension that it leaves open is ``batch``, or the axis of a name."""
+    sides = signature.structured_input_signature[1].items(), signature.structured_outputs.items()
+    inputs, outputs = (tuple(_spec(name, spec) for name, spec in side) for side in sides)
+    return inputs, outputs
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    """``tensor``: a TensorSpec of TensorFlow, or a symbolic tensor."""
+    if tensor.shape.rank is None:
+        raise BadInput(f"the SavedModel's {name!r} has no known rank", remedy="save it with an input_signature")
+    dims = tuple(
+        d if isinstance(d, int) else f"{name}_{axis}" if axis else "batch" for axis, d in enumerate(tensor.shape)
+    )
+    return TensorSpec(name, tensor.dtype.name, dims)
 
 
 def argument_names(names: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import files
 from ..schemes import FLOAT32
-from ..validate import gate, host
+from ..validate import gate, host, matching
 from ..validate import report as reports
 from ..validate.results import (
     AccuracyResult,
@@ -136,7 +136,7 @@ def _model(pipeline: Pipeline) -> ModelInfo:
         spec=source.spec,
         kind=source.kind,
         inputs=infos(source.inputs),
-        outputs=infos(pipeline.graph.outputs),
+        outputs=infos(pipeline.outputs),
         parameters=parameters,
         notes=source.notes,
     )
@@ -158,8 +158,14 @@ def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
 
 def _notes(pipeline: Pipeline, earlier: set[str]) -> list[str]:
     """``earlier``: stages that this command isn't about, and that measured these very files before."""
+    matches = [
+        f"{a.name}: {sentence}"
+        for a in pipeline.artifacts
+        for sentence in (*(matching.said(m) for m in a.matches), *a.notes)
+    ]
     taken_over = [n for n in (*pipeline.seconds, *sorted(earlier)) if n in pipeline.cached | earlier]
-    return [f"taken over from an earlier run, as nothing changed: {', '.join(taken_over)}"] if taken_over else []
+    kept = [f"taken over from an earlier run, as nothing changed: {', '.join(taken_over)}"] if taken_over else []
+    return kept + matches
 
 
 def _unfit(quantized: Sequence[QuantizationResult]) -> list[str]:

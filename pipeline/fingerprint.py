@@ -70,8 +70,9 @@ def input_paths(config: Config) -> dict[InputRole, Path]:
 
 
 def input_files(config: Config) -> list[Path]:
-    """All files of ``input_paths``, for the manifest."""
-    return list(dict.fromkeys(file for path in input_paths(config).values() for file in model_files(path)))
+    """All files of ``input_paths`` and other converters' files, for the manifest."""
+    paths = [*input_paths(config).values(), *(path for path in config.artifacts.files if path.exists())]
+    return list(dict.fromkeys(file for path in paths for file in model_files(path)))
 
 
 def _add_module(digest: hashlib._Hash, module: torch.nn.Module) -> None:

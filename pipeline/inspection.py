@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from .. import files
 from ..artifact import Artifact
-from ..errors import BadInput, NotAvailable
+from ..errors import BadInput
 from ..formats.model_files import sha256, size
 from ..schemes import FLOAT32
 from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
-from ..vocabulary import SIGNATURE
 from .subjects import infos
 
 _TF_PLUMBING = (
@@ -81,15 +82,18 @@ def inspect(path: Path | str) -> Inspection:
     return found.model_copy(update={"runs_on": _runs_on(found.kind)})
 
 
-def artifact_result(name: str, artifact: Artifact, folder: Path) -> ArtifactResult:
-    """A file of a run as the report holds it; ``folder`` is the run's output folder."""
+def artifact_result(name: str, artifact: Artifact, folder: Path, *, given: bool = False) -> ArtifactResult:
+    """A file of a run as the report holds it; ``folder`` is the run's output folder, ``given``: it's the user's own."""
     ops = _ops_of(artifact)
     return ArtifactResult.model_validate(
         {
             "name": name,
             "kind": artifact.kind,
             "scheme": getattr(artifact, "scheme", FLOAT32.name),
-            "path": artifact.path.relative_to(folder).as_posix(),
+            "path": Path(os.path.relpath(artifact.path.resolve(), folder.resolve())).as_posix()
+            if given
+            else artifact.path.relative_to(folder).as_posix(),
+            "given": given,
             "size_bytes": size(artifact.path),
             "sha256": sha256(artifact.path),
             "inputs": infos(artifact.inputs),
@@ -134,7 +138,8 @@ def _tflite(path: Path) -> Inspection:
         transposes=_transposes(summary.op_counts) or 0,
         constants=summary.constant_bytes,
         activations=summary.activation_dtypes,
-        details={"description": summary.description, "subgraphs": str(len(summary.graphs))},
+        details={"description": summary.description, "subgraphs": str(len(summary.graphs))}
+        | ({"signatures": ", ".join(summary.signatures)} if len(summary.signatures) > 1 else {}),
     )
 
 
@@ -177,29 +182,28 @@ def _onnx(path: Path) -> Inspection:
 
 
 def _saved_model(path: Path) -> Inspection:
-    if not (path / "saved_model.pb").is_file():
-        raise BadInput("the folder holds no saved_model.pb", where=str(path), remedy="give the SavedModel's own folder")
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise NotAvailable("TensorFlow is not installed", remedy="pip install 'edgeworthy[tensorflow]'") from error
-    try:
-        loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise BadInput(
-            "TensorFlow can't load it",
-            where=str(path),
-            details=str(error).splitlines()[:1],
-            remedy="copy or make the SavedModel again",
-        ) from error
-    signature = loaded.signatures.get(SIGNATURE)
-    if signature is None:
-        raise BadInput(
-            "the SavedModel has no signature serving_default",
-            where=str(path),
-            details=[f"it has {name}" for name in loaded.signatures],
-            remedy="save it with signatures={'serving_default': …}",
-        )
+    from ..formats.saved_model import load, signature_of, specs
+
+    loaded = load(path)
+    signature = signature_of(loaded, path)
+    constants, ops = _contents(signature)
+    inputs, outputs = specs(signature)
+    return Inspection(
+        path=str(path),
+        kind="saved_model",
+        size_bytes=files.size(path),
+        inputs=infos(inputs),
+        outputs=infos(outputs),
+        ops=_sorted(ops),
+        transposes=ops["Transpose"],
+        constants=dict(constants),
+        details={"signatures": ", ".join(loaded.signatures)},
+    )
+
+
+def _contents(signature: Any) -> tuple[Counter[str], Counter[str]]:
+    """Data type → bytes of weights, and operator → how many, of a loaded signature."""
+    import tensorflow as tf
 
     constants: Counter[str] = Counter()
     for variable in signature.variables:
@@ -211,24 +215,7 @@ def _saved_model(path: Path) -> Inspection:
             stored = node.attr["value"].tensor
             dtype = tf.as_dtype(stored.dtype)
             constants[dtype.name] += tf.TensorShape(stored.tensor_shape).num_elements() * dtype.size
-    ops = Counter(n.op for n in nodes if n.op not in _TF_PLUMBING)
-    return Inspection(
-        path=str(path),
-        kind="saved_model",
-        size_bytes=files.size(path),
-        inputs=[_tf_tensor(name, spec) for name, spec in signature.structured_input_signature[1].items()],
-        outputs=[_tf_tensor(name, spec) for name, spec in signature.structured_outputs.items()],
-        ops=_sorted(ops),
-        transposes=ops["Transpose"],
-        constants=dict(constants),
-        details={"signatures": ", ".join(loaded.signatures)},
-    )
-
-
-def _tf_tensor(name: str, spec: object) -> TensorInfo:
-    shape = list(getattr(spec, "shape"))  # noqa: B009 - a TensorSpec or a symbolic tensor
-    dims = [d if isinstance(d, int) else f"{name}_{axis}" for axis, d in enumerate(shape)]
-    return TensorInfo(name=name, dtype=getattr(spec, "dtype").name, shape=dims)  # noqa: B009
+    return constants, Counter(n.op for n in nodes if n.op not in _TF_PLUMBING)
 
 
 def _runs_on(kind: str) -> dict[str, str]:

@@ -102,6 +102,12 @@ class Converted(BaseModel):
         )
 
 
+class Aligned(BaseModel):
+    """Of a stage ``align.N``: another converter's file."""
+
+    artifact: ArtifactResult
+
+
 class Quantized(BaseModel):
     """Of a stage ``quantize.SCHEME``."""
 

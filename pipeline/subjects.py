@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ from ..errors import NotAvailable
 from ..schemes import FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
-from ..validate.results import ArtifactResult, TensorInfo
+from ..validate.results import ArtifactResult, TensorInfo, TensorMatch
 from ..validate.runners import Runner, Subject
 from ..vocabulary import CONVERTED
 
 if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
+
+
+_BUILTIN = {"kernels": "builtin"}
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Cast:
 
     Attributes:
         module: How to make the PyTorch module again; None for an ONNX source.
-        artifacts: Key in the report → file.
+        artifacts: Key in the report → file; the first is what the others are made from.
         permutations: Input or output name → axes of the converted files' tensor in terms of the model's.
         names: Targets to use.
         timeout_s: Seconds that a load or a run may take.
+        source: Key of the artifact that is the source itself, converted already.
+        others: Name in the report → file of another converter, and how its tensors stand for the model's.
     """
 
     module: PyTorchModel | None
@@ -41,6 +46,8 @@ class Cast:
     permutations: Mapping[str, Sequence[int]] = field(default_factory=dict)
     names: Sequence[str] = field(default_factory=lambda: targets.TARGETS.usual)
     timeout_s: float = 300.0
+    source: str | None = None
+    others: Mapping[str, tuple[Artifact, Sequence[TensorMatch]]] = field(default_factory=dict)
 
     def subjects(self, threads: int = 1) -> list[Subject]:
         """One subject for every target and file that go together, in the order of the hops."""
@@ -53,10 +60,67 @@ class Cast:
             for key, artifact in self.artifacts.items():
                 if targets.TARGETS[name].kind == artifact.kind:
                     found.append(self._subject(name, artifact, key, threads))
-        return found
+        return found + [s for key in self.others for s in self._of_other(key, threads)]
+
+    def other(self, key: str, matches: Sequence[TensorMatch]) -> Subject:
+        """Another converter's file on the first target that runs it, with these matches."""
+        artifact, _ = self.others[key]
+        return replace(self, others={key: (artifact, matches)})._of_other(key, 1)[0]
+
+    def _of_other(self, key: str, threads: int) -> list[Subject]:
+        artifact, matches = self.others[key]
+        runtimes = [name for name in self.names if targets.TARGETS[name].kind == artifact.kind]
+        title = row_name_given(key, getattr(artifact, "scheme", FLOAT32.name))
+        moved = [m for m in matches if m.axes]
+        return [
+            replace(
+                self._subject(
+                    name,
+                    artifact,
+                    key,
+                    threads,
+                    title=title if name == runtimes[0] else f"{title} on {targets.TARGETS[name].title}",
+                ),
+                permute_inputs={m.model: tuple(m.axes) for m in moved if m.side == "input"},
+                permute_outputs={m.model: _inverse(m.axes) for m in moved if m.side == "output"},
+                matches=tuple(matches),
+            )
+            for name in runtimes
+        ]
+
+    def reference(self) -> Subject:
+        """The model itself in float32, to align others' files by: its graph, or what it is converted to already."""
+        key, artifact = next(iter(self.artifacts.items()))
+        runtime = {"onnx": "onnxruntime", "tflite": "tflite", "saved_model": "tensorflow"}[artifact.kind]
+        options = _BUILTIN if artifact.kind == "tflite" else {}
+        return self._subject(runtime, artifact, key, 1, title="the model", **options)
+
+    def kernels(self) -> list[Subject]:
+        """A TFLite source on TFLite's own optimised kernels, without XNNPACK: its noise floor's row."""
+        key = self.source
+        if key is None or self.artifacts[key].kind != "tflite" or "tflite" not in self.names:
+            return []
+        title = self._title("tflite", self.artifacts[key])
+        return [self._subject("tflite", self.artifacts[key], key, 1, title=f"{title}, builtin kernels", **_BUILTIN)]
+
+    def _plans_of_source(self, key: str) -> list[parity.Plan]:
+        """A source that is converted already has nothing above it: other kernels of its own runtime."""
+        artifact = self.artifacts[key]
+        least = parity.AGREE_DB if SCHEMES[getattr(artifact, "scheme", FLOAT32.name)].by_floor else None
+        if kernels := self.kernels():
+            title = f"{self._title('tflite', artifact)}, reference kernels"
+            truth = self._subject("tflite", artifact, key, 1, title=title, kernels="reference")
+            return [parity.Plan(truth, kernels[0], truth, parity.KERNELS, least)]
+        if artifact.kind == "saved_model" and "tensorflow" in self.names:
+            title = f"{self._title('tensorflow', artifact)}, without oneDNN"
+            truth = self._subject("tensorflow", artifact, key, 1, title=title, onednn=False)
+            return [parity.Plan(truth, self._subject("tensorflow", artifact, key, 1), truth, parity.ONEDNN, least)]
+        return []
 
     def plans(self) -> list[parity.Plan]:
         """What may count as truth, the best first: PyTorch in float64, then ONNX Runtime on the graph as written."""
+        if self.source is not None:
+            return self._plans_of_source(self.source)
         made = []
         subjects = {s.runtime: s for s in self.subjects()}
         if self.module is not None and "pytorch" in subjects:
@@ -101,9 +165,7 @@ class Cast:
             threads=threads,
             size_bytes=artifact.size if key else None,
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
-            permute_outputs={
-                s.name: tuple(int(i) for i in np.argsort(axes[s.name])) for s in artifact.outputs if s.name in axes
-            },
+            permute_outputs={s.name: _inverse(axes[s.name]) for s in artifact.outputs if s.name in axes},
         )
 
     def _title(self, runtime: str, artifact: Artifact) -> str:
@@ -122,6 +184,11 @@ def row_name(runtime: str, scheme: str) -> str:
     if targets.TARGETS[runtime].kind != TFLiteModel.kind:
         return title
     return f"{title} {SCHEMES[scheme].title}"
+
+
+def row_name_given(name: str, scheme: str) -> str:
+    """What a row of another converter's file is called."""
+    return name if scheme == FLOAT32.name else f"{name} ({SCHEMES[scheme].title})"
 
 
 def row_names(runtimes: Iterable[str], schemes: Mapping[str, Sequence[str]]) -> list[str]:
@@ -159,6 +226,10 @@ def to_artifact(result: ArtifactResult, folder: Path) -> Artifact:
 def infos(specs: Sequence[TensorSpec]) -> list[TensorInfo]:
     """Tensor specs as the report holds them."""
     return [TensorInfo(name=s.name, dtype=s.dtype, shape=list(s.shape)) for s in specs]
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argsort(axes))
 
 
 def _spec(info: TensorInfo) -> TensorSpec:

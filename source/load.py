@@ -12,7 +12,7 @@ import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
-from . import torch_files
+from . import model_files, torch_files
 from .binding import Value, bind_keywords, bind_tensors, check_names, filled
 from .example_inputs import Accepted, dynamic_sizes, resized, resolve
 from .factories import from_python, seeded, user_code
@@ -24,15 +24,29 @@ if TYPE_CHECKING:
 
     from ..artifact import Array, Feeds
 
-SourceKind = Literal["module", "onnx", "exported_program", "torchscript"]
+SourceKind = Literal["module", "onnx", "exported_program", "torchscript", "tflite", "saved_model"]
 
 FORMS = (
     "model.onnx, model.pt2 (torch.export) or model.ts.pt (TorchScript)",
+    "model.tflite or the folder of a SavedModel",
     "file.py:factory or package.module:factory",
     "sample:NAME, torchvision:NAME, timm:NAME, hf:CONFIG-OR-DIR",
     "lightning:package.module:Class@file.ckpt",
 )
 """What a source may look like, for messages."""
+
+_OWN_WEIGHTS = ("onnx", "exported_program", "torchscript", "tflite", "saved_model")
+"""Kinds that weights can't be loaded into."""
+
+_CANT_BIND: dict[SourceKind, tuple[str, str]] = {
+    "torchscript": (
+        "TorchScript file",
+        "export it to ONNX first (edgeworthy export) and bind the input of that file, or use a factory",
+    ),
+    "tflite": ("TFLite file", "bind it in the model that the file was made from"),
+    "saved_model": ("SavedModel", "bind it in the model that it was made from"),
+}
+"""Kind → what it is called, and what to do instead."""
 
 _SHOWN = 10
 
@@ -44,8 +58,8 @@ class Source:
     Attributes:
         spec: What the user wrote.
         kind: What it is.
-        module: The module in eval mode on the CPU; None for an ONNX file.
-        path: The file, if the source is one.
+        module: The module in eval mode on the CPU; None for an ONNX or TFLite file and a SavedModel.
+        path: The file or folder, if the source is one.
         inputs: Its inputs, in order; named dimensions are dynamic.
         examples: One value for each input, dynamic dimensions made concrete.
         notes: What was done to the model on the way.
@@ -117,8 +131,9 @@ def load_source(
         NotAvailable: a package it needs isn't installed.
     """
     path = Path(spec)
-    kind = torch_files.kind_of(path) if path.is_file() or ":" not in spec else None
-    if kind in ("onnx", "exported_program", "torchscript") and weights is not None:
+    converted = model_files.kind_of(path)
+    kind = converted or (torch_files.kind_of(path) if path.is_file() or ":" not in spec else None)
+    if kind in _OWN_WEIGHTS and weights is not None:
         raise BadInput(
             "--weights goes with a factory; this file has its own weights",
             where=spec,
@@ -138,6 +153,8 @@ def load_source(
         source, accepted = _exported_program(spec, path)
     elif kind == "torchscript":
         source, accepted = _torchscript(spec, path)
+    elif converted is not None:
+        source, accepted = _converted(spec, converted, path)
     else:
         source, accepted = _module(spec, weights, weights_key, seed)
     return _settled(source, _bind(source, accepted, bind or {}), inputs, inputs_file, seed)
@@ -189,12 +206,9 @@ def _bind(source: Source, accepted: Accepted, bound: Mapping[str, Value]) -> Acc
     check_names(bound, accepted.names, accepted.others)
     specs = {spec.name: spec for spec in accepted.specs}
     fixed = {name: filled(specs[name], value) for name, value in bound.items() if name in specs}
-    if source.kind == "torchscript":
-        raise BadInput(
-            "an input of a TorchScript file can't be bound",
-            where="--bind",
-            remedy="export it to ONNX first (edgeworthy export) and bind the input of that file, or use a factory",
-        )
+    if source.kind in _CANT_BIND:
+        what, remedy = _CANT_BIND[source.kind]
+        raise BadInput(f"an input of a {what} can't be bound", where="--bind", remedy=remedy)
     if source.kind == "module" and source.module is not None:
         bind_keywords(source.module, bound)
     elif source.module is not None:
@@ -228,6 +242,12 @@ def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
     names = tuple(s.name for s in model.inputs)
     source = Source(spec, "onnx", None, path, model.inputs, {}, list(summary.notes))
     return source, Accepted(names, names, model.inputs)
+
+
+def _converted(spec: str, kind: model_files.Kind, path: Path) -> tuple[Source, Accepted]:
+    found = model_files.read(path)
+    names = tuple(s.name for s in found.inputs)
+    return Source(spec, kind, None, path, found.inputs, {}, list(found.notes)), Accepted(names, names, found.inputs)
 
 
 def _exported_program(spec: str, path: Path) -> tuple[Source, Accepted]:

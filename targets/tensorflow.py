@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
 
 
 class TensorFlow:
-    """TensorFlow's own runtime on a SavedModel's ``serving_default`` signature."""
+    """TensorFlow's own runtime on a SavedModel's ``serving_default`` signature.
+
+    Args:
+        onednn: False leaves oneDNN's kernels out, if it is the first to load TensorFlow in this process.
+    """
 
     kind = "saved_model"
     name = "tensorflow"
+
+    def __init__(self, *, onednn: bool = True) -> None:
+        if not onednn:
+            os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # read when it is imported
 
     def version(self) -> str:
         """The installed version; imports the package.

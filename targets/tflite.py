@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput
+from ..formats.tflite.summary import STEPS
 from ..vocabulary import SIGNATURE
 from .info import TargetInfo
 from .session import LoadedModel, check_kind, checked
@@ -65,7 +66,7 @@ class TFLite:
 class _Session(LoadedModel):
     """Inputs and outputs by the signature's names.
 
-    A tensor that the file quantizes to int8 or uint8 takes float32 feeds too: they are quantized here with
+    A tensor that the file quantizes to int8, uint8 or int16 takes float32 feeds too: they are quantized here with
     the tensor's scale and zero point, and then the quantized outputs are given back as float32. When every
     quantized input is fed in its own dtype, outputs come out raw.
     """
@@ -145,15 +146,25 @@ class _Session(LoadedModel):
 
 
 def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Input and output details by signature name; by tensor name in a file without a signature.
+    """Input and output details by the names of the main graph's signature; by tensor name in a file without one.
 
     The runner is dropped on return: while one lives, the interpreter refuses to resize.
     """
-    if SIGNATURE in interpreter.get_signature_list():
-        runner = interpreter.get_signature_runner(SIGNATURE)
-        return runner.get_input_details(), runner.get_output_details()
-    inputs = {d["name"]: d for d in interpreter.get_input_details()}
-    return inputs, {d["name"]: d for d in interpreter.get_output_details()}
+    own = interpreter.get_input_details(), interpreter.get_output_details()
+    keys = interpreter.get_signature_list()
+    for key in sorted(keys, key=lambda key: key != SIGNATURE):
+        runner = interpreter.get_signature_runner(key)
+        found = runner.get_input_details(), runner.get_output_details()
+        if all(_same(details.values(), main) for details, main in zip(found, own, strict=True)):
+            return found
+    inputs, outputs = ({d["name"]: d for d in side} for side in own)
+    return inputs, outputs
+
+
+def _same(some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether both are of the same tensors; the other subgraphs of a file have indices of their own."""
+    sides = ({(d["index"], d["name"]) for d in side} for side in (some, others))
+    return next(sides) == next(sides)
 
 
 def _delegation(operators: list[dict[str, Any]]) -> tuple[int, int, int]:
@@ -184,9 +195,9 @@ def _dtype(detail: Mapping[str, Any]) -> str:
 
 
 def _scale(detail: Mapping[str, Any]) -> tuple[float, int] | None:
-    """(scale, zero point) of an int8 or uint8 tensor quantized as a whole."""
+    """(scale, zero point) of a tensor quantized as a whole."""
     scales = detail["quantization_parameters"]["scales"]
-    if _dtype(detail) not in ("int8", "uint8") or len(scales) != 1:
+    if _dtype(detail) not in STEPS or len(scales) != 1:
         return None
     return float(scales[0]), int(detail["quantization_parameters"]["zero_points"][0])
 

@@ -91,7 +91,7 @@ def altered(report: Report, folder: Path) -> Iterator[GateLine]:
     for artifact in report.artifacts:
         path = folder / artifact.path
         why = "" if path.exists() else "it is not there any more"
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not artifact.given and not path.resolve().is_relative_to(folder.resolve()):
             why = "it is not below the report's folder"
         if not why:
             try:

@@ -1,6 +1,8 @@
 """One set of inputs through every runtime in turn: what error has gathered, and which hop added it.
 
-**Truth.** The module in float64 on PyTorch. When only ONNX is there: ONNX Runtime on the graph as written.
+**Truth.** The module in float64 on PyTorch. When only ONNX is there: ONNX Runtime on the graph as written. When a
+converted model is all there is, itself: a TFLite file on TFLite's reference kernels, a SavedModel in TensorFlow without
+oneDNN.
 
 **Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, or of
 ONNX Runtime with its graph optimisations against without (other kernels and order of summation). It is taken for
@@ -37,6 +39,8 @@ from .runners import Subject
 
 PYTORCH = "error of PyTorch float32 against PyTorch float64"
 ONNX = "difference of ONNX Runtime with and without graph optimisations"
+KERNELS = "difference of TFLite's builtin kernels and its reference kernels"
+ONEDNN = "difference of TensorFlow with and without oneDNN"
 LEAST = "eps(float32) · max|truth|, as no pair of runs was there to measure it on"
 
 AGREE_DB = 60.0

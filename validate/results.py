@@ -89,17 +89,31 @@ class ModelInfo(Record):
     """The model that the user handed in."""
 
     spec: str = Field(description="as given: path, file.py:factory, sample:NAME …")
-    kind: str = Field(description="module, onnx, exported_program or torchscript")
+    kind: str = Field(description="module, onnx, exported_program, torchscript, tflite or saved_model")
     inputs: list[TensorInfo]
     outputs: list[TensorInfo] = Field(default_factory=list)
     parameters: int | None = Field(default=None, description="number of weights, where known")
     notes: list[str] = Field(default_factory=list)
 
 
-class ArtifactResult(Record):
-    """A model file that was written."""
+class TensorMatch(Record):
+    """How a tensor of a file that the user gave stands for one of the model."""
 
-    name: str = Field(description="key of the file: onnx, saved_model, tflite_SCHEME …")
+    side: Literal["input", "output"]
+    model: str = Field(description="the model's name")
+    file: str = Field(description="the file's name")
+    by: Literal["name", "shape", "order"]
+    axes: list[int] = Field(
+        default_factory=list, description="axes of the model's tensor that the file's consists of; empty: the same"
+    )
+    model_dtype: str
+    file_dtype: str = Field(default="", description="where it is another")
+
+
+class ArtifactResult(Record):
+    """A model file that was written, or that the user gave."""
+
+    name: str = Field(description="key of the file: onnx, saved_model, tflite_SCHEME …; of a given one its own name")
     kind: Literal["onnx", "saved_model", "tflite"]
     scheme: str = Field(default=FLOAT32.name, description="float32 or a quantization scheme")
     path: str = Field(description="relative to the output folder")
@@ -111,6 +125,11 @@ class ArtifactResult(Record):
     transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
     seconds: float | None = Field(default=None, description="wall time to make it")
     cached: bool = Field(default=False, description="taken over from an earlier run")
+    given: bool = Field(default=False, description="the user's own file, where it lies; not made by the run")
+    matches: list[TensorMatch] = Field(
+        default_factory=list, description="of a file judged against the model: which tensors stand for the model's"
+    )
+    notes: list[str] = Field(default_factory=list)
 
     @property
     def op_count(self) -> int:

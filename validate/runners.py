@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -13,7 +13,7 @@ import numpy as np
 from ..artifact import Feeds, Receipt
 from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOfMemory
 from ..schemes import FLOAT32
-from .results import ReceiptResult
+from .results import ReceiptResult, TensorMatch
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -82,6 +82,8 @@ class Subject:
             when its file takes NHWC and the feeds are NCHW. Inputs without an entry stay as they are.
         permute_outputs: Axes that each named output is transposed by before it is compared, such as
             ``(0, 3, 1, 2)``.
+        matches: How the file's tensors stand for the model's, where they differ by more than that: it is another
+            converter's file (see ``matching``).
     """
 
     name: str
@@ -93,13 +95,19 @@ class Subject:
     size_bytes: int | None = None
     permute_inputs: Permutations = field(default_factory=dict)
     permute_outputs: Permutations = field(default_factory=dict)
+    matches: Sequence[TensorMatch] = ()
 
     def feeds(self, feeds: Feeds) -> dict[str, Array]:
-        """The feeds in this subject's layout."""
-        return permuted(feeds, self.permute_inputs)
+        """The feeds by this subject's names, in its layout and floats."""
+        arrays = permuted(feeds, self.permute_inputs)
+        named = {match.model: match for match in self.matches if match.side == "input"}
+        return {named[n].file: _as_float(a, named[n].file_dtype) for n, a in arrays.items()} if named else arrays
 
     def outputs(self, outputs: Feeds) -> dict[str, Array]:
-        """The outputs in the common layout."""
+        """The outputs by the common names, in the common layout."""
+        named = {match.file: match for match in self.matches if match.side == "output"}
+        if named:
+            outputs = {named[n].model: _as_wide(a, named[n].model_dtype) for n, a in outputs.items()}
         return permuted(outputs, self.permute_outputs)
 
 
@@ -117,6 +125,20 @@ def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:
             raise BadInput(f"axes {list(axes)} don't permute {name!r} of shape {list(result[name].shape)}")
         result[name] = np.require(np.transpose(result[name], axes), requirements="C")
     return result
+
+
+def _as_float(array: Array, dtype: str) -> Array:
+    """Floats as another float dtype; what else a file takes, its runtime makes of them."""
+    return array.astype(dtype) if array.dtype.kind == "f" and dtype.startswith("float") else array
+
+
+def _as_wide(array: Array, dtype: str) -> Array:
+    """Floats as floats and integers as integers of the model's width, where no value changes by it."""
+    kinds = array.dtype.kind, np.dtype(dtype).kind
+    if kinds == ("f", "f"):
+        return array.astype(dtype)
+    cast = array.astype(dtype) if set(kinds) <= {"i", "u"} else array
+    return cast if np.array_equal(cast, array) else array
 
 
 def receipt_result(receipt: Receipt) -> ReceiptResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,12 @@ from ai_edge_litert import schema_py_generated as schema
 from ...artifact import Dim, TensorSpec, TFLiteModel
 from ...errors import BadInput
 from ...schemes import FLOAT32
+from ...vocabulary import SIGNATURE
 
 _IDENTIFIER = b"TFL3"
+STEPS = ("int8", "uint8", "int16")
+"""Dtypes that inputs, outputs and activations are quantized to."""
+_WEIGHTS = ("int2", "int4", "int8", "uint8")
 
 
 def _members(enum: Any) -> dict[int, str]:
@@ -85,7 +89,10 @@ class GraphInfo:
 
 @dataclass(frozen=True)
 class TFLiteSummary:
-    """Everything ``inspect`` shows of a TFLite file."""
+    """Everything ``inspect`` shows of a TFLite file.
+
+    ``signature`` is the one that ``inputs`` and ``outputs`` are named by; None: they have their tensors' names.
+    """
 
     path: Path
     size: int
@@ -93,6 +100,40 @@ class TFLiteSummary:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     graphs: tuple[GraphInfo, ...]
+    signatures: tuple[str, ...] = ()
+    signature: str | None = None
+
+    @property
+    def quantized_inputs(self) -> frozenset[str]:
+        """Inputs that hold steps of a scale: float values are quantized for them."""
+        return self._quantized(self.inputs, self.graphs[0].inputs)
+
+    @property
+    def quantized_outputs(self) -> frozenset[str]:
+        """Outputs that hold steps of a scale."""
+        return self._quantized(self.outputs, self.graphs[0].outputs)
+
+    def _quantized(self, specs: Sequence[TensorSpec], indices: Sequence[int]) -> frozenset[str]:
+        tensors = [self.graphs[0].tensors[i] for i in indices]
+        return frozenset(s.name for s, t in zip(specs, tensors, strict=False) if t.quantization and t.dtype in STEPS)
+
+    @property
+    def scheme(self) -> str:
+        """The name in ``schemes.SCHEMES`` that its tensors go with, whoever quantized them.
+
+        Activations in steps are a static scheme; int8 weights alone a dynamic one, or, where they are dequantized
+        before use, weight-only; float16 weights ``float16``.
+        """
+        main = self.graphs[0]
+        if any(t.quantization and t.dtype in STEPS and not t.is_constant for t in main.tensors):
+            return "static_wi8_ai8"
+        unpacked = {i for op in main.ops if op.op == "DEQUANTIZE" for i in op.inputs}
+        weights = {i for i, t in enumerate(main.tensors) if t.is_constant and t.quantization and t.dtype in _WEIGHTS}
+        if weights - unpacked:
+            return "dynamic_wi8_afp32"
+        if weights:
+            return "weight_only_wi8_afp32"
+        return "float16" if any(main.tensors[i].dtype == "float16" for i in unpacked) else FLOAT32.name
 
     @property
     def op_counts(self) -> dict[str, int]:
@@ -139,7 +180,10 @@ def summarize(path: Path) -> TFLiteSummary:
         names = [_op_name(code) for code in codes]
         graphs = tuple(_graph(model, model.Subgraphs(i), names) for i in range(model.SubgraphsLength()))
         description = _text(model.Description())
-    return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs)
+        keys = tuple(_text(model.SignatureDefs(i).SignatureKey()) for i in range(model.SignatureDefsLength()))
+        main = _main_signature(model)
+        used = _text(main.SignatureKey()) if main is not None else None
+    return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs, keys, used)
 
 
 @contextmanager
@@ -166,20 +210,29 @@ def _model(path: Path) -> Iterator[Any]:
 
 
 def _signature(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs under the names of the first signature, or the tensors' own names without one."""
+    """Inputs and outputs under the names of the main graph's signature, or the tensors' own names without one."""
     graph = model.Subgraphs(0)
     inputs = [graph.Inputs(i) for i in range(graph.InputsLength())]
     outputs = [graph.Outputs(i) for i in range(graph.OutputsLength())]
-    if not model.SignatureDefsLength():
+    signature = _main_signature(model)
+    if signature is None:
         return (
             tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in inputs),
             tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in outputs),
         )
-    signature = model.SignatureDefs(0)
-    graph = model.Subgraphs(signature.SubgraphIndex())
     named_in = [signature.Inputs(i) for i in range(signature.InputsLength())]
     named_out = [signature.Outputs(i) for i in range(signature.OutputsLength())]
     return _ordered(graph, named_in, inputs), _ordered(graph, named_out, outputs)
+
+
+def _main_signature(model: Any) -> Any | None:
+    """The signature of subgraph 0: ``serving_default`` where there are several; None where there is none.
+
+    A file with several functions has a subgraph for each, and interpreters resize the inputs of the first only.
+    """
+    found = [model.SignatureDefs(i) for i in range(model.SignatureDefsLength())]
+    main = [signature for signature in found if signature.SubgraphIndex() == 0]
+    return next((s for s in main if _text(s.SignatureKey()) == SIGNATURE), main[0] if main else None)
 
 
 def _ordered(graph: Any, named: list[Any], order: list[int]) -> tuple[TensorSpec, ...]:

@@ -1,0 +1,211 @@
+"""The stages that make files: export → convert → quantize, and what the quantized files lose by it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from .. import files
+from .. import schemes as quantization
+from ..artifact import OnnxModel, TensorSpec, TFLiteModel
+from ..errors import CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
+from ..formats.model_files import model_files
+from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from ..vocabulary import MODULE_KEY
+from .inspection import artifact_result
+from .records import Converted, Exported, Quantized
+from .staging import CONVERTED, Staging
+
+
+def nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
+    """Whether a result is one to take over: what crashed, hung or ran out of memory may run the next time."""
+    rows = result.hops if isinstance(result, ParityResult) else result.rows
+    return all(row.status != "error" for row in rows)
+
+
+class Making(Staging):
+    """The files of a run."""
+
+    @cached_property
+    def exported(self) -> Exported:
+        """``OUT/model.onnx``."""
+        table, path = self.config.export, self.output / "model.onnx"
+
+        def make() -> Exported:
+            from ..export.onnx_export import export_onnx
+
+            made = export_onnx(self.inputs.source, path, exporter=table.exporter, opset=table.opset)
+            return Exported.of(made, self.output)
+
+        depends = {"source": self.inputs.source_hash, "examples": self._examples_hash} | table.model_dump()
+        return self._stage("export", Exported, depends, make, [path, path.with_name("model.onnx.data")])
+
+    @cached_property
+    def graph(self) -> OnnxModel:
+        """What conversion starts from: the exported file, or an ONNX source itself where no copy is asked for."""
+        graph = self._graph()
+        if "validate" in self.stages:
+            self.inputs.check_outputs(graph.outputs)
+        return graph
+
+    def _graph(self) -> OnnxModel:
+        from ..formats.onnx.summary import describe
+        from .subjects import to_artifact
+
+        source = self.inputs.source
+        if source.path is not None and source.kind == "onnx" and not self.copies_source:
+            model = describe(source.path)
+            if model.inputs == source.inputs:
+                return model
+        graph = to_artifact(self.exported.artifact, self.output)
+        return OnnxModel(graph.path, graph.inputs, graph.outputs)
+
+    @cached_property
+    def converted(self) -> Converted:
+        """The float32 TFLite file and ``OUT/saved_model``."""
+        table, to = self.config.convert, self.inputs.to
+
+        def make() -> Converted:
+            from ..convert import convert
+
+            weights = sum(files.size(path) for path in model_files(self.graph.path))
+            self.workspace.require(weights * len(to))
+            check = None
+            if table.check_passes:
+                from .pass_check import PassCheck
+
+                check = PassCheck(self.graph, self.inputs.source.examples)
+            try:
+                made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
+            except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
+                raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
+            return Converted.of(made, self.output, table, to, check.changes if check else {})
+
+        depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}
+        outputs = [self.output / CONVERTED[kind] for kind in to]
+        origins = [self.graph.path] if self.graph.path.parent == self.output else []
+        return self._stage("convert", Converted, depends, make, outputs, origins=origins)
+
+    @cached_property
+    def given(self) -> ArtifactResult | None:
+        """The source itself, where it is converted already."""
+        file = self.inputs.converted
+        if file is None:
+            return None
+        name = quantization.SCHEMES[file.scheme].artifact if file.artifact.kind == "tflite" else "saved_model"
+        return artifact_result(name, file.artifact, self.output, given=True)
+
+    @cached_property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The model's."""
+        file = self.inputs.converted
+        if file is None:
+            return self.graph.outputs
+        if "validate" in self.stages:
+            self.inputs.check_outputs(file.outputs)
+        return file.outputs
+
+    @property
+    def floating(self) -> ArtifactResult:
+        """The float32 TFLite file."""
+        if self.given is not None:
+            return self.given
+        return next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
+
+    # -- quantize ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def quantized(self) -> list[Quantized]:
+        """``OUT/model_SCHEME.tflite`` for every scheme; a scheme that fails is a row that says so."""
+        return [self._quantized(scheme) for scheme in self.inputs.schemes]
+
+    def _quantized(self, scheme: str) -> Quantized:
+        from .subjects import to_artifact
+
+        needs_data = quantization.SCHEMES[scheme].needs_calibration
+        calibration = self.inputs.calibration if needs_data else None
+        io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
+        path = self._quantized_path(scheme)
+        floating = self.floating
+        model = to_artifact(floating, self.output)
+
+        def make() -> Quantized:
+            from ..quantize.post_training import quantize
+
+            float_model = TFLiteModel(model.path, model.inputs, model.outputs)
+            made = quantize(
+                float_model,
+                path,
+                scheme=scheme,
+                calibration=calibration,
+                io_dtype=io_dtype,
+                permute=self._permutations,
+                exclude=self.config.quantize.exclude,
+                modules=self._modules,
+                example=self.inputs.source.examples,
+                progress=lambda done, total: self.progress.step("calibrate", done, total),
+            )
+            return Quantized.of(made, self.output, calibration)
+
+        data = self.inputs.calibration_hash if needs_data else None
+        depends = {
+            "model": floating.sha256,
+            "io_dtype": io_dtype,
+            "permute": self._permutations,
+            "exclude": self.config.quantize.exclude,
+            "data": data,
+        }
+        try:
+            return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path], origins=[model.path])
+        except OutOfMemory:  # says nothing of the scheme, and everything of the machine
+            raise
+        except (CheckFailed, NotAvailable, InternalFault) as error:
+            return Quantized.failed(scheme, error, calibration)
+
+    @cached_property
+    def _modules(self) -> dict[str, str]:
+        """Value of the graph → its PyTorch module, where something is to be excluded by it."""
+        from ..formats.onnx.file import read_onnx
+
+        if not self.config.quantize.exclude or self.given is not None:
+            return {}
+        nodes = read_onnx(self.graph.path).graph.all_nodes()
+        return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
+
+    @cached_property
+    def fidelity(self) -> ParityResult | None:
+        """The quantized files against the float32 file; None where ``parity`` says more, or nothing was made."""
+        made = {q.artifact.name: q.artifact for q in self.quantized if q.artifact is not None}
+        if "validate" in self.stages or not made:
+            return None
+        floating = self.floating
+        about = {name: artifact.sha256 for name, artifact in ({floating.name: floating} | made).items()}
+
+        def make() -> ParityResult:
+            from ..validate import parity
+            from .subjects import Cast, to_artifact
+
+            samples, origin, _ = self.inputs.samples()
+            cast = Cast(
+                None,
+                {a.name: to_artifact(a, self.output) for a in (floating, *made.values())},
+                permutations=self._permutations,
+                names=["tflite"],
+                timeout_s=self.config.validation.timeout_s,
+            )
+            return parity.measure(
+                cast.subjects(), samples, plans=[], seed=self.config.seed, inputs=origin, progress=self.progress.step
+            )
+
+        depends = about | {"permute": self._permutations, "seed": self.config.seed}
+        depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
+        depends |= {"samples": self.config.validation.samples}
+        return self._stage("fidelity", ParityResult, depends, make, about=about, final=nothing_died)
+
+    @property
+    def _permutations(self) -> dict[str, tuple[int, ...]]:
+        if self.given is not None:
+            return {}
+        return {name: tuple(axes) for name, axes in self.converted.permutations.items()}
+
+    def _hash(self, model: OnnxModel) -> list[str]:
+        return [files.sha256(path) for path in model_files(model.path)]

@@ -1,0 +1,150 @@
+"""A run over one output folder: what it was given, what it may write, and the records of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Self, TypeVar
+
+from .. import schemes as quantization
+from ..config import Config
+from ..errors import BadInput
+from . import fingerprint
+from .cache import Workspace
+from .inputs import Inputs
+from .pages import PAGES
+from .plan import ALL, STAGES, brought, chosen
+from .progress import Progress, Silent
+
+T = TypeVar("T")
+
+CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
+"""Kind → file or folder in OUT."""
+
+
+class Staging:
+    """One run over one output folder. Use it as a context manager; stages run when their result is asked for.
+
+    Inputs are loaded and checked on entry, before anything is written.
+
+    Args:
+        config: What to do; ``model.source`` and ``output`` have to be there.
+        stages: The stages that will be asked for.
+        reuse: False redoes every stage.
+        force: Overwrite files in OUT that edgeworthy didn't make.
+        progress: Is told what happens.
+
+    Raises:
+        BadInput: there is no source or no output folder.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        stages: Iterable[str] = ALL,
+        reuse: bool = True,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.stages = chosen(stages)
+        self.inputs = Inputs(config, self.stages)
+        self.brought = brought(self.stages) - self.inputs.done_already
+        if config.output is None:
+            raise BadInput(
+                "no output folder was given",
+                where="--output",
+                remedy="give one with -o OUT, or set output in edgeworthy.toml",
+            )
+        self.config = config
+        self.output = config.output
+        self.progress: Progress = progress or Silent()
+        self.force = force
+        self.workspace = Workspace(self.output, reuse=reuse)
+        self.seconds: dict[str, float] = {}
+        self.cached: set[str] = set()
+
+    def __enter__(self) -> Self:
+        with self.progress.stage("load", self.inputs.spec):
+            self._check()
+        self.workspace.inputs |= {path.resolve() for path in fingerprint.input_files(self.config)}
+        with ExitStack() as stack:
+            stack.enter_context(self.workspace)
+            self.workspace.claim(self._writes(), force=self.force)
+            stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.workspace.__exit__(kind, error, trace)
+
+    def bring(self) -> None:
+        """Bring the stages up to date."""
+        for name in self.stages:
+            for result in STAGES[name].results if name in self.brought else ():
+                getattr(self, result)
+
+    def _check(self) -> None:
+        """Load all that the user gave and the stages need."""
+        for name in self.stages:
+            for attribute in STAGES[name].checks:
+                getattr(self.inputs, attribute)
+        self.inputs.check_comparison()
+        _ = self.inputs.earlier
+
+    def _writes(self) -> list[Path]:
+        """What the run may write, but for an ONNX source that lies where its copy would."""
+        source, graph = self.inputs.source, self.output / "model.onnx"
+        paths = [self.output / name for name in (PAGES if self.stages == ALL else PAGES[:1])]
+        exports = self.copies_source or source.kind not in ("onnx", *CONVERTED)
+        if exports and (source.path is None or source.path.resolve() != graph.resolve()):
+            paths += [graph, graph.with_name("model.onnx.data")]
+        if "convert" in self.brought:
+            paths += [self.output / CONVERTED[kind] for kind in self.inputs.to]
+        if "quantize" in self.brought:
+            paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
+        return paths
+
+    def _quantized_path(self, scheme: str) -> Path:
+        return self.output / quantization.SCHEMES[scheme].file_name
+
+    @property
+    def copies_source(self) -> bool:
+        return "export" in self.brought
+
+    def _stage(
+        self,
+        name: str,
+        result: type[T],
+        depends: Mapping[str, object],
+        make: Callable[[], T],
+        outputs: Sequence[Path] = (),
+        about: Mapping[str, str] | None = None,
+        origins: Sequence[Path] = (),
+        final: Callable[[T], bool] = lambda _: True,
+    ) -> T:
+        with self.progress.stage(name):
+            made_from = {"source": self.inputs.source_hash} | self.workspace.records.hashes(origins)
+            done = self.workspace.stage(
+                name,
+                result,
+                depends,
+                make,
+                outputs=outputs,
+                about=about,
+                origins=made_from if outputs else None,
+                final=final,
+            )
+            if done.cached:
+                self.progress.taken_over(done.seconds)
+        if name != "export":  # an export whose conversion is refused is taken back with it
+            self.workspace.keep()
+        self.seconds[name] = done.seconds
+        if done.cached:
+            self.cached.add(name)
+        return done.result
+
+    @cached_property
+    def _examples_hash(self) -> str:
+        return fingerprint.of_arrays([self.inputs.source.examples])

@@ -1,0 +1,339 @@
+"""What a run is asked for: the model, the kinds of file and schemes to make, and the targets to run them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import schemes as quantization
+from ..config import Config
+from ..errors import BadInput, NotAvailable
+from ..vocabulary import CONVERTED
+from . import fingerprint
+from .plan import ALL
+
+if TYPE_CHECKING:
+    from ..source.load import Source
+    from ..source.model_files import ModelFile
+    from ..validate.results import Report
+
+
+class Wanted:
+    """What is to be made of which model, and run where. Nothing is loaded before it is asked for.
+
+    Attributes:
+        warnings: What was left out, and how to get it.
+    """
+
+    def __init__(self, config: Config, stages: Sequence[str] = ALL) -> None:
+        if config.model.source is None:
+            raise BadInput(
+                "no model was given",
+                where="SOURCE",
+                remedy="name one, such as sample:digits_cnn, or set source under [model] in edgeworthy.toml",
+            )
+        self.config = config
+        self.stages = tuple(stages)
+        self.spec = config.model.source
+        self.warnings: list[str] = []
+
+    @cached_property
+    def source(self) -> Source:
+        from ..source.load import load_source
+
+        model = self.config.model
+        return load_source(
+            self.spec,
+            weights=model.weights,
+            weights_key=model.weights_key,
+            bind=model.bind,
+            inputs=model.inputs,
+            inputs_file=model.inputs_file,
+            seed=self.config.seed,
+        )
+
+    @cached_property
+    def source_hash(self) -> str:
+        return fingerprint.of_source(self.source)
+
+    @cached_property
+    def converted(self) -> ModelFile | None:
+        """The source itself, where it is converted already: a TFLite file or a SavedModel."""
+        from ..source.model_files import kind_of, read
+
+        return read(Path(self.spec)) if kind_of(self.spec) else None
+
+    @property
+    def measures(self) -> bool:
+        """Whether files are compared or timed."""
+        return bool({"validate", "bench"} & set(self.stages))
+
+    @property
+    def done_already(self) -> frozenset[str]:
+        """Stages whose work the source has behind it.
+
+        Raises:
+            BadInput: one of them is asked for by itself.
+        """
+        from ..source.model_files import kind_of
+
+        if kind_of(self.spec) is None:
+            return frozenset()
+        done = frozenset({"export", "convert"})
+        if self.stages != ALL and (asked := [name for name in self.stages if name in done]):
+            raise BadInput(
+                f"there is nothing to {asked[0]}: the source is converted already",
+                where=self.spec,
+                remedy=f"give the model that it was made from, or one of {', '.join(s for s in ALL if s not in done)}",
+            )
+        return done
+
+    def check_comparison(self) -> None:
+        """Refuse to validate what nothing is compared with.
+
+        Raises:
+            BadInput: the source is a SavedModel, which one runtime runs, and no other file is given.
+        """
+        if "validate" in self.stages and self.to == ["saved_model"] and self.converted and not self.artifacts:
+            raise BadInput(
+                "there is nothing to compare the SavedModel with",
+                where=self.spec,
+                remedy="give a file that was made of it: --artifact theirs.tflite",
+            )
+
+    @cached_property
+    def artifacts(self) -> dict[str, ModelFile]:
+        """Files of other converters, by the names that the report calls them.
+
+        Raises:
+            BadInput: one is missing or damaged, doesn't go with the model's inputs, or no target runs it.
+            NotAvailable: one is a SavedModel, and TensorFlow isn't installed.
+        """
+        from ..source.model_files import read
+        from ..targets import TARGETS
+        from ..validate.matching import choices
+        from .alignment import input_pairs
+
+        table = self.config.artifacts
+        found: dict[str, ModelFile] = {}
+        own = {s.artifact for s in quantization.SCHEMES.values()} | {"onnx", *CONVERTED}
+        for path in table.files:
+            file = read(path)
+            names = (path.name, path.as_posix(), path.resolve().as_posix())
+            name = next((n for n in names if n not in own | set(found)), None)
+            if name is None:
+                raise BadInput("it is given twice", where=f"--artifact {path}", remedy="give each file once")
+            choices(input_pairs(self.source.inputs, self.source.examples, file), table.layout, str(path))
+            if not any(TARGETS[target].kind == file.artifact.kind for target in self.targets):
+                runs = [n for n, target in TARGETS.items() if target.kind == file.artifact.kind]
+                raise BadInput(
+                    "none of the targets runs it", where=f"--artifact {path}", remedy=f"add --target {', '.join(runs)}"
+                )
+            found[name] = file
+        return found
+
+    @cached_property
+    def to(self) -> list[str]:
+        """The kinds of artifact to convert to; of a source that is converted already, its own.
+
+        Raises:
+            BadInput: the source is converted already, and a kind is asked for.
+            NotAvailable: a SavedModel is asked for and TensorFlow isn't installed.
+        """
+        from ..targets import TARGETS
+
+        if self.converted is not None:
+            if self.config.convert.to is not None:
+                raise BadInput("the source is converted already", where="--to", remedy="leave it out")
+            return [self.converted.artifact.kind]
+        asked, tensorflow = self.config.convert.to, TARGETS["tensorflow"]
+        if asked is not None:
+            if "saved_model" in asked and tensorflow.version is None:
+                raise NotAvailable(
+                    "a SavedModel needs TensorFlow, which is not installed",
+                    where="--to",
+                    remedy=f"{tensorflow.install}, or convert with --to tflite",
+                )
+            return list(asked)
+        self.warnings += [f"no {kind} was made: {why}" for kind, why in self.left_out.items()]
+        return [
+            kind for kind in CONVERTED if kind != "saved_model" or (self._saved_model_is_of_use and not self.left_out)
+        ]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Kinds that would be made as none was asked for, and can't be here → why, and what to do."""
+        from ..targets import TARGETS
+
+        tensorflow = TARGETS["tensorflow"]
+        asked = self.converted is not None or self.config.convert.to is not None
+        if asked or tensorflow.version is not None or not self._saved_model_is_of_use:
+            return {}
+        return {"saved_model": f"TensorFlow is not installed; {tensorflow.install}, or ask for --to tflite alone"}
+
+    @cached_property
+    def schemes(self) -> list[str]:
+        """The quantization schemes to make, by full name."""
+        asked = self.config.quantize.schemes
+        if self.converted is not None and not self._quantizes(self.converted):
+            return []
+        if "tflite" not in self.to:
+            if asked:
+                raise BadInput("quantization starts from TFLite", where="--to", remedy="add tflite to --to")
+            return []
+        if asked is not None:
+            return list(dict.fromkeys(quantization.get_scheme(name).name for name in asked))
+        usual = [s for s in quantization.QUANTIZED if s.default]
+        needy = [s for s in usual if s.needs_calibration and self._calibration_spec is None]
+        self.warnings += [
+            f"{s.short_name} was skipped, as it needs calibration data: give --calibration data.npz, a folder of "
+            "images, or file.py:generator"
+            for s in needy
+        ]
+        return [s.name for s in usual if s not in needy]
+
+    def _quantizes(self, source: ModelFile) -> bool:
+        """Whether a converted source is to be quantized.
+
+        Raises:
+            BadInput: it is, and can't be.
+        """
+        asked = ("quantize" in self.stages and self.stages != ALL) or bool(self.config.quantize.schemes)
+        if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
+            return "quantize" in self.stages or asked
+        if asked and source.artifact.kind == "tflite":
+            scheme = quantization.SCHEMES[source.scheme]
+            raise BadInput(
+                f"the file is quantized already ({scheme.title}), and its float weights are gone",
+                where=self.spec,
+                remedy="give the float .tflite file that it was made from, or the model itself",
+            )
+        if asked:
+            raise BadInput(
+                "quantization starts from a float TFLite file, and this is a SavedModel",
+                where=self.spec,
+                remedy="make one with tf.lite.TFLiteConverter.from_saved_model and give that, or give the model that "
+                "the SavedModel was made from",
+            )
+        return False
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """The targets to validate and time on.
+
+        Raises:
+            BadInput: one that was asked for doesn't exist, or has nothing to run.
+            NotAvailable: one that was asked for can't run here.
+        """
+        from ..targets import TARGETS
+        from .subjects import choose
+
+        chosen = choose(self.config.targets)
+        for name in chosen if self.config.targets else ():
+            kind = TARGETS[name].kind
+            if kind in self._given_kinds:
+                continue
+            if kind == "pytorch" and self.source.module is None:
+                raise BadInput(
+                    f"target {name} has nothing to run: {self.spec} holds no PyTorch module",
+                    where="--target",
+                    remedy="leave it out, or give the module itself as the source",
+                )
+            if (kind in CONVERTED and kind not in self.to) or (kind == "onnx" and self.converted is not None):
+                raise BadInput(
+                    f"target {name} has nothing to run: no {kind} is made",
+                    where="--target",
+                    remedy=f"leave it out, or add {kind} to --to",
+                )
+        return chosen
+
+    @cached_property
+    def threads(self) -> list[int]:
+        """The numbers of threads to time with.
+
+        Raises:
+            BadInput: there are fewer cores.
+        """
+        from ..validate import host
+
+        asked, cores = self.config.bench.threads, host.current().logical_cores
+        if max(asked) > cores:
+            raise BadInput(
+                f"{max(asked)} threads were asked for, and this machine gives {cores} cores",
+                where="--threads",
+                remedy=f"take {cores} at most: threads that wait for each other tell nothing of the model",
+            )
+        return list(asked)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The row that latencies are compared with.
+
+        Raises:
+            BadInput: nothing that will be timed is called so.
+        """
+        from .subjects import row_name_given, row_names
+
+        schemes = {
+            "pytorch": [quantization.FLOAT32.name] if self.source.module is not None else [],
+            "onnx": [quantization.FLOAT32.name],
+        }
+        schemes |= {"saved_model": [quantization.FLOAT32.name]} if "saved_model" in self.to else {}
+        schemes |= {"tflite": [quantization.FLOAT32.name, *self.schemes]} if "tflite" in self.to else {}
+        if self.converted is not None:
+            schemes = {self.converted.artifact.kind: [self.converted.scheme, *self.schemes]}
+        asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)
+        rows += [row_name_given(name, file.scheme) for name, file in self.artifacts.items()]
+        if asked is not None and asked not in rows:
+            raise BadInput(
+                f"there is no row {asked!r} to compare with",
+                where="--baseline",
+                details=rows,
+                remedy="use one of these",
+            )
+        return asked
+
+    @cached_property
+    def earlier(self) -> Report | None:
+        """The report that ``[gate.regression]`` is held against.
+
+        Raises:
+            BadInput: it can't be read, it is this run's own, or nothing is held against it.
+        """
+        from ..validate.regression import read_baseline
+
+        return read_baseline(self.config.gate, self.config.output)
+
+    @cached_property
+    def _given_kinds(self) -> set[str]:
+        from ..source.model_files import kind_of, read
+
+        return {kind_of(path) or read(path).artifact.kind for path in self.config.artifacts.files}
+
+    @property
+    def _saved_model_is_of_use(self) -> bool:
+        """Somebody asked for it, or runs it; or it is there from an earlier command, and is to stay as it should be."""
+        from ..targets import TARGETS
+        from .subjects import choose
+
+        if "saved_model" in (self.config.gate.must_convert or ()):
+            return True
+        if self.stages != ALL and self.config.output and (self.config.output / "saved_model").is_dir():
+            return True
+        if self.measures:
+            return any(TARGETS[name].kind == "saved_model" for name in choose(self.config.targets))
+        return "convert" in self.stages
+
+    @property
+    def _is_sample(self) -> bool:
+        return self.spec.startswith("sample:")
+
+    @property
+    def _calibration_spec(self) -> str | None:
+        return self.config.quantize.calibration or (self.spec if self._is_sample else None)
+
+    def loaded(self, name: str) -> bool:
+        """Whether a run has asked for this property, and it is something."""
+        return vars(self).get(name) is not None
