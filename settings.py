@@ -16,8 +16,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from .config import EVERY, Config, Key, keys
+from .config import EVERY, Config
 from .errors import BadInput
+from .keys import Key, keys
 
 
 def load_config(

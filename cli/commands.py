@@ -149,7 +149,8 @@ def _init() -> Callable[..., None]:
 
 def _signed(command: Callable[..., None], options: Iterable[Option], **more: tuple[Any, Any]) -> Callable[..., None]:
     """``command`` with the parameters that typer reads: the source, its flags, ``more`` and the usual ones."""
-    from ..config import Config, keys
+    from ..config import Config
+    from ..keys import keys
 
     help_ = next(key.help for key in keys(Config) if key.name == "model.source")
     source = typer.Argument(

@@ -12,7 +12,8 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
-from ..config import Flag, Key, keys
+from ..config import Flag
+from ..keys import Key, keys
 from ..pipeline.plan import ALL, STAGES
 from ..settings import value_of
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from .. import files
 from ..artifact import TensorSpec
-from ..config import Config, Key, Table, keys
+from ..config import Config, Table
 from ..errors import BadInput
+from ..keys import Key, keys
 from ..schemes import QUANTIZED
 from ..validate.judge import Rules
 from .flags import sentence

@@ -18,8 +18,8 @@ from ..numerics.comparison import compare
 from ..schemes import SCHEMES
 from ..source.model_files import ModelFile
 from ..validate import matching
+from ..validate.made import TensorMatch
 from ..validate.parity import AGREE_DB
-from ..validate.results import TensorMatch
 from ..validate.runners import ROW_FAILURES, Subject
 
 if TYPE_CHECKING:

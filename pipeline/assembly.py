@@ -12,16 +12,8 @@ from .. import files
 from ..schemes import FLOAT32
 from ..validate import gate, host, matching
 from ..validate import report as reports
-from ..validate.results import (
-    AccuracyResult,
-    ArtifactResult,
-    ConversionResult,
-    LatencyResult,
-    ModelInfo,
-    ParityResult,
-    QuantizationResult,
-    Report,
-)
+from ..validate.made import ArtifactResult, ConversionResult, ModelInfo, QuantizationResult
+from ..validate.results import AccuracyResult, LatencyResult, ParityResult, Report
 from . import fingerprint, manifest, provenance
 from .pages import PAGES
 from .stages import Pipeline

@@ -14,7 +14,7 @@ import numpy as np
 from .. import files
 from ..config import Config
 from ..formats.model_files import model_files
-from ..validate.results import InputRole
+from ..validate.made import InputRole
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from ..artifact import Artifact
 from ..errors import BadInput
 from ..formats.model_files import sha256, size
 from ..schemes import FLOAT32
-from ..validate.results import ArtifactResult, TensorInfo, UnsupportedNodeResult
+from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from .subjects import infos
 
 _TF_PLUMBING = (

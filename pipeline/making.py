@@ -9,7 +9,8 @@ from .. import schemes as quantization
 from ..artifact import OnnxModel, TensorSpec, TFLiteModel
 from ..errors import CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..formats.model_files import model_files
-from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from ..validate.made import ArtifactResult
+from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from .inspection import artifact_result
 from .records import Converted, Exported, Quantized

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import files
 from ..config import Config
-from ..validate.results import InputHash, InputRole, Revision
+from ..validate.made import InputHash, InputRole, Revision
 from . import fingerprint
 from .inputs import Inputs
 

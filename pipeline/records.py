@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from ..schemes import FLOAT32, SCHEMES
-from ..validate.results import (
+from ..validate.made import (
     ArtifactResult,
     CalibrationResult,
     ConversionResult,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..validate.results import AccuracyResult, ArtifactResult, LatencyResult, ParityResult
+from ..validate.made import ArtifactResult
+from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from .inspection import artifact_result
 from .making import Making, nothing_died
 from .records import Aligned

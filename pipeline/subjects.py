@@ -16,7 +16,7 @@ from ..errors import NotAvailable
 from ..schemes import FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
-from ..validate.results import ArtifactResult, TensorInfo, TensorMatch
+from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
 from ..validate.runners import Runner, Subject
 from ..vocabulary import CONVERTED
 

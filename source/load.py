@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from . import model_files, torch_files
 from .binding import Value, bind_keywords, bind_tensors, check_names, filled
 from .example_inputs import Accepted, dynamic_sizes, resized, resolve
 from .factories import from_python, seeded, user_code
+from .modules import array_of, check_weights, examples_of, prepare, signature, trains
 from .torch_names import flatten_outputs, require_torch
 from .zoos import from_zoo
 
@@ -47,8 +47,6 @@ _CANT_BIND: dict[SourceKind, tuple[str, str]] = {
     "saved_model": ("SavedModel", "bind it in the model that it was made from"),
 }
 """Kind → what it is called, and what to do instead."""
-
-_SHOWN = 10
 
 
 @dataclass
@@ -102,7 +100,7 @@ class Source:
         what = f"the model can't run on {shapes}"
         with torch.no_grad(), user_code(self.spec, what, "give inputs of the shapes and types it takes"):
             result = self.module(*args, **kwargs)
-        return {name: _array(name, tensor, self.spec) for name, tensor in flatten_outputs(result, self.spec).items()}
+        return {name: array_of(name, tensor, self.spec) for name, tensor in flatten_outputs(result, self.spec).items()}
 
 
 def load_source(
@@ -177,7 +175,7 @@ def from_module(
         examples: Example inputs: a tensor, a tuple or a dict of tensors, or a function that gives them.
         inputs: As in ``load_source``; so are the other arguments and the errors.
     """
-    source, accepted = _of_module(module, examples, spec, _prepare(module, spec), seed)
+    source, accepted = _of_module(module, examples, spec, prepare(module, spec), seed)
     return _settled(source, accepted, inputs, inputs_file, seed)
 
 
@@ -255,13 +253,13 @@ def _exported_program(spec: str, path: Path) -> tuple[Source, Accepted]:
     specs = torch_files.program_inputs(program, path)
     names = tuple(s.name for s in specs)
     module = program.module()
-    _check_weights(module, spec)
+    check_weights(module, spec)
     arguments = program.call_spec.in_spec.children() if program.call_spec.in_spec else []
     count = arguments[0].num_leaves if arguments else len(names)
     examples = torch_files.program_examples(program)
     source = Source(spec, "exported_program", module, path, specs, examples, program=program)
     source.positional = names[:count]
-    if _trains(program):
+    if trains(program):
         raise BadInput(
             "the program was exported in training mode: its dropout or batch normalization still trains",
             where=spec,
@@ -272,7 +270,7 @@ def _exported_program(spec: str, path: Path) -> tuple[Source, Accepted]:
 
 def _torchscript(spec: str, path: Path) -> tuple[Source, Accepted]:
     module = torch_files.load_torchscript(path)
-    notes = _prepare(module, spec)
+    notes = prepare(module, spec)
     schema: Any = module.forward.schema  # type: ignore[attr-defined]  # of a ScriptMethod
     arguments = schema.arguments[1:]  # the first is the module itself
     names = tuple(a.name for a in arguments)
@@ -300,7 +298,7 @@ def _module(spec: str, weights: Path | None, key: str | None, seed: int) -> tupl
     module, examples, notes = made if made is not None else (*from_python(spec, seed), [])
     if weights is not None:
         notes += torch_files.load_weights(module, weights, key)
-    notes += _prepare(module, spec if weights is None else str(weights))
+    notes += prepare(module, spec if weights is None else str(weights))
     return _of_module(module, examples, spec, notes, seed)
 
 
@@ -308,100 +306,7 @@ def _of_module(
     module: torch.nn.Module, examples: object, spec: str, notes: list[str], seed: int
 ) -> tuple[Source, Accepted]:
     source = Source(spec, "module", module, None, (), {}, notes)
-    accepted, source.positional = _signature(module)
+    accepted, source.positional = signature(module)
     with seeded(seed):
-        source.examples = _examples(examples, accepted, spec)
+        source.examples = examples_of(examples, accepted, spec)
     return source, accepted
-
-
-def _prepare(module: torch.nn.Module, where: str) -> list[str]:
-    """Put the module on the CPU and in eval mode, and refuse weights that aren't numbers."""
-    notes = []
-    if any(tensor.is_meta for tensor in module.state_dict().values()):
-        raise BadInput(
-            "the module's weights are on the 'meta' device: there are none",
-            where=where,
-            remedy="make the module on the CPU, or load its weights in the factory",
-        )
-    module.cpu()
-    if any(part.training for part in module.modules()):
-        module.eval()
-        notes.append("the model was in training mode; it was switched to eval")
-    _check_weights(module, where)
-    return notes
-
-
-def _check_weights(module: torch.nn.Module, where: str) -> None:
-    """Buffers may be infinite (attention masks are), but never NaN."""
-    bad = [name for name, p in module.named_parameters() if not p.isfinite().all()]
-    bad += [name for name, b in module.named_buffers() if b.isnan().any()]
-    if bad:
-        more = [f"… and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-        raise BadInput(
-            f"{len(bad)} weight{'s' if len(bad) > 1 else ''} of the model {'are' if len(bad) > 1 else 'is'} "
-            "not finite (NaN or infinity)",
-            where=where,
-            details=[*bad[:_SHOWN], *more],
-            remedy="the training diverged, or the file is damaged: take a good checkpoint",
-        )
-
-
-def _trains(program: torch.export.ExportedProgram) -> bool:
-    """Whether dropout or batch normalization was traced with its ``training`` argument true."""
-    position = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}
-    for node in program.graph.nodes:
-        index = position.get(str(node.target))
-        if index is not None and len(node.args) > index and node.args[index] is True:
-            return True
-    return False
-
-
-def _signature(module: torch.nn.Module) -> tuple[Accepted, tuple[str, ...]]:
-    """What ``forward`` takes, and which of it by position."""
-    kinds = inspect.Parameter
-    parameters = list(inspect.signature(module.forward).parameters.values())
-    named = [p for p in parameters if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
-    names = tuple(p.name for p in named)
-    required = tuple(p.name for p in named if p.default is p.empty)
-    positional = tuple(p.name for p in named if p.kind is kinds.POSITIONAL_ONLY)
-    return Accepted(names, required, others=len(named) < len(parameters)), positional
-
-
-def _examples(value: object, accepted: Accepted, spec: str) -> dict[str, Array]:
-    """A factory's ``example_inputs`` as name → array; those without a name get ``forward``'s, in order."""
-    import torch
-
-    if callable(value) and not isinstance(value, torch.Tensor):
-        produce: Callable[[], object] = value
-        with user_code(spec, "example_inputs() raised"):
-            value = produce()
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return {str(name): _array(str(name), item, spec) for name, item in value.items()}
-    items = list(value) if isinstance(value, (tuple, list)) else [value]
-    names = accepted.names or tuple(f"input_{i}" for i in range(len(items)))
-    if len(items) > len(names):
-        raise BadInput(
-            f"example_inputs has {len(items)} values, but forward takes {len(names)}",
-            where=spec,
-            remedy="give example_inputs as a dict of input name and tensor",
-        )
-    return {name: _array(name, item, spec) for name, item in zip(names, items, strict=False)}
-
-
-def _array(name: str, value: object, where: str) -> Array:
-    import torch
-
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, torch.Tensor) and value.layout == torch.strided:
-        tensor = value.detach().cpu()
-        # numpy has no bfloat16
-        array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-        return array
-    raise BadInput(
-        f"{name!r} is a {type(value).__name__}, not a dense tensor",
-        where=where,
-        remedy="models take and return dense tensors; a module around the model can make the rest",
-    )

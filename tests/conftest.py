@@ -7,30 +7,32 @@ from datetime import UTC, datetime
 import pytest
 
 from edgeworthy.numerics.comparison import Errors
-from edgeworthy.validate.results import (
-    AccuracyResult,
-    AccuracyRow,
+from edgeworthy.validate.made import (
     ArtifactResult,
     CalibrationResult,
     ConversionResult,
     ExportResult,
     FloatOp,
+    LayoutResult,
+    ModelInfo,
+    OutputCheck,
+    PassResult,
+    QuantizationResult,
+    TensorInfo,
+)
+from edgeworthy.validate.record import Status
+from edgeworthy.validate.results import (
+    AccuracyResult,
+    AccuracyRow,
     Hop,
     Host,
     LatencyResult,
     LatencyRow,
-    LayoutResult,
-    ModelInfo,
     NoiseFloor,
-    OutputCheck,
     OutputParity,
     ParityResult,
-    PassResult,
-    QuantizationResult,
     ReceiptResult,
     Report,
-    Status,
-    TensorInfo,
 )
 
 INT8 = "tflite_static_wi8_ai8"

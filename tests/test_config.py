@@ -10,8 +10,9 @@ import pytest
 
 from edgeworthy import config
 from edgeworthy.cli import template
-from edgeworthy.config import GateTable, keys
+from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
+from edgeworthy.keys import keys
 from edgeworthy.metrics import METRICS, Metric
 from edgeworthy.settings import load_config
 

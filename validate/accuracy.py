@@ -17,7 +17,8 @@ from ..errors import BadInput
 from ..numerics import comparison as metrics
 from ..numerics import intervals
 from .inputs import Labelled
-from .results import AccuracyResult, AccuracyRow, Status
+from .record import Status
+from .results import AccuracyResult, AccuracyRow
 from .runners import ROW_FAILURES, Subject, row_failure
 
 if TYPE_CHECKING:

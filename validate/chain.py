@@ -14,7 +14,8 @@ from ..numerics.comparison import Errors
 from ..schemes import SCHEMES
 from . import edges
 from .edges import Edge
-from .results import ReceiptResult, Status
+from .record import Status
+from .results import ReceiptResult
 from .runners import ROW_FAILURES, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:

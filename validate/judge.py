@@ -14,7 +14,8 @@ from ..numerics.comparison import Errors
 from ..numerics.floor import EPS, Floor
 from ..numerics.groups import compare_groups
 from ..schemes import SCHEMES
-from .results import OutputParity, Status
+from .record import Status
+from .results import OutputParity
 
 if TYPE_CHECKING:
     from ..artifact import Array

@@ -25,7 +25,8 @@ from ..artifact import Feeds
 from ..errors import BadInput
 from ..numerics import intervals
 from ..schemes import FLOAT32
-from .results import LatencyResult, LatencyRow, TensorInfo
+from .made import TensorInfo
+from .results import LatencyResult, LatencyRow
 from .runners import ROW_FAILURES, Runner, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..artifact import TensorSpec
 from ..errors import BadInput
-from .results import TensorMatch
+from .made import TensorMatch
 
 Layout = Literal["keep", "nhwc", "nchw"]
 Side = Literal["input", "output"]

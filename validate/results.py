@@ -18,24 +18,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
 from ..numerics.groups import Group
 from ..schemes import FLOAT32
+from .made import (
+    ArtifactResult,
+    ConversionResult,
+    ExportResult,
+    InputHash,
+    ModelInfo,
+    QuantizationResult,
+    Revision,
+    TensorInfo,
+)
+from .record import Record, Status
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
-
-InputRole = Literal["source", "weights", "inputs", "calibration", "labelled"]
-Status = Literal["pass", "fail", "inconclusive", "error", "skipped", "reference"]
-
-
-class Record(BaseModel):
-    """Base of all: immutable, no unknown keys, no NaN or infinity (JSON has none)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ---- Where it ran, and on what ----
@@ -56,190 +58,6 @@ class Host(Record):
     temperature_celsius: float | None = Field(default=None, description="hottest CPU sensor, where the system tells")
     python: str
     packages: dict[str, str] = Field(default_factory=dict, description="installed packages that matter → version")
-
-
-class TensorInfo(Record):
-    """A tensor of a signature; a string in ``shape`` is a dynamic dimension."""
-
-    name: str
-    dtype: str
-    shape: list[int | str]
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.dtype}[{','.join(map(str, self.shape))}]"
-
-
-class Revision(Record):
-    """Where the user's project stood (made by ``pipeline.provenance``)."""
-
-    commit: str = Field(description="hash of git's HEAD in the folder of the source, else in the current one")
-    changed: bool = Field(description="tracked files differed from it")
-
-
-class InputHash(Record):
-    """Something that the run was given, by its content."""
-
-    role: InputRole
-    name: str = Field(description="as given")
-    what: str = Field(description="what the hash is of: a file, a folder, weights and code, arrays")
-    sha256: str
-
-
-class ModelInfo(Record):
-    """The model that the user handed in."""
-
-    spec: str = Field(description="as given: path, file.py:factory, sample:NAME …")
-    kind: str = Field(description="module, onnx, exported_program, torchscript, tflite or saved_model")
-    inputs: list[TensorInfo]
-    outputs: list[TensorInfo] = Field(default_factory=list)
-    parameters: int | None = Field(default=None, description="number of weights, where known")
-    notes: list[str] = Field(default_factory=list)
-
-
-class TensorMatch(Record):
-    """How a tensor of a file that the user gave stands for one of the model."""
-
-    side: Literal["input", "output"]
-    model: str = Field(description="the model's name")
-    file: str = Field(description="the file's name")
-    by: Literal["name", "shape", "order"]
-    axes: list[int] = Field(
-        default_factory=list, description="axes of the model's tensor that the file's consists of; empty: the same"
-    )
-    model_dtype: str
-    file_dtype: str = Field(default="", description="where it is another")
-
-
-class ArtifactResult(Record):
-    """A model file that was written, or that the user gave."""
-
-    name: str = Field(description="key of the file: onnx, saved_model, tflite_SCHEME …; of a given one its own name")
-    kind: Literal["onnx", "saved_model", "tflite"]
-    scheme: str = Field(default=FLOAT32.name, description="float32 or a quantization scheme")
-    path: str = Field(description="relative to the output folder")
-    size_bytes: int
-    sha256: str
-    inputs: list[TensorInfo] = Field(default_factory=list)
-    outputs: list[TensorInfo] = Field(default_factory=list)
-    ops: dict[str, int] = Field(default_factory=dict, description="operator → how many of them")
-    transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
-    seconds: float | None = Field(default=None, description="wall time to make it")
-    cached: bool = Field(default=False, description="taken over from an earlier run")
-    given: bool = Field(default=False, description="the user's own file, where it lies; not made by the run")
-    matches: list[TensorMatch] = Field(
-        default_factory=list, description="of a file judged against the model: which tensors stand for the model's"
-    )
-    notes: list[str] = Field(default_factory=list)
-
-    @property
-    def op_count(self) -> int:
-        return sum(self.ops.values())
-
-
-# ---- Making the files ----
-
-
-class OutputCheck(Record):
-    """An output of the exported graph in ONNX Runtime against the module that it came from."""
-
-    output: str
-    max_abs: float | None
-    max_rel: float | None = Field(default=None, description="max |a-b| / max |b|")
-
-
-class ExportResult(Record):
-    """PyTorch → ONNX."""
-
-    exporter: str = Field(description="dynamo, torchscript, or none when the source is ONNX already")
-    opset: int
-    seconds: float
-    check: list[OutputCheck] = Field(default_factory=list)
-    notes: list[str] = Field(default_factory=list)
-
-
-class PassResult(Record):
-    """One pass over the graph."""
-
-    name: str
-    changes: int = Field(description="rewrites that it made")
-    seconds: float = 0.0
-    refusals: list[str] = Field(default_factory=list, description="what it left alone, and why")
-    max_abs: float | None = Field(default=None, description="largest numeric change it caused (--check-passes)")
-
-
-class UnsupportedNodeResult(Record):
-    """A node that can't be lowered (see ``errors.UnsupportedNode``)."""
-
-    op: str
-    opset: int
-    node: str
-    module: str = ""
-    source: str = ""
-    reason: str
-    remedy: str
-
-
-class LayoutResult(Record):
-    """NCHW → NHWC by minimum cut."""
-
-    io_layout: Literal["keep", "nhwc"] = "keep"
-    nodes_channels_last: int | None = Field(default=None, description="nodes that run channels-last")
-    transposes: int | None = Field(default=None, description="transposes that remain in the graph")
-    transposed_bytes: int | None = Field(default=None, description="bytes that those move in one inference")
-
-
-class ConversionResult(Record):
-    """ONNX → SavedModel and TFLite. With unsupported nodes nothing was written."""
-
-    status: Status
-    targets: list[str] = Field(default_factory=list, description="kinds asked for: tflite, saved_model")
-    left_out: dict[str, str] = Field(
-        default_factory=dict, description="kinds that are made when none is asked for and can't be here → why"
-    )
-    failure: str | None = None
-    passes: list[PassResult] = Field(default_factory=list)
-    layout: LayoutResult | None = None
-    unsupported: list[UnsupportedNodeResult] = Field(default_factory=list)
-    nodes_before: int | None = Field(default=None, description="ONNX nodes in the exported graph")
-    nodes_after: int | None = Field(default=None, description="ONNX nodes when lowering begins")
-    seconds: float = 0.0
-    peak_rss_bytes: int | None = None
-    notes: list[str] = Field(default_factory=list)
-
-
-class CalibrationResult(Record):
-    """The data that static quantization took its ranges from."""
-
-    description: str = Field(description="where the data came from and how it was prepared")
-    samples: int
-    fit_for_deployment: bool = Field(description="False for random data")
-
-
-class FloatOp(Record):
-    """An operator of a quantized file that stayed float."""
-
-    op: str
-    name: str = ""
-    reason: str = ""
-
-
-class QuantizationResult(Record):
-    """TFLite float32 → one quantized TFLite file."""
-
-    status: Status
-    scheme: str
-    engine: str
-    artifact: str | None = Field(default=None, description="key into Report.artifacts; None when it failed")
-    failure: str | None = None
-    traceback: str = Field(default="", description="of the process that quantized, where it raised")
-    io_dtype: Literal["float32", "int8", "uint8"] = "float32"
-    calibration: CalibrationResult | None = None
-    fit_for_deployment: bool = Field(
-        default=True, description="False when it was calibrated with random data: the file must not be shipped"
-    )
-    float_ops: list[FloatOp] = Field(default_factory=list)
-    seconds: float = 0.0
-    notes: list[str] = Field(default_factory=list)
 
 
 # ---- Parity ----

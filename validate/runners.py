@@ -13,7 +13,8 @@ import numpy as np
 from ..artifact import Feeds, Receipt
 from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOfMemory
 from ..schemes import FLOAT32
-from .results import ReceiptResult, TensorMatch
+from .made import TensorMatch
+from .results import ReceiptResult
 
 if TYPE_CHECKING:
     from ..artifact import Array

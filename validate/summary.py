@@ -11,7 +11,8 @@ from ..display import number
 from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
-from .results import AccuracyRow, ArtifactResult, Hop, LatencyRow, Report
+from .made import ArtifactResult
+from .results import AccuracyRow, Hop, LatencyRow, Report
 
 
 @dataclass(frozen=True)

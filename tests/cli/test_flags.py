@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from edgeworthy.cli import flags
-from edgeworthy.config import Config, keys
+from edgeworthy.config import Config
 from edgeworthy.errors import BadInput
+from edgeworthy.keys import keys
 from edgeworthy.pipeline.plan import ALL, STAGES, brought, chosen
 
 OPTIONS = {option.key.name: option for option in flags.of_stages(ALL)}

@@ -17,7 +17,8 @@ from PIL import Image
 from edgeworthy.config import GateTable
 from edgeworthy.validate import gate
 from edgeworthy.validate import report as reports
-from edgeworthy.validate.results import InputHash, Report, Revision
+from edgeworthy.validate.made import InputHash, Revision
+from edgeworthy.validate.results import Report
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,8 @@ import pytest
 from edgeworthy.config import GateTable
 from edgeworthy.validate import digest, gate
 from edgeworthy.validate import report as reports
-from edgeworthy.validate.results import GateLine, Report, Revision
+from edgeworthy.validate.made import Revision
+from edgeworthy.validate.results import GateLine, Report
 
 EVIL = "a|b <b>\n| c"
 
