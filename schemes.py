@@ -149,6 +149,11 @@ IO_DTYPES = ("float32", "int8", "uint8")
 """Dtypes that the float inputs and outputs of a static scheme can get."""
 
 
+def made_by(method: Method) -> Scheme:
+    """The scheme that a file made by ``method`` goes by, where its bits don't tell more."""
+    return next(scheme for scheme in SCHEMES.values() if scheme.method == method)
+
+
 def get_scheme(name: str) -> Scheme:
     """The quantized scheme called ``name``, by full name or alias.
 

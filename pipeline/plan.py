@@ -82,7 +82,7 @@ STAGES: dict[str, Stage] = {
             (
                 "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz",
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
-                "edgeworthy quantize theirs.tflite -o out --scheme dynamic_wi8_afp32",
+                "edgeworthy quantize theirs.tflite -o out --scheme float16",
             ),
             tables=("quantize",),
             checks=("to", "schemes", "source", "calibration_hash", "labelled"),

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...artifact import Dim, TensorSpec, TFLiteModel
 from ...errors import BadInput
-from ...schemes import FLOAT32
+from ...schemes import FLOAT32, made_by
 from ...vocabulary import SIGNATURE
 
 _IDENTIFIER = b"TFL3"
@@ -126,14 +126,14 @@ class TFLiteSummary:
         """
         main = self.graphs[0]
         if any(t.quantization and t.dtype in STEPS and not t.is_constant for t in main.tensors):
-            return "static_wi8_ai8"
+            return made_by("static").name
         unpacked = {i for op in main.ops if op.op == "DEQUANTIZE" for i in op.inputs}
         weights = {i for i, t in enumerate(main.tensors) if t.is_constant and t.quantization and t.dtype in _WEIGHTS}
         if weights - unpacked:
-            return "dynamic_wi8_afp32"
+            return made_by("dynamic").name
         if weights:
-            return "weight_only_wi8_afp32"
-        return "float16" if any(main.tensors[i].dtype == "float16" for i in unpacked) else FLOAT32.name
+            return made_by("weight_only").name
+        return made_by("cast" if any(main.tensors[i].dtype == "float16" for i in unpacked) else "none").name
 
     @property
     def op_counts(self) -> dict[str, int]:

@@ -7,8 +7,8 @@ import pytest
 
 from edgeworthy.artifact import TensorSpec
 from edgeworthy.errors import BadInput
+from edgeworthy.validate.made import TensorMatch
 from edgeworthy.validate.matching import choices, layouts, pairs, plain
-from edgeworthy.validate.results import TensorMatch
 from edgeworthy.validate.runners import Subject
 
 
