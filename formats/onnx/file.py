@@ -62,7 +62,7 @@ def read_onnx(path: Path) -> ir.Model:
         settle(proto)
         model = ir.serde.deserialize_model(proto)
         _settle_constants(model)
-        _check_graph(model, path)
+        _sort(model, path)
         load_weights(model, proto.graph, spans, path)
         load_external(model, path)
         check_inference(proto, model, path)
@@ -207,32 +207,12 @@ def _settle_constants(model: ir.Model) -> None:
         graph.inputs.extend(keep)
 
 
-def _check_graph(model: ir.Model, path: Path) -> None:
-    """Every value that is used is an input, a constant, or computed before."""
-    orphans: dict[str, str] = {}
-    for graph in model.graphs():
-        for node in graph:
-            for value in node.inputs:
-                if value is not None and _is_orphan(value):
-                    orphans[value.name or "?"] = f"node {node.name or node.op_type!r}"
-        for value in graph.outputs:
-            if _is_orphan(value):
-                orphans[value.name or "?"] = "an output of the graph"
-    if orphans:
-        raise BadInput(
-            "the graph uses values that nothing computes",
-            where=str(path),
-            details=[f"{name!r}, used by {user}" for name, user in list(orphans.items())[:_SHOWN]],
-            remedy="export the model again; the file may have been edited or cut out of a larger graph",
-        )
+def _sort(model: ir.Model, path: Path) -> None:
+    """Put the nodes into an order in which every value is computed before it is used."""
     try:
         model.graph.sort()
     except ValueError as error:
         raise BadInput("the graph has a cycle", where=str(path), remedy="export the model again") from error
-
-
-def _is_orphan(value: ir.Value) -> bool:
-    return value.producer() is None and not value.is_graph_input() and not value.is_initializer()
 
 
 def _check_nan(model: ir.Model, path: Path) -> None:

@@ -33,6 +33,39 @@ INFERENCE_ERRORS = (onnx.shape_inference.InferenceError, ArithmeticError, IndexE
 """What ONNX's inference raises on graphs that break its rules: some of its functions trust their operands."""
 
 
+def _check_names(proto: onnx.ModelProto, path: Path) -> None:
+    """Every value that is used is an input, a constant, or computed: some of ONNX's inference crashes on others."""
+    orphans = dict(_orphans(proto.graph, frozenset()))
+    for function in proto.functions:
+        orphans |= _orphans(function, frozenset())
+    if orphans:
+        raise BadInput(
+            "the graph uses values that nothing computes",
+            where=str(path),
+            details=[f"{name!r}, used by {user}" for name, user in list(orphans.items())[:_SHOWN]],
+            remedy="export the model again; the file may have been edited or cut out of a larger graph",
+        )
+
+
+def _orphans(body: onnx.GraphProto | onnx.FunctionProto, outer: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Names that are used in a graph or a function and known neither there nor around it, each with who uses it."""
+    made = {name for node in body.node for name in node.output}
+    if isinstance(body, onnx.GraphProto):
+        stored = (*body.initializer, *(tensor.values for tensor in body.sparse_initializer))
+        known = outer.union(made, (value.name for value in body.input), (tensor.name for tensor in stored))
+        results = [value.name for value in body.output]
+    else:
+        known, results = outer.union(made, body.input), list(body.output)
+    for node in body.node:
+        for name in node.input:
+            if name and name not in known:
+                yield name, f"node {node.name or node.op_type!r}"
+        for attribute in node.attribute:
+            for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _orphans(graph, known)
+    yield from ((name, "an output of the graph") for name in results if name not in known)
+
+
 def check_form(proto: onnx.ModelProto, path: Path) -> None:
     """Check that every name is a text, and that every node has operands and attributes as its operator has them.
 
@@ -43,7 +76,9 @@ def check_form(proto: onnx.ModelProto, path: Path) -> None:
     Raises:
         BadInput: one isn't so.
     """
-    _refuse(list(_broken_texts(proto)) or list(_broken_nodes(proto)), path)
+    _refuse(list(_broken_texts(proto)), path)
+    _check_names(proto, path)
+    _refuse(list(_broken_nodes(proto)), path)
 
 
 def check_inference(proto: onnx.ModelProto, model: ir.Model, path: Path) -> None:
