@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +120,7 @@ def _artifacts(console: Console, shown: Report, folder: Path) -> None:
         (Column("file"), *(Column(title, right=True, rank=rank) for title, rank in numbers)),
         [
             (
-                str(folder / a.path),
+                os.path.normpath(folder / a.path),
                 size(a.size_bytes),
                 str(a.op_count or "–"),
                 "–" if a.transposes is None else str(a.transposes),

@@ -245,7 +245,9 @@ class Wanted:
                 raise BadInput(
                     f"target {name} has nothing to run: no {kind} is made",
                     where="--target",
-                    remedy=f"leave it out, or add {kind} to --to",
+                    remedy="leave it out, or give the model that the source was made from"
+                    if self.converted is not None
+                    else f"leave it out, or add {kind} to --to",
                 )
         return chosen
 
