@@ -290,6 +290,3 @@ class Config(Table):
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
     bench: BenchTable = BenchTable()
     gate: GateTable = GateTable()
-
-
-# -- the schema, looked into ----------------------------------------------------------------------------------
