@@ -45,7 +45,7 @@ def gate(
     config: ConfigFile = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="REPORT", help="Report that \\[gate.regression] is held against."),
+        typer.Option("--baseline", metavar="REPORT", help="Report that gate.regression is held against."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result: .json, or .xml for JUnit.")

@@ -3,7 +3,8 @@
 Every edge is judged by itself, so that no floor of one lets an error on another pass, and only where it can tell:
 
 - where PyTorch's own arithmetic isn't finite (or the truth isn't), nothing is asked of the artifact;
-- elsewhere it must be finite, and within ``multiple`` floors of that edge's own noise;
+- elsewhere it must be finite, and within ``multiple`` floors of that edge's own noise, or to half of its digits: the
+  rounding errors of equal numbers have one sign, so sums of them drift, and a lost constant changes much more;
 - integers must be equal where PyTorch in float32 has them as in float64;
 - of tied values any may come first: where the truth itself jumps when the inputs move a little, one way or the
   opposite way (``source.variations.nudged``), a tie decided, and the artifact may be as far off as that jump.
@@ -11,6 +12,7 @@ Every edge is judged by itself, so that no floor of one lets an error on another
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import BadInput, CheckFailed
+from ..numerics.floor import LEAST
 from ..source.variations import TIED, edges, nudged
 from .runners import Runner, Subject
 
@@ -84,7 +87,7 @@ def shortfalls(
         truths: Of the truth, with what it gives around ties.
         noisy: Of the run that shows the noise of float arithmetic; the truth's own if there is none.
         multiple: Floors within which an error is noise.
-        eps: Of the model's float type; ``eps·max|truth|`` is the least floor,
+        eps: Of the model's float type; ``4·eps·max|truth|`` is the least floor,
         tiny: and so is its least normal number.
         tolerance: (atol, rtol) that the user gave; an error within it passes too.
     """
@@ -131,8 +134,9 @@ def _wrong(
     bad = int(np.sum(judged & ~np.isfinite(a)))
     if bad:
         return f"{bad} of {actual.size} elements are NaN or infinite where PyTorch's are finite"
-    floor = max(float(np.abs(p - t)[judged].max()), eps * float(np.abs(t)[judged].max()), tiny)
-    limit = multiple * np.maximum(floor, _unsettled(t, around))
+    largest = float(np.abs(t)[judged].max())
+    floor = max(float(np.abs(p - t)[judged].max()), LEAST * eps * largest, tiny)
+    limit = np.maximum(multiple * np.maximum(floor, _unsettled(t, around)), math.sqrt(eps) * largest)
     if tolerance is not None:
         limit = np.maximum(limit, tolerance[0] + tolerance[1] * np.abs(t))
     with np.errstate(invalid="ignore"):

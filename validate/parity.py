@@ -6,7 +6,7 @@ oneDNN.
 
 **Noise floor.** float32 arithmetic itself is off by some amount: that of PyTorch float32 against float64, or of
 ONNX Runtime with its graph optimisations against without (other kernels and order of summation). It is taken for
-each output, as rms and as maximum over all elements of all samples, and is at least ``eps(float32) · max|truth|``:
+each output, as rms and as maximum over all elements of all samples, and is at least ``4·eps·max|truth|``:
 a model that PyTorch happens to compute exactly must not demand exactness. A float32 artifact passes when neither
 its rms nor its maximum error exceeds ``multiple`` floors.
 
@@ -41,7 +41,7 @@ PYTORCH = "error of PyTorch float32 against PyTorch float64"
 ONNX = "difference of ONNX Runtime with and without graph optimisations"
 KERNELS = "difference of TFLite's builtin kernels and its reference kernels"
 ONEDNN = "difference of TensorFlow with and without oneDNN"
-LEAST = "eps(float32) · max|truth|, as no pair of runs was there to measure it on"
+LEAST = "4 · eps(float32) · max|truth|, as no pair of runs was there to measure it on"
 
 AGREE_DB = 60.0
 """Least SQNR of a pair of implementations that differ by float32 noise alone; that noise is at 90 dB and more."""

@@ -134,7 +134,7 @@ class NoiseFloor(Record):
     output: str
     rms: float
     max_abs: float
-    least: bool = Field(description="True: the measured error was smaller than eps·max|truth|, which stands in")
+    least: bool = Field(description="True: the measured error was smaller than 4·eps·max|truth|, which stands in")
 
 
 class ParityResult(Record):

@@ -144,3 +144,18 @@ def test_runtimes_may_take_subnormal_numbers_for_zero() -> None:
     cubed = lambda x: x**13  # noqa: E731
     flushed = lambda x: np.where(np.abs(x**13) < 2.0**-126, 0, x**13)  # noqa: E731
     assert judged(cubed, flushed).status == "pass"
+
+
+@pytest.mark.parametrize("size", [1024, 4096])
+def test_a_sum_in_another_order_is_no_fault(size: int) -> None:
+    """PyTorch sums pairwise; eight running sums, as SIMD kernels keep them, are off by more where numbers are equal."""
+
+    def pairwise(x: Any) -> Any:
+        return np.repeat(np.abs(x), size // 8, -1).mean(-1)
+
+    def in_lanes(x: Any) -> Any:
+        lanes = np.repeat(np.abs(x), size // 8, -1).reshape(*x.shape[:-1], -1, 8)
+        return (np.cumsum(lanes, -2, dtype=x.dtype)[..., -1, :].sum(-1) / size).astype(x.dtype)
+
+    hop = judged(pairwise, in_lanes)
+    assert hop.status == "pass", hop.reason
