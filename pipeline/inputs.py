@@ -51,9 +51,16 @@ class Inputs(Wanted):
 
     @cached_property
     def calibration_hash(self) -> str | None:
-        """Of the calibration data; reads all of it, so what is damaged shows."""
+        """Of the calibration data; reads all of it, so what is damaged, or unlike the example, shows."""
+        from ..quantize.spread import Spread
+
         data = self.calibration
-        return None if data is None else f"{fingerprint.of_arrays(data)} {data.description}"
+        if data is None:
+            return None
+        spread, source = Spread(), self.source
+        digest = fingerprint.of_arrays(spread.of(data))
+        self.warnings += spread.doubts({name: source.examples[name] for name in source.given})
+        return f"{digest} {data.description}"
 
     @cached_property
     def labelled(self) -> Labelled | None:
