@@ -29,7 +29,14 @@ _SMALL = 4096
 """Bytes up to which a constant may be a shape or axes that inference wants to read."""
 _FAILURE = re.compile(r"\(op_type:(?P<op>[^,)]+)(?:, node name: (?P<node>[^)]*))?\): (?:\[\w+\] )?(?P<reason>.+)")
 """A node in the message of a failed inference."""
-INFERENCE_ERRORS = (onnx.shape_inference.InferenceError, ArithmeticError, IndexError, RuntimeError, ValueError)
+INFERENCE_ERRORS = (
+    onnx.shape_inference.InferenceError,
+    ArithmeticError,
+    IndexError,
+    MemoryError,
+    RuntimeError,
+    ValueError,
+)
 """What ONNX's inference raises on graphs that break its rules: some of its functions trust their operands."""
 
 
@@ -96,7 +103,15 @@ def check_inference(proto: onnx.ModelProto, model: ir.Model, path: Path) -> None
 
 
 def leave_out_crashing(graph: onnx.GraphProto) -> None:
-    """Put the operators whose inference in ONNX crashes on an operand of unknown type into a domain it doesn't know."""
+    """Put what ONNX's inference crashes on, or never comes to the end of, out of its sight.
+
+    Operators that crash on an operand of unknown type get a domain that it doesn't know. A vector may be a shape, and
+    inference keeps a number for each of its elements: one as long as none is becomes of unknown length.
+    """
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == 1 and dims[0].dim_value > _LONGEST:
+            dims[0].ClearField("dim_value")
     for node in graph.node:
         if (node.domain, node.op_type) in _CRASHING:
             node.domain = "not.inferred"

@@ -28,6 +28,8 @@ REFUSED = [
     ("g (float[1,4,2,2] x, float[4,4,1,1] w, float[3] b) => (float[N,4,2,2] y) { [n] y = Conv (x, w, b) }", "bias"),
     ("g (float[1,3,1,1] x) => (float[1,3,N,M] y) { [n] y = LpPool <kernel_shape = [2,2], p = 2> (x) }", "window"),
     ("g (float[2147483648,3] x) => (float[2147483648,3] y) { [n] y = Relu (x) }", "more than TFLite can hold"),
+    ("g (float[2] x, float[4611686018427387904] z) => (float[N] y) { [n] y = Concat <axis = 0> (x, z) }",
+     "more than TFLite can hold"),
     ("g (float[40000,40000] x) => (float[40000,40000] y) { [n] y = Relu (x) }", "more than TFLite can hold"),
     ("g (float[4] x, int64[2,1] i, float[3] u) => (float[4] y) { [n] y = ScatterND (x, i, u) }", "updates"),
     ("g (float[2,3] x, float[2,2] low) => (float[2,3] y) { [n] y = Clip (x, low) }", "must have one element"),
@@ -44,7 +46,7 @@ def test_refused_at_its_node(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
     assert caught.value.where == str(source)
     if isinstance(caught.value, UnsupportedNodes):
-        assert {row.node for row in caught.value.nodes} & {"n", "x", "y"}
+        assert {row.node for row in caught.value.nodes} & {"n", "x", "y", "z"}
     assert not list(tmp_path.glob("*.tflite"))
 
 
