@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = random.normal(size=(16, 1, 4, 4)).astype(np.float32)
     np.savez(folder / "calibration.npz", image=images)
     np.savez(folder / "labelled.npz", image=images, labels=np.arange(16) % 3)
+    monkeypatch.delitem(sys.modules, "helper", raising=False)  # of another test's folder
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)

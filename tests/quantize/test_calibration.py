@@ -245,12 +245,12 @@ def test_an_unknown_sample_lists_those_that_exist() -> None:
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "data.py"
-    (tmp_path / "helper.py").write_text("VALUE = 2.0\n")
+    (tmp_path / "generator_helper.py").write_text("VALUE = 2.0\n")
     path.write_text(
         textwrap.dedent(
             """
             import numpy as np
-            from helper import VALUE
+            from generator_helper import VALUE
 
             def by_name():
                 for i in range(1000):
