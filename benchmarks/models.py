@@ -158,7 +158,7 @@ def _convert(row: Row, onnx: Artifact, folder: Path, kind: str, io_layout: str) 
 
 def _compare(row: Row, source: Source, artifacts: Mapping[str, Artifact]) -> None:
     """Run all artifacts and PyTorch on the same inputs: the example, and random ones of its shapes."""
-    from edgeworthy.source.random_inputs import random_samples
+    from edgeworthy.source.variations import random_samples
     from edgeworthy.targets.pytorch import PyTorchModel
     from edgeworthy.targets.worker import Worker
     from edgeworthy.validate import parity

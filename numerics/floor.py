@@ -19,7 +19,7 @@ EPS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 TINY = {"bfloat16": 2.0**-126, "float16": 2.0**-14, "float32": 2.0**-126}
 """Float type → its least normal number; runtimes may take what is below it for 0."""
 
-LEAST = 4.0
+LEAST_ULPS = 4.0
 """Least floor of an output, in eps·max|truth|. PyTorch sums pairwise and is off by less; runtimes that add one number
 to the other, as TFLite and ONNX Runtime do, are off by ten times as much where a mean is of 4096 numbers."""
 
@@ -35,7 +35,7 @@ class Floor:
     @classmethod
     def of(cls, truth: Sequence[Array], noise: Errors | None, *, eps: float = EPS["float32"]) -> Floor:
         """From the measured difference of two runs (None: none could be compared), at least 4·eps·max|truth|."""
-        least = LEAST * eps * largest(truth)
+        least = LEAST_ULPS * eps * largest(truth)
         rms, top = (noise.rms, noise.max_abs) if noise else (0.0, 0.0)
         return cls(max(rms, least), max(top, least), rms < least or top < least)
 

@@ -62,11 +62,6 @@ def paired_drop(
     return (lost - won) / reference.size, max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def median_interval(rounds: Rounds, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
-    """Interval of the median of all times."""
-    return quantile_interval(rounds, 0.5, seed=seed, level=level)
-
-
 def quantile_interval(rounds: Rounds, share: float, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Interval of the quantile ``share`` (0 … 1) of all times."""
     return _interval(_quantiles(rounds, _draws(len(rounds), seed), share), level)

@@ -81,7 +81,7 @@ class Inputs(Wanted):
 
         Real data where there is any, else the example and random inputs like it.
         """
-        from ..source.random_inputs import random_samples
+        from ..source.variations import random_samples
 
         count = self.config.validation.samples
         if self.labelled is not None:

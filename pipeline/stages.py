@@ -56,7 +56,7 @@ class Pipeline(Making):
         source, table, seed = self.inputs.source, self.config.artifacts, self.config.seed
 
         def make() -> Aligned:
-            from ..source.random_inputs import random_samples
+            from ..source.variations import random_samples
             from .alignment import align
 
             samples = random_samples(source.examples, _ALIGNED_BY, seed=seed)

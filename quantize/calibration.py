@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..schemes import QUANTIZED
 from ..source.example_inputs import generated, open_npz, reading_arrays
 from ..source.factories import user_code
-from ..source.random_inputs import random_samples
+from ..source.variations import random_samples
 from .generator import iterate
 from .preprocess import ImageReader, Preprocess, image_files
 from .rows import Rows, batch_size, spread

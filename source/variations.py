@@ -35,6 +35,13 @@ TIED = frozenset({"zeros", "equal rows", "ties"})
 """Edges that hold equal values: what comes first among them is no matter of right or wrong."""
 
 
+def random_samples(examples: Feeds, count: int, *, seed: int | tuple[int, ...] = 0) -> list[dict[str, Array]]:
+    """``count`` sets of inputs: the example itself first, then random ones like it."""
+    random = np.random.default_rng(seed)
+    first = {name: np.asarray(array) for name, array in examples.items()}
+    return [first, *(random_feeds(first, random) for _ in range(count - 1))]
+
+
 def random_feeds(examples: Feeds, random: np.random.Generator) -> dict[str, Array]:
     """One set of inputs like the example.
 

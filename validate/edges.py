@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import BadInput, CheckFailed
-from ..numerics.floor import LEAST
+from ..numerics.floor import LEAST_ULPS
 from ..source.variations import TIED, edges, nudged
 from .runners import Runner, Subject
 
@@ -135,7 +135,7 @@ def _wrong(
     if bad:
         return f"{bad} of {actual.size} elements are NaN or infinite where PyTorch's are finite"
     largest = float(np.abs(t)[judged].max())
-    floor = max(float(np.abs(p - t)[judged].max()), LEAST * eps * largest, tiny)
+    floor = max(float(np.abs(p - t)[judged].max()), LEAST_ULPS * eps * largest, tiny)
     limit = np.maximum(multiple * np.maximum(floor, _unsettled(t, around)), math.sqrt(eps) * largest)
     if tolerance is not None:
         limit = np.maximum(limit, tolerance[0] + tolerance[1] * np.abs(t))

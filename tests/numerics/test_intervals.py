@@ -12,11 +12,11 @@ def test_median_interval_covers_and_narrows() -> None:
     for seed in range(100):
         random = np.random.default_rng(seed)
         rounds = random.lognormal(0, 0.1, (20, 30)).tolist()
-        low, high = intervals.median_interval(rounds, seed=seed)
+        low, high = intervals.quantile_interval(rounds, 0.5, seed=seed)
         covered += low <= 1 <= high
         widths.append(high - low)
     assert covered >= 88
-    few = intervals.median_interval(np.random.default_rng(0).lognormal(0, 0.1, (20, 3)).tolist())
+    few = intervals.quantile_interval(np.random.default_rng(0).lognormal(0, 0.1, (20, 3)).tolist(), 0.5)
     assert few[1] - few[0] > float(np.mean(widths))
 
 
@@ -43,7 +43,7 @@ def test_drift_that_both_share_leaves_the_ratio_alone() -> None:
 
 def test_intervals_are_reproducible() -> None:
     rounds = np.random.default_rng(0).normal(10, 1, (5, 5)).tolist()
-    assert intervals.median_interval(rounds, seed=3) == intervals.median_interval(rounds, seed=3)
+    assert intervals.quantile_interval(rounds, 0.5, seed=3) == intervals.quantile_interval(rounds, 0.5, seed=3)
 
 
 def test_wilson() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeworthy.source.random_inputs import random_samples
+from edgeworthy.source.variations import random_samples
 
 
 def test_random_samples() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.artifact import Artifact, OnnxModel, SavedModel, TFLiteModel
-from edgeworthy.source.random_inputs import random_samples
+from edgeworthy.source.variations import random_samples
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
 from edgeworthy.validate import accuracy, latency, parity

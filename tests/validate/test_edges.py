@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeworthy.source.random_inputs import random_samples
+from edgeworthy.source.variations import random_samples
 from edgeworthy.validate import parity
 from edgeworthy.validate.edges import Edge
 from edgeworthy.validate.judge import Rules
