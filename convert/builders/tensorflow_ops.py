@@ -95,6 +95,12 @@ def _fully_connected(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any
     return _with_bias(b, product, t[2])
 
 
+def _batch_matmul(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    # Of rank 2 too: on some processors TensorFlow's graph optimizer fuses a MatMul whose first operand is transposed
+    # and an Add of a [1, N] into a BiasAdd, which then refuses a bias of rank 2.
+    return tf.raw_ops.BatchMatMulV2(x=b.tf(t[0]), y=b.tf(t[1]), adj_x=a["adj_x"], adj_y=a["adj_y"])
+
+
 def _split_v(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     return tf.split(b.tf(t[0]), b.tf(t[1]), int(t[2].value), num=a["num_splits"])  # type: ignore[arg-type]
 
@@ -145,7 +151,7 @@ HANDLERS: dict[str, Handler] = {
     "pack": lambda b, t, a: tf.stack([b.tf(p) for p in t], a["axis"]),
     "unpack": lambda b, t, a: tf.unstack(b.tf(t[0]), a["num"], a["axis"]),
     "gather": lambda b, t, a: tf.gather(b.tf(t[0]), b.tf(t[1]), axis=a["axis"], batch_dims=a["batch_dims"]),
-    "batch_matmul": lambda b, t, a: tf.matmul(b.tf(t[0]), b.tf(t[1]), transpose_a=a["adj_x"], transpose_b=a["adj_y"]),
+    "batch_matmul": _batch_matmul,
     "local_response_normalization": lambda b, t, a: tf.nn.local_response_normalization(
         b.tf(t[0]), a["radius"], a["bias"], a["alpha"], a["beta"]
     ),
