@@ -157,6 +157,7 @@ class Receipt:
         delegated: See ``nodes``.
         partitions: Delegate partitions.
         precision: Arithmetic the runtime used, such as ``float32`` or ``int8``.
+        fallback: The nodes that the delegate didn't take, each as operator and name, as far as the runtime tells.
     """
 
     asked: str
@@ -166,3 +167,4 @@ class Receipt:
     partitions: int | None = None
     precision: str = "float32"
     notes: tuple[str, ...] = field(default=())
+    fallback: tuple[str, ...] = field(default=())

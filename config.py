@@ -278,10 +278,10 @@ class Config(Table):
     """folder for the results"""
     seed: Annotated[int, Field(ge=0), Flag("--seed")] = 0
     """of all that is random"""
-    targets: Annotated[list[str] | None, Flag("--target", metavar="TARGETS")] = Field(
+    targets: Annotated[list[str] | None, Flag("--target", metavar="NAME[:ADDRESS][,OPTION=VALUE]")] = Field(
         default=None, examples=[["pytorch", "onnxruntime", "tensorflow", "tflite"]]
     )
-    """runtimes to validate and time on, see `edgeworthy targets`; default: those that are installed"""
+    """where to validate and time, see `edgeworthy targets`; default: the usual runtimes that are installed"""
     model: ModelTable = ModelTable()
     export: ExportTable = ExportTable()
     convert: ConvertTable = ConvertTable()

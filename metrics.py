@@ -64,6 +64,11 @@ class Metric:
 _MACHINE = ("host.cpu", "host.logical_cores")
 
 
+def _timed(row: Row) -> bool:
+    """An emulator's times and memory say nothing of the device."""
+    return row.latency is None or row.latency.measured != "emulated"
+
+
 def _percentile(rank: int, *, glance: bool = False) -> Metric:
     return Metric(
         f"latency_ms.p{rank}",
@@ -76,6 +81,7 @@ def _percentile(rank: int, *, glance: bool = False) -> Metric:
         glance=glance,
         rank=2,
         interval=lambda row: (getattr(row.latency, f"p{rank}_low_ms"), getattr(row.latency, f"p{rank}_high_ms")),
+        applies=_timed,
         regression="ratio",
         basis=_MACHINE,
         example=5.0,
@@ -176,6 +182,7 @@ METRICS: tuple[Metric, ...] = (
         unit="MB",
         show=lambda megabytes: size(megabytes * 1e6),
         title="peak memory",
+        applies=_timed,
         regression="ratio",
         basis=_MACHINE,
         example=250.0,
@@ -188,6 +195,7 @@ METRICS: tuple[Metric, ...] = (
         unit="ms",
         show=milliseconds,
         title="first",
+        applies=_timed,
         regression="ratio",
         basis=_MACHINE,
         example=50.0,
@@ -200,6 +208,7 @@ METRICS: tuple[Metric, ...] = (
         unit="ms",
         show=milliseconds,
         title="load",
+        applies=_timed,
         regression="ratio",
         basis=_MACHINE,
         example=100.0,

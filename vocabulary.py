@@ -22,3 +22,7 @@ SIGNATURE = "serving_default"
 ConvertedKind = Literal["tflite", "saved_model"]
 CONVERTED: tuple[ConvertedKind, ...] = get_args(ConvertedKind)
 """Kinds of file (``Artifact.kind``) that conversion makes."""
+
+MeasuredWhere = Literal["device", "host", "emulated", "estimated"]
+"""Where a latency is from: the device that the model is for, this machine, an emulator of the device (whose times say
+nothing of its speed), or a model of its hardware."""

@@ -6,6 +6,7 @@ change is taken over from an earlier run (see ``cache``). ``assembly`` makes the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -96,7 +97,7 @@ class Pipeline(Making):
             )
             with self._cast() as cast:
                 return parity.measure(
-                    [*cast.kernels(), *cast.subjects()],
+                    [*cast.kernels(), *(s for s in cast.subjects() if s.computes)],
                     samples,
                     plans=cast.plans(),
                     rules=rules,
@@ -123,7 +124,12 @@ class Pipeline(Making):
             from ..validate import accuracy
 
             with self._cast() as cast:
-                return accuracy.measure(cast.subjects(), data, self.inputs.source.inputs, progress=self.progress.step)
+                return accuracy.measure(
+                    [s for s in cast.subjects() if s.computes],
+                    data,
+                    self.inputs.source.inputs,
+                    progress=self.progress.step,
+                )
 
         depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
         return self._stage("accuracy", AccuracyResult, depends, make, about=self.about, final=nothing_died)
@@ -156,9 +162,14 @@ class Pipeline(Making):
 
     def _settings(self) -> dict[str, object]:
         matches = {a.name: [m.model_dump(mode="json") for m in a.matches] for a in self.artifacts if a.matches}
+        from ..targets import find
+
+        # What hangs on a cable today may be another device than yesterday, or the same one with another system.
+        devices = any(find(name).measured == "device" for name in self.inputs.targets)
         return {
             "seed": self.config.seed,
             "targets": self.inputs.targets,
+            "asked": time.time_ns() if devices else None,
             "permute": self._permutations,
             "matches": matches,
         }

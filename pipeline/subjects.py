@@ -53,12 +53,13 @@ class Cast:
         """One subject for every target and file that go together, in the order of the hops."""
         found = []
         for name in self.names:
-            if targets.TARGETS[name].kind == "pytorch":
+            target = targets.find(name)
+            if target.kind == "pytorch":
                 if self.module is not None:
                     found.append(self._subject(name, self.module, None, threads))
                 continue
             for key, artifact in self.artifacts.items():
-                if targets.TARGETS[name].kind == artifact.kind:
+                if target.takes(artifact):
                     found.append(self._subject(name, artifact, key, threads))
         return found + [s for key in self.others for s in self._of_other(key, threads)]
 
@@ -69,7 +70,7 @@ class Cast:
 
     def _of_other(self, key: str, threads: int) -> list[Subject]:
         artifact, matches = self.others[key]
-        runtimes = [name for name in self.names if targets.TARGETS[name].kind == artifact.kind]
+        runtimes = [name for name in self.names if targets.find(name).takes(artifact)]
         title = row_name_given(key, getattr(artifact, "scheme", FLOAT32.name))
         moved = [m for m in matches if m.axes]
         return [
@@ -79,7 +80,7 @@ class Cast:
                     artifact,
                     key,
                     threads,
-                    title=title if name == runtimes[0] else f"{title} on {targets.TARGETS[name].title}",
+                    title=title if name == runtimes[0] else f"{title} on {targets.find(name).title}",
                 ),
                 permute_inputs={m.model: tuple(m.axes) for m in moved if m.side == "input"},
                 permute_outputs={m.model: _inverse(m.axes) for m in moved if m.side == "output"},
@@ -164,6 +165,8 @@ class Cast:
             scheme=computes.name,
             threads=threads,
             size_bytes=artifact.size if key else None,
+            measured=targets.find(runtime).measured,
+            computes=targets.find(runtime).computes,
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
             permute_outputs={s.name: _inverse(axes[s.name]) for s in artifact.outputs if s.name in axes},
         )
@@ -180,10 +183,10 @@ class Cast:
 
 def row_name(runtime: str, scheme: str) -> str:
     """What a row is called: the target, and for TFLite the scheme."""
-    title = targets.TARGETS[runtime].title
-    if targets.TARGETS[runtime].kind != TFLiteModel.kind:
-        return title
-    return f"{title} {SCHEMES[scheme].title}"
+    target = targets.find(runtime)
+    if target.kind != TFLiteModel.kind:
+        return target.title
+    return f"{target.title} {SCHEMES[scheme].title}"
 
 
 def row_name_given(name: str, scheme: str) -> str:
@@ -193,7 +196,8 @@ def row_name_given(name: str, scheme: str) -> str:
 
 def row_names(runtimes: Iterable[str], schemes: Mapping[str, Sequence[str]]) -> list[str]:
     """The rows of these targets; ``schemes``: kind of file → the schemes that there are of it."""
-    return [row_name(name, scheme) for name in runtimes for scheme in schemes.get(targets.TARGETS[name].kind, ())]
+    rows = [(name, scheme) for name in runtimes for scheme in schemes.get(targets.find(name).kind, ())]
+    return [row_name(name, scheme) for name, scheme in rows if targets.find(name).takes_scheme(scheme)]
 
 
 def choose(asked: Iterable[str] | None) -> list[str]:
@@ -205,7 +209,7 @@ def choose(asked: Iterable[str] | None) -> list[str]:
     """
     if asked is None:
         return targets.TARGETS.usual
-    chosen = list(dict.fromkeys(asked))
+    chosen = [targets.find(text).name for text in targets.listed(asked)]
     for name in chosen:
         if why := targets.find(name).missing():
             raise NotAvailable(

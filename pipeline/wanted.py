@@ -112,7 +112,7 @@ class Wanted:
             NotAvailable: one is a SavedModel, and TensorFlow isn't installed.
         """
         from ..source.model_files import read
-        from ..targets import TARGETS
+        from ..targets import TARGETS, find
         from ..validate.matching import choices
         from .alignment import input_pairs
 
@@ -126,8 +126,8 @@ class Wanted:
             if name is None:
                 raise BadInput("it is given twice", where=f"--artifact {path}", remedy="give each file once")
             choices(input_pairs(self.source.inputs, self.source.examples, file), table.layout, str(path))
-            if not any(TARGETS[target].kind == file.artifact.kind for target in self.targets):
-                runs = [n for n, target in TARGETS.items() if target.kind == file.artifact.kind]
+            if not any(find(target).takes(file.artifact) for target in self.targets):
+                runs = [n for n, target in TARGETS.items() if target.takes(file.artifact)]
                 raise BadInput(
                     "none of the targets runs it", where=f"--artifact {path}", remedy=f"add --target {', '.join(runs)}"
                 )
@@ -227,12 +227,12 @@ class Wanted:
             BadInput: one that was asked for doesn't exist, or has nothing to run.
             NotAvailable: one that was asked for can't run here.
         """
-        from ..targets import TARGETS
+        from ..targets import find
         from .subjects import choose
 
         chosen = choose(self.config.targets)
         for name in chosen if self.config.targets else ():
-            kind = TARGETS[name].kind
+            kind = find(name).kind
             if kind in self._given_kinds:
                 continue
             if kind == "pytorch" and self.source.module is None:
@@ -317,7 +317,7 @@ class Wanted:
     @property
     def _saved_model_is_of_use(self) -> bool:
         """Somebody asked for it, or runs it; or it is there from an earlier command, and is to stay as it should be."""
-        from ..targets import TARGETS
+        from ..targets import find
         from .subjects import choose
 
         if "saved_model" in (self.config.gate.must_convert or ()):
@@ -325,7 +325,7 @@ class Wanted:
         if self.stages != ALL and self.config.output and (self.config.output / "saved_model").is_dir():
             return True
         if self.measures:
-            return any(TARGETS[name].kind == "saved_model" for name in choose(self.config.targets))
+            return any(find(name).kind == "saved_model" for name in choose(self.config.targets))
         return "convert" in self.stages
 
     @property

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from . import onnx_reference, onnxruntime, pytorch, tensorflow, tflite
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
-__all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get"]
+__all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
 GROUP = "edgeworthy.targets"
 
@@ -44,6 +44,11 @@ class Targets(Mapping[str, TargetInfo]):
     def broken(self) -> dict[str, str]:
         """Name of an entry point that can't be used → why."""
         return self._found[1]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Every name and alias → the name."""
+        return {alias: target.name for target in self.values() for alias in (target.name, *target.aliases)}
 
     @property
     def usual(self) -> list[str]:
@@ -81,36 +86,57 @@ def _load(entry: importlib.metadata.EntryPoint) -> TargetInfo:
     return found
 
 
-def find(name: str) -> TargetInfo:
-    """The target of this name, whether or not it can run here.
+def find(text: str) -> TargetInfo:
+    """The target of ``NAME[:ADDRESS][,OPTION=VALUE …]``, whether or not it can run here.
 
     Raises:
-        BadInput: there is no such target; names the nearest.
+        BadInput: there is no such target, which names the nearest; or it takes no such address or option.
         NotAvailable: there is none yet, or the package that brings it can't be loaded; says what it would need.
     """
-    if name in TARGETS:
-        return TARGETS[name]
-    if name in PLANNED:
-        planned = PLANNED[name]
-        raise NotAvailable(
-            f"target {name} is not built yet: {planned.summary}",
-            where="--target",
-            details=[f"it would need {planned.needs}"],
-            remedy=planned.next_step,
-        )
-    if name in TARGETS.broken:
-        raise NotAvailable(f"target {name} can't be loaded: {TARGETS.broken[name]}", where="--target")
-    near = difflib.get_close_matches(name, [*TARGETS, *PLANNED], n=3, cutoff=0.5)
+    head, *said = text.split(",")
+    options = dict(pair.partition("=")[::2] for pair in said)
+    for name, address in _readings(head):
+        if name in TARGETS.names:
+            return TARGETS[TARGETS.names[name]].given(address, options)
+        if name in PLANNED:
+            planned = PLANNED[name]
+            raise NotAvailable(
+                f"target {name} is not built yet: {planned.summary}",
+                where="--target",
+                details=[f"it would need {planned.needs}"],
+                remedy=planned.next_step,
+            )
+        if name in TARGETS.broken:
+            raise NotAvailable(f"target {name} can't be loaded: {TARGETS.broken[name]}", where="--target")
+    near = difflib.get_close_matches(head, [*TARGETS.names, *PLANNED], n=3, cutoff=0.5)
     raise BadInput(
-        f"there is no target {name!r}",
+        f"there is no target {head!r}",
         where="--target",
         details=[f"{t.name}: {t.summary}" for t in TARGETS.values()],
         remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
     )
 
 
+def _readings(head: str) -> Iterator[tuple[str, str]]:
+    """Name and address, the longest name first: a name may hold colons itself, as ``litert:gpu`` does."""
+    parts = head.split(":")
+    for count in range(len(parts), 0, -1):
+        yield ":".join(parts[:count]), ":".join(parts[count:])
+
+
+def listed(texts: Iterable[str]) -> list[str]:
+    """Targets out of lists with commas, each once: ``a,b`` is two, and ``a,option=value`` is one with an option."""
+    found: list[str] = []
+    for piece in ",".join(texts).split(","):
+        if "=" in piece and found:
+            found[-1] += f",{piece}"
+        else:
+            found.append(piece)
+    return list(dict.fromkeys(found))
+
+
 def get(name: str, **options: Any) -> Target:
-    """The runtime of this name, with options such as pytorch's ``float64=True``.
+    """The runtime of this name (see ``find``), with options such as pytorch's ``float64=True``.
 
     Raises:
         BadInput: there is no such target.
@@ -118,5 +144,6 @@ def get(name: str, **options: Any) -> Target:
     """
     target = find(name)
     if target.version is None:
-        raise NotAvailable(f"{target.name} needs {target.module}, which is not installed", remedy=target.install)
-    return target.make(**target.options, **options)
+        what = f"{target.name} needs {target.module}, which" if target.module else f"what {target.name} needs"
+        raise NotAvailable(f"{what} is not installed", remedy=target.install)
+    return target.make(**{**target.options, **options})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..errors import NotAvailable
+from ..errors import BadInput, NotAvailable
+from ..vocabulary import MeasuredWhere
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
@@ -37,15 +38,52 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
+class Setting:
+    """An option of a target, as in ``--target android,cpu_mask=f0``.
+
+    Attributes:
+        about: What it does, and what it is by default.
+        read: Makes the value of a text; ``ValueError`` says what is wrong with it.
+        metavar: Shown in place of the value.
+    """
+
+    about: str
+    read: Callable[[str], Any] = str
+    metavar: str = "TEXT"
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A ``Setting.read`` that takes one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it is one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def switch(text: str) -> bool:
+    """A ``Setting.read`` that takes ``true`` or ``false``."""
+    return one_of("true", "false")(text) == "true"
+
+
+_EVERYWHERE = {
+    "require_full_delegation": Setting("fail when a node runs elsewhere; default: false", switch, "true|false"),
+}
+"""The options that every target has."""
+
+
+@dataclass(frozen=True)
 class TargetInfo:
     """All that others know of a target. The file of a target declares it, or a package of a third party.
 
     Attributes:
-        name: What ``--target`` takes.
+        name: What ``--target`` takes; with address and options once they are given (``given``).
         title: What rows are called, before the scheme of a TFLite file.
         summary: One line.
         kind: Kind of file that it runs, as ``Artifact.kind``.
-        module: The Python module of the runtime.
+        module: The Python module of the runtime; empty where ``installed`` tells.
         distributions: Packages that bring the module, as pip calls them.
         install: How to get it.
         make: Makes the runtime, given its options. Importing it must not import the runtime.
@@ -53,6 +91,14 @@ class TargetInfo:
         device: What it computes on.
         default: Whether it is used when no target is asked for.
         probe: Whether only the imported runtime can tell if it works here (GPUs).
+        aliases: Other names of it.
+        address: What comes after the name and a colon, such as ``SERIAL``; empty where nothing does.
+        settings: The options that users may give, by name; arguments of ``make`` as well.
+        measured: Where a latency of it is taken.
+        schemes: Schemes of TFLite files that it takes; None for all.
+        installed: Tells the version of what no Python module of ours brings, or None.
+        computes: Whether it gives outputs; False for what only estimates.
+        require_full_delegation: Whether a node that the accelerator doesn't take is a failure.
     """
 
     name: str
@@ -67,10 +113,59 @@ class TargetInfo:
     device: Literal["cpu", "cuda"] = "cpu"
     default: bool = False
     probe: bool = False
+    aliases: tuple[str, ...] = ()
+    address: str = ""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    measured: MeasuredWhere = "host"
+    schemes: tuple[str, ...] | None = None
+    installed: Callable[[], str | None] | None = None
+    computes: bool = True
+    require_full_delegation: bool = False
+
+    def takes(self, artifact: Artifact) -> bool:
+        """Whether it runs this file, as far as kind and scheme tell."""
+        return artifact.kind == self.kind and self.takes_scheme(getattr(artifact, "scheme", None))
+
+    def takes_scheme(self, scheme: str | None) -> bool:
+        """Whether it runs files of this scheme, of its kind."""
+        return scheme is None or self.schemes is None or scheme in self.schemes
+
+    def given(self, address: str, options: Mapping[str, str]) -> TargetInfo:
+        """This target at an address, with options: ``NAME[:ADDRESS][,OPTION=VALUE …]``.
+
+        Raises:
+            BadInput: it takes no address, or no such option, or not this value of it.
+        """
+        if not address and not options:
+            return self
+        where = f"--target {self.name}"
+        if address and not self.address:
+            raise BadInput(f"{self.name} takes no address, and was given {address!r}", where=where)
+        read, settings = {}, {**self.settings, **_EVERYWHERE}
+        for name, text in options.items():
+            if name not in settings:
+                known = [f"{n}={s.metavar}: {s.about}" for n, s in settings.items()]
+                raise BadInput(f"{self.name} has no option {name!r}", where=where, details=known)
+            try:
+                read[name] = settings[name].read(text)
+            except ValueError as error:
+                raise BadInput(f"{name}={text}: {error}", where=where) from error
+        full = read.pop("require_full_delegation", self.require_full_delegation)
+        place = {"address": address} if address else {}
+        said = [f"{name}={text}" for name, text in options.items()]
+        return replace(
+            self,
+            name=",".join([self.name + (f":{address}" if address else ""), *said]),
+            title=f"{self.title} ({', '.join([*place.values(), *said])})",
+            options={**self.options, **place, **read},
+            require_full_delegation=full,
+        )
 
     @property
     def version(self) -> str | None:
         """The installed version, without importing it; None when it isn't installed."""
+        if self.installed is not None:
+            return self.installed()
         if importlib.util.find_spec(self.module) is None:
             return None
         for distribution in self.distributions:
@@ -88,7 +183,7 @@ class TargetInfo:
     def missing(self) -> str | None:
         """Why it can't run here and how to get it; None when it can."""
         if self.version is None:
-            return f"{self.module} is not installed; {self.install}"
+            return f"{self.module or self.name} is not installed; {self.install}"
         if self.probe:
             try:
                 self.make(**self.options).version()

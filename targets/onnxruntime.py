@@ -105,6 +105,7 @@ TARGETS = (
         install="pip install onnxruntime",
         make=OnnxRuntime,
         default=True,
+        aliases=("onnxruntime:cpu",),
     ),
     TargetInfo(
         "onnxruntime-cuda",
@@ -118,5 +119,6 @@ TARGETS = (
         options={"provider": CUDA},
         device="cuda",
         probe=True,
+        aliases=("onnxruntime:cuda",),
     ),
 )

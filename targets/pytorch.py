@@ -182,5 +182,6 @@ TARGETS = (
         install="pip install 'edgeworthy[torch]'",
         make=PyTorch,
         default=True,
+        aliases=("torch",),
     ),
 )

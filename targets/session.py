@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -35,6 +36,22 @@ class LoadedModel(ABC):
     @abstractmethod
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
         """The bare inference on these feeds, as a call without arguments."""
+
+    def time(self, feeds: Feeds, repeats: int) -> list[int]:
+        """Nanoseconds of each of ``repeats`` inferences, by a clock where the model runs."""
+        call, clock, times = self.prepare(feeds), time.perf_counter_ns, []
+        for _ in range(repeats):
+            begin = clock()
+            call()
+            times.append(clock() - begin)
+        return times
+
+    def memory(self) -> tuple[int, int] | None:
+        """Bytes of peak resident memory, and of what was resident before loading, where the model runs.
+
+        None: in this process, where the one who asks can see for itself.
+        """
+        return None
 
 
 def check_kind(artifact: Artifact, kind: str, runtime: str) -> None:

@@ -114,5 +114,6 @@ TARGETS = (
         install="pip install 'edgeworthy[tensorflow]'",
         make=TensorFlow,
         default=True,
+        aliases=("tensorflow:cpu",),
     ),
 )

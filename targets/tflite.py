@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput
 from ..formats.tflite.summary import STEPS
 from ..vocabulary import SIGNATURE
-from .info import TargetInfo
+from .info import Setting, TargetInfo, one_of
 from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class _Session(LoadedModel):
 
     @property
     def receipt(self) -> Receipt:
-        nodes, delegated, partitions = _delegation(self._interpreter._get_ops_details())
+        names = {d["index"]: d["name"] for d in self._interpreter.get_tensor_details()}
+        nodes, delegated, partitions, fallback = delegation(self._interpreter._get_ops_details(), names)
         wanted = self._kernels == "xnnpack"
         return Receipt(
             asked="XNNPACK" if wanted else "none",
@@ -98,6 +99,7 @@ class _Session(LoadedModel):
             delegated=delegated,
             partitions=partitions,
             precision=self._precision(),
+            fallback=fallback if wanted else (),
         )
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -167,11 +169,17 @@ def _same(some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]
     return next(sides) == next(sides)
 
 
-def _delegation(operators: list[dict[str, Any]]) -> tuple[int, int, int]:
-    """(nodes of the graph, nodes that delegates took, partitions).
+def delegation(
+    operators: Sequence[Mapping[str, Any]], names: Mapping[int, str]
+) -> tuple[int, int, int, tuple[str, ...]]:
+    """Nodes of the graph, how many of them delegates took, in how many partitions, and the others by name.
 
-    The interpreter lists the original nodes and then one DELEGATE per partition. A partition holds the nodes
-    that lead from its inputs to its outputs.
+    The interpreter lists the original nodes and then one DELEGATE per partition. A partition holds the nodes that
+    lead from its inputs to its outputs.
+
+    Args:
+        operators: As ``Interpreter._get_ops_details`` gives them.
+        names: Tensor index → name.
     """
     nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
     partitions = [op for op in operators if op["op_name"] == "DELEGATE"]
@@ -187,7 +195,11 @@ def _delegation(operators: list[dict[str, Any]]) -> tuple[int, int, int]:
                 continue
             taken.add(node)
             pending += [int(t) for t in nodes[node]["inputs"]]
-    return len(nodes), len(taken), len(partitions)
+    left = [node for k, node in enumerate(nodes) if k not in taken]
+    fallback = tuple(
+        " ".join([node["op_name"], *(names.get(int(t), "") for t in node["outputs"][:1])]) for node in left
+    )
+    return len(nodes), len(taken), len(partitions), fallback
 
 
 def _dtype(detail: Mapping[str, Any]) -> str:
@@ -234,5 +246,13 @@ TARGETS = (
         install="pip install ai-edge-litert",
         make=TFLite,
         default=True,
+        aliases=("litert:cpu",),
+        settings={
+            "kernels": Setting(
+                "XNNPACK's, TFLite's own, or the ones that define the operators; default: xnnpack",
+                one_of(*get_args(Kernels)),
+                "|".join(get_args(Kernels)),
+            )
+        },
     ),
 )

@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from ..artifact import Artifact, Feeds, Receipt
-from ..errors import InternalFault
+from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable
 from ..workers.child import START_TIMEOUT_S, Child
 from ..workers.processes import memory
 from ..workers.serve import Commands, Tell
-from . import TARGETS, get
+from . import find, get
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -30,7 +30,7 @@ class Worker:
     and ``alive`` is False; ``load`` starts a new one. After a raise it lives on.
 
     Args:
-        runtime: A name of ``targets.TARGETS``.
+        runtime: A target, as ``targets.find`` takes it.
         artifact: The model to load on entry; None to call ``load`` later, also for one model after another.
         threads: Threads for one inference.
         timeout_s: Seconds that loading, a run or a timed turn may take.
@@ -159,6 +159,7 @@ class Worker:
             environment=_environment(self.runtime, self.threads),
             path=sys.path,  # the user's own modules must be found there as they are here
             timeout_s=self.timeout_s,
+            passes=(BadInput, NotAvailable, CheckFailed),
         )
         try:
             self._child.wait()
@@ -183,7 +184,7 @@ def _environment(runtime: str, threads: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": str(threads),
     }
-    return variables | TARGETS[runtime].environment
+    return variables | find(runtime).environment
 
 
 # ---- The worker's side ----
@@ -191,7 +192,7 @@ def _environment(runtime: str, threads: int) -> dict[str, str]:
 
 def start(tell: Tell, runtime: str, options: dict[str, Any]) -> Commands:
     """What the process serves: a runtime and the model that it holds."""
-    served = _Served(get(runtime, **options))
+    served = _Served(get(runtime, **options), find(runtime).require_full_delegation)
     return {
         "version": served.runtime.version,
         "load": served.load,
@@ -203,8 +204,9 @@ def start(tell: Tell, runtime: str, options: dict[str, Any]) -> Commands:
 
 
 class _Served:
-    def __init__(self, runtime: Target) -> None:
+    def __init__(self, runtime: Target, requires_all: bool) -> None:
         self.runtime = runtime
+        self.requires_all = requires_all
         self.model: LoadedModel | None = None
         self.rss_before = 0
 
@@ -218,23 +220,37 @@ class _Served:
     def run(self, feeds: Feeds) -> tuple[dict[str, Array], int]:
         begin = time.perf_counter_ns()
         outputs = self._loaded().run(feeds)
-        return outputs, time.perf_counter_ns() - begin
+        nanoseconds = time.perf_counter_ns() - begin
+        self._check_delegation()
+        return outputs, nanoseconds
 
     def time(self, feeds: Feeds, repeats: int) -> list[int]:
-        call = self._loaded().prepare(feeds)
-        clock = time.perf_counter_ns
-        times = []
-        for _ in range(repeats):
-            begin = clock()
-            call()
-            times.append(clock() - begin)
+        times = self._loaded().time(feeds, repeats)
+        self._check_delegation()
         return times
 
     def receipt(self) -> Receipt:
         return self._loaded().receipt
 
+    def _check_delegation(self) -> None:
+        """A receipt is complete after the first run."""
+        if self.requires_all:
+            self.requires_all = False
+            receipt = self.receipt()
+            if receipt.delegated is None or receipt.delegated != receipt.nodes:
+                found = (
+                    "doesn't tell what it took"
+                    if receipt.delegated is None
+                    else (f"took {receipt.delegated} of {receipt.nodes} nodes")
+                )
+                raise CheckFailed(
+                    f"require_full_delegation: {receipt.asked} was asked for, and {found}",
+                    details=receipt.fallback,
+                    remedy="rewrite these nodes, or leave require_full_delegation out",
+                )
+
     def memory(self) -> tuple[int, int]:
-        return memory("VmHWM"), self.rss_before
+        return (self.model and self.model.memory()) or (memory("VmHWM"), self.rss_before)
 
     def _loaded(self) -> LoadedModel:
         if self.model is None:

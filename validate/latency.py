@@ -158,6 +158,9 @@ def _open(row: _Row, stack: ExitStack, feeds: Feeds) -> None:
 def _warm_up(row: _Row, runner: Runner, seconds: float) -> None:
     """Run until the medians of three turns agree within 5 %, or for half of the row's time."""
     times = runner.time(row.feeds, 1)
+    if row.subject.measured == "estimated":  # the same number every time
+        row.rounds, row.steady, row.spent_ns = [times], True, sum(times)
+        return
     row.warmup_runs, spent, medians = 1, sum(times), []
     row.typical_ns = max(1.0, float(times[0]))
     for _ in range(_MOST_WARM_TURNS):
@@ -178,7 +181,8 @@ def _take_turns(rows: Sequence[_Row], seconds: float, rounds: int, seed: int, re
         for at, choice in enumerate(random.permutation(len(rows))):
             row = rows[choice]
             report(row.subject.name, len(rows) * (index + 2) + at, total)
-            if row.spent_ns < seconds * 1e9 or len(row.rounds) < _LEAST_ROUNDS:
+            more = row.spent_ns < seconds * 1e9 or len(row.rounds) < _LEAST_ROUNDS
+            if more and row.subject.measured != "estimated":
                 row.attempt(partial(row.turn, nanoseconds=seconds * 1e9 / rounds))
 
 
@@ -207,6 +211,7 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
         artifact=subject.artifact,
         scheme=subject.scheme,
         threads=subject.threads,
+        measured=subject.measured,
         status=row.status,
         failure=row.failure,
         size_bytes=subject.size_bytes,
@@ -222,6 +227,8 @@ def _statistics(row: _Row, seed: int) -> dict[str, object]:
         low, high = intervals.quantile_interval(row.rounds, rank / 100, seed=seed)
         percentiles |= {f"p{rank}_ms": float(np.percentile(times, rank))}
         percentiles |= {f"p{rank}_low_ms": low / 1e6, f"p{rank}_high_ms": high / 1e6}
+    if row.subject.measured == "estimated":
+        return {"runs": 0, "p50_ms": float(times[0]), "quantiles_ms": [], "notes": ["estimated, not measured"]}
     notes = [] if row.steady else ["the warm-up ended by its time limit, not because times were steady"]
     if times.size < 100:
         notes.append(f"p99 of {times.size} runs is next to their maximum")
@@ -254,6 +261,9 @@ def _compared(
             result.append(row)
             continue
         base = bases.get(row.threads, bases[min(bases)])
+        if not _comparable(row, finished[base]):
+            result.append(row.model_copy(update={"verdict": "not comparable"}))
+            continue
         base_ms = finished[base].p50_ms or 1.0
         low, high = intervals.ratio_interval(timed.rounds, rows[base].rounds, seed=seed)
         verdict = "baseline" if timed is rows[base] else _verdict(low, high, margin)
@@ -261,6 +271,12 @@ def _compared(
         update = {"ratio": ratio, "ratio_low": low, "ratio_high": high, "verdict": verdict}
         result.append(row.model_copy(update=update))
     return result
+
+
+def _comparable(one: LatencyRow, other: LatencyRow) -> bool:
+    """Whether both are times of one machine. An emulator's say nothing even of each other."""
+    places = {(row.measured, row.runtime if row.measured == "device" else "") for row in (one, other)}
+    return len(places) == 1 and one.measured in ("host", "device")
 
 
 def _verdict(low: float, high: float, margin: float) -> str:

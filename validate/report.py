@@ -128,8 +128,18 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         glance=glance(report),
         timed=[one for row in rows for one in row.timed],
         latency_columns=latency_columns(),
+        fallbacks=_fallbacks(report),
         plots={k: drawn.get(k) for k in ("errors", "latency", "front")},
     )
+
+
+def _fallbacks(report: Report) -> list[str]:
+    """For every row with a delegate that left nodes to others: which."""
+    return [
+        f"{row.name}: {row.receipt.asked} left {', '.join(row.receipt.fallback)}"
+        for row in (report.latency.rows if report.latency else ())
+        if row.receipt and row.receipt.fallback
+    ]
 
 
 def _environment(*, autoescape: bool) -> jinja2.Environment:

@@ -24,6 +24,7 @@ from ..config import GateTable
 from ..numerics.comparison import Errors
 from ..numerics.groups import Group
 from ..schemes import FLOAT32
+from ..vocabulary import MeasuredWhere
 from .made import (
     ArtifactResult,
     ConversionResult,
@@ -73,6 +74,17 @@ class ReceiptResult(Record):
     partitions: int | None = None
     precision: str = "float32"
     notes: list[str] = Field(default_factory=list)
+    fallback: list[str] = Field(
+        default_factory=list, description="nodes that the delegate didn't take, as operator and name"
+    )
+
+    @property
+    def said(self) -> str:
+        """In a few words: ``XNNPACK, 12 of 13 nodes in 2 partitions``."""
+        if self.nodes is None or self.delegated is None:
+            return self.ran
+        parts = f" in {self.partitions} partition{'' if self.partitions == 1 else 's'}" if self.partitions else ""
+        return f"{self.ran}, {self.delegated} of {self.nodes} nodes{parts}"
 
 
 class OutputParity(Record):
@@ -170,6 +182,9 @@ class LatencyRow(Record):
     status: Status = Field(description="pass, error or skipped")
     failure: str | None = None
     receipt: ReceiptResult | None = None
+    measured: MeasuredWhere = Field(
+        default="host", description="on the device, on this host, emulated (says nothing of speed), or estimated"
+    )
     size_bytes: int | None = None
     load_ms: float | None = Field(default=None, description="from file to ready, without the runtime's own import")
     first_ms: float | None = Field(default=None, description="first inference after loading")
@@ -199,7 +214,7 @@ class LatencyRow(Record):
     ratio: float | None = Field(default=None, description="median ÷ the baseline's median; below 1 is faster")
     ratio_low: float | None = Field(default=None, description="lower end of the ratio's 95 % bootstrap interval")
     ratio_high: float | None = None
-    verdict: Literal["baseline", "faster", "slower", "inconclusive"] | None = None
+    verdict: Literal["baseline", "faster", "slower", "inconclusive", "not comparable"] | None = None
     notes: list[str] = Field(default_factory=list)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..artifact import Feeds, Receipt
 from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOfMemory
 from ..schemes import FLOAT32
+from ..vocabulary import MeasuredWhere
 from .made import TensorMatch
 from .results import ReceiptResult
 
@@ -78,6 +79,8 @@ class Subject:
         artifact: Key of the file in the report; None without a file (PyTorch).
         scheme: A name of ``schemes.SCHEMES``.
         threads: Threads that the runner was asked to use.
+        measured: Where its latency is taken.
+        computes: Whether it gives outputs, and not only a latency.
         size_bytes: Size of the file.
         permute_inputs: Axes that each named feed is transposed by for this subject, such as ``(0, 2, 3, 1)``
             when its file takes NHWC and the feeds are NCHW. Inputs without an entry stay as they are.
@@ -93,6 +96,8 @@ class Subject:
     artifact: str | None = None
     scheme: str = FLOAT32.name
     threads: int = 1
+    measured: MeasuredWhere = "host"
+    computes: bool = True
     size_bytes: int | None = None
     permute_inputs: Permutations = field(default_factory=dict)
     permute_outputs: Permutations = field(default_factory=dict)
@@ -144,4 +149,5 @@ def _as_wide(array: Array, dtype: str) -> Array:
 
 def receipt_result(receipt: Receipt) -> ReceiptResult:
     """A receipt as the report holds it."""
-    return ReceiptResult(**(vars(receipt) | {"notes": list(receipt.notes)}))
+    lists = {"notes": list(receipt.notes), "fallback": list(receipt.fallback)}
+    return ReceiptResult(**(vars(receipt) | lists))

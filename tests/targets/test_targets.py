@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput, NotAvailable
-from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, find, get
+from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, find, get, listed
 from edgeworthy.targets.tflite import TFLite
 
 
@@ -42,6 +43,38 @@ def test_unknown_missing_and_not_built() -> None:
     absent = TargetInfo("x", "X", "", "onnx", "no_such_package", ("no-such",), "pip install no-such", TFLite)
     assert absent.version is None
     assert absent.missing() == "no_such_package is not installed; pip install no-such"
+
+
+def test_a_target_takes_options_and_other_names() -> None:
+    given = find("litert:cpu,kernels=reference,require_full_delegation=true")
+    assert (given.name, given.title) == (
+        "tflite,kernels=reference,require_full_delegation=true",
+        "TFLite (kernels=reference, require_full_delegation=true)",
+    )
+    assert given.options == {"kernels": "reference"} and given.require_full_delegation
+    assert getattr(get("tflite,kernels=builtin"), "kernels", None) == "builtin"
+    assert find("onnxruntime:cpu") == TARGETS["onnxruntime"] and find("torch") == TARGETS["pytorch"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tflite,kernel=reference", "has no option 'kernel'"),
+        ("tflite,kernels=fast", "kernels=fast: it is one of xnnpack, builtin, reference"),
+        ("tflite,kernels", "kernels=: it is one of"),
+        ("tflite:gpu", "takes no address, and was given 'gpu'"),
+        ("onnxruntime,require_full_delegation=yes", "it is one of true, false"),
+        ("", "there is no target ''"),
+    ],
+)
+def test_what_a_target_does_not_take_is_said(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(said)):
+        find(text)
+
+
+def test_lists_of_targets_keep_options_with_their_target() -> None:
+    assert listed(["a,b=1,c=2", "d"]) == ["a,b=1,c=2", "d"]
+    assert listed(["a", "b=1", "a,b=1", "d"]) == ["a,b=1", "d"]  # as a flag that is split at commas gives them
 
 
 def test_planned_targets_have_other_names_and_say_everything() -> None:

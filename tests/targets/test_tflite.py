@@ -8,7 +8,7 @@ import pytest
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.targets import get
-from edgeworthy.targets.tflite import TFLite, _delegation
+from edgeworthy.targets.tflite import TFLite, delegation
 
 
 def nhwc(images: Any) -> Any:
@@ -99,5 +99,6 @@ def test_delegation_counts_partitions_apart() -> None:
     # 0 → A → 1 → B → 2 → C → 3 → D → 4, where C is not delegated.
     nodes = [op("A", [0, -1], [1]), op("B", [1], [2]), op("C", [2], [3]), op("D", [3], [4])]
     delegates = [op("DELEGATE", [0], [2]), op("DELEGATE", [3], [4])]
-    assert _delegation(nodes + delegates) == (4, 3, 2)
-    assert _delegation(nodes) == (4, 0, 0)
+    names = {3: "c"}
+    assert delegation(nodes + delegates, names) == (4, 3, 2, ("C c",))
+    assert delegation(nodes, {}) == (4, 0, 0, ("A ", "B ", "C ", "D "))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from edgeworthy.artifact import OnnxModel, TFLiteModel
-from edgeworthy.errors import BadInput, OutOfMemory, RuntimeFailure
+from edgeworthy.convert import convert
+from edgeworthy.errors import BadInput, CheckFailed, OutOfMemory, RuntimeFailure
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
 
@@ -182,3 +184,44 @@ def test_waits_passively(onnx_model: OnnxModel, images: Any) -> None:
         time.sleep(1)
         after = process.cpu_times()
     assert after.user + after.system - before.user - before.system < 0.1
+
+
+@pytest.fixture(scope="module")
+def partly_delegated(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """Relu → CumSum → Relu: XNNPACK has no CUMSUM."""
+    folder = tmp_path_factory.mktemp("partly")
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "xy")
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["a"]),
+        onnx.helper.make_node("CumSum", ["a", "axis"], ["b"]),
+        onnx.helper.make_node("Sigmoid", ["b"], ["y"]),
+    ]
+    axis = onnx.helper.make_tensor("axis", onnx.TensorProto.INT64, [], [1])
+    graph = onnx.helper.make_graph(nodes, "g", [x], [y], [axis])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "m.onnx")
+    made = convert(folder / "m.onnx", folder, to=["tflite"]).tflite
+    assert made is not None
+    return made
+
+
+def test_a_receipt_names_what_ran_elsewhere(partly_delegated: TFLiteModel) -> None:
+    feeds = {"x": np.ones((2, 3), np.float32)}
+    with Worker("tflite", partly_delegated) as worker:
+        worker.run(feeds)
+        receipt = worker.receipt
+    assert (receipt.nodes, receipt.delegated, receipt.partitions) == (3, 2, 2)
+    assert [node.split()[0] for node in receipt.fallback] == ["CUMSUM"]
+
+
+def test_full_delegation_can_be_required(partly_delegated: TFLiteModel, tflite_model: TFLiteModel, images: Any) -> None:
+    feeds = {"x": np.ones((2, 3), np.float32)}
+    with Worker("tflite,require_full_delegation=true", partly_delegated) as worker:
+        with pytest.raises(CheckFailed, match="XNNPACK was asked for, and took 2 of 3 nodes") as failed:
+            worker.run(feeds)
+        assert failed.value.details[0].startswith("CUMSUM")
+    with Worker("tflite,require_full_delegation=true", tflite_model) as worker:
+        worker.run({"image": np.ascontiguousarray(images.transpose(0, 2, 3, 1))})
+    builtin = Worker("tflite,kernels=builtin,require_full_delegation=true", partly_delegated)
+    with builtin as worker, pytest.raises(CheckFailed, match="took 0 of 3 nodes"):
+        worker.time(feeds, 1)

@@ -144,3 +144,29 @@ def test_turns_are_interleaved_and_progress_never_goes_back() -> None:
 def test_result_survives_json() -> None:
     result = latency.measure([timed("a", 1, 0)], {}, seconds=0.1)
     assert LatencyResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_times_of_different_places_are_not_compared() -> None:
+    result = latency.measure(
+        [
+            timed("base", 2.0, 1, runtime="tflite"),
+            timed("emulated", 900.0, 2, measured="emulated"),
+            timed("phone", 1.0, 3, runtime="android", measured="device"),
+            timed("npu", 0.5, 4, measured="estimated"),
+        ],
+        {},
+        seconds=0.2,
+        baseline="base",
+    )
+    assert [r.measured for r in result.rows] == ["host", "emulated", "device", "estimated"]
+    assert [r.verdict for r in result.rows] == ["baseline", *["not comparable"] * 3]
+    assert [r.ratio for r in result.rows] == [1.0, None, None, None]
+    estimate = row(result, "npu")
+    assert (estimate.runs, estimate.p99_ms, estimate.notes) == (0, None, ["estimated, not measured"])
+    assert estimate.p50_ms and estimate.p50_ms == pytest.approx(0.5, rel=0.1)
+
+
+def test_rows_of_one_device_are_compared() -> None:
+    rows = [timed(name, ms, 1, runtime="android:X", measured="device") for name, ms in (("a", 2.0), ("b", 1.0))]
+    result = latency.measure(rows, {}, seconds=0.5)
+    assert [r.verdict for r in result.rows] == ["baseline", "faster"]

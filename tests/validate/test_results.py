@@ -43,7 +43,7 @@ def test_schema_describes_every_part() -> None:
 
 
 def test_receipt_result() -> None:
-    receipt = Receipt("XNNPACK", "XNNPACK", 3, 2, 1, "int8", ("note",))
+    receipt = Receipt("XNNPACK", "XNNPACK", 3, 2, 1, "int8", ("note",), ("TOPK_V2 k",))
     assert receipt_result(receipt).model_dump() == {
         "asked": "XNNPACK",
         "ran": "XNNPACK",
@@ -52,6 +52,7 @@ def test_receipt_result() -> None:
         "partitions": 1,
         "precision": "int8",
         "notes": ["note"],
+        "fallback": ["TOPK_V2 k"],
     }
 
 
