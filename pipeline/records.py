@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..errors import EdgeworthyError
     from ..export.onnx_export import Export
     from ..quantize.calibration import CalibrationSet
-    from ..quantize.post_training import Quantized as PostTraining
+    from ..quantize.post_training import Quantization
 
 
 class Exported(BaseModel):
@@ -115,7 +115,7 @@ class Quantized(BaseModel):
     artifact: ArtifactResult | None
 
     @classmethod
-    def of(cls, made: PostTraining, folder: Path, data: CalibrationSet | None) -> Quantized:
+    def of(cls, made: Quantization, folder: Path, data: CalibrationSet | None) -> Quantized:
         name = SCHEMES[made.scheme].artifact
         return cls(
             result=QuantizationResult.model_validate(

@@ -36,7 +36,7 @@ TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
-class Quantized:
+class Quantization:
     """A quantized model and how it came about.
 
     Attributes:
@@ -78,7 +78,7 @@ def quantize(
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
-) -> Quantized:
+) -> Quantization:
     """Quantize a float TFLite model.
 
     Args:
@@ -115,7 +115,7 @@ def quantize(
                 if progress:
                     progress(done, len(feeds or ()))
             answer: Answer = child.ask("quantize")
-    return Quantized(
+    return Quantization(
         describe(output, wanted.name),
         wanted.name,
         answer.engine,

@@ -7,10 +7,10 @@ import onnx_ir as ir
 from .edit import LayoutEditor, shape_of
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
 from .placement import Port, Site, constant_of
-from .plan import Plan, Unit, Wire, end
+from .plan import LayoutPlan, Unit, Wire, end
 
 
-def apply_plan(plan: Plan, edit: LayoutEditor) -> None:
+def apply_plan(plan: LayoutPlan, edit: LayoutEditor) -> None:
     """Rewrite the graph of ``edit`` as ``plan`` says; ``edit.layouts`` tells which values changed."""
     made = _made(plan)
     dims = {value: dims_of(value) or () for value in made}
@@ -24,7 +24,7 @@ def apply_plan(plan: Plan, edit: LayoutEditor) -> None:
             value.shape = shape_of(permute(dims[value], edit.layouts[value]))
 
 
-def _made(plan: Plan) -> dict[ir.Value, bool]:
+def _made(plan: LayoutPlan) -> dict[ir.Value, bool]:
     """Value → whether it is made channels-last.
 
     What a Transpose gives is as all its readers want it, where they agree: it costs the same.
@@ -39,7 +39,7 @@ def _made(plan: Plan) -> dict[ir.Value, bool]:
     return made
 
 
-def _convert(plan: Plan, wire: Wire, dims: Dims, is_last: bool, edit: LayoutEditor) -> None:
+def _convert(plan: LayoutPlan, wire: Wire, dims: Dims, is_last: bool, edit: LayoutEditor) -> None:
     """Give those who want the other layout of a value a copy in it."""
     others = [r for r in wire.readers if not r.absorbs and plan.label(r.end) != is_last]
     if not others:
@@ -70,7 +70,7 @@ def _transposed(value: ir.Value, dims: Dims, perm: Perm, suffix: str, edit: Layo
     return edit.after(value, "Transpose", (value,), target, suffix, {"perm": perm})
 
 
-def _rewrite(plan: Plan, unit: Unit, made: dict[ir.Value, bool], edit: LayoutEditor) -> None:
+def _rewrite(plan: LayoutPlan, unit: Unit, made: dict[ir.Value, bool], edit: LayoutEditor) -> None:
     """Bring the unit's constants into its layout, and its node to terms with it."""
     inputs: list[Perm | None] = []
     for index, (value, port) in enumerate(zip(unit.op.inputs, unit.placement.inputs, strict=True)):

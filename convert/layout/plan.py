@@ -48,7 +48,7 @@ class Wire:
 
 
 @dataclass
-class Plan:
+class LayoutPlan:
     """The units of a graph in order, its wires, and the variables that the cut made channels-last."""
 
     units: list[Unit]
@@ -67,7 +67,7 @@ class Plan:
         return end == LAST_SIDE or end in self.channels_last
 
 
-def make_plan(graph: ir.Graph, opset: int, rules: Rules, *, nhwc: bool = False) -> Plan:
+def make_plan(graph: ir.Graph, opset: int, rules: Rules, *, nhwc: bool = False) -> LayoutPlan:
     """Lay out ``graph`` (its subgraphs aside).
 
     Args:
@@ -82,7 +82,7 @@ def make_plan(graph: ir.Graph, opset: int, rules: Rules, *, nhwc: bool = False) 
         _settle_turns(units, wires)
         wires = _wire(graph, units, nhwc)
     nets = _nets(units, wires)
-    return Plan(units, wires, nets, *partition(nets))
+    return LayoutPlan(units, wires, nets, *partition(nets))
 
 
 def has_layout(value: ir.Value | None) -> bool:

@@ -40,7 +40,7 @@ DTYPE_NAMES: dict[int, str] = {code: name.lower() for code, name in _members(sch
 
 
 @dataclass(frozen=True)
-class Quantization:
+class QuantizationParameters:
     """Affine quantization of a tensor, ``real = scale * (q - zero_point)``.
 
     ``scale`` and ``zero_point`` are those of the first channel when there are several along ``axis``.
@@ -53,14 +53,14 @@ class Quantization:
 
 
 @dataclass(frozen=True)
-class TensorInfo:
+class TensorSummary:
     """A tensor of a TFLite subgraph; ``nbytes`` are its stored bytes, 0 for an activation."""
 
     name: str
     dtype: str
     shape: tuple[Dim, ...]
     nbytes: int = 0
-    quantization: Quantization | None = None
+    quantization: QuantizationParameters | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -68,7 +68,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
-class OpInfo:
+class OperatorSummary:
     """An operator; ``inputs`` and ``outputs`` index the subgraph's tensors, -1 is an input left out."""
 
     op: str
@@ -77,12 +77,12 @@ class OpInfo:
 
 
 @dataclass(frozen=True)
-class GraphInfo:
+class SubgraphSummary:
     """One subgraph: index 0 is the model, others are bodies of control flow and composites."""
 
     name: str
-    tensors: tuple[TensorInfo, ...]
-    ops: tuple[OpInfo, ...]
+    tensors: tuple[TensorSummary, ...]
+    ops: tuple[OperatorSummary, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -99,7 +99,7 @@ class TFLiteSummary:
     description: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    graphs: tuple[GraphInfo, ...]
+    graphs: tuple[SubgraphSummary, ...]
     signatures: tuple[str, ...] = ()
     signature: str | None = None
 
@@ -261,32 +261,34 @@ def _op_name(code: Any) -> str:
     return f"CUSTOM:{_text(custom)}" if custom else OP_NAMES.get(builtin, f"BUILTIN_{builtin}")
 
 
-def _graph(model: Any, graph: Any, names: list[str]) -> GraphInfo:
+def _graph(model: Any, graph: Any, names: list[str]) -> SubgraphSummary:
     tensors = tuple(_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength()))
     ops = []
     for i in range(graph.OperatorsLength()):
         op = graph.Operators(i)
         op_inputs = tuple(op.Inputs(k) for k in range(op.InputsLength()))
         op_outputs = tuple(op.Outputs(k) for k in range(op.OutputsLength()))
-        ops.append(OpInfo(names[op.OpcodeIndex()], op_inputs, op_outputs))
+        ops.append(OperatorSummary(names[op.OpcodeIndex()], op_inputs, op_outputs))
     inputs = tuple(graph.Inputs(i) for i in range(graph.InputsLength()))
     outputs = tuple(graph.Outputs(i) for i in range(graph.OutputsLength()))
-    return GraphInfo(_text(graph.Name()), tensors, tuple(ops), inputs, outputs)
+    return SubgraphSummary(_text(graph.Name()), tensors, tuple(ops), inputs, outputs)
 
 
-def _tensor(model: Any, tensor: Any) -> TensorInfo:
+def _tensor(model: Any, tensor: Any) -> TensorSummary:
     buffer = model.Buffers(tensor.Buffer())
     # Files over 2 GB keep the data after the flatbuffer, at an offset.
     nbytes = buffer.Size() if buffer.Offset() > 1 else buffer.DataLength()
-    return TensorInfo(_text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor))
+    return TensorSummary(
+        _text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor)
+    )
 
 
-def _quantization(tensor: Any) -> Quantization | None:
+def _quantization(tensor: Any) -> QuantizationParameters | None:
     params = tensor.Quantization()
     if params is None or not params.ScaleLength():
         return None
     zero_point = params.ZeroPoint(0) if params.ZeroPointLength() else 0
-    return Quantization(params.Scale(0), zero_point, params.ScaleLength(), params.QuantizedDimension())
+    return QuantizationParameters(params.Scale(0), zero_point, params.ScaleLength(), params.QuantizedDimension())
 
 
 def _text(value: bytes | None) -> str:

@@ -16,7 +16,7 @@ from edgeworthy.formats.tflite.ops import OPS, Int8
 from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
-from edgeworthy.quantize.post_training import Quantized, quantize
+from edgeworthy.quantize.post_training import Quantization, quantize
 from edgeworthy.schemes import SCHEMES
 
 from .conftest import normal_feeds
@@ -78,7 +78,7 @@ def _is_listed(key: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def all_added(tmp_path_factory: pytest.TempPathFactory) -> tuple[TFLiteModel, Quantized, list[dict[str, Array]]]:
+def all_added(tmp_path_factory: pytest.TempPathFactory) -> tuple[TFLiteModel, Quantization, list[dict[str, Array]]]:
     """One model with every added operator side by side, quantized."""
     folder = tmp_path_factory.mktemp("added")
     g = Graph(x=SHAPE, positive=SHAPE)
@@ -99,7 +99,7 @@ def all_added(tmp_path_factory: pytest.TempPathFactory) -> tuple[TFLiteModel, Qu
 
 @pytest.mark.parametrize("kind", sorted(set(CASES) - ELSEWHERE))
 def test_added_operators_run_in_int8(
-    kind: str, all_added: tuple[TFLiteModel, Quantized, list[dict[str, Array]]]
+    kind: str, all_added: tuple[TFLiteModel, Quantization, list[dict[str, Array]]]
 ) -> None:
     model, made, feeds = all_added
     assert kind not in {op.op for op in made.float_ops}

@@ -9,25 +9,25 @@ import pytest
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
-from edgeworthy.quantize.post_training import Quantized, quantize
+from edgeworthy.quantize.post_training import Quantization, quantize
 
 from .conftest import normal_feeds
 from .tflite_graph import NO_ACTIVATION, Graph, Weights, i32, run, sqnr, worst_sqnr
 
 DTYPES = ["float32", "int8", "uint8"]
-Make = Callable[[TFLiteModel, str], Quantized]
+Make = Callable[[TFLiteModel, str], Quantization]
 
 
 @pytest.fixture
 def made(tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> Make:
-    def make(model: TFLiteModel, dtype: str) -> Quantized:
+    def make(model: TFLiteModel, dtype: str) -> Quantization:
         data = calibrate(model, 16)
         return quantize(model, tmp_path / f"{dtype}.tflite", scheme="int8", calibration=data, io_dtype=dtype)
 
     return make
 
 
-def casts(result: Quantized) -> dict[str, int]:
+def casts(result: Quantization) -> dict[str, int]:
     counts = summarize(result.model.path).op_counts
     return {kind: counts[kind] for kind in ("QUANTIZE", "DEQUANTIZE") if kind in counts}
 

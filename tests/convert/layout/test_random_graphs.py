@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeworthy.convert.layout.partition import LAST_SIDE, NATURAL_SIDE, cost_of
-from edgeworthy.convert.layout.plan import Plan, make_plan
+from edgeworthy.convert.layout.plan import LayoutPlan, make_plan
 from edgeworthy.convert.lowering import layout_rules
 
 Shape = tuple[int, ...]
@@ -108,7 +108,7 @@ def graphs(draw: st.DrawFn) -> Nodes:
     return f"g ({inputs}) => ({outputs}) {{ {chr(10).join(lines)} }}", weights
 
 
-def cheapest(plan: Plan) -> int:
+def cheapest(plan: LayoutPlan) -> int:
     nets = [n for n in plan.nets if n.cost and set(n.consumers) - {n.producer}]
     variables = sorted({v for n in nets for v in (n.producer, *n.consumers)} - {NATURAL_SIDE, LAST_SIDE})
     costs: Iterable[int] = (
@@ -120,7 +120,7 @@ def cheapest(plan: Plan) -> int:
 
 @pytest.mark.parametrize("io_layout", ["keep", "nhwc"])
 def test_random_graphs(laid_out: Callable[..., Any], io_layout: str) -> None:
-    plans: list[Plan] = []
+    plans: list[LayoutPlan] = []
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(graphs())
