@@ -147,6 +147,20 @@ class TFLiteModel(Artifact):
 
 
 @dataclass(frozen=True)
+class FloatOp:
+    """An operator of a quantized file that stayed float, or whose weights did.
+
+    ``op`` is its name in the schema, ``name`` that of its first output, ``reason`` says why, as far as it is known.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # as all of a report, which holds it as it is
+
+    op: str
+    name: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What was asked of a runtime and what ran.
 

@@ -14,7 +14,6 @@ from ..validate.made import (
     CalibrationResult,
     ConversionResult,
     ExportResult,
-    FloatOp,
     LayoutResult,
     OutputCheck,
     PassResult,
@@ -127,7 +126,7 @@ class Quantized(BaseModel):
                     "io_dtype": made.io_dtype,
                     "calibration": _calibration(data),
                     "fit_for_deployment": made.fit_for_deployment,
-                    "float_ops": [FloatOp(op=f.op, name=f.name, reason=f.reason) for f in made.float_ops],
+                    "float_ops": list(made.float_ops),
                     "notes": list(made.notes),
                 }
             ),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..artifact import FloatOp
 from ..formats.tflite import edit as fb
 from ..schemes import Scheme
 
@@ -13,23 +13,6 @@ MIN_ELEMENTS = 1024
 """A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""
 
 _NO_ARITHMETIC = ("QUANTIZE", "DEQUANTIZE", "SHAPE", "RANK")
-
-
-@dataclass(frozen=True)
-class FloatOp:
-    """An operator that computes in float although the scheme would have it otherwise.
-
-    For schemes that compress weights only: one whose weights stayed float32.
-
-    Attributes:
-        op: Its name in the schema.
-        name: The name of its first output.
-        reason: Why, as far as it is known.
-    """
-
-    op: str
-    name: str
-    reason: str = ""
 
 
 def float_operators(

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .float_ops import FloatOp
-
 if TYPE_CHECKING:
-    from ..artifact import Array
+    from ..artifact import Array, FloatOp
 
 
 @dataclass(frozen=True)

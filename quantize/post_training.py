@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..artifact import Feeds, TFLiteModel
+from ..artifact import Feeds, FloatOp, TFLiteModel
 from ..errors import BadInput, EdgeworthyError
 from ..files import atomic_file
 from ..formats.tflite.summary import describe
@@ -22,7 +22,6 @@ from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
 from ..workers.child import Child
 from .calibration import CalibrationSet, no_calibration
 from .exclusion import check_patterns
-from .float_ops import FloatOp
 from .messages import Answer, Request
 
 if TYPE_CHECKING:

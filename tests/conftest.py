@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from edgeworthy.artifact import FloatOp
 from edgeworthy.numerics.comparison import Errors
 from edgeworthy.validate.made import (
     ArtifactResult,
     CalibrationResult,
     ConversionResult,
     ExportResult,
-    FloatOp,
     LayoutResult,
     ModelInfo,
     OutputCheck,

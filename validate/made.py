@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ..artifact import FloatOp
 from ..schemes import FLOAT32
 from .record import Record, Status
 
@@ -164,14 +165,6 @@ class CalibrationResult(Record):
     description: str = Field(description="where the data came from and how it was prepared")
     samples: int
     fit_for_deployment: bool = Field(description="False for random data")
-
-
-class FloatOp(Record):
-    """An operator of a quantized file that stayed float."""
-
-    op: str
-    name: str = ""
-    reason: str = ""
 
 
 class QuantizationResult(Record):

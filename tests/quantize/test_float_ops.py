@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeworthy.artifact import TFLiteModel
+from edgeworthy.artifact import FloatOp, TFLiteModel
 from edgeworthy.quantize.calibration import CalibrationSet
-from edgeworthy.quantize.float_ops import FloatOp
 from edgeworthy.quantize.post_training import quantize
 
 from .tflite_graph import FC, NO_ACTIVATION, Graph, Weights, i32
