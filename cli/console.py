@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ..pipeline.progress import Progress
-    from .terminal import Column
+    from .terminal import TextColumn
 
 INTERRUPTED, TERMINATED, PIPE_CLOSED = 130, 143, 141
 _PLAIN_WIDTH = 140
@@ -121,11 +121,11 @@ class Console:
         """A line on stdout for people, on several where the terminal is narrow."""
         self._print(terminal.wrap(text, self._width, hang=terminal.GAP) or [""])
 
-    def table(self, columns: Sequence[Column | str], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, columns: Sequence[TextColumn | str], rows: Sequence[Sequence[str]]) -> None:
         """A table on stdout, with as many of its columns as there is room for."""
         if self.as_json or self.quiet:
             return
-        whole = [terminal.Column(c) if isinstance(c, str) else c for c in columns]
+        whole = [terminal.TextColumn(c) if isinstance(c, str) else c for c in columns]
         style = terminal.is_styled(self._stdout)
         self._print(terminal.table(whole, rows, self._width or _PLAIN_WIDTH, style=style), style=False)
 

@@ -50,7 +50,7 @@ def styled(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TextColumn:
     """A column of a table.
 
     Attributes:
@@ -64,7 +64,7 @@ class Column:
     rank: int = 0
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, *, style: bool) -> list[str]:
+def table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width: int | None, *, style: bool) -> list[str]:
     """Lines of a table that is no wider than ``width``: first by fewer columns, then by text on several lines.
 
     What fits neither way is written one cell below the other.
@@ -88,7 +88,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
 
 
 def _squeeze(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: list[int], shown: Sequence[int], width: int
+    columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], widths: list[int], shown: Sequence[int], width: int
 ) -> bool:
     """Take from the widest text column what is missing, down to its longest word; False when that isn't enough."""
     texts = {i: [columns[i].title, *(row[i] for row in rows)] for i in shown if not columns[i].right}
@@ -102,7 +102,7 @@ def _squeeze(
 
 
 def _records(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: Sequence[int], width: int, *, style: bool
+    columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], shown: Sequence[int], width: int, *, style: bool
 ) -> Iterator[str]:
     """A row's first cell as a heading, and the others below it, each after its column's title."""
     for row in rows:
@@ -115,7 +115,7 @@ def _records(
 
 
 def _line(
-    cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int], *, style: bool
+    cells: Sequence[str], columns: Sequence[TextColumn], widths: Sequence[int], shown: Sequence[int], *, style: bool
 ) -> str:
     """Cells side by side, and nothing after the last."""
     padded = []

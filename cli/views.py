@@ -11,7 +11,7 @@ from ..display import size
 from ..pipeline.plan import STAGES
 from ..validate.summary import decibels, glance, summarize
 from .console import Console
-from .terminal import Column
+from .terminal import TextColumn
 
 _BAD = ("fail", "error", "skipped")
 
@@ -94,8 +94,8 @@ def _rows(console: Console, shown: Report) -> None:
     """
     columns = glance(shown)
     table = [[row.name, *(column.text(row) for column in columns), row.status] for row in summarize(shown)]
-    heads = [Column(column.title, right=True, rank=column.rank) for column in columns]
-    console.table([Column("runs as"), *heads, Column("")], table)
+    heads = [TextColumn(column.title, right=True, rank=column.rank) for column in columns]
+    console.table([TextColumn("runs as"), *heads, TextColumn("")], table)
 
 
 def _fidelity(console: Console, shown: ParityResult) -> None:
@@ -110,14 +110,16 @@ def _fidelity(console: Console, shown: ParityResult) -> None:
             status = "pass" if out.passed else "fail"
             rows.append((hop.name, out.name, decibels(out.vs_truth), out.limit or "; ".join(out.problems), status))
             rows += [("", f"channels {g.channels}", decibels(g.errors), "", "") for g in out.groups]
-    console.table((f"against {shown.truth}", "output", Column("SQNR", right=True), Column("limit", rank=1), ""), rows)
+    console.table(
+        (f"against {shown.truth}", "output", TextColumn("SQNR", right=True), TextColumn("limit", rank=1), ""), rows
+    )
     console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:
     numbers = (("size", 1), ("operators", 3), ("transposes", 4), ("seconds", 2))
     console.table(
-        (Column("file"), *(Column(title, right=True, rank=rank) for title, rank in numbers)),
+        (TextColumn("file"), *(TextColumn(title, right=True, rank=rank) for title, rank in numbers)),
         [
             (
                 os.path.normpath(folder / a.path),
@@ -141,7 +143,7 @@ def inspection(console: Console, found: Inspection) -> None:
     rows.append(("transposes", str(found.transposes)))
     rows += [(f"runs on {target}", state) for target, state in found.runs_on.items()]
     console.table(("what", ""), rows)
-    console.table(("operator", Column("count", right=True)), [(op, str(n)) for op, n in found.ops.items()])
+    console.table(("operator", TextColumn("count", right=True)), [(op, str(n)) for op, n in found.ops.items()])
     if found.kind == "onnx" and not found.unsupported:
         console.say("✓ every node can be converted to TFLite and SavedModel")
     if found.unsupported:
@@ -183,12 +185,12 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
 def targets(console: Console, found: Sequence[TargetState]) -> None:
     """Where models can run, and what can't be reached yet."""
     console.table(
-        ("target", Column("what it is", rank=2), Column("version", rank=1), "available"),
+        ("target", TextColumn("what it is", rank=2), TextColumn("version", rank=1), "available"),
         [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
     )
     console.say()
     console.table(
-        ("not built yet", Column("what it is", rank=1), "what it needs, and what to do meanwhile"),
+        ("not built yet", TextColumn("what it is", rank=1), "what it needs, and what to do meanwhile"),
         [(t.name, t.summary, t.why.removeprefix("not built yet: ")) for t in found if not t.built],
     )
 

@@ -28,7 +28,7 @@ from .. import files
 from ..errors import BadInput
 from ..validate.host import packages
 from .rollback import Before
-from .state import PAGES, Record, State, alive
+from .state import PAGES, StageRecord, State, alive
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Workspace:
         self.reuse = reuse
         self.inputs = {path.resolve() for path in inputs}
         self.records = State(output)
-        self.vouched: dict[str, Record] = {}
+        self.vouched: dict[str, StageRecord] = {}
         self._state = self.records.folder
         self._before: dict[Path, Before] = {}
         self._folders: list[Path] = []
@@ -148,7 +148,7 @@ class Workspace:
         with _disk_full(self.output):
             value = make()
         seconds = time.perf_counter() - begin
-        record = Record(
+        record = StageRecord(
             key=key,
             files=self.records.hashes(own),
             about=dict(about or {}),
@@ -202,7 +202,7 @@ class Workspace:
         self.makes(*paths)
         self.records.begin(paths)
         write()
-        self._write(PAGES, Record(files=self.records.hashes(paths)))
+        self._write(PAGES, StageRecord(files=self.records.hashes(paths)))
         self.records.end(paths)
 
     def leave_only_vouched(self, source: str, *, whole: bool) -> None:
@@ -253,11 +253,11 @@ class Workspace:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _intact(self, record: Record) -> bool:
+    def _intact(self, record: StageRecord) -> bool:
         paths = {self.output / name: digest for name, digest in record.files.items()}
         return all(p.exists() and files.sha256(p) == digest for p, digest in paths.items())
 
-    def _write(self, name: str, record: Record) -> None:
+    def _write(self, name: str, record: StageRecord) -> None:
         self.makes(self.records.path(name))
         self.records.write(name, record)
         self.vouched[name] = record

@@ -8,7 +8,7 @@ from ..validate import report as reports
 from ..validate.results import Report
 from . import manifest
 from .state import PAGES as RECORD
-from .state import Record, State
+from .state import StageRecord, State
 
 PAGES = (reports.JSON, reports.HTML, reports.MARKDOWN, reports.JUNIT, manifest.NAME)
 """Of a whole run; single stages leave the first alone."""
@@ -27,4 +27,4 @@ def rewrite(report: Report, folder: Path, *, force: bool = False) -> None:
         state.refuse_foreign(paths)
     reports.write(report, folder)
     if kept is not None:
-        state.write(RECORD, Record(files=kept.files | state.hashes(paths)))
+        state.write(RECORD, StageRecord(files=kept.files | state.hashes(paths)))

@@ -21,7 +21,7 @@ PAGES = "report"
 _WRITING = "writing"
 
 
-class Record(BaseModel):
+class StageRecord(BaseModel):
     """What is remembered of a stage.
 
     Attributes:
@@ -51,16 +51,16 @@ class State:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def read(self, name: str) -> Record | None:
+    def read(self, name: str) -> StageRecord | None:
         try:
-            return Record.model_validate_json(self.path(name).read_text(encoding="utf-8"))
+            return StageRecord.model_validate_json(self.path(name).read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError):
             return None
 
-    def write(self, name: str, record: Record) -> None:
+    def write(self, name: str, record: StageRecord) -> None:
         files.write_text(self.path(name), record.model_dump_json())
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, StageRecord]:
         found = {path.stem: self.read(path.stem) for path in sorted(self.folder.glob("*.json"))}
         return {name: record for name, record in found.items() if record is not None}
 
@@ -115,7 +115,7 @@ class State:
             (self.folder / _WRITING).unlink(missing_ok=True)
 
 
-def alive(records: Mapping[str, Record], known: Mapping[str, str]) -> set[str]:
+def alive(records: Mapping[str, StageRecord], known: Mapping[str, str]) -> set[str]:
     """The records whose files were made from what is still there.
 
     Args:

@@ -27,7 +27,7 @@ from .messages import Answer, Request
 if TYPE_CHECKING:
     from ..artifact import Array
 
-Progress = Callable[[int, int], None]
+OnFeed = Callable[[int, int], None]
 """Called with the calibration feeds done, and how many there are."""
 
 TIMEOUT_S = 900.0
@@ -76,7 +76,7 @@ def quantize(
     example: Feeds | None = None,
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
-    progress: Progress | None = None,
+    progress: OnFeed | None = None,
 ) -> Quantization:
     """Quantize a float TFLite model.
 

@@ -6,7 +6,7 @@ runners that err on the same samples differ by little, whatever the width of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,12 @@ from ..numerics import intervals
 from .inputs import Labelled
 from .record import Status
 from .results import AccuracyResult, AccuracyRow
-from .runners import ROW_FAILURES, Subject, row_failure
+from .runners import ROW_FAILURES, OnStep, Subject, row_failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..artifact import Array
-
-Progress = Callable[[str, int, int], None]
-"""(what runs now, how many rows are done, of how many)."""
 
 _NO_CLASS = -1
 
@@ -48,7 +45,7 @@ def measure(
     inputs: Sequence[TensorSpec],
     *,
     output: str | None = None,
-    progress: Progress | None = None,
+    progress: OnStep | None = None,
 ) -> AccuracyResult:
     """Top-1 accuracy of every subject. A runtime that fails is a row; the first that runs is the reference.
 

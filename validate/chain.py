@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,10 @@ from . import edges
 from .edges import Edge
 from .record import Status
 from .results import ReceiptResult
-from .runners import ROW_FAILURES, Subject, receipt_result, row_failure
+from .runners import ROW_FAILURES, OnStep, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
-
-Progress = Callable[[str, int, int], None]
-"""(what runs now, how many are done, of how many)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Chain:
         samples: Sequence[Feeds],
         at: Mapping[str, Edge],
         plans: Sequence[Plan],
-        progress: Progress | None,
+        progress: OnStep | None,
     ) -> None:
         self._subjects = subjects
         self._samples = samples

@@ -18,7 +18,7 @@ _MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "inconclusive": "?"}
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedColumn:
     """A column of the table: what is in it, and how the difference to an earlier value is written."""
 
     title: str
@@ -40,13 +40,13 @@ def _share(now: float, was: float) -> str:
 
 
 COLUMNS = (
-    Column("Accuracy", lambda row: row.accuracy and row.accuracy.accuracy, percent,
-           lambda now, was: f"{100 * (now - was):+.2f} points"),
-    Column("Parity", lambda row: row.parity, str, lambda now, was: f"was {was}"),
-    Column("Size", lambda row: row.size_bytes, size, _share),
-    Column("Latency", lambda row: row.latency and row.latency.p50_ms, milliseconds, _share),
-    Column("Verdict", lambda row: row.status, lambda s: f"{_MARKS.get(s, '')} {s}".strip(),
-           lambda now, was: f"was {was}"),
+    ComparedColumn("Accuracy", lambda row: row.accuracy and row.accuracy.accuracy, percent,
+                   lambda now, was: f"{100 * (now - was):+.2f} points"),
+    ComparedColumn("Parity", lambda row: row.parity, str, lambda now, was: f"was {was}"),
+    ComparedColumn("Size", lambda row: row.size_bytes, size, _share),
+    ComparedColumn("Latency", lambda row: row.latency and row.latency.p50_ms, milliseconds, _share),
+    ComparedColumn("Verdict", lambda row: row.status, lambda s: f"{_MARKS.get(s, '')} {s}".strip(),
+                   lambda now, was: f"was {was}"),
 )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from ..metrics import METRICS, Metric
 from ..schemes import SCHEMES
 from . import regression
 from .evidence import altered, names_of, subjects, trouble
-from .lines import Status, bound, ends, line, shown, title, unit, verdict
+from .lines import bound, ends, line, shown, title, unit, verdict
+from .record import GateStatus
 from .results import GateLine, GateResult, Report
 from .summary import SummaryRow
 
@@ -53,7 +54,7 @@ def evaluate(
         said = "there is nothing to hold against a limit: run the stages, or set limits"
         lines.append(GateLine(check="gate", subject="the report", status="inconclusive", message=said))
     found = {line.status for line in lines}
-    status: Status = "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
+    status: GateStatus = "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
     return GateResult(status=status, lines=lines, limits=rules, origin=origin)
 
 
@@ -116,18 +117,23 @@ def _parity(report: Report, rules: GateTable) -> Iterator[GateLine]:
     if not rules.parity:
         return
 
-    def said(subject: str, status: Status, message: str, limit: str | None = None, ran: str | None = None) -> GateLine:
+    def said(
+        subject: str, status: GateStatus, message: str, limit: str | None = None, ran: str | None = None
+    ) -> GateLine:
         return GateLine(check="parity", subject=subject, status=status, message=message, limit=limit, measured=ran)
 
     if report.parity is None:
-        status: Status = "fail" if "parity" in rules.model_fields_set else "inconclusive"
+        status: GateStatus = "fail" if "parity" in rules.model_fields_set else "inconclusive"
         yield said("all hops", status, "parity was not measured; `edgeworthy validate` does")
         return
     for hop in report.parity.hops:
         if hop.status == "reference":
             continue
         bad = [o.name for o in hop.outputs if o.passed is False]
-        verdicts: dict[str, Status] = {"pass": "fail" if bad or not hop.outputs else "pass", "skipped": "inconclusive"}
+        verdicts: dict[str, GateStatus] = {
+            "pass": "fail" if bad or not hop.outputs else "pass",
+            "skipped": "inconclusive",
+        }
         verdicts["inconclusive"] = "inconclusive"
         yield said(
             hop.name,

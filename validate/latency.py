@@ -27,7 +27,7 @@ from ..numerics import intervals
 from ..schemes import FLOAT32
 from .made import TensorInfo
 from .results import LatencyResult, LatencyRow
-from .runners import ROW_FAILURES, Runner, Subject, receipt_result, row_failure
+from .runners import ROW_FAILURES, OnStep, Runner, Subject, receipt_result, row_failure
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -42,9 +42,6 @@ _MOST_REPEATS = 2000
 _STEADY_TURNS = 3
 _STEADY_WITHIN = 0.05
 _MOST_WARM_TURNS = 50
-
-Progress = Callable[[str, int, int], None]
-"""(what runs now, how many turns are done, of how many)."""
 
 
 @dataclass
@@ -93,7 +90,7 @@ def measure(
     baseline: str | None = None,
     margin: float = MARGIN,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnStep | None = None,
 ) -> LatencyResult:
     """Time every subject on ``feeds``. A runtime that fails is a row.
 
@@ -175,7 +172,7 @@ def _warm_up(row: _Row, runner: Runner, seconds: float) -> None:
             return
 
 
-def _take_turns(rows: Sequence[_Row], seconds: float, rounds: int, seed: int, report: Progress, total: int) -> None:
+def _take_turns(rows: Sequence[_Row], seconds: float, rounds: int, seed: int, report: OnStep, total: int) -> None:
     random = np.random.default_rng(seed)
     for index in range(rounds):
         for at, choice in enumerate(random.permutation(len(rows))):

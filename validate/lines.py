@@ -7,13 +7,12 @@ from typing import Literal
 
 from ..display import six_digits
 from ..metrics import Metric
+from .record import GateStatus
 from .results import GateLine, Report
 from .summary import SummaryRow
 
-Status = Literal["pass", "fail", "inconclusive"]
 
-
-def verdict(better: Literal["less", "more"], low: float, high: float, limit: float) -> Status:
+def verdict(better: Literal["less", "more"], low: float, high: float, limit: float) -> GateStatus:
     """Whether all of an interval, or nothing of it, is on the right side of a limit."""
     best, worst = (low, high) if better == "less" else (-high, -low)
     most = limit if better == "less" else -limit
@@ -29,7 +28,7 @@ def ends(metric: Metric, row: SummaryRow, value: float) -> tuple[float, float]:
 def line(
     metric: Metric,
     subject: str,
-    status: Status,
+    status: GateStatus,
     limit: float,
     said: str,
     value: float | None = None,

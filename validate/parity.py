@@ -31,11 +31,10 @@ from ..schemes import SCHEMES
 from . import edges
 from .chain import Chain, Outcome, noise_of
 from .chain import Plan as Plan
-from .chain import Progress as Progress
 from .edges import Edge
 from .judge import Rules, judge, missing, noted, verdict
 from .results import Hop, NoiseFloor, OutputParity, ParityResult
-from .runners import Subject
+from .runners import OnStep, Subject
 
 PYTORCH = "error of PyTorch float32 against PyTorch float64"
 ONNX = "difference of ONNX Runtime with and without graph optimisations"
@@ -63,7 +62,7 @@ def measure(
     drawn: int = 0,
     seed: int | None = None,
     inputs: str = "",
-    progress: Progress | None = None,
+    progress: OnStep | None = None,
 ) -> ParityResult:
     """Run ``samples`` through ``subjects`` in order and judge every hop. A runtime that fails is a row.
 

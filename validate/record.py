@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Status = Literal["pass", "fail", "inconclusive", "error", "skipped", "reference"]
+GateStatus = Literal["pass", "fail", "inconclusive"]
+"""Of a line of the gate, and of the gate."""
 
 
 class Record(BaseModel):

@@ -11,7 +11,8 @@ from ..display import six_digits
 from ..errors import BadInput
 from ..metrics import METRICS, Metric
 from .evidence import names_of, subjects, trouble
-from .lines import Status, ends, line, shown, title, verdict
+from .lines import ends, line, shown, title, verdict
+from .record import GateStatus
 from .report_file import read
 from .results import GateLine, Report
 from .summary import SummaryRow
@@ -125,5 +126,5 @@ def _words(metric: Metric, worse: float) -> str:
     return f"{worse:.4g} {metric.unit}".rstrip() + " lost" if worse > 0 else "nothing lost"
 
 
-def _said(metric: Metric, subject: str, status: Status, limit: float, said: str) -> GateLine:
+def _said(metric: Metric, subject: str, status: GateStatus, limit: float, said: str) -> GateLine:
     return line(metric, subject, status, limit, f"{said}, at most {six_digits(limit)}", prefix=_PREFIX)

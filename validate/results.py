@@ -35,7 +35,7 @@ from .made import (
     Revision,
     TensorInfo,
 )
-from .record import Record, Status
+from .record import GateStatus, Record, Status
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
@@ -287,7 +287,7 @@ class GateLine(Record):
 
     check: str = Field(description="the key in [gate]: parity, sqnr_db, accuracy_drop, size_ratio …")
     subject: str = Field(description="the artifact or row that it looked at")
-    status: Literal["pass", "fail", "inconclusive"]
+    status: GateStatus
     limit: float | str | None = None
     measured: float | str | None = None
     unit: str = ""
@@ -297,7 +297,7 @@ class GateLine(Record):
 class GateResult(Record):
     """The verdict; ``fail`` exits with 1, ``inconclusive`` with 4."""
 
-    status: Literal["pass", "fail", "inconclusive"]
+    status: GateStatus
     lines: list[GateLine] = Field(default_factory=list)
     limits: GateTable = Field(default=GateTable(), description="the [gate] that the report was held against")
     origin: str = Field(default="", description="where the limits are from")

@@ -20,6 +20,9 @@ from .results import ReceiptResult
 if TYPE_CHECKING:
     from ..artifact import Array
 
+OnStep = Callable[[str, int, int], None]
+"""Called with what runs now, how many steps are done, and how many there are."""
+
 Permutations = Mapping[str, tuple[int, ...]]
 """Tensor name → axes, as in ``numpy.transpose``."""
 

@@ -19,7 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeworthy.cli.terminal import Column, styled, table, wrap
+from edgeworthy.cli.terminal import TextColumn, styled, table, wrap
 
 ESCAPE, TAKEN_OVER = b"\x1b", "taken over from an earlier run"
 COMMAND = ("--to", "tflite", "--target", "onnxruntime,tflite", "--seconds", "0.05")
@@ -196,15 +196,15 @@ def test_a_failed_stage_says_so_in_the_log(folder: Path) -> None:
 # -- tables and text ----------------------------------------------------------------------------------
 
 COLUMNS = (
-    Column("name"),
-    Column("size", right=True, rank=2),
-    Column("why", rank=1),
-    Column("time", right=True, rank=9),
+    TextColumn("name"),
+    TextColumn("size", right=True, rank=2),
+    TextColumn("why", rank=1),
+    TextColumn("time", right=True, rank=9),
 )
 ROWS = (("TFLite float32", "9 kB", "a long reason", "3 ms"), ("日本語", "12 kB", "–", ""))
 
 
-def lines_at(width: int | None, *, columns: Sequence[Column] = COLUMNS) -> list[str]:
+def lines_at(width: int | None, *, columns: Sequence[TextColumn] = COLUMNS) -> list[str]:
     return table(columns, ROWS, width, style=False)
 
 
@@ -228,7 +228,7 @@ def test_columns_go_in_the_order_of_their_rank() -> None:
 
 
 def test_text_that_stays_continues_below() -> None:
-    columns = [Column(c.title, c.right) for c in COLUMNS]
+    columns = [TextColumn(c.title, c.right) for c in COLUMNS]
     assert lines_at(34, columns=columns) == [
         "name        size  why         time",
         "──────────────────────────────────",

@@ -15,7 +15,7 @@ from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.pipeline import cache
 from edgeworthy.pipeline.cache import Done, Workspace
 from edgeworthy.pipeline.state import FOLDER as STATE
-from edgeworthy.pipeline.state import Record, State, alive
+from edgeworthy.pipeline.state import StageRecord, State, alive
 
 
 class Value(BaseModel):
@@ -253,14 +253,14 @@ def test_what_is_read_is_neither_overwritten_nor_removed_nor_claimed(tmp_path: P
 
 def test_a_record_is_alive_while_its_origins_are() -> None:
     records = {
-        "export": Record(files={"a": "1"}, origins={"source": "s"}),
-        "convert": Record(files={"b": "2"}, origins={"source": "s", "a": "1"}),
-        "quantize": Record(files={"c": "3"}, origins={"source": "s", "b": "2"}),
-        "measure": Record(),
+        "export": StageRecord(files={"a": "1"}, origins={"source": "s"}),
+        "convert": StageRecord(files={"b": "2"}, origins={"source": "s", "a": "1"}),
+        "quantize": StageRecord(files={"c": "3"}, origins={"source": "s", "b": "2"}),
+        "measure": StageRecord(),
     }
     assert alive(records, {"source": "s"}) == {"export", "convert", "quantize"}
     assert alive(records, {"source": "t"}) == set()
-    changed = records | {"export": Record(files={"a": "9"}, origins={"source": "s"})}
+    changed = records | {"export": StageRecord(files={"a": "9"}, origins={"source": "s"})}
     assert alive(changed, {"source": "s"}) == {"export"}
     del changed["export"]
     assert alive(changed, {"source": "s", "a": "1"}) == {"convert", "quantize"}
