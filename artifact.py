@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from . import files
 from .errors import BadInput
@@ -15,12 +15,12 @@ from .schemes import FLOAT32
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+Array: TypeAlias = "NDArray[Any]"
 
 Dim = int | str
 """A static extent, or the name of a dynamic one."""
 
-Feeds = Mapping[str, "Array"]
+Feeds = Mapping[str, Array]
 """Input (or output) name → array."""
 
 DTYPES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from .layout import LayoutReport
-    from .passes import PassReport
+    from .passes import Check, PassReport
 
 IO_LAYOUTS = ("keep", "nhwc")
-
-Check = Callable[["ir.Model", str], None]
-"""Called with the model and the step's name after each step (``--check-passes``)."""
 
 
 @dataclass

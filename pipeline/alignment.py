@@ -153,7 +153,10 @@ def _settled(candidates: Sequence[_Candidate], where: str) -> Alignment:
 
 
 def _records(
-    matched: Sequence[matching.Pair], axes: Sequence[matching.Axes], side: matching.Side, specs: Sequence[TensorSpec]
+    matched: Sequence[matching.Pair],
+    axes: Sequence[matching.Permutation],
+    side: matching.Side,
+    specs: Sequence[TensorSpec],
 ) -> tuple[TensorMatch, ...]:
     dtypes = {spec.name: spec.dtype for spec in specs}
     return tuple(pair.record(side, chosen, dtypes[pair.file.name]) for pair, chosen in zip(matched, axes, strict=True))

@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 class PassCheck:
-    """A ``convert.conversion.Check``.
+    """A ``convert.passes.Check``.
 
     Args:
         model: The graph before all passes.

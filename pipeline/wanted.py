@@ -61,9 +61,9 @@ class Wanted:
     @cached_property
     def converted(self) -> ModelFile | None:
         """The source itself, where it is converted already: a TFLite file or a SavedModel."""
-        from ..source.model_files import kind_of, read
+        from ..source.model_files import converted_kind, read
 
-        return read(Path(self.spec)) if kind_of(self.spec) else None
+        return read(Path(self.spec)) if converted_kind(self.spec) else None
 
     @property
     def measures(self) -> bool:
@@ -77,9 +77,9 @@ class Wanted:
         Raises:
             BadInput: one of them is asked for by itself.
         """
-        from ..source.model_files import kind_of
+        from ..source.model_files import converted_kind
 
-        if kind_of(self.spec) is None:
+        if converted_kind(self.spec) is None:
             return frozenset()
         done = frozenset({"export", "convert"})
         if self.stages != ALL and (asked := [name for name in self.stages if name in done]):
@@ -310,9 +310,9 @@ class Wanted:
 
     @cached_property
     def _given_kinds(self) -> set[str]:
-        from ..source.model_files import kind_of, read
+        from ..source.model_files import converted_kind, read
 
-        return {kind_of(path) or read(path).artifact.kind for path in self.config.artifacts.files}
+        return {converted_kind(path) or read(path).artifact.kind for path in self.config.artifacts.files}
 
     @property
     def _saved_model_is_of_use(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["rgb", "bgr", "grey"]
 Fit = Literal["crop", "stretch", "pad"]
-Layout = Literal["NCHW", "NHWC"]
+ImageLayout = Literal["NCHW", "NHWC"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -64,7 +64,7 @@ class Preprocess:
     fit: Fit = "crop"
     resize: int | None = None
     interpolation: Interpolation = "bilinear"
-    layout: Layout | None = None
+    layout: ImageLayout | None = None
     origin: str = ""
 
     def __str__(self) -> str:
@@ -202,7 +202,7 @@ def image_files(folder: Path) -> list[Path]:
     return found
 
 
-def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[Layout, int, tuple[int, int]]:
+def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[ImageLayout, int, tuple[int, int]]:
     """Layout, channels, and height and width; the channel axis is the one with 1 or 3 entries."""
     where = f"input {spec}"
     remedy = "give calibration data as .npz, .npy or file.py:generator instead of a folder of images"
@@ -220,7 +220,7 @@ def _image_shape(spec: TensorSpec, preprocess: Preprocess) -> tuple[Layout, int,
             where=where,
             remedy="say which with --layout NCHW or NHWC" if first else remedy,
         )
-    layout: Layout = "NCHW" if first else "NHWC"
+    layout: ImageLayout = "NCHW" if first else "NHWC"
     channels = spec.shape[1 if first else 3]
     own = spec.shape[2:4] if first else spec.shape[1:3]
     size = preprocess.size or own

@@ -129,8 +129,8 @@ def load_source(
         NotAvailable: a package it needs isn't installed.
     """
     path = Path(spec)
-    converted = model_files.kind_of(path)
-    kind = converted or (torch_files.kind_of(path) if path.is_file() or ":" not in spec else None)
+    converted = model_files.converted_kind(path)
+    kind = converted or (torch_files.source_kind(path) if path.is_file() or ":" not in spec else None)
     if kind in _OWN_WEIGHTS and weights is not None:
         raise BadInput(
             "--weights goes with a factory; this file has its own weights",
@@ -242,7 +242,7 @@ def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
     return source, Accepted(names, names, model.inputs)
 
 
-def _converted(spec: str, kind: model_files.Kind, path: Path) -> tuple[Source, Accepted]:
+def _converted(spec: str, kind: model_files.ConvertedKind, path: Path) -> tuple[Source, Accepted]:
     found = model_files.read(path)
     names = tuple(s.name for s in found.inputs)
     return Source(spec, kind, None, path, found.inputs, {}, list(found.notes)), Accepted(names, names, found.inputs)

@@ -12,7 +12,7 @@ from ..errors import BadInput
 from ..formats import saved_model
 from ..schemes import FLOAT32
 
-Kind = Literal["tflite", "saved_model"]
+ConvertedKind = Literal["tflite", "saved_model"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ModelFile:
         return self.artifact.scheme if isinstance(self.artifact, TFLiteModel) else FLOAT32.name
 
 
-def kind_of(path: Path | str) -> Kind | None:
+def converted_kind(path: Path | str) -> ConvertedKind | None:
     """What it is, by the name of a file and the content of a folder; None if it is neither."""
     path = Path(path)
     if path.suffix.lower() == ".tflite":
@@ -52,7 +52,7 @@ def read(path: Path) -> ModelFile:
         BadInput: it is missing, neither of both, damaged, or has inputs or outputs of a type that isn't supported.
         NotAvailable: it is a SavedModel, and TensorFlow isn't installed.
     """
-    kind = kind_of(path)
+    kind = converted_kind(path)
     if kind is None:
         raise BadInput(
             "this is neither a .tflite file nor the folder of a SavedModel" if path.exists() else "no such file",

@@ -16,9 +16,9 @@ from ..artifact import TensorSpec
 from ..errors import BadInput
 from .made import TensorMatch
 
-Layout = Literal["keep", "nhwc", "nchw"]
+IoLayout = Literal["keep", "nhwc", "nchw"]
 Side = Literal["input", "output"]
-Axes = tuple[int, ...]
+Permutation = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Pair:
     file: TensorSpec
     by: Literal["name", "shape", "order"]
 
-    def record(self, side: Side, axes: Axes, dtype: str) -> TensorMatch:
+    def record(self, side: Side, axes: Permutation, dtype: str) -> TensorMatch:
         """As the report holds it; ``dtype`` is the one that the file has."""
         moved = list(axes) if axes != tuple(range(len(axes))) else []
         cast = dtype if dtype != self.model.dtype else ""
@@ -85,7 +85,9 @@ def pairs(
     return [Pair(spec, *found[spec.name]) for spec in model]
 
 
-def layouts(extents: Sequence[int | str], file: Sequence[int | str], layout: Layout | None = None) -> list[Axes]:
+def layouts(
+    extents: Sequence[int | str], file: Sequence[int | str], layout: IoLayout | None = None
+) -> list[Permutation]:
     """The axes of the model's tensor that the file's may consist of, each another arrangement of its elements.
 
     Args:
@@ -99,7 +101,7 @@ def layouts(extents: Sequence[int | str], file: Sequence[int | str], layout: Lay
     keep = tuple(range(rank))
     nhwc, nchw = (0, *keep[2:], 1)[:rank], (0, rank - 1, *keep[1:-1])[:rank]
     moves = {"keep": keep, "nhwc": nhwc, "nchw": nchw} if rank > 2 else {"keep": keep}
-    fit: dict[Axes, Axes] = {}
+    fit: dict[Permutation, Permutation] = {}
     for name, axes in moves.items():
         wanted = layout is None or name == layout or rank <= 2
         if wanted and all(isinstance(f, str) or extents[a] == f for a, f in zip(axes, file, strict=True)):
@@ -107,7 +109,7 @@ def layouts(extents: Sequence[int | str], file: Sequence[int | str], layout: Lay
     return list(fit.values())
 
 
-def choices(matched: Sequence[Pair], layout: Layout | None, where: str) -> list[list[Axes]]:
+def choices(matched: Sequence[Pair], layout: IoLayout | None, where: str) -> list[list[Permutation]]:
     """Every arrangement of the inputs that goes with their shapes: for each, the axes of every pair.
 
     Raises:

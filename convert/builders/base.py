@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...artifact import Array
 from .kernels import kernel_dtypes, working_dtype
 from .legality import check, without_elements
-from .tensor import Array, Shape, Spec, Tensor, Unsupported, as_int32
+from .tensor import Shape, Spec, Tensor, Unsupported, as_int32
 
 Attribute = bool | int | float | str | tuple[int, ...]
 

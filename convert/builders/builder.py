@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...artifact import Array
 from .base import Attribute
 from .elementwise import Elementwise
 from .neural import Neural
 from .reductions import Reductions
 from .shaping import Shaping
-from .tensor import Array, Spec, Tensor
+from .tensor import Spec, Tensor
 
 
 class Builder(Elementwise, Shaping, Reductions, Neural):

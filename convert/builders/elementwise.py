@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ...artifact import Array
 from .base import BuilderBase
 from .kernels import working_dtype
-from .tensor import Array, Tensor, Unsupported, broadcast
+from .tensor import Tensor, Unsupported, broadcast
 
 UNARY = frozenset(
     [

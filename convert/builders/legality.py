@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .tensor import Array, Shape, Spec, Tensor, Unsupported, element_count, format_shape
+from ...artifact import Array
+from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape
 
 _MOST = (1 << 31) - 1
 """TFLite counts extents and elements in int32."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ...artifact import Array
 
 Shape = tuple[int | None, ...]
 """Extents; None is a dynamic one."""
-
-Array = NDArray[Any]
 
 
 class Unsupported(Exception):

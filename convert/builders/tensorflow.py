@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...artifact import Array
 from ...formats.saved_model import argument_names
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
-from .tensor import Array, Spec, Tensor
+from .tensor import Spec, Tensor
 from .tensorflow_tensors import Constant, TensorFlowTensors, import_tensorflow
 
 Lower = Callable[[Builder, Sequence[Tensor]], list[tuple[str, Tensor]]]

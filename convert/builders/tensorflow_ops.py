@@ -17,7 +17,7 @@ from ...formats.tflite.ops import HANDLER, OPS
 from .tensor import Tensor
 from .tensorflow_tensors import TensorFlowTensors
 
-Handler = Callable[[TensorFlowTensors, Sequence[Tensor], dict[str, Any]], Any]
+TensorFlowHandler = Callable[[TensorFlowTensors, Sequence[Tensor], dict[str, Any]], Any]
 
 
 def emit(b: TensorFlowTensors, op: str, operands: Sequence[Tensor], attributes: dict[str, Any]) -> Any:
@@ -119,11 +119,11 @@ def _reverse_sequence(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, An
     return tf.reverse_sequence(b.tf(t[0]), b.tf(t[1]), a["seq_dim"], a["batch_dim"])
 
 
-def _reduction(function: Callable[..., Any]) -> Handler:
+def _reduction(function: Callable[..., Any]) -> TensorFlowHandler:
     return lambda b, t, a: function(b.tf(t[0]), b.tf(t[1]), keepdims=a["keep_dims"])
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, TensorFlowHandler] = {
     "cast": _cast,
     "div": _div,
     "conv_2d": _conv_2d,

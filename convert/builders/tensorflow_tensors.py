@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...artifact import Array
 from ...errors import NotAvailable
-from .tensor import Array, Tensor
+from .tensor import Tensor
 
 # Constants above this many bytes become variables, so that the graph itself stays small.
 _VARIABLE_BYTES = 1024

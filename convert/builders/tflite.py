@@ -12,11 +12,12 @@ from litert_converter import converter_api_ext as converter
 from litert_converter.mlir import ir, passmanager
 from litert_converter.mlir.dialects import func
 
+from ...artifact import Array
 from ...errors import InternalFault
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
-from .tensor import Array, Shape, Spec, Tensor
+from .tensor import Shape, Spec, Tensor
 
 _ELEMENT_TYPES = {
     "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",

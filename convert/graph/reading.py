@@ -9,9 +9,8 @@ import numpy as np
 import onnx
 import onnx.defs
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ...artifact import Array
 
 
 def opset(model: ir.Model) -> int:

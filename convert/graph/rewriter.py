@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ...artifact import Array
 from ...errors import InternalFault
 from ...vocabulary import FUSED_DOMAIN
 from . import private_ops
-from .reading import Array, attribute, opset, schema
+from .reading import attribute, opset, schema
 
 IsLowered = Callable[[str, str, int], bool]
 """(domain, operator, the opset it last changed in) → whether the lowering takes the operator as it is."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from .edit import Array
+from ...artifact import Array
 from .elementwise import like_first
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, nbytes, permute
 from .placement import Op, Placement, Port, Rewrite, Site, constant_of, follow_first, keep

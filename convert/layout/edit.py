@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from ...artifact import Array
 from ..graph.rewriter import Rewriter
 from .layouts import Dims, Perm, moves_data, permute
-
-Array = NDArray[np.generic]
 
 _SHARED_ELEMENTS = 16
 """Constants of at most this many elements, such as shapes and axes, are shared."""

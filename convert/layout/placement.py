@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .edit import Array, LayoutEditor
+from ...artifact import Array
+from .edit import LayoutEditor
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of
 
 Rewrite = Callable[["Site"], None]

@@ -8,10 +8,11 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from ...artifact import Array
 from ...vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ..builders.builder import Builder
 from ..builders.legality import check_extents
-from ..builders.tensor import Array, Shape, Spec, Tensor, Unsupported
+from ..builders.tensor import Shape, Spec, Tensor, Unsupported
 
 DTYPES: dict[ir.DataType, str] = {
     ir.DataType[name.upper() if name != "float32" else "FLOAT"]: name

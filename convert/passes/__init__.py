@@ -38,10 +38,10 @@ from . import (
 )
 from .contract import WHOLE_MODEL, Pass, PassReport, Pipeline, Repeat, check_order, passes_of
 
-__all__ = ["PIPELINE", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
+__all__ = ["PIPELINE", "Check", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
 
 Check = Callable[[ir.Model, str], None]
-"""Called with the model and the name of the pass that has just run."""
+"""Called with the model and the name of the step, such as a pass, that has just changed it."""
 
 _MAX_ROUNDS = 12
 """Rounds after which a Repeat group gives up; each round resolves at least one more level of shape computations."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import Array, attribute, is_constant, rank, scalar
+from ...artifact import Array
+from ..graph.reading import attribute, is_constant, rank, scalar
 
 Function = Callable[[Array], Array]
 

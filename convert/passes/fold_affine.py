@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import Array, constant, is_constant, producer, rank, sole_consumer, static_shape
+from ...artifact import Array
+from ..graph.reading import constant, is_constant, producer, rank, sole_consumer, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED

@@ -24,7 +24,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from ..graph.reading import Array, attribute, is_constant, is_random, schema, static_shape
+from ...artifact import Array
+from ..graph.reading import attribute, is_constant, is_random, schema, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED

@@ -21,7 +21,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import Array, is_constant
+from ...artifact import Array
+from ..graph.reading import is_constant
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED

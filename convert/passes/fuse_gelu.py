@@ -22,8 +22,8 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from ...artifact import Array
 from ...vocabulary import FUSED_DOMAIN
-from ..graph.reading import Array
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .elementwise import erf, recognise

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import Array, attribute, constant, integers, rank, static_shape
+from ...artifact import Array
+from ..graph.reading import attribute, constant, integers, rank, static_shape
 
 _LIMIT = 1024
 """Elements above which a tensor is data, not a shape."""

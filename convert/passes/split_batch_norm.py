@@ -23,7 +23,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import Array, constant, rank
+from ...artifact import Array
+from ..graph.reading import constant, rank
 from ..graph.rewriter import Rewriter, graph_of
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_BATCH_NORM, NO_LOCAL_FUNCTIONS, TYPED, batch_norm_objection

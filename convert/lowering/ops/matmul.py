@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Array, Tensor, Unsupported, broadcast, element_count, static
+from ....artifact import Array
+from ...builders.tensor import Tensor, Unsupported, broadcast, element_count, static
 from ..context import Context
 from ..registry import lowers
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import Array, Shape, Tensor, Unsupported
+from ...builders.tensor import Shape, Tensor, Unsupported
 from ...layout.spatial import resize
 from ..context import Context
 from ..registry import lowers

@@ -10,7 +10,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Array, Tensor, Unsupported, normalize_axis, static
+from ....artifact import Array
+from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ..context import Context
 from ..extents import cropped_or_padded
 from ..registry import lowers

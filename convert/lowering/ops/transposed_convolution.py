@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import Array, Tensor, Unsupported
+from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import affine_extents, affine_shape, cropped_or_padded, reshape_affine
