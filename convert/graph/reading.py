@@ -75,6 +75,14 @@ def sole_consumer(value: ir.Value) -> ir.Node | None:
     return consumers[0] if len(consumers) == 1 and not value.is_graph_output() else None
 
 
+def permutation(node: ir.Node) -> tuple[int, ...] | None:
+    """The permutation of a Transpose: axis i of its output is axis permutation[i] of its input."""
+    given, dims = node.attributes.get("perm"), rank(node.inputs[0])
+    if given is not None:
+        return tuple(given.as_ints())
+    return None if dims is None else tuple(reversed(range(dims)))
+
+
 def producer(value: ir.Value | None, *op_types: str) -> ir.Node | None:
     """The ONNX node of one of these types that makes a value."""
     node = None if value is None else value.producer()

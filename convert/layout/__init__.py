@@ -20,12 +20,12 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...errors import BadInput
+from ..graph.reading import permutation
 from .apply import apply_plan
 from .cleanup import clean_up
 from .edit import LayoutEditor
 from .functions import define
 from .layouts import dims_of, nbytes
-from .movement import permutation
 from .placement import Rules
 from .plan import make_plan
 from .report import Inserted, LayoutReport
@@ -96,5 +96,5 @@ def _inserted(node: ir.Node) -> Inserted:
     return Inserted(
         str(value.name if value is not None else ""),
         nbytes(dims, node.outputs[0].dtype),
-        permutation(node, len(dims)),
+        permutation(node) or (),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .edit import LayoutEditor, shape_of
+from .edit import LayoutEditor, ir_shape
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
 from .placement import Port, Site, constant_of
 from .plan import LayoutPlan, Unit, Wire, end
@@ -21,7 +21,7 @@ def apply_plan(plan: LayoutPlan, edit: LayoutEditor) -> None:
     for value, is_last in made.items():
         if is_last:
             edit.layouts[value] = TO_CHANNELS_LAST[len(dims[value])]
-            value.shape = shape_of(permute(dims[value], edit.layouts[value]))
+            value.shape = ir_shape(permute(dims[value], edit.layouts[value]))
 
 
 def _made(plan: LayoutPlan) -> dict[ir.Value, bool]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ..graph.reading import permutation
 from .edit import LayoutEditor
 from .layouts import compose, dims_of, natural, reshape_target
-from .movement import permutation
 
 
 def clean_up(edit: LayoutEditor) -> None:
@@ -28,7 +28,7 @@ def _merge_transposes(node: ir.Node, edit: LayoutEditor) -> None:
     if before is None or before.op_type != "Transpose":
         return
     rank = len(dims_of(node.outputs[0]) or ())
-    perm = compose(permutation(before, rank), permutation(node, rank))
+    perm = compose(permutation(before) or (), permutation(node) or ())
     if perm == natural(rank):
         edit.become(node, "Identity", before.inputs)
     else:

@@ -91,9 +91,9 @@ class LayoutEditor(Rewriter):
         self.inserted[node] = None
         output = node.outputs[0]
         output.type = value.type if dtype is None else ir.TensorType(dtype)
-        output.shape = shape_of(dims)
+        output.shape = ir_shape(dims)
         return output
 
 
-def shape_of(dims: Dims) -> ir.Shape:
+def ir_shape(dims: Dims) -> ir.Shape:
     return ir.Shape([dim if isinstance(dim, int) else ir.SymbolicDim(dim) for dim in dims])

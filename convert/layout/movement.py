@@ -7,7 +7,8 @@ from itertools import chain, product
 
 import onnx_ir as ir
 
-from .edit import shape_of
+from ..graph.reading import permutation
+from .edit import ir_shape
 from .layouts import (
     TO_CHANNELS_LAST,
     Dims,
@@ -119,7 +120,7 @@ def rearrangement(op: Op) -> Placement | None:
     """
     source, target = op.in_dims[0], op.out_dims[0]
     turned = dims_of(_turn(op).inputs[0])
-    if source is None or target is None or turned is None or len(permutation(_turn(op), len(turned))) != len(turned):
+    if source is None or target is None or turned is None or len(permutation(_turn(op)) or ()) != len(turned):
         return None  # the preflight refuses a permutation of another rank
     vanishing = set()
     for a, b in product(_layouts(source), _layouts(target)):
@@ -175,7 +176,7 @@ def _form(op: Op, a: Perm, b: Perm) -> _Form | None:
             return None
         into = tuple(chain.from_iterable(parts[axis] for axis in a))
         out_of = tuple(chain.from_iterable(wholes[axis] for axis in b))
-    perm = compose(compose(inverse(into), permutation(_turn(op), len(inner))), out_of)
+    perm = compose(compose(inverse(into), permutation(_turn(op)) or ()), out_of)
     form = _Form(permute(inner, into), into, perm, permute(outer, out_of), out_of, permute(target, b))
     if len(op.nodes) == 1:
         return form
@@ -185,12 +186,6 @@ def _form(op: Op, a: Perm, b: Perm) -> _Form | None:
 
 def _turn(op: Op) -> ir.Node:
     return op.nodes[len(op.nodes) // 2]
-
-
-def permutation(turn: ir.Node, rank: int) -> Perm:
-    """The ``perm`` of a Transpose node (by default the axes in reverse order)."""
-    attribute = turn.attributes.get("perm")
-    return tuple(reversed(range(rank))) if attribute is None else tuple(attribute.as_ints())
 
 
 def _rearrange(site: Site) -> None:
@@ -207,7 +202,7 @@ def _rearrange(site: Site) -> None:
         _to_reshape(site, first, _physical(site)[0], form.split)
         _to_reshape(site, last, form.turned, form.merged)
         for node, dims, perm in ((first, form.split, form.into), (turn, form.turned, form.out_of)):
-            node.outputs[0].shape = shape_of(dims)
+            node.outputs[0].shape = ir_shape(dims)
             site.edit.layouts[node.outputs[0]] = perm
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 from ...artifact import Array
@@ -13,6 +11,7 @@ from ...vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
 from ..builders.builder import Builder
 from ..builders.legality import check_extents
 from ..builders.tensor import Shape, Spec, Tensor, Unsupported
+from ..graph.reading import attribute, schema
 
 DTYPES: dict[ir.DataType, str] = {
     ir.DataType[name.upper() if name != "float32" else "FLOAT"]: name
@@ -104,11 +103,8 @@ class Context:
 
     def attribute(self, node: ir.Node, name: str) -> Any:
         """An attribute's value, the ONNX schema's default, or None."""
-        attribute = node.attributes.get(name)
-        if attribute is not None:
-            value = attribute.value
-            return tuple(value) if isinstance(value, list) else value
-        return _default(node.op_type, self.version(node), name)
+        value = attribute(node, name, self.version(node))
+        return tuple(value) if isinstance(value, list) else value
 
     def version(self, node: ir.Node) -> int:
         """The opset version that governs ``node``."""
@@ -141,29 +137,6 @@ def spec(value: ir.Value) -> Spec:
 
 def shape_of(shape: ir.Shape) -> Shape:
     return tuple(d if isinstance(d, int) else None for d in shape)
-
-
-@cache
-def schema(op: str, version: int) -> onnx.defs.OpSchema | None:
-    """ONNX's schema of an operator of the default domain at an opset; None if there is none."""
-    try:
-        return onnx.defs.get_schema(op, version, "")
-    except onnx.defs.SchemaError:
-        return None
-
-
-@cache
-def _default(op: str, version: int, name: str) -> Any:
-    found = schema(op, version)
-    if found is None or name not in found.attributes:
-        return None
-    proto = found.attributes[name].default_value
-    if proto.type == onnx.AttributeProto.UNDEFINED:
-        return None
-    value = onnx.helper.get_attribute_value(proto)
-    if proto.type == onnx.AttributeProto.STRINGS:
-        return tuple(text.decode() for text in value)
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _input_name(node: ir.Node, index: int) -> str:

@@ -11,8 +11,9 @@ from ...errors import InternalFault, UnsupportedNode, UnsupportedNodes
 from ...vocabulary import FUSED_DOMAIN, MODULE_KEY, NHWC_DOMAIN, SOURCE_KEY
 from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
+from ..graph.reading import schema
 from . import registry
-from .context import DTYPES, Context, NotLowered, schema, spec
+from .context import DTYPES, Context, NotLowered, spec
 from .operands import check_operands
 
 _FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -26,7 +26,7 @@ from ..graph.reading import is_constant
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .shape_values import Dim, ShapeValues, dims_of, is_number
+from .shape_values import Dim, ShapeValues, is_number, shape_value
 
 
 def fold_shapes(rw: Rewriter) -> None:
@@ -51,7 +51,7 @@ def _replace_by_numbers(rw: Rewriter, node: ir.Node, numbers: Array) -> None:
 
 
 def _reshape(rw: Rewriter, node: ir.Node, target: Array) -> None:
-    source = dims_of(node.inputs[0])
+    source = shape_value(node.inputs[0])
     dims = list(target)
     unknown = [i for i, d in enumerate(dims) if not is_number(d)]
     may_copy = 0 not in dims or not rw.attribute(node, "allowzero")
@@ -77,7 +77,7 @@ def _reshape(rw: Rewriter, node: ir.Node, target: Array) -> None:
 
 
 def _expand(rw: Rewriter, node: ir.Node, target: Array) -> None:
-    source = dims_of(node.inputs[0])
+    source = shape_value(node.inputs[0])
     if source is None:
         return
     dims = list(target)
@@ -102,7 +102,7 @@ def _set_target(rw: Rewriter, node: ir.Node, dims: list[int]) -> None:
 
 def _drop_full_slice(rw: Rewriter, node: ir.Node, values: ShapeValues) -> None:
     """Take out a Slice from 0 to the named extent of each axis it cuts."""
-    source = dims_of(node.inputs[0])
+    source = shape_value(node.inputs[0])
     starts, ends = values.get(node.inputs[1]), values.get(node.inputs[2])
     axes = values.get(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else None
     steps = values.get(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else np.ones(1, int)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..graph.reading import producer, rank
+from ..graph.reading import permutation, producer
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -33,14 +33,6 @@ def merge_transposes(rw: Rewriter) -> None:
             _merge(rw, node, before, tuple(first[p] for p in perm))
         elif perm == tuple(range(len(perm))):
             rw.bypass(node)
-
-
-def permutation(node: ir.Node) -> tuple[int, ...] | None:
-    """The permutation of a Transpose: axis i of its output is axis permutation[i] of its input."""
-    given, dims = node.attributes.get("perm"), rank(node.inputs[0])
-    if given is not None:
-        return tuple(given.as_ints())
-    return None if dims is None else tuple(reversed(range(dims)))
 
 
 def _merge(rw: Rewriter, node: ir.Node, before: ir.Node, perm: tuple[int, ...]) -> None:

@@ -42,7 +42,7 @@ def is_number(element: object) -> bool:
     return isinstance(element, int | bool)
 
 
-def dims_of(value: ir.Value | None) -> Array | None:
+def shape_value(value: ir.Value | None) -> Array | None:
     """The shape of a value as a shape value; None if its rank is unknown."""
     if value is None or value.shape is None:
         return None
@@ -87,14 +87,14 @@ class ShapeValues:
         return attribute(node, name, self._version)
 
     def _shape(self, node: ir.Node) -> Array | None:
-        dims = dims_of(node.inputs[0])
+        dims = shape_value(node.inputs[0])
         if dims is None:
             return None
         start, end = self._attribute(node, "start"), self._attribute(node, "end")
         return dims[slice(start, end)]
 
     def _size(self, node: ir.Node) -> Array | None:
-        dims = dims_of(node.inputs[0])
+        dims = shape_value(node.inputs[0])
         return None if dims is None else _product(dims)
 
     def _same(self, node: ir.Node) -> Array | None:

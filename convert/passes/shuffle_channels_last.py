@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..graph.reading import producer, sole_consumer, static_shape
+from ..graph.reading import permutation, producer, sole_consumer, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .merge_transposes import permutation
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 
 

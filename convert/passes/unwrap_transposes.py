@@ -18,12 +18,11 @@ import math
 
 import onnx_ir as ir
 
-from ..graph.reading import producer, sole_consumer
+from ..graph.reading import permutation, producer, sole_consumer
 from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .merge_transposes import permutation
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .shape_values import UNKNOWN, dims_of
+from .shape_values import UNKNOWN, shape_value
 
 _RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
@@ -43,7 +42,7 @@ def unwrap_transposes(rw: Rewriter) -> None:
 
 def _as_one(first: ir.Node, transpose: ir.Node, last: ir.Node) -> tuple[int, ...] | None:
     """The permutation of the axes of ``first``'s input that the three nodes are together, or None."""
-    before, between, after = dims_of(first.inputs[0]), dims_of(first.outputs[0]), dims_of(last.outputs[0])
+    before, between, after = shape_value(first.inputs[0]), shape_value(first.outputs[0]), shape_value(last.outputs[0])
     perm = permutation(transpose)
     if before is None or between is None or after is None or perm is None:
         return None

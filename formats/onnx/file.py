@@ -24,7 +24,7 @@ from .declared import settle
 from .header import check_file, check_header, name_own_domain, type_passed_inputs
 from .names import unnamed
 from .rules import check_form, check_inference
-from .weights import check_sizes, external_path, load_external, load_weights, tensors
+from .weights import check_sizes, external_path, load_external, load_initializers, tensors
 from .wire import Span, WireError, split
 
 EXTERNAL_FROM = 1_500_000_000
@@ -63,7 +63,7 @@ def read_onnx(path: Path) -> ir.Model:
         model = ir.serde.deserialize_model(proto)
         _settle_constants(model)
         _sort(model, path)
-        load_weights(model, proto.graph, spans, path)
+        load_initializers(model, proto.graph, spans, path)
         load_external(model, path)
         check_inference(proto, model, path)
         _check_nan(model, path)

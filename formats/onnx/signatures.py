@@ -36,7 +36,7 @@ class Signature:
 
 
 @cache
-def signature(op_type: str, version: int, domain: str) -> Signature | None:
+def operator_signature(op_type: str, version: int, domain: str) -> Signature | None:
     """The signature of an operator as of an opset version; None if ONNX has no such operator."""
     if not onnx.defs.has(op_type, version, domain):
         return None
@@ -71,7 +71,7 @@ def violations(node: NodeProto, versions: Mapping[str, int], *, in_function: boo
     if node.domain not in versions:
         yield f"no opset is imported for its domain {node.domain!r}"
         return
-    found = signature(node.op_type, versions[node.domain], node.domain)
+    found = operator_signature(node.op_type, versions[node.domain], node.domain)
     if found is not None:
         yield from _operand_violations(node, found)
         yield from _attribute_violations(node, found, names)

@@ -92,7 +92,7 @@ _PER_ELEMENT = {
 """Numbers in a typed field per element, where it isn't one."""
 
 
-def load_weights(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path) -> None:
+def load_initializers(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path) -> None:
     """Read the initializers of ``graph`` that were left in the file (index → where), and check all sizes.
 
     Raises:

@@ -14,7 +14,7 @@ _WIDE = ("int32", "uint32", "int64", "uint64")
 
 
 @lowers("BitwiseNot", since=18, layout=elementwise)
-def lower_not(ctx: Context, node: ir.Node) -> Tensor:
+def lower_bitwise_not(ctx: Context, node: ir.Node) -> Tensor:
     """All bits flipped: x xor -1."""
     x = ctx.input(node, 0)
     ones = ~np.zeros((), x.dtype)
@@ -22,19 +22,19 @@ def lower_not(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("BitwiseXor", since=18, layout=elementwise)
-def lower_xor(ctx: Context, node: ir.Node) -> Tensor:
+def lower_bitwise_xor(ctx: Context, node: ir.Node) -> Tensor:
     """A xor B, broadcast. TFLite: BITWISE_XOR."""
     return ctx.b.binary("bitwise_xor", ctx.input(node, 0), ctx.input(node, 1))
 
 
 @lowers("BitwiseAnd", since=18, layout=elementwise)
-def lower_and(ctx: Context, node: ir.Node) -> Tensor:
+def lower_bitwise_and(ctx: Context, node: ir.Node) -> Tensor:
     """A and B, broadcast."""
     return _and(ctx, *ctx.inputs(node))
 
 
 @lowers("BitwiseOr", since=18, layout=elementwise)
-def lower_or(ctx: Context, node: ir.Node) -> Tensor:
+def lower_bitwise_or(ctx: Context, node: ir.Node) -> Tensor:
     """A or B, broadcast: what differs, and what both have."""
     p, q = ctx.inputs(node)
     return ctx.b.add(ctx.b.binary("bitwise_xor", p, q), _and(ctx, p, q))
@@ -55,7 +55,7 @@ def _and(ctx: Context, p: Tensor, q: Tensor) -> Tensor:
 
 
 @lowers("BitShift", since=11, layout=elementwise)
-def lower_shift(ctx: Context, node: ir.Node) -> Tensor:
+def lower_bit_shift(ctx: Context, node: ir.Node) -> Tensor:
     """X shifted right (TFLite: RIGHT_SHIFT) or left (a product with a power of two, wrapping) by Y bits."""
     b = ctx.b
     x, bits = ctx.inputs(node)
