@@ -43,7 +43,7 @@ class MayBePath:
 
 IoDtype = Literal["float32", "int8", "uint8"]
 FilePath = Annotated[Path, Strict(False)]
-Spec = Annotated[str, MayBePath()]
+PathOrSpec = Annotated[str, MayBePath()]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -74,7 +74,7 @@ class Table(BaseModel):
 class ModelTable(Table):
     """``[model]``: what goes in."""
 
-    source: Spec | None = Field(default=None, examples=["net.py:make"])
+    source: PathOrSpec | None = Field(default=None, examples=["net.py:make"])
     """model.onnx, model.pt2, TorchScript file, file.py:factory, pkg.module:factory, sample:NAME, hf:, timm:,
     torchvision: or lightning:; or what is converted already: model.tflite, a SavedModel's folder"""
     weights: Annotated[FilePath | None, Flag("--weights")] = Field(default=None, examples=["net.safetensors"])
@@ -164,7 +164,7 @@ class QuantizeTable(Table):
         default=None, examples=[["float16", "dynamic_wi8_afp32", "int8"]]
     )
     """quantization schemes; default: float16, dynamic_wi8_afp32, and int8 when there is calibration data"""
-    calibration: Annotated[Spec | None, Flag("--calibration", metavar="DATA")] = Field(
+    calibration: Annotated[PathOrSpec | None, Flag("--calibration", metavar="DATA")] = Field(
         default=None, examples=["images"]
     )
     """data.npz, data.npy, a folder of images, file.py:generator, sample:NAME, or random"""
@@ -194,7 +194,9 @@ class ValidateTable(Table):
         default={}, examples=[{"logits": 1e-3}]
     )
     """relative tolerance instead of the noise floor; a number holds for all outputs"""
-    labelled: Annotated[Spec | None, Flag("--labelled", metavar="DATA")] = Field(default=None, examples=["test.npz"])
+    labelled: Annotated[PathOrSpec | None, Flag("--labelled", metavar="DATA")] = Field(
+        default=None, examples=["test.npz"]
+    )
     """labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME"""
     timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
     """seconds after which a runtime counts as hung"""

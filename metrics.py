@@ -19,6 +19,9 @@ from .schemes import FLOAT32, SCHEMES
 Row = Any
 """A ``validate.summary.SummaryRow``: the table stands below the rooms that fill in rows."""
 
+RowField = Literal["artifact", "hop", "accuracy", "latency"]
+"""A field of a summary row that a stage fills."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -45,7 +48,7 @@ class Metric:
 
     key: str
     about: str
-    stage: Literal["artifact", "hop", "accuracy", "latency"]
+    stage: RowField
     of: Callable[[Row], float | None]
     better: Literal["less", "more"] = "less"
     unit: str = ""

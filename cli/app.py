@@ -20,7 +20,7 @@ _RICH = is_styled(sys.stdout) and (width_of(sys.stdout) or 0) >= 80
 """Whether help has colours and boxes; else it is plain, and there is no wait for rich."""
 app = typer.Typer(
     name="edgeworthy",
-    cls=commands.Commands,
+    cls=commands.CommandGroup,
     help="Carry PyTorch models to ONNX, TensorFlow SavedModel and INT8 TFLite, and prove that they still compute "
     "the same thing.",
     no_args_is_help=True,

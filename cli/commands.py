@@ -54,7 +54,7 @@ def hollow() -> None:
     """Stands for a command until it is called."""
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """The application's commands; those in `HELP` get their flags when they are called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

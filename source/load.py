@@ -11,6 +11,7 @@ import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
+from ..vocabulary import ConvertedKind
 from . import model_files, torch_files
 from .binding import Value, bind_keywords, bind_tensors, check_names, filled
 from .example_inputs import Accepted, dynamic_sizes, resized, resolve
@@ -130,7 +131,7 @@ def load_source(
     """
     path = Path(spec)
     converted = model_files.converted_kind(path)
-    kind = converted or (torch_files.source_kind(path) if path.is_file() or ":" not in spec else None)
+    kind = converted or (torch_files.file_kind(path) if path.is_file() or ":" not in spec else None)
     if kind in _OWN_WEIGHTS and weights is not None:
         raise BadInput(
             "--weights goes with a factory; this file has its own weights",
@@ -242,7 +243,7 @@ def _onnx(spec: str, path: Path) -> tuple[Source, Accepted]:
     return source, Accepted(names, names, model.inputs)
 
 
-def _converted(spec: str, kind: model_files.ConvertedKind, path: Path) -> tuple[Source, Accepted]:
+def _converted(spec: str, kind: ConvertedKind, path: Path) -> tuple[Source, Accepted]:
     found = model_files.read(path)
     names = tuple(s.name for s in found.inputs)
     return Source(spec, kind, None, path, found.inputs, {}, list(found.notes)), Accepted(names, names, found.inputs)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from ..artifact import DTYPES, Artifact, TensorSpec, TFLiteModel
 from ..errors import BadInput
 from ..formats import saved_model
 from ..schemes import FLOAT32
-
-ConvertedKind = Literal["tflite", "saved_model"]
+from ..vocabulary import ConvertedKind
 
 
 @dataclass(frozen=True)

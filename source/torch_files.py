@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and training frameworks put before every name in a checkpoint."""
 
-SourceKind = Literal["onnx", "exported_program", "torchscript", "checkpoint"]
+FileKind = Literal["onnx", "exported_program", "torchscript", "checkpoint"]
 
 
-def source_kind(path: Path) -> SourceKind | None:
+def file_kind(path: Path) -> FileKind | None:
     """What a file is, by its content where it is an archive, else by its name; None if neither tells."""
     names = _members(path)
     if names is not None:
@@ -41,7 +41,7 @@ def source_kind(path: Path) -> SourceKind | None:
             return "torchscript"
         if "data.pkl" in inner:
             return "checkpoint"
-    by_name: dict[str, SourceKind] = {
+    by_name: dict[str, FileKind] = {
         ".onnx": "onnx",
         ".pt2": "exported_program",
         ".pt": "torchscript",
@@ -166,7 +166,7 @@ def _read_state(path: Path, key: str | None) -> tuple[dict[str, torch.Tensor], l
         raise BadInput("the file is empty", where=str(path), remedy="copy the checkpoint again")
     if path.suffix == ".safetensors":
         return chosen(_read_safetensors(path), path, key)
-    if _members(path) is not None and source_kind(path) in ("torchscript", "exported_program"):
+    if _members(path) is not None and file_kind(path) in ("torchscript", "exported_program"):
         raise BadInput(
             "this is a whole model, not a checkpoint",
             where=str(path),

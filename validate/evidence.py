@@ -8,11 +8,10 @@ from typing import Literal, NamedTuple
 
 from ..errors import EdgeworthyError
 from ..formats.model_files import sha256, size
+from ..metrics import RowField
 from ..schemes import FLOAT32, SCHEMES
 from .results import GateLine, Report
 from .summary import SummaryRow, summarize
-
-Stage = Literal["artifact", "hop", "accuracy", "latency"]
 
 
 class Trouble(NamedTuple):
@@ -22,7 +21,7 @@ class Trouble(NamedTuple):
     why: str
 
 
-def subjects(report: Report, stage: Stage) -> list[SummaryRow]:
+def subjects(report: Report, stage: RowField) -> list[SummaryRow]:
     """The rows that a stage looked at, once for each number of threads; and those that should be there and aren't."""
     rows = summarize(report)
     if stage == "artifact":
@@ -60,7 +59,7 @@ def absent(report: Report) -> list[SummaryRow]:
     return rows
 
 
-def trouble(row: SummaryRow, stage: Stage) -> Trouble | None:
+def trouble(row: SummaryRow, stage: RowField) -> Trouble | None:
     """What keeps a row from having numbers of a stage; None when nothing does."""
     if row.missing:
         return Trouble("inconclusive" if row.excused else "fail", row.missing)

@@ -26,14 +26,14 @@ from .cleanup import clean_up
 from .edit import LayoutEditor
 from .functions import define
 from .layouts import dims_of, nbytes
-from .placement import Rules
+from .placement import LayoutRules
 from .plan import make_plan
 from .report import Inserted, LayoutReport
 
 __all__ = ["Inserted", "LayoutReport", "to_channels_last"]
 
 
-def to_channels_last(model: ir.Model, rules: Rules, *, io_layout: str = "keep") -> LayoutReport:
+def to_channels_last(model: ir.Model, rules: LayoutRules, *, io_layout: str = "keep") -> LayoutReport:
     """Lay out ``model`` channels-last where that pays, in place. A model with nothing that needs it is left alone.
 
     Args:
@@ -53,7 +53,7 @@ def to_channels_last(model: ir.Model, rules: Rules, *, io_layout: str = "keep") 
     return report
 
 
-def _lay_out(model: ir.Model, graph: ir.Graph, rules: Rules, report: LayoutReport, *, nhwc: bool) -> None:
+def _lay_out(model: ir.Model, graph: ir.Graph, rules: LayoutRules, report: LayoutReport, *, nhwc: bool) -> None:
     """Lay out one graph, its subgraphs first; adds to ``report``."""
     for node in graph:
         for attribute in node.attributes.values():

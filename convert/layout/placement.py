@@ -122,7 +122,7 @@ class Op:
 
 Rule = Callable[[Op], Placement | None]
 
-Rules = Mapping[tuple[str, str], Rule]
+LayoutRules = Mapping[tuple[str, str], Rule]
 """Domain and name of an operator → its rule."""
 
 

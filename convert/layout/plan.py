@@ -11,7 +11,7 @@ from ..graph.reading import schema
 from .layouts import TO_CHANNELS_LAST, dims_of, transpose_cost
 from .movement import rearrangement
 from .partition import LAST_SIDE, NATURAL_SIDE, Net, connected, partition
-from .placement import Op, Placement, Port, Rules, constant_of, keep
+from .placement import LayoutRules, Op, Placement, Port, constant_of, keep
 
 
 @dataclass
@@ -67,7 +67,7 @@ class LayoutPlan:
         return end == LAST_SIDE or end in self.channels_last
 
 
-def make_plan(graph: ir.Graph, opset: int, rules: Rules, *, nhwc: bool = False) -> LayoutPlan:
+def make_plan(graph: ir.Graph, opset: int, rules: LayoutRules, *, nhwc: bool = False) -> LayoutPlan:
     """Lay out ``graph`` (its subgraphs aside).
 
     Args:
@@ -91,7 +91,7 @@ def has_layout(value: ir.Value | None) -> bool:
     return dims is not None and len(dims) in TO_CHANNELS_LAST and constant_of(value) is None
 
 
-def _rule_for(op: Op, rules: Rules) -> Placement | None:
+def _rule_for(op: Op, rules: LayoutRules) -> Placement | None:
     """The placement of an operator; None if it is natural only."""
     rule = rearrangement if len(op.nodes) > 1 else rules.get((op.node.domain, op.node.op_type))
     return rule(op) if rule and _is_known(op) else None
@@ -102,14 +102,14 @@ def _is_known(op: Op) -> bool:
     return all(node.domain != "" or schema(node.op_type, op.opset) is not None for node in op.nodes)
 
 
-def _place(op: Op, rules: Rules) -> Placement:
+def _place(op: Op, rules: LayoutRules) -> Placement:
     placement = _rule_for(op, rules)
     if placement is None:
         return Placement((Port.NATURAL,) * len(op.inputs), (Port.NATURAL,) * len(op.outputs), keep)
     return placement
 
 
-def _operators(graph: ir.Graph, opset: int, rules: Rules) -> Iterator[Op]:
+def _operators(graph: ir.Graph, opset: int, rules: LayoutRules) -> Iterator[Op]:
     """The nodes of ``graph``, a Reshape–Transpose–Reshape that can be laid out only as a whole as one."""
     chains: dict[ir.Node, Op] = {}
     for node in graph:
@@ -124,7 +124,7 @@ def _operators(graph: ir.Graph, opset: int, rules: Rules) -> Iterator[Op]:
             yield chains[node]
 
 
-def _chain(turn: ir.Node, opset: int, rules: Rules) -> Op | None:
+def _chain(turn: ir.Node, opset: int, rules: LayoutRules) -> Op | None:
     first = turn.inputs[0].producer() if turn.inputs[0] is not None else None
     if first is None or not _is_reshape(first) or not _is_inner(first.outputs[0]):
         return None

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...vocabulary import NHWC_DOMAIN
 from ..builders.tensor import Tensor
-from ..layout.placement import Rule, Rules
+from ..layout.placement import LayoutRules, Rule
 from .context import Context
 
 Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
@@ -79,7 +79,7 @@ def is_lowered(domain: str, op: str, version: int) -> bool:
     return domain in ("", "ai.onnx") and find(NHWC_DOMAIN, op, version) is not None
 
 
-def layout_rules() -> Rules:
+def layout_rules() -> LayoutRules:
     """Domain and name of an operator as the layout step meets it → its rule. What has no lowering has no rule."""
     _load()
     return {

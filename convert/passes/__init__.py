@@ -36,7 +36,7 @@ from . import (
     split_batch_norm,
     unwrap_transposes,
 )
-from .contract import WHOLE_MODEL, Pass, PassReport, Pipeline, Repeat, check_order, passes_of
+from .contract import WHOLE_MODEL, Pass, PassPipeline, PassReport, Repeat, check_order, passes_of
 
 __all__ = ["PIPELINE", "Check", "IsLowered", "Pass", "PassReport", "Refusal", "run_pass", "run_passes"]
 
@@ -46,7 +46,7 @@ Check = Callable[[ir.Model, str], None]
 _MAX_ROUNDS = 12
 """Rounds after which a Repeat group gives up; each round resolves at least one more level of shape computations."""
 
-PIPELINE: Pipeline = (
+PIPELINE: PassPipeline = (
     inline_functions.PASS,
     Repeat(
         (
@@ -81,7 +81,7 @@ def run_passes(
     *,
     is_lowered: IsLowered | None = None,
     check: Check | None = None,
-    pipeline: Pipeline = PIPELINE,
+    pipeline: PassPipeline = PIPELINE,
 ) -> list[PassReport]:
     """Run the pipeline on a model, in place.
 
@@ -115,7 +115,9 @@ def run_pass(model: ir.Model, step: Pass, *, is_lowered: IsLowered | None = None
 class _Run:
     """One run of a pipeline. A pass isn't run again before something has changed since it last ran."""
 
-    def __init__(self, model: ir.Model, is_lowered: IsLowered | None, check: Check | None, pipeline: Pipeline) -> None:
+    def __init__(
+        self, model: ir.Model, is_lowered: IsLowered | None, check: Check | None, pipeline: PassPipeline
+    ) -> None:
         self._model = model
         self._is_lowered = is_lowered
         self._check = check

@@ -61,7 +61,7 @@ class Repeat:
     passes: tuple[Pass, ...]
 
 
-Pipeline = Sequence[Pass | Repeat]
+PassPipeline = Sequence[Pass | Repeat]
 
 
 WHOLE_MODEL = "the whole model"
@@ -85,13 +85,13 @@ class PassReport:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-def passes_of(pipeline: Pipeline) -> Iterator[Pass]:
+def passes_of(pipeline: PassPipeline) -> Iterator[Pass]:
     """Every pass of a pipeline, groups flattened, in order."""
     for step in pipeline:
         yield from step.passes if isinstance(step, Repeat) else (step,)
 
 
-def check_order(pipeline: Pipeline) -> None:
+def check_order(pipeline: PassPipeline) -> None:
     """Hold a pipeline against the contracts of its passes.
 
     Raises:

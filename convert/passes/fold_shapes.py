@@ -26,7 +26,7 @@ from ..graph.reading import is_constant
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
-from .shape_values import Dim, ShapeValues, is_number, shape_value
+from .shape_values import NamedDim, ShapeValues, is_number, shape_value
 
 
 def fold_shapes(rw: Rewriter) -> None:
@@ -61,7 +61,7 @@ def _reshape(rw: Rewriter, node: ir.Node, target: Array) -> None:
                 may_copy
                 and source is not None
                 and i < source.size
-                and isinstance(dims[i], Dim)
+                and isinstance(dims[i], NamedDim)
                 and source[i] == dims[i]
             ):
                 dims[i] = 0
@@ -83,7 +83,7 @@ def _expand(rw: Rewriter, node: ir.Node, target: Array) -> None:
     dims = list(target)
     offset = len(dims) - source.size
     for i, dim in enumerate(dims):
-        if isinstance(dim, Dim) and i >= offset and source[i - offset] == dim:
+        if isinstance(dim, NamedDim) and i >= offset and source[i - offset] == dim:
             dims[i] = 1
     if all(is_number(d) for d in dims):
         _set_target(rw, node, dims)
@@ -112,12 +112,12 @@ def _drop_full_slice(rw: Rewriter, node: ir.Node, values: ShapeValues) -> None:
         return
     if any(s != 0 for s in starts) or any(s != 1 for s in steps) or not all(is_number(a) for a in axes):
         return
-    if all(isinstance(end, Dim) and source[axis] == end for axis, end in zip(axes, ends, strict=True)):
+    if all(isinstance(end, NamedDim) and source[axis] == end for axis, end in zip(axes, ends, strict=True)):
         rw.bypass(node)
 
 
 def _text(dims: Array) -> str:
-    return "[" + ",".join(d.name if isinstance(d, Dim) else str(d) if is_number(d) else "?" for d in dims) + "]"
+    return "[" + ",".join(d.name if isinstance(d, NamedDim) else str(d) if is_number(d) else "?" for d in dims) + "]"
 
 
 _TARGETS: dict[str, Callable[[Rewriter, ir.Node, Array], None]] = {"Reshape": _reshape, "Expand": _expand}

@@ -1,7 +1,7 @@
 """What is known of the numbers that flow through shape computations, such as Shape → Gather → Concat → Reshape.
 
-A shape value is a numpy array (0-D or 1-D, of objects) whose elements are numbers, a :class:`Dim` (an extent known by
-name only), or :data:`UNKNOWN`. :class:`ShapeValues` follows them through the operators exporters build shapes with.
+A shape value is a numpy array (0-D or 1-D, of objects) whose elements are numbers, a :class:`NamedDim` (an extent known
+by name only), or :data:`UNKNOWN`. :class:`ShapeValues` follows them through the operators exporters build shapes with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)
 
 
 @dataclass(frozen=True)
-class Dim:
+class NamedDim:
     """An extent that is known by its name only; never negative."""
 
     name: str
@@ -46,7 +46,7 @@ def shape_value(value: ir.Value | None) -> Array | None:
     """The shape of a value as a shape value; None if its rank is unknown."""
     if value is None or value.shape is None:
         return None
-    named = (d if isinstance(d, int) else UNKNOWN if d.value is None else Dim(d.value) for d in value.shape)
+    named = (d if isinstance(d, int) else UNKNOWN if d.value is None else NamedDim(d.value) for d in value.shape)
     return _objects(list(named))
 
 
@@ -223,9 +223,9 @@ def _equal(x: Any, y: Any) -> Any:
     if is_number(x) and is_number(y):
         return x == y
     for dim, number in ((x, y), (y, x)):
-        if isinstance(dim, Dim) and is_number(number) and number < 0:
+        if isinstance(dim, NamedDim) and is_number(number) and number < 0:
             return False
-    return True if isinstance(x, Dim) and x == y else UNKNOWN
+    return True if isinstance(x, NamedDim) and x == y else UNKNOWN
 
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {

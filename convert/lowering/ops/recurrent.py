@@ -17,7 +17,7 @@ from ..registry import lowers
 
 _ACTIVATIONS = {"Sigmoid": "logistic", "Tanh": "tanh", "Relu": "relu"}
 
-State = tuple[Tensor | None, ...]
+RecurrentState = tuple[Tensor | None, ...]
 """Hidden state, and cell state of an LSTM, [N,H] each; None where all is zero."""
 
 
@@ -42,7 +42,7 @@ class _Cell:
     couples: bool = False
 
 
-Step = Callable[[Context, _Cell, Tensor, State], State]
+Step = Callable[[Context, _Cell, Tensor, RecurrentState], RecurrentState]
 
 
 @lowers("RNN", since=7)
@@ -79,7 +79,7 @@ def _layer(
     sequences, finals = [], []
     for d, reverse in enumerate(backwards):
         cell, inputs = _cell(ctx, node, x, d, gates, defaults, hidden)
-        state: State = tuple(_initial(ctx, node, 5 + i, d, batch_first) for i in range(states))
+        state: RecurrentState = tuple(_initial(ctx, node, 5 + i, d, batch_first) for i in range(states))
         outputs = []
         for t in reversed(range(length)) if reverse else range(length):
             new = step(ctx, cell, inputs[t], state)
@@ -102,7 +102,7 @@ def _lengths(ctx: Context, node: ir.Node, length: int) -> Tensor | None:
     return ctx.b.expand_dims(ctx.b.cast(given, "int32"), [1])
 
 
-def _while_it_lasts(ctx: Context, lengths: Tensor, t: int, new: State, old: State) -> State:
+def _while_it_lasts(ctx: Context, lengths: Tensor, t: int, new: RecurrentState, old: RecurrentState) -> RecurrentState:
     """Where a sequence has ended the old state stays."""
     b = ctx.b
     lasts = b.compare("greater", lengths, b.const(np.int32(t)))
@@ -188,11 +188,11 @@ def _gates(ctx: Context, cell: _Cell, x: Tensor, count: int) -> tuple[Tensor, ..
     return ctx.b.split(x, [cell.hidden] * count, 1)
 
 
-def _rnn_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+def _rnn_step(ctx: Context, cell: _Cell, x: Tensor, state: RecurrentState) -> RecurrentState:
     return (cell.activations[0](_clipped(ctx, cell, _with_state(ctx, cell, x, state[0]))),)
 
 
-def _gru_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+def _gru_step(ctx: Context, cell: _Cell, x: Tensor, state: RecurrentState) -> RecurrentState:
     b, (f, g), (h,), size = ctx.b, cell.activations, state, cell.hidden
     wide, last = b.split(x, [2 * size, size], 1)
     to_gates, to_last = (b.slice(cell.recurrent, [i, 0], [n, -1]) for i, n in ((0, 2 * size), (2 * size, size)))
@@ -216,7 +216,7 @@ def _gru_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
     return (b.sub(new, b.mul(z, new)) if h is None else b.add(new, b.mul(z, b.sub(h, new))),)
 
 
-def _lstm_step(ctx: Context, cell: _Cell, x: Tensor, state: State) -> State:
+def _lstm_step(ctx: Context, cell: _Cell, x: Tensor, state: RecurrentState) -> RecurrentState:
     b, (f, g, out), (h, c) = ctx.b, cell.activations, state
     parts = list(_gates(ctx, cell, _with_state(ctx, cell, x, h), 4))
     peepholes = None if cell.peepholes is None else [

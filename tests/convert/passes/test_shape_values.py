@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeworthy.convert.passes.shape_values import UNKNOWN, Dim, ShapeValues
+from edgeworthy.convert.passes.shape_values import UNKNOWN, NamedDim, ShapeValues
 
 HEAD = """
 <ir_version: 8, opset_import: ["" : 13]>
@@ -37,7 +37,7 @@ def evaluate(body: str) -> Any:
     return None if result is None else result.tolist()
 
 
-N, S = Dim("N"), Dim("S")
+N, S = NamedDim("N"), NamedDim("S")
 
 
 @pytest.mark.parametrize(
