@@ -29,16 +29,6 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 
 _CHANNELS = (1, 3)
 
-# What Pillow raises on damaged files; a broken PNG chunk is a SyntaxError.
-_UNREADABLE = (
-    OSError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-)
-
 
 @dataclass(frozen=True)
 class Preprocess:
