@@ -6,7 +6,7 @@ have. Runtimes go by what they compute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import onnx
 
@@ -17,7 +17,8 @@ def settle(proto: onnx.ModelProto) -> list[str]:
     """Put right what ``proto`` declares, in place; returns a sentence for each input and output that was wrong.
 
     Extents below 0 become unknown, and 0 where it is the batch of an input; outputs take the shapes that ONNX infers
-    of the graph, as far as it can; shapes of inner values that contradict the inferred ones are dropped.
+    of the graph, as far as it can, and their types where they have none; shapes of inner values that contradict the
+    inferred ones are dropped.
 
     Args:
         proto: The model, whose nodes have the form that their operators ask for; large weights may be without data.
@@ -43,13 +44,18 @@ def settle(proto: onnx.ModelProto) -> list[str]:
     for info in wrong:
         proto.graph.value_info.remove(info)
     for info in proto.graph.output:
+        if info.name not in inferred or info.type.WhichOneof("value") not in (None, "tensor_type"):
+            continue
+        found, declared = inferred[info.name], info.type.tensor_type
         if _contradicts(info, inferred):
-            found = inferred[info.name]
             notes.append(
-                f"the file declares {info.name!r} as {_text(info.type.tensor_type.shape)}, "
-                f"and its nodes make {_text(found)}: that was taken"
+                f"the file declares {info.name!r} as {_text(declared.shape)}, "
+                f"and its nodes make {_text(found.shape)}: that was taken"
             )
-            info.type.tensor_type.shape.CopyFrom(found)
+        elif declared.HasField("shape"):
+            continue
+        declared.elem_type = declared.elem_type or found.elem_type
+        declared.shape.CopyFrom(found.shape)
     return notes
 
 
@@ -67,10 +73,10 @@ def _infos(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
                 yield from _infos(below)
 
 
-def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TensorShapeProto]:
-    """Value of the main graph → the shape that ONNX infers for it; empty if inference fails.
+def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """Value of the main graph → the type and shape that ONNX infers for it; empty if inference fails.
 
-    Only ranks and numbers are of use: names of dimensions are ONNX's own where the inputs have none.
+    Dimensions have the names that the inputs' have. Those that ONNX makes up hold for one run of it only.
     """
     bare = onnx.ModelProto()
     bare.CopyFrom(proto)
@@ -83,19 +89,22 @@ def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TensorShapeProto]:
         done = onnx.shape_inference.infer_shapes(bare, check_type=False, strict_mode=False, data_prop=True)
     except INFERENCE_ERRORS:
         return {}  # what is wrong with the graph, its checks say
-    found: Iterable[onnx.ValueInfoProto] = (*done.graph.value_info, *done.graph.output)
-    return {
-        info.name: info.type.tensor_type.shape
-        for info in found
-        if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape")
-    }
+    names = {dim.dim_param for info in proto.graph.input for dim in info.type.tensor_type.shape.dim}
+    found = {}
+    for info in (*done.graph.value_info, *done.graph.output):
+        if info.type.HasField("tensor_type") and info.type.tensor_type.HasField("shape"):
+            found[info.name] = info.type.tensor_type
+            for dim in info.type.tensor_type.shape.dim:
+                if dim.HasField("dim_param") and dim.dim_param not in names:
+                    dim.ClearField("dim_param")
+    return found
 
 
-def _contradicts(info: onnx.ValueInfoProto, inferred: dict[str, onnx.TensorShapeProto]) -> bool:
+def _contradicts(info: onnx.ValueInfoProto, inferred: dict[str, onnx.TypeProto.Tensor]) -> bool:
     """Whether a declared rank or number is another than the inferred one."""
     if info.name not in inferred or not info.type.tensor_type.HasField("shape"):
         return False
-    declared, found = info.type.tensor_type.shape.dim, inferred[info.name].dim
+    declared, found = info.type.tensor_type.shape.dim, inferred[info.name].shape.dim
     return len(declared) != len(found) or any(
         a.HasField("dim_value") and b.HasField("dim_value") and a.dim_value != b.dim_value
         for a, b in zip(declared, found, strict=True)

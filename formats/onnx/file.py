@@ -71,7 +71,7 @@ def read_onnx(path: Path) -> ir.Model:
 
 
 def signature(proto: onnx.ModelProto, path: Path) -> OnnxModel:
-    """The signature of what ``parse`` gave for ``path``.
+    """The signature of what ``parse`` gave for ``path`` and ``declared.settle`` put right.
 
     A dimension without a value or a name is dynamic and gets a name made of its tensor's name and axis.
 
@@ -80,12 +80,7 @@ def signature(proto: onnx.ModelProto, path: Path) -> OnnxModel:
         UnsupportedNodes: an output's rank is unknown because of nodes that ONNX doesn't know.
     """
     if any(not _has_shape(value) for value in proto.graph.output):
-        with _valid(path):
-            inferred = onnx.shape_inference.infer_shapes(proto)
-        del proto.graph.output[:]
-        proto.graph.output.extend(inferred.graph.output)
-        if any(not _has_shape(value) for value in proto.graph.output):
-            _refuse_unknown_nodes(proto, path)
+        _refuse_unknown_nodes(proto, path)
     constants = {tensor.name for tensor in proto.graph.initializer}
     with _valid(path):
         inputs = tuple(_spec(value, path) for value in proto.graph.input if value.name not in constants)

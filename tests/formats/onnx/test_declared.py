@@ -97,3 +97,27 @@ def test_inputs_of_any_name(tmp_path: Path, name: str) -> None:
     source = load_source(str(path), inputs=[f"{name}:float32[5,4]"])
     assert source.inputs == (TensorSpec(name, "float32", (5, 4)),)
     assert TensorSpec.parse(str(source.inputs[0])) == source.inputs[0]
+
+
+def test_an_output_without_shape_or_type_takes_the_inferred_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inferred once; an extent that ONNX itself has no name for is called by the output's."""
+    value = helper.make_tensor_value_info
+    nodes = [helper.make_node("NonZero", ["x"], ["where"]), helper.make_node("Relu", ["x"], ["y"])]
+    untyped = onnx.ValueInfoProto(name="y")
+    graph = helper.make_graph(
+        nodes, "g", [value("x", TensorProto.FLOAT, ["n", 4])], [value("where", TensorProto.INT64, None), untyped]
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    infer, runs = onnx.shape_inference.infer_shapes, []
+
+    def counted(*args: Any, **options: Any) -> onnx.ModelProto:
+        runs.append(options)
+        return infer(*args, **options)
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", counted)
+    assert [str(s) for s in describe(path).outputs] == ["where:int64[2,where_dim1]", "y:float32[n,4]"]
+    assert len(runs) == 1
+    assert not summarize(path).notes, "nothing was declared wrongly"
