@@ -167,6 +167,7 @@ class Cast:
             size_bytes=artifact.size if key else None,
             measured=targets.find(runtime).measured,
             computes=targets.find(runtime).computes,
+            baseline_rank=targets.find(runtime).baseline_rank,
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
             permute_outputs={s.name: _inverse(axes[s.name]) for s in artifact.outputs if s.name in axes},
         )

@@ -90,6 +90,7 @@ class TargetInfo:
         options: Options that belong to the name.
         device: What it computes on.
         default: Whether it is used when no target is asked for.
+        baseline_rank: Whose latency others are compared with if nobody says: the float32 row's of the highest.
         probe: Whether only the imported runtime can tell if it works here (GPUs).
         aliases: Other names of it.
         address: What comes after the name and a colon, such as ``SERIAL``; empty where nothing does.
@@ -112,6 +113,7 @@ class TargetInfo:
     options: Mapping[str, Any] = field(default_factory=dict)
     device: Literal["cpu", "cuda"] = "cpu"
     default: bool = False
+    baseline_rank: int = 0
     probe: bool = False
     aliases: tuple[str, ...] = ()
     address: str = ""

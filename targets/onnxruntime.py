@@ -106,6 +106,7 @@ TARGETS = (
         make=OnnxRuntime,
         default=True,
         aliases=("onnxruntime:cpu",),
+        baseline_rank=1,
     ),
     TargetInfo(
         "onnxruntime-cuda",

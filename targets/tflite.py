@@ -254,5 +254,6 @@ TARGETS = (
                 "|".join(get_args(Kernels)),
             )
         },
+        baseline_rank=2,
     ),
 )

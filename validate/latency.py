@@ -101,7 +101,8 @@ def measure(
             inference is longer still gets three.
         rounds: Turns that the time is spread over.
         baseline: Name of the row to compare with; a row is compared with the baseline of its own thread count
-            where there is one. Default: TFLite float32, else ONNX Runtime, else the first row that ran.
+            where there is one. Default: of the rows that ran those in float32 before others, then by
+            ``Subject.baseline_rank``, then the first.
         margin: See the module.
         seed: Of the order of turns and of the bootstrap.
 
@@ -129,7 +130,7 @@ def measure(
             row.attempt(partial(_warm_up, row, seconds=seconds))
         _take_turns(rows, seconds, rounds, seed, report, total)
         finished = [_finished(row, seed) for row in rows]
-    chosen = baseline or _default_baseline(finished)
+    chosen = baseline or _default_baseline([row.subject for row in rows if row.live])
     done = _compared(finished, rows, chosen, margin, seed)
     threads = [r.threads for r in done if r.name == chosen and r.verdict == "baseline"]
     return LatencyResult(
@@ -240,11 +241,9 @@ def _statistics(row: _Row, seed: int) -> dict[str, object]:
     } | percentiles
 
 
-def _default_baseline(rows: Sequence[LatencyRow]) -> str | None:
-    ran = [r for r in rows if r.status == "pass"]
-    wanted = [r for r in ran if r.runtime == "tflite" and r.scheme == FLOAT32.name]
-    wanted += [r for r in ran if r.runtime == "onnxruntime"] + ran
-    return wanted[0].name if wanted else None
+def _default_baseline(ran: Sequence[Subject]) -> str | None:
+    best = max(ran, key=lambda subject: (subject.scheme == FLOAT32.name, subject.baseline_rank), default=None)
+    return best.name if best else None
 
 
 def _compared(

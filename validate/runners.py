@@ -85,6 +85,7 @@ class Subject:
         measured: Where its latency is taken.
         computes: Whether it gives outputs, and not only a latency.
         size_bytes: Size of the file.
+        baseline_rank: How soon it is the row that others are compared with, where none is named; the highest is first.
         permute_inputs: Axes that each named feed is transposed by for this subject, such as ``(0, 2, 3, 1)``
             when its file takes NHWC and the feeds are NCHW. Inputs without an entry stay as they are.
         permute_outputs: Axes that each named output is transposed by before it is compared, such as
@@ -102,6 +103,7 @@ class Subject:
     measured: MeasuredWhere = "host"
     computes: bool = True
     size_bytes: int | None = None
+    baseline_rank: int = 0
     permute_inputs: Permutations = field(default_factory=dict)
     permute_outputs: Permutations = field(default_factory=dict)
     matches: Sequence[TensorMatch] = ()

@@ -155,6 +155,11 @@ def test_entry_points_that_dont_load_are_shown_and_break_nothing(plugin: dict[st
     assert "no licence" in asked.stderr
 
 
+def test_tflite_and_then_onnxruntime_are_the_default_baseline() -> None:
+    ranked = sorted((t for t in TARGETS.values() if t.baseline_rank), key=lambda t: -t.baseline_rank)
+    assert [t.name for t in ranked] == ["tflite", "onnxruntime"]
+
+
 def test_importing_targets_imports_no_runtime() -> None:
     code = (
         "import sys, edgeworthy.targets.worker as w, edgeworthy.targets as t; "

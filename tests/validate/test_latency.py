@@ -28,7 +28,7 @@ def row(result: LatencyResult, name: str, threads: int = 1) -> LatencyRow:
 def test_faster_slower_and_inconclusive() -> None:
     result = latency.measure(
         [
-            timed("base", 2.0, 1, runtime="tflite"),
+            timed("base", 2.0, 1, baseline_rank=1),
             timed("fast", 1.0, 2),
             timed("slow", 3.0, 3),
             timed("same", 2.005, 4),
@@ -105,14 +105,18 @@ def test_failures_are_rows() -> None:
     assert (result.status, result.baseline) == ("fail", "well")
 
 
-def test_default_baseline_prefers_tflite_float() -> None:
+def test_default_baseline_is_the_highest_in_rank_of_float32() -> None:
     rows = [
-        timed("int8", 1, 0, runtime="tflite", scheme="int8"),
-        timed("ort", 1, 1, runtime="onnxruntime"),
-        timed("float", 1, 2, runtime="tflite"),
+        timed("int8", 1, 0, baseline_rank=9, scheme="int8"),
+        timed("eager", 1, 1),
+        timed("also eager", 1, 1),
+        timed("graph", 1, 1, baseline_rank=1),
+        timed("float", 1, 2, baseline_rank=2),
+        timed("dies", 1, 2, baseline_rank=3, die_after=2),
     ]
     assert latency.measure(rows, {}, seconds=0.1).baseline == "float"
-    assert latency.measure(rows[:2], {}, seconds=0.1).baseline == "ort"
+    assert latency.measure(rows[:4], {}, seconds=0.1).baseline == "graph"
+    assert latency.measure(rows[:3], {}, seconds=0.1).baseline == "eager"
     assert latency.measure(rows[:1], {}, seconds=0.1).baseline == "int8"
     with pytest.raises(BadInput, match="no row 'x'"):
         latency.measure(rows, {}, baseline="x")
