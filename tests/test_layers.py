@@ -22,6 +22,8 @@ SIBLINGS = {"export", "convert", "quantize", "targets", "validate"}
 """Rooms that know nothing of each other; ``pipeline`` brings them together."""
 TOP = {"__init__": "cli", "__main__": "cli"}
 SAMPLES = "samples"
+LONGEST = 350
+"""Lines of a file, tests too."""
 
 
 def sources() -> list[Path]:
@@ -110,6 +112,13 @@ def _file(target: Path) -> Path | None:
         return target.with_suffix(".py")
     package = target / "__init__.py"
     return package if package.exists() and target != ROOT else None
+
+
+def test_no_file_is_long() -> None:
+    files = {*sources(), *(p for folder in ("tests", "benchmarks") for p in (ROOT / folder).rglob("*.py"))}
+    lines = {p.relative_to(ROOT).as_posix(): len(p.read_text(encoding="utf-8").splitlines()) for p in files}
+    assert lines["tests/test_layers.py"] > 100
+    assert not {name: n for name, n in lines.items() if n > LONGEST}, "split them by what they speak of"
 
 
 def test_every_package_is_installed() -> None:

@@ -1,4 +1,4 @@
-"""Runs from beginning to end on a user's own model: files, report, what the second run redoes, bad input."""
+"""Runs from beginning to end on a user's own model: files, report, what the second run redoes."""
 
 from __future__ import annotations
 
@@ -8,43 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 import edgeworthy
 from edgeworthy import files
-from edgeworthy.errors import BadInput, NotAvailable, UnsupportedNodes
+from edgeworthy.errors import BadInput
 from edgeworthy.pipeline.inputs import Inputs
 from edgeworthy.pipeline.plan import ALL
-from edgeworthy.validate.results import Report
 
 from ..noops import noops
-
-QUICK: dict[str, Any] = {
-    "convert": {"to": ["tflite"]},
-    "quantize": {"schemes": ["int8"]},
-    "targets": ["pytorch", "onnxruntime", "tflite"],
-    "bench": {"seconds": 0.05},
-    "validate": {"samples": 2},
-}
-
-
-def run(folder: Path, output: Path, **tables: Any) -> Report:
-    given = {name: dict(table) if isinstance(table, dict) else table for name, table in QUICK.items()}
-    given["quantize"]["calibration"] = str(folder / "calibration.npz")
-    for name, table in tables.items():
-        given[name] = given.get(name, {}) | table if isinstance(table, dict) else table
-    return edgeworthy.run(f"{folder}/net.py:make", output, **given)
-
-
-def redone(report: Report) -> set[str]:
-    """The stages that were not taken over."""
-    kept = report.notes[0].partition(": ")[2].split(", ") if report.notes else []
-    return set(report.stage_seconds) - set(kept)
-
-
-def visible(folder: Path) -> set[str]:
-    return {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+from .quick_runs import QUICK, redone, run, visible
 
 
 def test_a_whole_run(net: Path, tmp_path: Path) -> None:
@@ -153,65 +126,6 @@ def test_without_data_int8_is_skipped_aloud_but_never_when_asked_for(net: Path, 
     assert not (tmp_path / "none").exists()
 
 
-def nan_data(net: Path) -> dict[str, Any]:
-    images = np.load(net / "calibration.npz")["image"]
-    images[3, 0, 1, 1] = np.nan
-    np.savez(net / "calibration.npz", image=images)
-    return {}
-
-
-def wrong_shape(net: Path) -> dict[str, Any]:
-    np.savez(net / "calibration.npz", image=np.zeros((4, 3, 4, 4), np.float32))
-    return {}
-
-
-def bad_labels(net: Path) -> dict[str, Any]:
-    np.savez(net / "labelled.npz", image=np.zeros((4, 1, 4, 4), np.float32), labels=np.zeros(3, int))
-    return {"validate": {"labelled": str(net / "labelled.npz")}}
-
-
-@pytest.mark.parametrize("spoil", [nan_data, wrong_shape, bad_labels])
-def test_bad_data_is_refused_before_anything_is_written(net: Path, tmp_path: Path, spoil: Any) -> None:
-    tables = spoil(net)
-    with pytest.raises(BadInput):
-        run(net, tmp_path / "out", **tables)
-    assert not (tmp_path / "out").exists()
-
-
-def test_unknown_names_are_refused_before_anything_is_written(net: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(BadInput, match="no target 'tfltie'"):
-        run(net, out, targets=["tfltie"])
-    with pytest.raises(BadInput, match="no quantization scheme"):
-        run(net, out, quantize={"schemes": ["int9"]})
-    with pytest.raises(NotAvailable, match="onnxruntime-cuda"):
-        run(net, out, targets=["onnxruntime-cuda"])
-    with pytest.raises(BadInput, match="no output folder"):
-        edgeworthy.run_config(edgeworthy.load_config(None, {"model": {"source": f"{net}/net.py:make"}}))
-    with pytest.raises(BadInput, match="no model"):
-        edgeworthy.run_config(edgeworthy.load_config(None, {"output": out}))
-    assert not out.exists()
-
-
-def unsupported(path: Path) -> Path:
-    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 2]) for n in ("x", "y")]
-    nodes = [onnx.helper.make_node("Relu", ["x"], ["h"]), onnx.helper.make_node("Magic", ["h"], ["y"], domain="my.own")]
-    graph = onnx.helper.make_graph(nodes, "g", value[:1], value[1:])
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("my.own", 1)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
-    return path
-
-
-@pytest.mark.parametrize("stages", [("convert",), ("export", "convert")])
-def test_unsupported_nodes_leave_nothing_behind(tmp_path: Path, stages: tuple[str, ...]) -> None:
-    path = unsupported(tmp_path / "model.onnx")
-    with pytest.raises(UnsupportedNodes) as caught:
-        edgeworthy.run(str(path), tmp_path / "out", stages=stages, convert={"to": ["tflite"]})
-    assert [n.op for n in caught.value.nodes] == ["Magic"]
-    assert caught.value.where == str(path)
-    assert not (tmp_path / "out").exists()
-
-
 def test_an_onnx_source_is_converted_where_it_lies(net: Path, tmp_path: Path) -> None:
     run(net, tmp_path / "first", stages=("export",))
     source = shutil.copy(tmp_path / "first" / "model.onnx", tmp_path / "mine.onnx")
@@ -283,91 +197,3 @@ def test_a_generated_batch_is_timed_at_1_and_a_given_one_as_it_is(net: Path, tmp
     report = run(net, tmp_path / "out", stages=("bench",), **dynamic)
     assert report.latency
     assert report.latency.fed == "image:float32[3,1,4,4]"
-
-
-# -- OUT holds what the run vouches for ---------------------------------------------------------------------
-
-ARTIFACTS = {"model.onnx", "model_float32.tflite", "model_int8.tflite"}
-REPORT = {"report.json", "report.md", "report.html", "junit.xml", "manifest.json"}
-
-
-def test_files_of_other_weights_go_and_the_users_stay(net: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(net, out)
-    (out / "notes.txt").write_text("mine")
-    assert visible(out) == ARTIFACTS | REPORT | {"notes.txt"}
-    (net / "net.py").write_text((net / "net.py").read_text().replace("scale = 1.0", "scale = 2.0"))
-    report = run(net, out, quantize={"schemes": ["float16"]})
-    left = {"model.onnx", "model_float32.tflite", "model_float16.tflite"}
-    assert visible(out) == left | REPORT | {"notes.txt"}
-    assert {a.path for a in report.artifacts} == left
-
-
-def test_a_single_stage_takes_back_pages_and_what_other_weights_made(net: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(net, out)
-    run(net, out, stages=("export",))
-    assert visible(out) == ARTIFACTS | {"report.json"}, "files made from the same model.onnx are as good as they were"
-    (net / "net.py").write_text((net / "net.py").read_text().replace("scale = 1.0", "scale = 2.0"))
-    run(net, out, stages=("export",))
-    assert visible(out) == {"model.onnx", "report.json"}
-
-
-def test_a_scheme_that_fails_leaves_no_file_of_an_earlier_run(net: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(net, out, stages=("quantize",))
-    assert "model_int8.tflite" in visible(out)
-    (net / "helper.py").write_text("WIDTH = 5\n")
-    with pytest.raises(BadInput):
-        run(net, out, stages=("quantize",), quantize={"calibration": str(net / "none.npz")})
-    assert "model_int8.tflite" in visible(out), "bad input changes nothing"
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "model_int8.tflite", "report.html", "junit.xml"])
-def test_the_users_files_are_not_overwritten(net: Path, tmp_path: Path, name: str) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / name).write_text("mine")
-    with pytest.raises(BadInput, match="would be overwritten") as caught:
-        run(net, out)
-    assert caught.value.details == (str(out / name),)
-    assert "--force" in str(caught.value)
-    assert visible(out) == {name}
-    assert (out / name).read_text() == "mine"
-
-
-def test_what_a_user_changed_is_the_users_and_can_be_forced(net: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(net, out, stages=("convert",))
-    (out / "model_float32.tflite").write_bytes(b"mine")
-    with pytest.raises(BadInput, match="would be overwritten"):
-        run(net, out, stages=("convert",))
-    assert (out / "model_float32.tflite").read_bytes() == b"mine"
-    run(net, out, stages=("convert",), force=True)
-    assert (out / "model_float32.tflite").read_bytes() != b"mine"
-
-
-def test_a_source_in_its_own_output_folder_is_safe(net: Path, tmp_path: Path) -> None:
-    """Ours or the user's, it is read where it lies, stays byte by byte, and stays whose it was."""
-    out, quick = (
-        tmp_path / "out",
-        {k: v for k, v in QUICK.items() if k != "targets"} | {"quantize": {"schemes": ["float16"]}},
-    )
-    run(net, out, stages=("export",))
-    source = (out / "model.onnx").read_bytes()
-    report = edgeworthy.run(str(out / "model.onnx"), out, **quick)
-    assert report.gate and report.gate.status == "pass"
-    assert (out / "model.onnx").read_bytes() == source
-    assert {a.path for a in report.artifacts} == {"model.onnx", "model_float32.tflite", "model_float16.tflite"}
-    run(net, out, stages=("export",))  # it is ours, so it may be written again
-
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "model.onnx").write_bytes(source)
-    for stages in (("convert",), ("export",), ALL, ("quantize",)):
-        edgeworthy.run(str(mine / "model.onnx"), mine, stages=stages, **quick)
-        assert (mine / "model.onnx").read_bytes() == source
-        assert "model_float32.tflite" in visible(mine), stages
-    with pytest.raises(BadInput, match="would be overwritten"):
-        run(net, mine, stages=("export",))
-    assert (mine / "model.onnx").read_bytes() == source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +20,9 @@ from edgeworthy.convert.lowering.lower import operator_version
 from edgeworthy.convert.lowering.registry import find
 
 Feeds = dict[str, np.ndarray]
+LaidOut = Callable[..., Any]
+
+CONV = "edgeworthy.nhwc::Conv"
 
 
 def build(text: str, weights: Mapping[str, object] | None = None, opset: int = 20) -> ir.Model:

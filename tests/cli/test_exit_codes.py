@@ -1,0 +1,108 @@
+"""What goes wrong on the command line: said in a line, with the exit code of its kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import edgeworthy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "Usage"),
+        (("run", "x", "--exportr", "y"), "--exporter"),
+        (("nonsense",), "No such command"),
+        (("run",), "no model was given"),
+        (("run", "sample:digits_cnn"), "no output folder was given"),
+        (("run", "none.py:make", "-o", "out"), "no such file"),
+        (("run", "none.onnx", "-o", "out"), "error:"),
+        (("run", "none.toml"), "doesn't exist"),
+        (("run", "sample:none", "-o", "out"), "none"),
+        (("run", "sample:digits_cnn", "-o", "out", "--scheme", "int9"), "there is no quantization scheme"),
+        (("run", "sample:digits_cnn", "-o", "out", "--target", "tpu"), "there is no target 'tpu'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--exporter", "onnx"), "'dynamo' or 'torchscript'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "--threads = 'two'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "holds no number"),
+        (("run", "sample:digits_cnn", "-o", "out", "--set", "seed=x"), "seed = 'x'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--threads", "1,100000"), "100000 threads"),
+        (("run", "sample:digits_cnn", "-o", "out", "--baseline", "TFLite int9"), "- TFLite int8"),
+        (("bench", "sample:digits_cnn", "-o", "out", "--to", "tflite", "--baseline", "SavedModel"), "no row"),
+        (("init",), "no model was given"),
+        (("init", "none.py:make"), "no such file"),
+        (("gate", "nowhere"), "no report here"),
+        (("report",), "no folder was given"),
+        (("inspect", "none.tflite"), "no such"),
+        (("samples", "none"), "there is no sample"),
+    ],
+)
+def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ran = edgeworthy(*arguments, cwd=tmp_path)
+    assert ran.returncode == 2, ran.stderr
+    assert said in ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
+    for name, said in (("onnxruntime-cuda", "pip install"), ("litert:npu", "compiler plugin")):
+        ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", name)
+        assert ran.returncode == 3
+        assert said in ran.stderr
+
+
+def test_errors_are_json_under_json(tmp_path: Path) -> None:
+    ran = edgeworthy("run", "none.py:make", "-o", "out", "--json", cwd=tmp_path)
+    error = json.loads(ran.stdout)
+    assert (error["error"], error["exit_code"], ran.returncode) == ("BadInput", 2, 2)
+    assert error["remedy"]
+
+
+def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:
+    """A report whose folder is no folder any more: an error that nobody foresaw."""
+    broken = "import sys, edgeworthy.validate.gate as g\ng.evaluate = lambda *a, **k: 1 / 0\n"
+    broken += "from edgeworthy.cli import main\nsys.argv = ['edgeworthy', 'gate', sys.argv[1], *sys.argv[2:]]\nmain()"
+    for flags, traceback in (((), False), (("--debug",), True)):
+        ran = subprocess.run([sys.executable, "-c", broken, out, *flags], capture_output=True, text=True, check=False)
+        assert ran.returncode == 70
+        assert "a fault of edgeworthy: ZeroDivisionError: division by zero" in ran.stderr
+        assert "--debug" in ran.stderr
+        assert ("Traceback" in ran.stderr) == traceback
+
+
+def test_a_reader_that_goes_away_is_no_error(out: Path) -> None:
+    ran = subprocess.run(
+        f"'{sys.executable}' -m edgeworthy report '{out}' --json | head -c 10",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+
+
+def test_quiet_prints_nothing(out: Path) -> None:
+    ran = edgeworthy("gate", out, "--quiet")
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+
+
+def test_the_users_files_are_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model_float32.tflite").write_text("mine")
+    ran = edgeworthy("convert", "sample:linear_regression", "-o", "out", "--to", "tflite", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "- out/model_float32.tflite" in ran.stderr
+    assert (tmp_path / "out" / "model_float32.tflite").read_text() == "mine"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    ran = edgeworthy("convert", "sample:linear_regression", "-o", "out", "--to", "tflite", "--force", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (tmp_path / "out" / "report.json").write_text((tmp_path / "out" / "report.json").read_text() + "\n")
+    ran = edgeworthy("report", "out", cwd=tmp_path)
+    assert (ran.returncode, "- out/report.json" in ran.stderr) == (2, True)
+    assert edgeworthy("report", "out", "--force", cwd=tmp_path).returncode == 0
+    assert edgeworthy("report", "out", cwd=tmp_path).returncode == 0, "what it wrote is ours"

@@ -1,0 +1,48 @@
+"""The help, as a user asks for it."""
+
+from __future__ import annotations
+
+import re
+import resource
+
+import pytest
+
+from .conftest import edgeworthy
+
+COMMANDS = (
+    "run", "export", "convert", "quantize", "validate", "bench", "init", "gate", "report", "inspect", "samples",
+    "targets", "doctor",
+)  # fmt: skip
+
+
+def test_help_answers_at_once() -> None:
+    """CPU time, so that a busy machine doesn't fail it; 0.3 s is what a user may wait."""
+    best = 10.0
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ran = edgeworthy("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert ran.returncode == 0
+    assert best < 0.3
+
+
+def test_help_lists_every_command() -> None:
+    text = edgeworthy("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^\s+{command}\s+\S.*[^.]\.$", text, re.M), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_json(command: str) -> None:
+    text = edgeworthy(command, "--help").stdout
+    assert "--json" in text
+    assert re.search(rf"Examples:\n +edgeworthy {command}", text)
+
+
+def test_flags_mean_the_same_everywhere() -> None:
+    flags = {}
+    for command in ("export", "convert", "quantize", "validate", "bench"):
+        flags[command] = set(re.findall(r"--[a-z][a-z-]+", edgeworthy(command, "--help").stdout))
+    assert "--scheme" not in flags["export"]
+    assert flags["export"] < flags["convert"] < flags["quantize"] < flags["validate"] < flags["bench"]
