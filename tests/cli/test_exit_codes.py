@@ -106,3 +106,30 @@ def test_the_users_files_are_named_before_any_work(tmp_path: Path) -> None:
     assert (ran.returncode, "- out/report.json" in ran.stderr) == (2, True)
     assert edgeworthy("report", "out", "--force", cwd=tmp_path).returncode == 0
     assert edgeworthy("report", "out", cwd=tmp_path).returncode == 0, "what it wrote is ours"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gate", "new"),
+        ("report", "new"),
+        ("report", "new", "--json"),
+        ("summary", "new"),
+        ("summary", "out", "--baseline", "new/report.json"),
+        ("gate", "out", "-c", "ci.toml", "--baseline", "new"),
+        ("run", "sample:linear_regression", "-o", "made", "-c", "ci.toml", "--set", "gate.baseline=new/report.json"),
+    ],
+    ids=" ".join,
+)
+def test_a_report_of_another_schema_version_is_refused(out: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    newer = json.loads((out / "report.json").read_text()) | {"schema_version": 2, "edgeworthy": "9.8.7"}
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "report.json").write_text(json.dumps(newer))
+    (tmp_path / "ci.toml").write_text("[gate.regression]\nsize_bytes = { int8 = 1.0 }\n")
+    ran = edgeworthy(*arguments, cwd=tmp_path)
+    assert ran.returncode == 2, ran.stderr
+    said = ran.stdout if "--json" in arguments else ran.stderr
+    for words in ("version 2 of the schema", "new/report.json", "edgeworthy 9.8.7", "update edgeworthy"):
+        assert words in said
+    assert not (tmp_path / "made").exists()
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["report.json"]

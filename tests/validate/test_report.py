@@ -252,6 +252,19 @@ def test_reading_what_is_no_report(tmp_path: Path) -> None:
         reports.read(tmp_path / "report.json")
 
 
+@pytest.mark.parametrize(("version", "remedy"), [(0, "make it again"), (2, "update edgeworthy")])
+def test_a_report_of_another_schema_version_is_refused(
+    report: Report, tmp_path: Path, version: int, remedy: str
+) -> None:
+    other = json.loads(report.model_dump_json()) | {"schema_version": version, "edgeworthy": "9.8.7"}
+    (tmp_path / "report.json").write_text(json.dumps(other | {"of_another_version": True}))
+    with pytest.raises(BadInput, match=f"version {version} of the schema, and version 1 is read here") as caught:
+        reports.read(tmp_path)
+    assert caught.value.where == str(tmp_path / "report.json")
+    assert caught.value.details == ("it was made by edgeworthy 9.8.7",)
+    assert remedy in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (42_608, "42.6 kB"), (369e6, "369 MB")],
