@@ -4,46 +4,28 @@
 own. Nothing of a runtime is imported before it is asked for its version or to load a model.
 
 A package of a third party adds a target by an entry point of the group ``edgeworthy.targets`` whose value is a
-``TargetInfo``. One that can't be loaded breaks nothing: ``BROKEN`` says why, and so do ``targets`` and ``doctor``.
+``TargetInfo`` (see ``plugins``).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..errors import BadInput, EdgeworthyError, NotAvailable
+from ..errors import NotAvailable
+from ..plugins import Registry
 from . import onnx_reference, onnxruntime, pytorch, tensorflow, tflite
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
-GROUP = "edgeworthy.targets"
-
 _FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite)
 """The order of the hops."""
 
 
-class Targets(Mapping[str, TargetInfo]):
-    """Every target, by name; entry points are loaded when it is first looked into."""
-
-    def __getitem__(self, name: str) -> TargetInfo:
-        return self._found[0][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found[0])
-
-    def __len__(self) -> int:
-        return len(self._found[0])
-
-    @property
-    def broken(self) -> dict[str, str]:
-        """Name of an entry point that can't be used → why."""
-        return self._found[1]
+class Targets(Registry[TargetInfo]):
+    """Every target, by name."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -55,35 +37,8 @@ class Targets(Mapping[str, TargetInfo]):
         """Those that are used when none is asked for."""
         return [target.name for target in self.values() if target.default]
 
-    @cached_property
-    def _found(self) -> tuple[dict[str, TargetInfo], dict[str, str]]:
-        table = {target.name: target for file in _FILES for target in file.TARGETS}
-        broken: dict[str, str] = {}
-        for entry in importlib.metadata.entry_points(group=GROUP):
-            try:
-                target = _load(entry)
-            except EdgeworthyError as error:
-                broken[entry.name] = "; ".join(filter(None, (error.what, error.where, error.remedy)))
-                continue
-            if target.name in table:
-                broken[entry.name] = f"{entry.value}: there is a target {target.name!r} already"
-            else:
-                table[target.name] = target
-        return table, broken
 
-
-TARGETS = Targets()
-
-
-def _load(entry: importlib.metadata.EntryPoint) -> TargetInfo:
-    from ..source.factories import user_code
-
-    package = entry.dist.name if entry.dist else "the package that brings it"
-    with user_code(entry.value, f"{package} can't be used", f"mend or uninstall {package}"):
-        found = entry.load()
-    if not isinstance(found, TargetInfo):
-        raise BadInput(f"{entry.value} is no TargetInfo", remedy=f"mend or uninstall {package}")
-    return found
+TARGETS = Targets("target", TargetInfo, (target for file in _FILES for target in file.TARGETS))
 
 
 def find(text: str) -> TargetInfo:
@@ -107,14 +62,8 @@ def find(text: str) -> TargetInfo:
                 remedy=planned.next_step,
             )
         if name in TARGETS.broken:
-            raise NotAvailable(f"target {name} can't be loaded: {TARGETS.broken[name]}", where="--target")
-    near = difflib.get_close_matches(head, [*TARGETS.names, *PLANNED], n=3, cutoff=0.5)
-    raise BadInput(
-        f"there is no target {head!r}",
-        where="--target",
-        details=[f"{t.name}: {t.summary}" for t in TARGETS.values()],
-        remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
-    )
+            return TARGETS.find(name, where="--target")
+    return TARGETS.find(head, where="--target", also=[*TARGETS.names, *PLANNED])
 
 
 def _readings(head: str) -> Iterator[tuple[str, str]]:

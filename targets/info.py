@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import BadInput, NotAvailable
+from ..plugins import installed_version
 from ..vocabulary import MeasuredWhere
 
 if TYPE_CHECKING:
@@ -168,14 +167,7 @@ class TargetInfo:
         """The installed version, without importing it; None when it isn't installed."""
         if self.installed is not None:
             return self.installed()
-        if importlib.util.find_spec(self.module) is None:
-            return None
-        for distribution in self.distributions:
-            try:
-                return importlib.metadata.version(distribution)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        return "unknown"
+        return installed_version(self.module, self.distributions)
 
     @property
     def environment(self) -> dict[str, str]:
