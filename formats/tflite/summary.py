@@ -26,6 +26,8 @@ _IDENTIFIER = b"TFL3"
 STEPS = ("int8", "uint8", "int16")
 """Dtypes that inputs, outputs and activations are quantized to."""
 _WEIGHTS = ("int2", "int4", "int8", "uint8")
+_LEFT_OUT = -1
+"""Index of an operator's input that isn't given."""
 
 
 def _members(enum: Any) -> dict[int, str]:
@@ -203,7 +205,7 @@ def _model(path: Path) -> Iterator[Any]:
                 if not model.SubgraphsLength():
                     raise BadInput("the TFLite file holds no graph", where=str(path), remedy=remedy)
                 yield model
-            except (struct.error, IndexError, ValueError, TypeError, AttributeError) as error:
+            except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BadInput(
                     "the TFLite file is damaged or cut off", where=str(path), remedy="make or copy it again"
                 ) from error
@@ -271,6 +273,9 @@ def _graph(model: Any, graph: Any, names: list[str]) -> SubgraphSummary:
         ops.append(OperatorSummary(names[op.OpcodeIndex()], op_inputs, op_outputs))
     inputs = tuple(graph.Inputs(i) for i in range(graph.InputsLength()))
     outputs = tuple(graph.Outputs(i) for i in range(graph.OutputsLength()))
+    used = {*inputs, *outputs, *(i for op in ops for i in (*op.inputs, *op.outputs) if i != _LEFT_OUT)}
+    if not used <= set(range(len(tensors))):
+        raise IndexError("the file names tensors that it doesn't have")
     return SubgraphSummary(_text(graph.Name()), tensors, tuple(ops), inputs, outputs)
 
 

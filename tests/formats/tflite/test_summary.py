@@ -157,3 +157,23 @@ def test_wherever_a_file_is_cut_off_nothing_else_is_raised(path: Path) -> None:
         except BadInput:
             refused += 1
     assert refused > 0.9 * len(range(8, len(content), 7))
+
+
+def test_whatever_bytes_are_changed_nothing_else_is_raised(path: Path) -> None:
+    """Tensors that aren't there and types that nobody knows, among others."""
+    content, changed, random = path.read_bytes(), path.with_name("changed.tflite"), np.random.default_rng(0)
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(1500):
+        bytes_ = bytearray(content)
+        for place in random.integers(8, len(content), random.integers(1, 4)):
+            bytes_[place] = random.integers(256)
+        changed.write_bytes(bytes_)
+        try:
+            summary = summarize(changed)
+            assert summary.scheme and summary.quantized_inputs | summary.quantized_outputs <= {
+                spec.name for spec in (*summary.inputs, *summary.outputs)
+            }
+            outcomes["read"] += 1
+        except BadInput:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 150, outcomes
