@@ -43,6 +43,9 @@ _PATIENCE_S = 10.0
 """Time that a process may take to end after its end of the socket."""
 
 _TAIL_LINES = 20
+_TAIL_BYTES = 1 << 18
+_MOST_BYTES = 1 << 26
+"""Of a flood of output, what is read of it, and what may lie on the disk before it is dropped."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ class Child:
                 return self._death()
             piece = min(2 * piece, longest)
             self._peak = max(self._peak, memory("VmHWM", self.pid))
+            self._drop_flood()
             if now >= self.deadline:
                 return self._death(TIMEOUT)
             if now >= until:
@@ -255,8 +259,16 @@ class Child:
     def _output(self) -> tuple[list[str], list[str]]:
         """What was printed since the request, and the user's code in a crash's stack."""
         handle = self._log.fileno()
-        text = os.pread(handle, max(0, os.fstat(handle).st_size - self._begin), self._begin)
-        return read_log(text.decode(errors="replace"))
+        size = os.fstat(handle).st_size
+        begin = max(self._begin, size - _TAIL_BYTES)
+        text = os.pread(handle, max(0, size - begin), begin)
+        return read_log(text.decode(errors="replace").replace("\0", ""))
+
+    def _drop_flood(self) -> None:
+        """Free the disk of what was printed. The process writes on where it was, after a hole in the file."""
+        handle = self._log.fileno()
+        if os.fstat(handle).st_blocks * 512 > _MOST_BYTES:
+            os.ftruncate(handle, 0)
 
     @contextlib.contextmanager
     def _until_interrupted(self) -> Iterator[None]:

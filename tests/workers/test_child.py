@@ -16,6 +16,7 @@ import pytest
 
 from edgeworthy.errors import BadInput, CheckFailed, InternalFault, OutOfMemory, RuntimeFailure, UnsupportedNodes
 from edgeworthy.workers.child import Child
+from edgeworthy.workers.processes import memory
 
 SERVED = """
 import builtins, os, resource, signal, subprocess, sys, time
@@ -36,6 +37,12 @@ def end(number): os.kill(os.getpid(), number)
 def leave(code): os._exit(code)
 def say_and_abort(text): print(text, flush=True); os.abort()
 def say(text): print(text, flush=True)
+def flood(megabytes, last):
+    line = b"x" * 99 + b"\\n"
+    for _ in range(megabytes):
+        os.write(1, line * 10_000)
+        time.sleep(0.001)
+    raise ValueError(last)
 def sleep(seconds): time.sleep(seconds)
 def unpicklable(): return lambda: 0
 def take(megabytes):
@@ -271,3 +278,19 @@ def test_its_environment_and_path(served: Path, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "json.py").write_text("raise SystemExit('mine')\n")
     with pytest.raises(RuntimeFailure, match="No module named 'served_here'"):
         Child("served_here", name="it").__enter__()
+
+
+def test_a_flood_of_output_fills_neither_disk_nor_memory(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 400 MB, what is on the disk afterwards was written since it was last looked at; the last words are told."""
+    monkeypatch.setattr("edgeworthy.workers.child._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("edgeworthy.workers.child._SLICES_S", (0.005, 0.01))
+    before = memory("VmHWM")
+    with child(served) as it:
+        with pytest.raises(RuntimeFailure, match="ValueError: last words") as raised:
+            it.ask("flood", 400, "last words")
+        status = os.fstat(it._log.fileno())
+        assert it.ask("echo", 1) == 1
+    assert status.st_size >= 400e6
+    assert status.st_blocks * 512 < 200e6
+    assert memory("VmHWM") - before < 50e6
+    assert set(raised.value.details[-1]) == {"x"}
