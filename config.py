@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
 
 from .metrics import METRICS, Metric
-from .vocabulary import ConvertedKind
+from .vocabulary import ROUTE, ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
 
@@ -120,14 +120,25 @@ class ArtifactsTable(Table):
     """``[artifacts]``: files of other converters, which are judged and timed as our own."""
 
     files: Annotated[list[FilePath], Flag("--artifact", metavar="PATH", repeat=True)] = Field(
-        default=[], examples=[["theirs.tflite"]]
+        default=[], examples=[["theirs.tflite", "route:NAME"]]
     )
-    """a .tflite file or the folder of a SavedModel, made of the same model"""
+    """a .tflite file or the folder of a SavedModel, made of the same model; or route:NAME, which a converter that
+    another package adds makes of our ONNX file (`edgeworthy doctor` lists them)"""
     layout: Annotated[Literal["keep", "nhwc", "nchw"] | None, Flag("--artifact-layout")] = Field(
         default=None, examples=["nhwc"]
     )
     """layout of those tensors whose shapes don't tell: the model's own, or its channels moved last or second; default:
     the only one that agrees with the model"""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that there are already."""
+        return [path for path in self.files if not str(path).startswith(ROUTE)]
+
+    @property
+    def routes(self) -> list[str]:
+        """The names of the converters that make the others."""
+        return [str(path).removeprefix(ROUTE) for path in self.files if str(path).startswith(ROUTE)]
 
 
 class PreprocessTable(Table):
@@ -199,7 +210,7 @@ class ValidateTable(Table):
     )
     """labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME"""
     timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
-    """seconds after which a runtime counts as hung"""
+    """seconds after which a runtime, or another converter, counts as hung"""
 
 
 class BenchTable(Table):

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from .config import EVERY, Config
 from .errors import BadInput
 from .keys import Key, keys
+from .vocabulary import ROUTE
 
 
 def load_config(
@@ -176,11 +177,17 @@ def _resolved(table: Mapping[str, object], folder: Path, above: tuple[str, ...] 
         path = (*above, name)
         if isinstance(value, Mapping):
             out[name] = _resolved(value, folder, path)
+        elif isinstance(value, list) and known[path].item is Path:
+            out[name] = [_path(item, folder) for item in value]
         elif isinstance(value, str) and known[path].kind is Path:
-            out[name] = str(folder / value)
+            out[name] = _path(value, folder)
         elif isinstance(value, str) and known[path].may_be_path:
             out[name] = _spec(value, folder)
     return out
+
+
+def _path(value: str, folder: Path) -> str:
+    return value if value.startswith(ROUTE) else str(folder / value)
 
 
 def _spec(value: str, folder: Path) -> str:

@@ -26,3 +26,6 @@ CONVERTED: tuple[ConvertedKind, ...] = get_args(ConvertedKind)
 MeasuredWhere = Literal["device", "host", "emulated", "estimated"]
 """Where a latency is from: the device that the model is for, this machine, an emulator of the device (whose times say
 nothing of its speed), or a model of its hardware."""
+
+ROUTE = "route:"
+"""What begins the name of a file that a registered converter makes, as in ``route:tf``."""

@@ -180,6 +180,11 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
         ("target", "version", ""),
         [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets if t.built],
     )
+    if found.converters:
+        console.table(
+            ("converter", TextColumn("what it is", rank=1), "version", ""),
+            [(c.name, c.summary, c.version or "–", "✓" if c.available else f"✗ {c.why}") for c in found.converters],
+        )
 
 
 def targets(console: Console, found: Sequence[TargetState]) -> None:

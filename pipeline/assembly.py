@@ -14,6 +14,7 @@ from ..validate import gate, host, matching
 from ..validate import report as reports
 from ..validate.made import ArtifactResult, ConversionResult, ModelInfo, QuantizationResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult, Report
+from ..vocabulary import ROUTE
 from . import fingerprint, manifest, provenance
 from .pages import PAGES
 from .stages import Pipeline
@@ -82,7 +83,7 @@ def finish(pipeline: Pipeline, *, command: str = "") -> Report:
             pipeline.output,
             source=pipeline.inputs.source_hash,
             inputs=fingerprint.input_files(pipeline.config),
-            tools=report.host.packages,
+            tools=report.host.packages | {a.name: a.made_by for a in report.artifacts if a.made_by},
         )
 
     pipeline.workspace.pages([pipeline.output / name for name in PAGES], write)
@@ -142,8 +143,11 @@ def _earlier(pipeline: Pipeline, name: str, kind: type[T]) -> T | None:
 
 
 def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
+    if artifact.given:
+        return artifact
     stages = {"onnx": "export", FLOAT32.artifact: "convert", "saved_model": "convert"}
-    stage = stages.get(artifact.name, f"quantize.{artifact.scheme}")
+    made = artifact.name.replace(ROUTE, "route.") if artifact.made_by else f"quantize.{artifact.scheme}"
+    stage = stages.get(artifact.name, made)
     seconds, cached = pipeline.seconds.get(stage), stage in pipeline.cached
     return artifact.model_copy(update={"seconds": seconds, "cached": cached})
 
@@ -153,7 +157,7 @@ def _notes(pipeline: Pipeline, earlier: set[str]) -> list[str]:
     matches = [
         f"{a.name}: {sentence}"
         for a in pipeline.artifacts
-        for sentence in (*(matching.said(m) for m in a.matches), *a.notes)
+        for sentence in (*([f"made by {a.made_by}"] if a.made_by else []), *map(matching.said, a.matches), *a.notes)
     ]
     taken_over = [n for n in (*pipeline.seconds, *sorted(earlier)) if n in pipeline.cached | earlier]
     kept = [f"taken over from an earlier run, as nothing changed: {', '.join(taken_over)}"] if taken_over else []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ..convert.routes import CONVERTERS
 from ..errors import NotAvailable
 from ..source.companions import COMPANIONS, companion
 from ..targets import PLANNED, TARGETS
@@ -36,12 +37,8 @@ _ZOOS = ("torchvision", "timm", "lightning")
 _DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
-class TargetState(BaseModel):
-    """A target on this machine; ``why`` says what is missing and how to get it.
-
-    Attributes:
-        built: False: edgeworthy can't reach it yet, on any machine.
-    """
+class ConverterState(BaseModel):
+    """A converter of another package on this machine; ``why`` says what is missing and how to get it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,8 +46,17 @@ class TargetState(BaseModel):
     summary: str
     version: str | None
     available: bool
-    built: bool = True
     why: str = ""
+
+
+class TargetState(ConverterState):
+    """A target, likewise.
+
+    Attributes:
+        built: False: edgeworthy can't reach it yet, on any machine.
+    """
+
+    built: bool = True
 
 
 class PackageState(BaseModel):
@@ -75,6 +81,7 @@ class Diagnosis(BaseModel):
     cpu_features: list[str]
     packages: list[PackageState]
     targets: list[TargetState]
+    converters: list[ConverterState]
 
     @property
     def healthy(self) -> bool:
@@ -90,6 +97,7 @@ def diagnose(progress: Progress) -> Diagnosis:
         cpu_features=_cpu_features(),
         packages=[*_required(), *_optional(), *_companions()],
         targets=target_states(progress),
+        converters=_converters(),
     )
 
 
@@ -115,6 +123,18 @@ def target_states(progress: Progress) -> list[TargetState]:
         state = TargetState(name=entry.name, summary=entry.summary, version=None, available=False, built=False)
         found.append(state.model_copy(update={"why": entry.why}))
     return found
+
+
+def _converters() -> list[ConverterState]:
+    """What ``--artifact route:NAME`` takes, and what is registered for it and can't be loaded."""
+    found = [
+        ConverterState(name=info.name, summary=info.summary, version=info.version, available=not why, why=why or "")
+        for info in CONVERTERS.values()
+        for why in [info.missing()]
+    ]
+    why_not = CONVERTERS.broken.items()
+    lost = "of another package"
+    return found + [ConverterState(name=n, summary=lost, version=None, available=False, why=w) for n, w in why_not]
 
 
 def _required() -> list[PackageState]:

@@ -71,7 +71,7 @@ def input_paths(config: Config) -> dict[InputRole, Path]:
 
 def input_files(config: Config) -> list[Path]:
     """All files of ``input_paths`` and other converters' files, for the manifest."""
-    paths = [*input_paths(config).values(), *(path for path in config.artifacts.files if path.exists())]
+    paths = [*input_paths(config).values(), *(path for path in config.artifacts.paths if path.exists())]
     return list(dict.fromkeys(file for path in paths for file in model_files(path)))
 
 

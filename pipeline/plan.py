@@ -45,6 +45,7 @@ class Stage:
         return help_text(self.title, self.text, self.examples)
 
 
+_MEASURED = ("targets", "to", "schemes", "source", "artifacts", "converters", "calibration_hash")
 _MEASURED_FILES = ("export", "convert", "quantize")
 
 STAGES: dict[str, Stage] = {
@@ -101,7 +102,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy validate model.onnx -o out --artifact theirs.tflite",
             ),
             tables=("targets", "artifacts", "validate"),
-            checks=("targets", "to", "schemes", "source", "artifacts", "calibration_hash", "labelled"),
+            checks=(*_MEASURED, "labelled"),
             results=("parity", "accuracy"),
             builds_on=_MEASURED_FILES,
             verdicts=("quantization", "parity", "accuracy"),
@@ -115,7 +116,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy bench model.onnx -o out --target onnxruntime,tflite --seconds 5",
             ),
             tables=("bench",),
-            checks=("targets", "to", "schemes", "source", "artifacts", "calibration_hash", "threads", "baseline"),
+            checks=(*_MEASURED, "threads", "baseline"),
             results=("latency",),
             builds_on=_MEASURED_FILES,
             verdicts=("quantization", "latency"),

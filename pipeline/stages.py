@@ -13,18 +13,21 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput
+from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable
+from ..source.model_files import read
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from .inspection import artifact_result
 from .making import Making, nothing_died
+from .others import check, file_name, place, scratch
 from .records import Aligned
 
 if TYPE_CHECKING:
     import torch
 
+    from ..convert.routes import ConverterInfo
     from ..source.model_files import ModelFile
-    from .subjects import Cast
+    from .subjects import Cast, Failed
 
 _ALIGNED_BY = 3
 """Samples that a file's layout is tried on, the example among them."""
@@ -47,13 +50,63 @@ class Pipeline(Making):
             found += [q.artifact for q in self.quantized if q.artifact is not None]
         return found
 
-    @cached_property
+    @property
     def _others(self) -> list[ArtifactResult]:
         """Other converters' files, aligned with the model."""
-        return [self._aligned(n, name, file) for n, (name, file) in enumerate(self.inputs.artifacts.items())]
+        return self._judged[0]
 
-    def _aligned(self, number: int, name: str, file: ModelFile) -> ArtifactResult:
-        result = artifact_result(name, file.artifact, self.output, given=True)
+    @cached_property
+    def _judged(self) -> tuple[list[ArtifactResult], Failed]:
+        """Other converters' files, and those that a converter could not make."""
+        found, failed = [], dict[str, tuple[str, EdgeworthyError]]()
+        for number, (name, file) in enumerate(self.inputs.artifacts.items()):
+            result = artifact_result(name, file.artifact, self.output, given=True)
+            found.append(self._aligned(f"align.{number}", file, result))
+        for name, info in self.inputs.converters.items():
+            try:
+                made_by = self._converted_by(info)
+            except (CheckFailed, NotAvailable) as error:
+                failed[name] = info.makes, error
+                continue
+            file = read(self.output / file_name(info))
+            result = artifact_result(name, file.artifact, self.output).model_copy(update={"made_by": made_by})
+            try:
+                found.append(self._aligned(f"align.route.{info.name}", file, result))
+            except (
+                BadInput
+            ) as error:  # no fault of the user's: its outputs are others, or in no layout that can be told
+                failed[name] = info.makes, error
+        return found, failed
+
+    def _converted_by(self, info: ConverterInfo) -> str:
+        """Have ``OUT/route_NAME`` made; gives the converter's version and the package that brings it.
+
+        Raises:
+            CheckFailed, NotAvailable: it can't.
+        """
+        from ..convert.routes import CONVERTERS, worker
+
+        path, model = self.output / file_name(info), self.graph.path
+        made_by = f"{info.module} {info.version}, by {CONVERTERS.packages[info.name]}"
+
+        def make() -> str:
+            with scratch(self.workspace.records.folder) as folder:
+                file = worker.run(info, model, folder, timeout_s=self.config.validation.timeout_s)
+                try:
+                    check(file, self.inputs.source, self.config.artifacts, self.inputs.targets)
+                except BadInput as error:
+                    raise CheckFailed(
+                        error.what, where=path.name, details=error.details, remedy=error.remedy
+                    ) from error
+                place(file.artifact.path, path)
+            return made_by
+
+        depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": self.config.artifacts.layout}
+        depends |= {"converter": [info.name, info.convert, info.makes, made_by]}
+        origins = [model] if model.parent == self.output else []
+        return self._stage(f"route.{info.name}", str, depends, make, [path], origins=origins)
+
+    def _aligned(self, stage: str, file: ModelFile, result: ArtifactResult) -> ArtifactResult:
         source, table, seed = self.inputs.source, self.config.artifacts, self.config.seed
 
         def make() -> Aligned:
@@ -63,7 +116,7 @@ class Pipeline(Making):
             samples = random_samples(source.examples, _ALIGNED_BY, seed=seed)
             with self._cast([result]) as cast, cast.reference().open() as runner:
                 truth = [runner.run(feeds) for feeds in samples]
-                found = align(file, source.inputs, samples, truth, partial(cast.other, name), table)
+                found = align(file, source.inputs, samples, truth, partial(cast.other, result.name), table)
             notes = [*file.notes, *found.notes]
             return Aligned(artifact=result.model_copy(update={"matches": list(found.matches), "notes": notes}))
 
@@ -74,7 +127,7 @@ class Pipeline(Making):
             "seed": seed,
             "source": self.inputs.source_hash,
         }
-        return self._stage(f"align.{number}", Aligned, depends, make).artifact
+        return self._stage(stage, Aligned, depends, make).artifact
 
     @property
     def about(self) -> dict[str, str]:
@@ -172,6 +225,7 @@ class Pipeline(Making):
             "asked": time.time_ns() if devices else None,
             "permute": self._permutations,
             "matches": matches,
+            "failed": {name: str(error) for name, (_, error) in self._judged[1].items()},
         }
 
     def _float_type(self) -> str:
@@ -191,7 +245,7 @@ class Pipeline(Making):
         from .subjects import Cast, to_artifact
 
         source, seed, module = self.inputs.source, self.config.seed, None
-        others = self._others if others is None else others
+        others, failed = self._judged if others is None else (others, {})
         weights = self.workspace.scratch("weights.pt") if source.kind == "module" else None
         try:
             if source.module is not None:
@@ -209,6 +263,7 @@ class Pipeline(Making):
                 timeout_s=self.config.validation.timeout_s,
                 source=self.given.name if self.given is not None else None,
                 others={a.name: (to_artifact(a, self.output), a.matches) for a in others},
+                failed=failed,
             )
         finally:
             if weights is not None:

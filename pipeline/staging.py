@@ -14,6 +14,7 @@ from ..errors import BadInput
 from . import fingerprint
 from .cache import Workspace
 from .inputs import Inputs
+from .others import file_name
 from .pages import PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
@@ -104,6 +105,8 @@ class Staging:
             paths += [self.output / CONVERTED[kind] for kind in self.inputs.to]
         if "quantize" in self.brought:
             paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
+        if self.inputs.measures:
+            paths += [self.output / file_name(info) for info in self.inputs.converters.values()]
         return paths
 
     def _quantized_path(self, scheme: str) -> Path:

@@ -12,19 +12,22 @@ import numpy as np
 
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
-from ..errors import NotAvailable
+from ..errors import EdgeworthyError, NotAvailable
 from ..schemes import FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
 from ..validate.runners import Runner, Subject
-from ..vocabulary import CONVERTED
+from ..vocabulary import CONVERTED, ROUTE
 
 if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
 
 
 _BUILTIN = {"kernels": "builtin"}
+
+Failed = Mapping[str, tuple[str, EdgeworthyError]]
+"""Name in the report → the kind of file that another converter was to make, and why there is none."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Cast:
         timeout_s: Seconds that a load or a run may take.
         source: Key of the artifact that is the source itself, converted already.
         others: Name in the report → file of another converter, and how its tensors stand for the model's.
+        failed: What is missing of those: a row that says why.
     """
 
     module: PyTorchModel | None
@@ -48,6 +52,7 @@ class Cast:
     timeout_s: float = 300.0
     source: str | None = None
     others: Mapping[str, tuple[Artifact, Sequence[TensorMatch]]] = field(default_factory=dict)
+    failed: Failed = field(default_factory=dict)
 
     def subjects(self, threads: int = 1) -> list[Subject]:
         """One subject for every target and file that go together, in the order of the hops."""
@@ -61,7 +66,8 @@ class Cast:
             for key, artifact in self.artifacts.items():
                 if target.takes(artifact):
                     found.append(self._subject(name, artifact, key, threads))
-        return found + [s for key in self.others for s in self._of_other(key, threads)]
+        found += [s for key in self.others for s in self._of_other(key, threads)]
+        return found + [self._of_failed(key, threads) for key in self.failed]
 
     def other(self, key: str, matches: Sequence[TensorMatch]) -> Subject:
         """Another converter's file on the first target that runs it, with these matches."""
@@ -88,6 +94,15 @@ class Cast:
             )
             for name in runtimes
         ]
+
+    def _of_failed(self, key: str, threads: int) -> Subject:
+        kind, error = self.failed[key]
+
+        def fail() -> AbstractContextManager[Runner]:
+            raise error
+
+        runtime = next(name for name in self.names if targets.find(name).kind == kind)
+        return Subject(name=key, runtime=runtime, open=fail, artifact=key, threads=threads)
 
     def reference(self) -> Subject:
         """The model itself in float32, to align others' files by: its graph, or what it is converted to already."""
@@ -191,8 +206,8 @@ def row_name(runtime: str, scheme: str) -> str:
 
 
 def row_name_given(name: str, scheme: str) -> str:
-    """What a row of another converter's file is called."""
-    return name if scheme == FLOAT32.name else f"{name} ({SCHEMES[scheme].title})"
+    """What a row of another converter's file is called; of one that is made here, before its scheme is known."""
+    return name if scheme == FLOAT32.name or name.startswith(ROUTE) else f"{name} ({SCHEMES[scheme].title})"
 
 
 def row_names(runtimes: Iterable[str], schemes: Mapping[str, Sequence[str]]) -> list[str]:

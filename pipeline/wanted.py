@@ -15,6 +15,7 @@ from . import fingerprint
 from .plan import ALL
 
 if TYPE_CHECKING:
+    from ..convert.routes import ConverterInfo
     from ..source.load import Source
     from ..source.model_files import ModelFile
     from ..validate.results import Report
@@ -105,34 +106,17 @@ class Wanted:
 
     @cached_property
     def artifacts(self) -> dict[str, ModelFile]:
-        """Files of other converters, by the names that the report calls them.
+        """Files of other converters, see `others.given`."""
+        from . import others
 
-        Raises:
-            BadInput: one is missing or damaged, doesn't go with the model's inputs, or no target runs it.
-            NotAvailable: one is a SavedModel, and TensorFlow isn't installed.
-        """
-        from ..source.model_files import read
-        from ..targets import TARGETS, find
-        from ..validate.matching import choices
-        from .alignment import input_pairs
+        return others.given(self.config.artifacts, self.source, self.targets)
 
-        table = self.config.artifacts
-        found: dict[str, ModelFile] = {}
-        own = {s.artifact for s in quantization.SCHEMES.values()} | {"onnx", *CONVERTED}
-        for path in table.files:
-            file = read(path)
-            names = (path.name, path.as_posix(), path.resolve().as_posix())
-            name = next((n for n in names if n not in own | set(found)), None)
-            if name is None:
-                raise BadInput("it is given twice", where=f"--artifact {path}", remedy="give each file once")
-            choices(input_pairs(self.source.inputs, self.source.examples, file), table.layout, str(path))
-            if not any(find(target).takes(file.artifact) for target in self.targets):
-                runs = [n for n, target in TARGETS.items() if target.takes(file.artifact)]
-                raise BadInput(
-                    "none of the targets runs it", where=f"--artifact {path}", remedy=f"add --target {', '.join(runs)}"
-                )
-            found[name] = file
-        return found
+    @cached_property
+    def converters(self) -> dict[str, ConverterInfo]:
+        """Converters of other packages, whose files are judged too, see `others.routes`."""
+        from . import others
+
+        return others.routes(self.config.artifacts, self.targets, converted=self.converted is not None)
 
     @cached_property
     def to(self) -> list[str]:
@@ -287,7 +271,7 @@ class Wanted:
         if self.converted is not None:
             schemes = {self.converted.artifact.kind: [self.converted.scheme, *self.schemes]}
         asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)
-        rows += [row_name_given(name, file.scheme) for name, file in self.artifacts.items()]
+        rows += [row_name_given(name, file.scheme) for name, file in self.artifacts.items()] + list(self.converters)
         if asked is not None and asked not in rows:
             raise BadInput(
                 f"there is no row {asked!r} to compare with",
@@ -310,9 +294,13 @@ class Wanted:
 
     @cached_property
     def _given_kinds(self) -> set[str]:
+        """Of other converters' files."""
+        from ..convert.routes import CONVERTERS
         from ..source.model_files import converted_kind, read
 
-        return {converted_kind(path) or read(path).artifact.kind for path in self.config.artifacts.files}
+        table = self.config.artifacts
+        made = {CONVERTERS[name].makes for name in table.routes if name in CONVERTERS}
+        return made | {converted_kind(path) or read(path).artifact.kind for path in table.paths}
 
     @property
     def _saved_model_is_of_use(self) -> bool:

@@ -58,6 +58,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert loaded.quantize.calibration == str(tmp_path / "images")
 
 
+def test_paths_in_a_list_are_relative_to_the_file_and_routes_are_no_paths(tmp_path: Path) -> None:
+    path = write(tmp_path, '[artifacts]\nfiles = ["theirs.tflite", "route:tf", "/tmp/other.tflite"]\n')
+    table = load_config(path).artifacts
+    assert table.paths == [tmp_path / "theirs.tflite", Path("/tmp/other.tflite")]
+    assert table.routes == ["tf"]
+
+
 @pytest.mark.parametrize(
     ("source", "relative"),
     [("nets.py:make", True), ("sample:digits_cnn", False), ("pkg.nets:make", False)],

@@ -80,6 +80,7 @@ class ArtifactResult(Record):
     transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
     seconds: float | None = Field(default=None, description="wall time to make it")
     cached: bool = Field(default=False, description="taken over from an earlier run")
+    made_by: str = Field(default="", description="the converter of a third party that made it, with its version")
     given: bool = Field(default=False, description="the user's own file, where it lies; not made by the run")
     matches: list[TensorMatch] = Field(
         default_factory=list, description="of a file judged against the model: which tensors stand for the model's"

@@ -1,0 +1,152 @@
+"""A package of a third party, as pip would install it, whose converters work, fail and misbehave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_INFO = """
+from edgeworthy.convert.routes import ConverterInfo
+
+
+def _entry(name, makes="tflite", module="edge_converters"):
+    how, code = "pip install edge-converters", f"edge_converters:{name}"
+    return ConverterInfo(name, f"{name}, for tests", makes, module, ("edge-converters",), how, code)
+
+
+tf, plain, scaled, tampers, raises, refuses, aborts, hangs, floods = map(
+    _entry, ("tf", "plain", "scaled", "tampers", "raises", "refuses", "aborts", "hangs", "floods")
+)
+garbage, damaged, nothing, onnx, outside, number, other = map(
+    _entry, ("garbage", "damaged", "nothing", "onnx", "outside", "number", "other")
+)
+saved = _entry("saved", "saved_model")
+absent = _entry("absent", module="no_such_module")
+again = _entry("plain")
+three = 3
+"""
+
+_CODE = """
+import os, shutil, sys, tempfile, time
+from pathlib import Path
+
+from edgeworthy.errors import BadInput
+
+
+def _convert(model, folder, **options):
+    from edgeworthy.convert import convert
+    return convert(model, folder, **options)
+
+
+def plain(model, folder):
+    return _convert(model, folder, to=["tflite"]).tflite.path
+
+
+def saved(model, folder):
+    return "saved_model" if _convert(model, folder, to=["saved_model"]) else None
+
+
+def tf(model, folder):
+    import tensorflow as tf
+    made = _convert(model, folder, to=["saved_model"], io_layout="nhwc").saved_model
+    path = folder / "theirs.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(made.path)).convert())
+    return path
+
+
+def scaled(model, folder):
+    import onnx
+    from onnx import numpy_helper
+    proto = onnx.load(model)
+    for weights in proto.graph.initializer:
+        array = numpy_helper.to_array(weights)
+        if array.ndim == 4:
+            weights.CopyFrom(numpy_helper.from_array(1.5 * array, weights.name))
+    onnx.save(proto, model)
+    return plain(model, folder)
+
+
+def other(model, folder):
+    import onnx
+    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 7]) for n in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10), model)
+    return plain(model, folder)
+
+
+def tampers(model, folder):
+    made = plain(model, folder)
+    model.write_bytes(b"gone")
+    Path("litter").write_text("in the working folder")
+    handle, name = tempfile.mkstemp()
+    Path(os.environ["EDGE_TOLD"]).write_text(f"{os.getcwd()}\\n{name}")
+    return made.name
+
+
+def raises(model, folder):
+    raise ValueError("no rule for Conv")
+
+
+def refuses(model, folder):
+    raise BadInput("the graph is too wide", details=["by 3"], remedy="make it narrower")
+
+
+def aborts(model, folder):
+    print("about to abort", flush=True)
+    os.abort()
+
+
+def hangs(model, folder):
+    Path("begun").touch()
+    time.sleep(600)
+
+
+def floods(model, folder):
+    line = b"x" * 99 + b"\\n"
+    for _ in range(3000):
+        os.write(1, line * 1000)
+    raise ValueError("after 300 MB of output")
+
+
+def garbage(model, folder):
+    path = folder / "made.tflite"
+    path.write_bytes(b"\\x00\\x01" * 500)
+    return path
+
+
+def damaged(model, folder):
+    path = plain(model, folder)
+    path.write_bytes(path.read_bytes()[:-600])
+    return path
+
+
+def nothing(model, folder):
+    return folder / "made.tflite"
+
+
+def onnx(model, folder):
+    return shutil.copy(model, folder / "made.onnx")
+
+
+def outside(model, folder):
+    return shutil.copy(plain(model, folder), folder.parent / "made.tflite")
+
+
+def number(model, folder):
+    return 3
+"""
+
+
+def install(folder: Path, version: str = "1.0") -> None:
+    """Write the package into ``folder``, which belongs on ``sys.path``."""
+    (folder / "edge_info.py").write_text(_INFO)
+    (folder / "edge_converters.py").write_text(_CODE)
+    (folder / "edge_broken.py").write_text("raise RuntimeError('no licence')\n")
+    (folder / "edge_wrong.py").write_text(_INFO + "wrong = _entry('wrong', 'pb')\n")
+    info = folder / "edge_converters.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: edge-converters\nVersion: {version}\n")
+    names = [line[4:].partition("(")[0] for line in _CODE.splitlines() if line.startswith("def ") and line[4] != "_"]
+    entries = {name: f"edge_info:{name}" for name in (*names, "absent", "again", "three")}
+    entries |= {"broken": "edge_broken:x", "gone": "edge_gone:x", "wrong": "edge_wrong:wrong"}
+    lines = "\n".join(f"{name} = {value}" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[edgeworthy.converters]\n{lines}\n")
