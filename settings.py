@@ -7,7 +7,6 @@ what would be allowed, and the nearest key that does exist.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from .config import EVERY, Config
-from .errors import BadInput
+from .errors import BadInput, did_you_mean
 from .keys import Key, keys
 
 
@@ -235,5 +234,5 @@ def _explain(loc: Sequence[int | str], kind: str, message: str, value: object, f
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    said = did_you_mean(word, words)
+    return f"; {said}" if said else ""

@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 from .. import schemes as quantization
 from ..config import Config
 from ..errors import BadInput
-from . import fingerprint
+from ..validate.summary import summarize
+from . import fingerprint, limits
 from .cache import Workspace
 from .inputs import Inputs
 from .pages import PAGES
@@ -91,7 +92,10 @@ class Staging:
             for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
         self.inputs.check_comparison()
-        _ = self.inputs.earlier
+        earlier = self.inputs.earlier
+        if self.stages == ALL:  # those that end in the gate
+            rows = limits.possible_rows(self.inputs.artifacts)
+            limits.check_names(self.config.gate, [*rows, *(summarize(earlier) if earlier else ())])
 
     def _writes(self) -> list[Path]:
         """What the run may write, but for an ONNX source that lies where its copy would."""

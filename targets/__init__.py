@@ -9,13 +9,12 @@ A package of a third party adds a target by an entry point of the group ``edgewo
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from ..errors import BadInput, EdgeworthyError, NotAvailable
+from ..errors import BadInput, EdgeworthyError, NotAvailable, did_you_mean
 from . import onnx_reference, onnxruntime, pytorch, tensorflow, tflite
 from .info import Target, TargetInfo
 from .planned import PLANNED
@@ -108,12 +107,11 @@ def find(text: str) -> TargetInfo:
             )
         if name in TARGETS.broken:
             raise NotAvailable(f"target {name} can't be loaded: {TARGETS.broken[name]}", where="--target")
-    near = difflib.get_close_matches(head, [*TARGETS.names, *PLANNED], n=3, cutoff=0.5)
     raise BadInput(
         f"there is no target {head!r}",
         where="--target",
         details=[f"{t.name}: {t.summary}" for t in TARGETS.values()],
-        remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
+        remedy=did_you_mean(head, [*TARGETS.names, *PLANNED], most=3) or "use one of these",
     )
 
 
