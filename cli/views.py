@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..display import size
+from ..errors import FIX
 from ..pipeline.plan import STAGES
 from ..validate.summary import decibels, glance, summarize
 from .console import Console
@@ -61,6 +62,7 @@ def gate(console: Console, result: GateResult) -> None:
     for line in result.lines:
         if line.status != "pass":
             console.say(f"{marks[line.status]} {line.check}: {line.message}")
+            _fix(console, line.remedy)
     verdict = {"pass": "✓ The gate passes", "fail": "✗ The gate fails", "inconclusive": "? The gate can't say"}
     console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
 
@@ -85,6 +87,12 @@ def _failures(console: Console, shown: Report) -> None:
         said += [r.failure or r.status for r in (row.accuracy, *row.latencies) if r and r.status in _BAD]
         for why in dict.fromkeys(said):
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
+        _fix(console, row.hop.remedy if row.hop else "")
+
+
+def _fix(console: Console, remedy: str) -> None:
+    if remedy:
+        console.say(f"{FIX}{remedy}")
 
 
 def _rows(console: Console, shown: Report) -> None:
@@ -114,6 +122,10 @@ def _fidelity(console: Console, shown: ParityResult) -> None:
         (f"against {shown.truth}", "output", TextColumn("SQNR", right=True), TextColumn("limit", rank=1), ""), rows
     )
     console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
+    for hop in shown.hops:
+        if hop.status in _BAD:
+            console.say(f"✗ {hop.name}: {hop.failure or hop.reason}")
+            _fix(console, hop.remedy)
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from .. import files
 from ..display import milliseconds, number, percent, six_digits, size
-from ..errors import BadInput
+from ..errors import FIX, BadInput
 from . import digest
 from .plots import plots
 from .report_file import JSON as JSON
@@ -113,7 +113,8 @@ def junit(gate: GateResult, suite: str) -> str:
     for line in gate.lines:
         case = ElementTree.SubElement(root, "testcase", classname=f"gate.{line.check}", name=_printable(line.subject))
         if tag := tags.get(line.status):
-            ElementTree.SubElement(case, tag, message=_printable(line.message))
+            why = ElementTree.SubElement(case, tag, message=_printable(line.message))
+            why.text = f"{FIX.strip()} {_printable(line.remedy)}" if line.remedy else None
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

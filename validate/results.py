@@ -87,6 +87,14 @@ class ReceiptResult(Record):
         return f"{self.ran}, {self.delegated} of {self.nodes} nodes{parts}"
 
 
+class EdgeError(Record):
+    """What is wrong with an output at an edge."""
+
+    edge: str = Field(description="zeros, ties, equal rows, large values …")
+    problem: str = Field(description="in words")
+    max_abs: float | None = Field(default=None, description="largest error; None: it is no matter of size")
+
+
 class OutputParity(Record):
     """One output of one hop."""
 
@@ -110,6 +118,13 @@ class OutputParity(Record):
         default=None, description="of that rule: most noise floors, or least SQNR in dB; None: the rule is another"
     )
     passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
+    breach: str = Field(
+        default="", description="what broke the rule, in a few words, where the figure alone doesn't show it"
+    )
+    edges: list[EdgeError] = Field(
+        default_factory=list, description="what is wrong at zeros, ties and extremes, where the samples pass"
+    )
+    remedy: str = Field(default="", description="what to do where it didn't pass")
     notes: list[str] = Field(default_factory=list)
 
     @property
@@ -135,6 +150,7 @@ class Hop(Record):
     status: Status
     reason: str = Field(default="", description="one sentence: why it passed, failed or was not run")
     failure: str | None = Field(default=None, description="the runtime's message when status is error or skipped")
+    remedy: str = Field(default="", description="what to do where it failed")
     receipt: ReceiptResult | None = None
     outputs: list[OutputParity] = Field(default_factory=list)
     seconds: float = 0.0
@@ -292,6 +308,7 @@ class GateLine(Record):
     measured: float | str | None = None
     unit: str = ""
     message: str = Field(description="the line in words")
+    remedy: str = Field(default="", description="what to do where it doesn't pass and the message doesn't say")
 
 
 class GateResult(Record):

@@ -12,7 +12,7 @@ from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
 from .made import ArtifactResult
-from .results import AccuracyRow, Hop, LatencyRow, Report
+from .results import AccuracyRow, Hop, LatencyRow, OutputParity, Report
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,15 @@ class SummaryRow:
         return self.artifact.size_bytes if self.artifact else None
 
     @property
+    def _telling(self) -> list[OutputParity]:
+        """The outputs that the row's figure is of: where some failed, those."""
+        outputs = self.hop.outputs if self.hop else []
+        return [o for o in outputs if o.passed is False] or outputs
+
+    @property
     def worst(self) -> Errors | None:
         """The accumulated errors of the output, or of the group of its channels, with the least SQNR."""
-        errors = [o.worst for o in self.hop.outputs if o.worst] if self.hop else []
+        errors = [o.worst for o in self._telling if o.worst]
         return min(errors, key=lambda e: e.quality_db, default=None)
 
     @property
@@ -98,18 +104,21 @@ class SummaryRow:
 
     @property
     def figure(self) -> Figure | None:
-        """Of the output that is furthest off: by noise floors for float32, by SQNR for what was quantized."""
+        """Of the output that is furthest off: by noise floors for float32, by SQNR for what was quantized.
+
+        Where some failed, of those.
+        """
         worst = self.worst
         if self.hop is None or worst is None or worst.exact:
             return None
         by_floor = SCHEMES[self.hop.scheme].by_floor
-        noisy = [o for o in self.hop.outputs if o.noise_ratio is not None] if by_floor else []
+        noisy = [o for o in self._telling if o.noise_ratio is not None] if by_floor else []
         if noisy:
             output = max(noisy, key=lambda o: o.noise_ratio or 0.0)
             return Figure(output.noise_ratio or 0.0, "noise", output.bound)
         if worst.sqnr_db is None:
             return None
-        output = next(o for o in self.hop.outputs if o.worst is worst)
+        output = next(o for o in self._telling if o.worst is worst)
         return Figure(worst.sqnr_db, "dB", output.bound)
 
     @property
@@ -119,17 +128,22 @@ class SummaryRow:
 
     @property
     def parity(self) -> str:
-        """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized."""
+        """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized.
+
+        What fails though the figure is within its limit says beside it why.
+        """
         if self.hop is None:
             return "–"
         if self.hop.status in ("error", "skipped"):
             return self.hop.status
+        breach = next((o.breach for o in self._telling if o.breach), "")
         worst = self.worst
         if worst is None:
-            return self.hop.status
+            return breach or self.hop.status
+        said = str(self.figure) if self.figure else decibels(worst)
         if worst.exact:
-            return "exact" if self.own_share is not None else "truth"
-        return str(self.figure) if self.figure else decibels(worst)
+            said = "exact" if self.own_share is not None else "truth"
+        return f"{said}, {breach}" if breach else said
 
     @property
     def status(self) -> str:

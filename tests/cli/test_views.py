@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edgeworthy.cli import views
 from edgeworthy.cli.console import Console
+from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
 
 
@@ -44,3 +46,23 @@ def test_every_number_of_threads_has_its_columns(report: Report, tmp_path: Path)
         views.report(console, report.model_copy(update={"latency": measured}), tmp_path, whole=False)
         for text in columns:
             assert text in stream.getvalue()
+
+
+def printed(show: Callable[[Console], None]) -> str:
+    console, stream = Console(), io.StringIO()
+    console._stdout = stream
+    show(console)
+    return stream.getvalue()
+
+
+def test_what_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
+    assert report.parity
+    bad = report.parity.hops[-1].model_copy(update={"status": "fail", "reason": "y: 3 dB", "remedy": "calibrate more"})
+    parity = report.parity.model_copy(update={"hops": [*report.parity.hops[:-1], bad]})
+    single = report.model_copy(update={"parity": parity, "gate": None})
+    told = "✗ TFLite int8: y: 3 dB\n  fix: calibrate more\n"
+    assert told in printed(lambda console: views.report(console, single, tmp_path, whole=False))
+    fidelity = report.model_copy(update={"fidelity": parity, "parity": None, "latency": None, "accuracy": None})
+    assert told in printed(lambda console: views.report(console, fidelity, tmp_path, whole=False))
+    verdict = evaluate(single)
+    assert "✗ parity: TFLite int8: y: 3 dB\n  fix: calibrate more\n" in printed(lambda c: views.gate(c, verdict))

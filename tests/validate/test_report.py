@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html as html_text
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import jsonschema  # type: ignore[import-untyped]
@@ -279,3 +281,14 @@ def test_sizes(value: float | None, text: str) -> None:
 )
 def test_times(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
+
+
+@pytest.mark.parametrize("form", [reports.html, reports.markdown, reports.summary])
+def test_a_line_that_fails_has_its_fix_beside_it(report: Report, form: Any) -> None:
+    verdict = gate.evaluate(report, GateTable.model_validate({"size_bytes": {"int8": 1}}))
+    (line,) = verdict.failing
+    text = html_text.unescape(form(report.model_copy(update={"gate": verdict})))
+    assert f"fix: {line.remedy}" in text
+    junit = ElementTree.fromstring(reports.junit(verdict, "suite"))
+    (failure,) = junit.iter("failure")
+    assert failure.text == f"fix: {line.remedy}" and failure.get("message") == line.message
