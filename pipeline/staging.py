@@ -18,11 +18,9 @@ from .inputs import Inputs
 from .pages import PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
+from .wanted import MADE
 
 T = TypeVar("T")
-
-CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
-"""Kind → file or folder in OUT."""
 
 
 class Staging:
@@ -53,6 +51,8 @@ class Staging:
         self.stages = chosen(stages)
         self.inputs = Inputs(config, self.stages)
         self.brought = brought(self.stages) - self.inputs.done_already
+        if not self.inputs.converts:
+            self.brought -= {"convert", "quantize"}
         if config.output is None:
             raise BadInput(
                 "no output folder was given",
@@ -101,11 +101,11 @@ class Staging:
         """What the run may write, but for an ONNX source that lies where its copy would."""
         source, graph = self.inputs.source, self.output / "model.onnx"
         paths = [self.output / name for name in (PAGES if self.stages == ALL else PAGES[:1])]
-        exports = self.copies_source or source.kind not in ("onnx", *CONVERTED)
+        exports = self.copies_source or source.kind not in ("onnx", *MADE)
         if exports and (source.path is None or source.path.resolve() != graph.resolve()):
             paths += [graph, graph.with_name("model.onnx.data")]
         if "convert" in self.brought:
-            paths += [self.output / CONVERTED[kind] for kind in self.inputs.to]
+            paths += [self.output / MADE[kind] for kind in self.inputs.to]
         if "quantize" in self.brought:
             paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
         return paths
