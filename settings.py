@@ -193,6 +193,9 @@ def _spec(value: str, folder: Path) -> str:
 # -- errors -----------------------------------------------------------------------------------------------
 
 
+_ELSEWHERE = {("convert", "to", "onnx"): "; `edgeworthy export` makes ONNX files, and `run` keeps one"}
+"""Key and a value that it doesn't take → where else that is to be had."""
+
 _TYPES = {
     "list_type": "should be a list, as in [1, 2]",
     "dict_type": "should be a number, or a table of names and numbers, as in {int8 = 20}",
@@ -230,6 +233,8 @@ def _explain(loc: Sequence[int | str], kind: str, message: str, value: object, f
         return f"unknown key {shown!r}{_nearest(path[-1], here)} (known here: {', '.join(here)})"
     key = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
     said = _TYPES.get(kind, message[0].lower() + message[1:]).removeprefix("input ")
+    if key and (elsewhere := _ELSEWHERE.get((*key.path, str(value)))):
+        return f"{shown} = {value!r}: {said}{elsewhere}"
     return f"{shown} = {value!r}: {said}{_nearest(str(value), key.choices if key else ())}"
 
 
