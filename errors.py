@@ -4,8 +4,8 @@
 code   meaning
 =====  =========================================================
 0      pass
-1      a gate or a check failed
-2      bad input or usage
+1      a gate or a check failed: the answer is no
+2      bad input or usage: what was given can't be used, such as a model that is random or can't be converted
 3      a target, a route or a package is not available, or memory ran out
 4      inconclusive: too noisy to say
 70     a fault of ours

@@ -193,7 +193,9 @@ def _spec(value: str, folder: Path) -> str:
 # -- errors -----------------------------------------------------------------------------------------------
 
 
-_ELSEWHERE = {("convert", "to", "onnx"): "; `edgeworthy export` makes ONNX files, and `run` keeps one"}
+_ELSEWHERE: dict[tuple[str, ...], str] = {
+    ("convert", "to", "onnx"): "; `edgeworthy export` makes ONNX files, and `run` keeps one"
+}
 """Key and a value that it doesn't take → where else that is to be had."""
 
 _TYPES = {

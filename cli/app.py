@@ -160,6 +160,8 @@ def inspect_(
 
     Inputs, operators, sizes, transposes, and what would run it.
 
+    Exit code 1: it is an ONNX file with nodes that can't be converted. They are listed.
+
     \b
     Examples:
       edgeworthy inspect model.onnx
@@ -173,6 +175,7 @@ def inspect_(
         if console.as_json:
             console.json(found)
         views.inspection(console, found)
+        raise SystemExit(1 if found.unsupported else 0)
 
 
 @app.command(rich_help_panel="Look around")

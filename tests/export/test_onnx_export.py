@@ -68,7 +68,7 @@ class TestBothExporters:
         assert not Path("out").exists()
 
     def test_random_output(self, networks: str, exporter: str) -> None:
-        with pytest.raises(CheckFailed, match="random"):
+        with pytest.raises(BadInput, match="random"):
             export(f"{networks}:Random", exporter=exporter)
         assert names_in("out") == []
 
