@@ -39,6 +39,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+        for note in q.notes:
+            console.say(f"· {q.scheme}: {note}")
         if q.traceback and console.debug:
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:

@@ -10,6 +10,7 @@ import pytest
 
 from edgeworthy.cli import views
 from edgeworthy.cli.console import Console
+from edgeworthy.validate import report as reports
 from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
 
@@ -48,11 +49,21 @@ def test_every_number_of_threads_has_its_columns(report: Report, tmp_path: Path)
             assert text in stream.getvalue()
 
 
-def printed(show: Callable[[Console], None]) -> str:
+def printed(show: Callable[[Console], object]) -> str:
     console, stream = Console(), io.StringIO()
     console._stdout = stream
     show(console)
     return stream.getvalue()
+
+
+def test_notes_of_quantization_are_shown_and_written(report: Report, tmp_path: Path) -> None:
+    noted = report.quantization[0].model_copy(update={"notes": ["nothing in the file is float16"]})
+    told = report.model_copy(update={"quantization": [noted, *report.quantization[1:]]})
+    for whole in (True, False):
+        text = printed(lambda console, whole=whole: views.report(console, told, tmp_path, whole=whole))
+        assert f"· {noted.scheme}: nothing in the file is float16\n" in text
+    assert f"\n- {noted.scheme}: nothing in the file is float16\n" in reports.markdown(told)
+    assert "nothing in the file is float16" in reports.html(told)
 
 
 def test_what_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
