@@ -91,8 +91,8 @@ def test_exit_codes_tell_a_bad_model_from_an_answer_of_no(tmp_path: Path) -> Non
     opset = [onnx.helper.make_opsetid("", 20)]
     model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], [y]), opset_imports=opset, ir_version=10)
     onnx.save(model, tmp_path / "det.onnx")
-    for flags in ((), ("--json",)):
-        ran = edgeworthy("inspect", "det.onnx", *flags, cwd=tmp_path)
+    for shown in ([], ["--json"]):
+        ran = edgeworthy("inspect", "det.onnx", *shown, cwd=tmp_path)
         assert ran.returncode == 1 and "Det" in ran.stdout and ran.stderr == ""
     assert edgeworthy("convert", "det.onnx", "-o", "out", "--to", "tflite", cwd=tmp_path).returncode == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_notes_of_quantization_are_shown_and_written(report: Report, tmp_path: P
     noted = report.quantization[0].model_copy(update={"notes": ["nothing in the file is float16"]})
     told = report.model_copy(update={"quantization": [noted, *report.quantization[1:]]})
     for whole in (True, False):
-        text = printed(lambda console, whole=whole: views.report(console, told, tmp_path, whole=whole))
+        text = printed(partial(views.report, shown=told, folder=tmp_path, whole=whole))
         assert f"· {noted.scheme}: nothing in the file is float16\n" in text
     assert f"\n- {noted.scheme}: nothing in the file is float16\n" in reports.markdown(told)
     assert "nothing in the file is float16" in reports.html(told)
