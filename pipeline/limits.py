@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .. import targets
 from ..config import EVERY, GateTable
 from ..errors import BadInput, did_you_mean
 from ..metrics import METRICS, Metric
 from ..schemes import FLOAT32, QUANTIZED
-from ..targets import TARGETS
 from ..validate.evidence import names_of
 from ..validate.summary import SummaryRow
 from .subjects import row_name, row_name_given
@@ -18,20 +18,27 @@ if TYPE_CHECKING:
     from ..source.model_files import ModelFile
 
 
-def possible_rows(given: Mapping[str, ModelFile] | None = None) -> list[SummaryRow]:
-    """The rows that a run can have: every target on every scheme that it runs, and the files that the user gives.
+def possible_rows(asked: Iterable[str] = (), given: Mapping[str, ModelFile] | None = None) -> list[SummaryRow]:
+    """The rows that a run can have: every target on every scheme that it takes, and the files that the user gives.
 
     A limit on one that this run has not is no slip: the gate fails it as not measured.
+
+    Args:
+        asked: Targets of the run, which may have addresses.
+        given: Name → file of another converter.
     """
     rows = []
-    for target in TARGETS.values():
+    runtimes = [targets.find(name) for name in dict.fromkeys([*targets.TARGETS, *asked])]
+    for target in runtimes:
         for scheme in (FLOAT32, *QUANTIZED) if target.kind == "tflite" else (FLOAT32,):
             key = {"pytorch": target.name, "tflite": scheme.artifact}.get(target.kind, target.kind)
             kind = "" if target.kind == "pytorch" else target.kind
-            rows.append(SummaryRow(name=row_name(target.name, scheme.name), key=key, kind=kind, scheme=scheme.name))
+            if target.takes_scheme(scheme.name):
+                name = row_name(target.name, scheme.name)
+                rows.append(SummaryRow(name=name, key=key, kind=kind, scheme=scheme.name))
     for key, file in (given or {}).items():
         name, kind = row_name_given(key, file.scheme), file.artifact.kind
-        others = [f"{name} on {target.title}" for target in TARGETS.values() if target.kind == kind]
+        others = [f"{name} on {target.title}" for target in runtimes if target.kind == kind]
         rows += [SummaryRow(name=n, key=key, kind=kind, scheme=file.scheme) for n in (name, *others)]
     return rows
 

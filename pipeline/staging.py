@@ -94,7 +94,7 @@ class Staging:
         self.inputs.check_comparison()
         earlier = self.inputs.earlier
         if self.stages == ALL:  # those that end in the gate
-            rows = limits.possible_rows(self.inputs.artifacts)
+            rows = limits.possible_rows(self.inputs.targets, self.inputs.artifacts)
             limits.check_names(self.config.gate, [*rows, *(summarize(earlier) if earlier else ())])
 
     def _writes(self) -> list[Path]:

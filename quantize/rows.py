@@ -117,7 +117,7 @@ class Rows:
 
     def _numbers(self, spec: TensorSpec, array: Array) -> Array:
         """The array, if it holds numbers: of what does not, the shape is beside the point."""
-        if array.dtype.kind in "biuf":
+        if array.dtype.kind in "biufc":
             return array
         what = "texts" if array.dtype.kind in "US" else f"{array.dtype}"
         raise BadInput(

@@ -25,6 +25,7 @@ from ..numerics.comparison import Errors
 from ..numerics.groups import Group
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
+from .host import Host
 from .made import (
     ArtifactResult,
     ConversionResult,
@@ -39,26 +40,6 @@ from .record import GateStatus, Record, Status
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
-
-
-# ---- Where it ran, and on what ----
-
-
-class Host(Record):
-    """The machine that produced the numbers (made by ``validate.host.current``)."""
-
-    system: str = Field(description="operating system and kernel release")
-    machine: str = Field(description="architecture, such as x86_64")
-    cpu: str = Field(description="the processor's own name")
-    logical_cores: int = Field(description="logical cores this process may use")
-    physical_cores: int | None = None
-    memory_bytes: int
-    load_average: float | None = Field(default=None, description="1-minute load average at the start")
-    cpu_mhz: float | None = Field(default=None, description="current clock, where the system tells")
-    cpu_governor: str | None = Field(default=None, description="frequency governor, where the system tells")
-    temperature_celsius: float | None = Field(default=None, description="hottest CPU sensor, where the system tells")
-    python: str
-    packages: dict[str, str] = Field(default_factory=dict, description="installed packages that matter → version")
 
 
 # ---- Parity ----

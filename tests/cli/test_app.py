@@ -75,28 +75,6 @@ def test_a_run_on_the_command_line(tmp_path: Path) -> None:
         assert found["ops"]
 
 
-def test_exit_codes_tell_a_bad_model_from_an_answer_of_no(tmp_path: Path) -> None:
-    """2: it can't be used as it is. 1: the answer is no. As README's table has it."""
-    (tmp_path / "nets.py").write_text(NETS)
-    for factory, flags, code, said in (
-        ("Random", (), 2, "is random"),
-        ("Branch", (), 2, "can't be exported"),
-        ("Branch", ("--exporter", "torchscript"), 1, "computes another"),
-    ):
-        ran = edgeworthy("export", f"nets.py:{factory}", "-o", "out", "--input", "x:float32[2,3]", *flags, cwd=tmp_path)
-        assert (ran.returncode, said in ran.stderr) == (code, True), ran.stderr
-        assert "fix: " in ran.stderr
-    nodes = [onnx.helper.make_node("Det", ["x"], ["y"])]
-    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", [])))
-    opset = [onnx.helper.make_opsetid("", 20)]
-    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], [y]), opset_imports=opset, ir_version=10)
-    onnx.save(model, tmp_path / "det.onnx")
-    for shown in ([], ["--json"]):
-        ran = edgeworthy("inspect", "det.onnx", *shown, cwd=tmp_path)
-        assert ran.returncode == 1 and "Det" in ran.stdout and ran.stderr == ""
-    assert edgeworthy("convert", "det.onnx", "-o", "out", "--to", "tflite", cwd=tmp_path).returncode == 2
-
-
 def test_a_toml_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "edgeworthy.toml").write_text(
         'output = "out"\n[model]\nsource = "sample:linear_regression"\n[convert]\nto = ["tflite"]\n'
@@ -105,21 +83,6 @@ def test_a_toml_is_a_source(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out" / "model_float32.tflite").exists()
 
-
-NETS = """
-import torch
-from torch import nn
-
-
-class Random(nn.Module):
-    def forward(self, x):
-        return x + torch.rand_like(x)
-
-
-class Branch(nn.Module):
-    def forward(self, x):
-        return x * 2 if x.sum() > 0 else x * 3
-"""
 
 NET = """
 import torch
