@@ -199,7 +199,7 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
 def targets(console: Console, found: Sequence[TargetState]) -> None:
     """Where models can run, and what can't be reached yet."""
     console.table(
-        ("target", TextColumn("what it is", rank=2), TextColumn("version", rank=1), "available"),
+        ("target", TextColumn("what it is", rank=1), TextColumn("version", rank=2), "available"),
         [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
     )
     console.say()

@@ -158,7 +158,7 @@ def summarize(report: Report) -> list[SummaryRow]:
 
     Then one for every artifact that none did.
     """
-    hops = {_key(h): h for h in report.parity.hops} if report.parity else {}
+    hops, others = _hops(report)
     scored = {_key(r): r for r in report.accuracy.rows} if report.accuracy else {}
     timed: dict[tuple[str, str], tuple[LatencyRow, ...]] = {}
     for row in report.latency.rows if report.latency else []:
@@ -168,6 +168,9 @@ def summarize(report: Report) -> list[SummaryRow]:
     float32 = report.artifact(FLOAT32.artifact)
     rows = []
     for place in [*looked_at, *unseen]:
+        rows += [
+            SummaryRow(hop.name, place[0] or place[1], scheme=hop.scheme, hop=hop) for hop in others.pop(place, ())
+        ]
         artifact, latencies = report.artifact(place[0]), timed.get(place, ())
         whole = float32.size_bytes if float32 else 0
         found = [r for r in (hops.get(place), scored.get(place), *latencies) if r]
@@ -185,6 +188,19 @@ def summarize(report: Report) -> list[SummaryRow]:
             )
         )
     return rows
+
+
+def _hops(report: Report) -> tuple[dict[tuple[str, str], Hop], dict[tuple[str, str], list[Hop]]]:
+    """Of each artifact and runtime the last hop, which its row is about, and those before it on other kernels.
+
+    The truth's own hop is a run of what a row is about in another way; it has none.
+    """
+    found: dict[tuple[str, str], list[Hop]] = {}
+    for hop in report.parity.hops if report.parity else ():
+        found.setdefault(_key(hop), []).append(hop)
+    truth = report.parity.truth if report.parity else ""
+    others = {key: [h for h in hops[:-1] if h.name != truth and h.outputs] for key, hops in found.items()}
+    return {key: hops[-1] for key, hops in found.items()}, others
 
 
 def _key(row: Hop | AccuracyRow | LatencyRow) -> tuple[str, str]:

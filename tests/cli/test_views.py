@@ -11,9 +11,11 @@ import pytest
 
 from edgeworthy.cli import views
 from edgeworthy.cli.console import Console
+from edgeworthy.pipeline.diagnosis import TargetState
 from edgeworthy.validate import report as reports
 from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
+from edgeworthy.validate.summary import summarize
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,37 @@ def test_what_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
     assert told in printed(lambda console: views.report(console, fidelity, tmp_path, whole=False))
     verdict = evaluate(single)
     assert "✗ parity: TFLite int8: y: 3 dB\n  fix: calibrate more\n" in printed(lambda c: views.gate(c, verdict))
+
+
+@pytest.mark.parametrize("width", [100, 120, 140])
+def test_targets_say_what_they_are_at_usual_widths(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Text goes on several lines before a column goes."""
+    why = (
+        "onnxruntime-gpu is not installed; pip install onnxruntime-gpu, on a machine with an NVIDIA GPU and its driver"
+    )
+    found = [
+        TargetState(name="tflite", summary="TFLite with XNNPACK on the processor", version="2.1.2", available=True),
+        TargetState(name="onnxruntime-cuda", summary="ONNX Runtime", version="1.2", available=False, why=why),
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = printed(lambda console: views.targets(console, found))
+    assert "what it is" in text and "2.1.2" in text and "no room" not in text
+    assert max(map(len, text.splitlines())) <= width
+    monkeypatch.setenv("COLUMNS", "72")
+    narrow = printed(lambda console: views.targets(console, found))
+    assert "for version)" in narrow, "what it is outlasts its version"
+
+
+def test_the_kernels_that_make_the_noise_floor_have_a_row(report: Report) -> None:
+    """As of a lone .tflite file, whose hops are all of one artifact and one runtime."""
+    assert report.parity
+    (hop,) = [h for h in report.parity.hops if h.artifact == "tflite_float32"]
+    truth, builtin = (
+        hop.model_copy(update={"name": f"{hop.name}, {kernels} kernels", "status": "reference"})
+        for kernels in ("reference", "builtin")
+    )
+    parity = report.parity.model_copy(update={"hops": [truth, builtin, hop], "truth": truth.name})
+    lone = report.model_copy(update={"parity": parity, "accuracy": None})
+    rows = [row for row in summarize(lone) if row.hop]
+    assert [(row.name, row.status) for row in rows] == [(builtin.name, "reference"), (hop.name, "pass")]
+    assert [bool(row.latencies) for row in rows] == [False, True]
