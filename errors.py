@@ -4,8 +4,8 @@
 code   meaning
 =====  =========================================================
 0      pass
-1      a gate or a check failed
-2      bad input or usage
+1      a gate or a check failed: the answer is no
+2      bad input or usage: what was given can't be used, such as a model that is random or can't be converted
 3      a target, a route or a package is not available, or memory ran out
 4      inconclusive: too noisy to say
 70     a fault of ours
@@ -14,9 +14,13 @@ code   meaning
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+FIX = "  fix: "
+"""What a remedy's line begins with."""
 
 
 class EdgeworthyError(Exception):
@@ -51,7 +55,7 @@ class EdgeworthyError(Exception):
             lines.append(f"  at: {self.where}")
         lines.extend(f"  - {line}" for line in self.details)
         if self.remedy:
-            lines.append(f"  fix: {self.remedy}")
+            lines.append(f"{FIX}{self.remedy}")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -68,6 +72,12 @@ class EdgeworthyError(Exception):
             "remedy": self.remedy,
             "details": list(self.details),
         }
+
+
+def did_you_mean(word: str, words: Iterable[str], *, most: int = 1) -> str:
+    """``did you mean 'int8'?``, with the nearest of the words that do exist; empty where none is near."""
+    near = difflib.get_close_matches(word, list(words), n=most, cutoff=0.55)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 class CheckFailed(EdgeworthyError):

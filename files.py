@@ -130,11 +130,19 @@ def _writable(path: Path) -> Iterator[None]:
         no_place = error.errno == errno.ENOENT and not path.parent.is_dir()
         if no_place or error.errno in _REFUSALS:
             raise BadInput(
-                f"can't write here: {error.strerror}",
+                f"can't write here: {refusal(error, path)}",
                 where=str(path),
                 remedy="choose a folder you may write to with --output",
             ) from error
         raise
+
+
+def refusal(error: OSError, path: Path) -> str:
+    """What the system says of a path that can't be made; where it only says that there is none yet, who refuses it."""
+    if error.errno != errno.ENOENT:
+        return error.strerror or str(error)
+    there = next(p for p in path.absolute().parents if p.is_dir())
+    return f"nothing can be made in {there}"
 
 
 def _sync(path: Path) -> None:

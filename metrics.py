@@ -44,6 +44,7 @@ class Metric:
         regression: How it is held against an earlier report: new ÷ old, what was lost; None: not at all.
         basis: What must be the same in both reports, as attributes of a report.
         example: A limit, for the documentation.
+        remedy: What helps where the limit is not kept.
     """
 
     key: str
@@ -62,8 +63,12 @@ class Metric:
     regression: Literal["ratio", "difference"] | None = None
     basis: tuple[str, ...] = ()
     example: float = 1.0
+    remedy: str = ""
 
 
+_FEWER_BITS = "keep in float what is sensitive (--exclude), calibrate on more and truer data, or take another scheme"
+_FASTER = "quantize the file, take more threads (--threads), or make the model smaller"
+_SMALLER = "quantize the file (--scheme), or make the model smaller"
 _MACHINE = ("host.cpu", "host.logical_cores")
 
 
@@ -88,6 +93,7 @@ def _percentile(rank: int, *, glance: bool = False) -> Metric:
         regression="ratio",
         basis=_MACHINE,
         example=5.0,
+        remedy=_FASTER,
     )
 
 
@@ -100,6 +106,7 @@ METRICS: tuple[Metric, ...] = (
         unit="noise floors",
         applies=lambda row: SCHEMES[row.scheme].by_floor,
         example=5.0,
+        remedy='the column "hop adds" tells which step makes the error; raise the limit if it is harmless',
     ),
     Metric(
         "sqnr_db",
@@ -110,6 +117,7 @@ METRICS: tuple[Metric, ...] = (
         unit="dB",
         regression="difference",
         example=30.0,
+        remedy=_FEWER_BITS,
     ),
     Metric(
         "accuracy",
@@ -126,6 +134,7 @@ METRICS: tuple[Metric, ...] = (
         regression="difference",
         basis=("accuracy.data", "accuracy.samples"),
         example=0.9,
+        remedy=f"where PyTorch's own row is as low, it is the model; else {_FEWER_BITS}",
     ),
     Metric(
         "accuracy_drop",
@@ -137,6 +146,7 @@ METRICS: tuple[Metric, ...] = (
         interval=lambda row: (row.accuracy.drop_low, row.accuracy.drop_high),
         decides=False,
         example=0.01,
+        remedy=_FEWER_BITS,
     ),
     Metric(
         "size_bytes",
@@ -150,8 +160,16 @@ METRICS: tuple[Metric, ...] = (
         rank=3,
         regression="ratio",
         example=300_000,
+        remedy=_SMALLER,
     ),
-    Metric("size_mb", "megabytes (10⁶ bytes)", "artifact", lambda row: row.artifact.size_bytes / 1e6, unit="MB"),
+    Metric(
+        "size_mb",
+        "megabytes (10⁶ bytes)",
+        "artifact",
+        lambda row: row.artifact.size_bytes / 1e6,
+        unit="MB",
+        remedy=_SMALLER,
+    ),
     Metric(
         "size_ratio",
         "bytes, relative to the float32 TFLite file",
@@ -160,6 +178,7 @@ METRICS: tuple[Metric, ...] = (
         unit="× float32",
         applies=lambda row: row.kind == "tflite" and row.scheme != FLOAT32.name,
         example=0.3,
+        remedy="take a scheme of fewer bits; what --exclude keeps in float, and what isn't weights, doesn't shrink",
     ),
     _percentile(50, glance=True),
     _percentile(90),
@@ -176,6 +195,7 @@ METRICS: tuple[Metric, ...] = (
         rank=4,
         applies=lambda row: row.latency is None or row.latency.verdict != "baseline",
         interval=lambda row: (row.latency.ratio_low, row.latency.ratio_high),
+        remedy="the report tells what ran on which kernels: take a scheme that they are made for, or more threads",
     ),
     Metric(
         "memory_mb",
@@ -189,6 +209,7 @@ METRICS: tuple[Metric, ...] = (
         regression="ratio",
         basis=_MACHINE,
         example=250.0,
+        remedy=_SMALLER,
     ),
     Metric(
         "first_inference_ms",
@@ -202,6 +223,7 @@ METRICS: tuple[Metric, ...] = (
         regression="ratio",
         basis=_MACHINE,
         example=50.0,
+        remedy=_SMALLER,
     ),
     Metric(
         "load_ms",
@@ -215,6 +237,7 @@ METRICS: tuple[Metric, ...] = (
         regression="ratio",
         basis=_MACHINE,
         example=100.0,
+        remedy=_SMALLER,
     ),
 )
 """Every metric, in the order of lines and columns."""

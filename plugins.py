@@ -6,14 +6,13 @@ nothing: ``broken`` says why, and so does ``edgeworthy doctor``.
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from .errors import BadInput, EdgeworthyError, NotAvailable
+from .errors import BadInput, EdgeworthyError, NotAvailable, did_you_mean
 from .source.factories import user_code
 
 
@@ -85,13 +84,12 @@ class Registry(Mapping[str, E]):
             return self[name]
         if name in self.broken:
             raise NotAvailable(f"{self.what} {name} can't be loaded: {self.broken[name]}", where=where)
-        near = difflib.get_close_matches(name, dict.fromkeys([*self, *also]), n=3, cutoff=0.5)
         none = f"install a package that brings it: none adds a {self.what} here"
         raise BadInput(
             f"there is no {self.what} {name!r}",
             where=where,
             details=[f"{entry.name}: {entry.summary}" for entry in self.values()],
-            remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these" if self else none,
+            remedy=did_you_mean(name, dict.fromkeys([*self, *also]), most=3) or ("use one of these" if self else none),
         )
 
     @cached_property

@@ -11,12 +11,11 @@ activations.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import BadInput
+from .errors import BadInput, did_you_mean
 
 Method = Literal["none", "cast", "weight_only", "dynamic", "static"]
 """``none``: float; ``cast``: weights rounded to another float; the others as in the names."""
@@ -162,13 +161,12 @@ def get_scheme(name: str) -> Scheme:
     """
     known = {called: scheme for scheme in QUANTIZED for called in scheme.names}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
         raise BadInput(
             f"there is no quantization scheme {name!r}",
             where="--scheme",
             details=[f"{s.alias}: short for {s.name}" for s in QUANTIZED if s.alias]
             + [f"{s.name}: {s.summary}" for s in QUANTIZED],
-            remedy=f"did you mean {near[0]!r}?" if near else "use one of the schemes above",
+            remedy=did_you_mean(name, known) or "use one of the schemes above",
         )
     return known[name]
 

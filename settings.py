@@ -7,7 +7,6 @@ what would be allowed, and the nearest key that does exist.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from .config import EVERY, Config
-from .errors import BadInput
+from .errors import BadInput, did_you_mean
 from .keys import Key, keys
 from .vocabulary import ROUTE
 
@@ -201,6 +200,11 @@ def _spec(value: str, folder: Path) -> str:
 # -- errors -----------------------------------------------------------------------------------------------
 
 
+_ELSEWHERE: dict[tuple[str, ...], str] = {
+    ("convert", "to", "onnx"): "; `edgeworthy export` makes ONNX files, and `run` keeps one"
+}
+"""Key and a value that it doesn't take → where else that is to be had."""
+
 _TYPES = {
     "list_type": "should be a list, as in [1, 2]",
     "dict_type": "should be a number, or a table of names and numbers, as in {int8 = 20}",
@@ -238,9 +242,11 @@ def _explain(loc: Sequence[int | str], kind: str, message: str, value: object, f
         return f"unknown key {shown!r}{_nearest(path[-1], here)} (known here: {', '.join(here)})"
     key = next((known[path[:n]] for n in range(len(path), 0, -1) if path[:n] in known), None)
     said = _TYPES.get(kind, message[0].lower() + message[1:]).removeprefix("input ")
+    if key and (elsewhere := _ELSEWHERE.get((*key.path, str(value)))):
+        return f"{shown} = {value!r}: {said}{elsewhere}"
     return f"{shown} = {value!r}: {said}{_nearest(str(value), key.choices if key else ())}"
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    said = did_you_mean(word, words)
+    return f"; {said}" if said else ""

@@ -131,6 +131,7 @@ def summary(
         Path | None,
         typer.Option("--baseline", metavar="OUT", help="An earlier report, to show what changed.", show_default=False),
     ] = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """A report in short, as Markdown for a pull request.
@@ -139,11 +140,16 @@ def summary(
     Examples:
       edgeworthy summary out >> "$GITHUB_STEP_SUMMARY"
       edgeworthy summary out --baseline main/report.json
+      edgeworthy summary out --json | jq .open
     """
-    with Console(debug=debug) as console:
+    with Console(as_json=as_json, debug=debug) as console:
         from ..validate import report as reports
 
-        console.text(reports.summary(reports.read(out), reports.read(baseline) if baseline else None))
+        report, earlier = reports.read(out), reports.read(baseline) if baseline else None
+        if console.as_json:
+            console.json(reports.summary_record(report, earlier))
+        else:
+            console.text(reports.summary(report, earlier))
 
 
 # -- what there is ------------------------------------------------------------------------------------
@@ -160,6 +166,8 @@ def inspect_(
 
     Inputs, operators, sizes, transposes, and what would run it.
 
+    Exit code 1: it is an ONNX file with nodes that can't be converted. They are listed.
+
     \b
     Examples:
       edgeworthy inspect model.onnx
@@ -173,6 +181,7 @@ def inspect_(
         if console.as_json:
             console.json(found)
         views.inspection(console, found)
+        raise SystemExit(1 if found.unsupported else 0)
 
 
 @app.command(rich_help_panel="Look around")

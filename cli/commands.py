@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ..pipeline.plan import ALL, STAGES, help_text
 from .console import Console
 from .options import ConfigFile, Debug, Force, Json, NoCache, Quiet, Sets, Verbose
+from .usage import PlainErrors
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -54,7 +54,7 @@ def hollow() -> None:
     """Stands for a command until it is called."""
 
 
-class CommandGroup(TyperGroup):
+class CommandGroup(PlainErrors):
     """The application's commands; those in `HELP` get their flags when they are called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

@@ -153,7 +153,7 @@ class Console:
         if self.as_json:
             self.json(details)
         else:
-            _report(message)
+            print_error(message)
         self._flush()
         raise SystemExit(details["exit_code"])
 
@@ -197,7 +197,7 @@ class Console:
         """Standard output takes no more. Leave at once: Python would try it again."""
         if isinstance(error, BrokenPipeError):
             os._exit(PIPE_CLOSED)
-        _report(f"can't write to standard output: {error.strerror}")
+        print_error(f"can't write to standard output: {error.strerror}")
         os._exit(BadInput.exit_code)
 
 
@@ -229,7 +229,7 @@ def _telling(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith(_CHATTER)][-_TAIL:]
 
 
-def _report(message: str) -> None:
+def print_error(message: str) -> None:
     """An error on stderr."""
     first, *more = terminal.wrap(f"error: {message}", terminal.width_of(sys.stderr), hang=terminal.GAP)
     print(terminal.styled(first) if terminal.is_styled(sys.stderr) else first, *more, sep="\n", file=sys.stderr)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import IO
 
 GAP = 2
+_READABLE = 24
+"""Columns that a text needs to be read without effort."""
 _DUMB = ("dumb", "unknown")
 _CODES = {
     "pass": "32", "✓": "32", "fail": "1;31", "error": "1;31", "error:": "1;31", "✗": "1;31", "inconclusive": "33",
@@ -65,13 +67,16 @@ class TextColumn:
 
 
 def table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width: int | None, *, style: bool) -> list[str]:
-    """Lines of a table that is no wider than ``width``: first by fewer columns, then by text on several lines.
+    """Lines of a table that is no wider than ``width``: by text on several lines as long as that can be read, then by
+    fewer columns, then by text as narrow as its longest word.
 
-    What fits neither way is written one cell below the other.
+    What fits in none of these ways is written one cell below the other.
     """
     shown = list(range(len(columns)))
     widths = [max(map(_cells, (c.title, *(row[i] for row in rows)))) for i, c in enumerate(columns)]
-    while width is not None and _total(widths, shown) > width and any(columns[i].rank for i in shown):
+    while width is not None and not _squeeze(columns, rows, widths, shown, width, least=_READABLE):
+        if not any(columns[i].rank for i in shown):
+            break
         shown.remove(max(shown, key=lambda i: (columns[i].rank, i)))
     if width is not None and not _squeeze(columns, rows, widths, shown, width):
         return list(_records(columns, rows, shown, width, style=style))
@@ -88,16 +93,28 @@ def table(columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width: i
 
 
 def _squeeze(
-    columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], widths: list[int], shown: Sequence[int], width: int
+    columns: Sequence[TextColumn],
+    rows: Sequence[Sequence[str]],
+    widths: list[int],
+    shown: Sequence[int],
+    width: int,
+    *,
+    least: int = 0,
 ) -> bool:
-    """Take from the widest text column what is missing, down to its longest word; False when that isn't enough."""
+    """Take from the widest text column what is missing; False, and nothing taken, when that isn't enough.
+
+    Args:
+        least: Columns that text keeps; it always keeps as many as its longest word.
+    """
     texts = {i: [columns[i].title, *(row[i] for row in rows)] for i in shown if not columns[i].right}
-    least = {i: max(_cells(word) for text in cells for word in text.split(" ")) for i, cells in texts.items()}
-    while _total(widths, shown) > width:
-        able = [i for i in least if widths[i] > least[i]]
+    words = {i: max(_cells(word) for text in cells for word in text.split(" ")) for i, cells in texts.items()}
+    made = list(widths)
+    while _total(made, shown) > width:
+        able = [i for i in words if made[i] > max(words[i], least)]
         if not able:
             return False
-        widths[max(able, key=lambda i: widths[i])] -= 1
+        made[max(able, key=lambda i: made[i])] -= 1
+    widths[:] = made
     return True
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..display import size
+from ..errors import FIX
 from ..pipeline.plan import STAGES
 from ..validate.summary import decibels, glance, summarize
 from .console import Console
@@ -38,6 +39,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+        for note in q.notes:
+            console.say(f"· {q.scheme}: {note}")
         if q.traceback and console.debug:
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
@@ -61,6 +64,7 @@ def gate(console: Console, result: GateResult) -> None:
     for line in result.lines:
         if line.status != "pass":
             console.say(f"{marks[line.status]} {line.check}: {line.message}")
+            _fix(console, line.remedy)
     verdict = {"pass": "✓ The gate passes", "fail": "✗ The gate fails", "inconclusive": "? The gate can't say"}
     console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
 
@@ -85,6 +89,12 @@ def _failures(console: Console, shown: Report) -> None:
         said += [r.failure or r.status for r in (row.accuracy, *row.latencies) if r and r.status in _BAD]
         for why in dict.fromkeys(said):
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
+        _fix(console, row.hop.remedy if row.hop else "")
+
+
+def _fix(console: Console, remedy: str) -> None:
+    if remedy:
+        console.say(f"{FIX}{remedy}")
 
 
 def _rows(console: Console, shown: Report) -> None:
@@ -114,6 +124,10 @@ def _fidelity(console: Console, shown: ParityResult) -> None:
         (f"against {shown.truth}", "output", TextColumn("SQNR", right=True), TextColumn("limit", rank=1), ""), rows
     )
     console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
+    for hop in shown.hops:
+        if hop.status in _BAD:
+            console.say(f"✗ {hop.name}: {hop.failure or hop.reason}")
+            _fix(console, hop.remedy)
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:
@@ -190,7 +204,7 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
 def targets(console: Console, found: Sequence[TargetState]) -> None:
     """Where models can run, and what can't be reached yet."""
     console.table(
-        ("target", TextColumn("what it is", rank=2), TextColumn("version", rank=1), "available"),
+        ("target", TextColumn("what it is", rank=1), TextColumn("version", rank=2), "available"),
         [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
     )
     console.say()

@@ -14,6 +14,7 @@ from ..errors import CheckFailed
 from ..numerics.comparison import Errors, change, compare, problems
 from ..numerics.floor import Floor
 from ..workers.child import Child
+from .errors import BRANCHES
 
 if TYPE_CHECKING:
     from ..artifact import Array, Feeds
@@ -103,12 +104,12 @@ def _not_finite(
 
 
 def _other(name: str, inputs: str, how: str, hints: Sequence[str]) -> CheckFailed:
+    """``hints``: lines at which the tracer took one side for good; then it is they, and no other exporter helps."""
     return CheckFailed(
         f"the exported graph computes another {name!r} than the module",
         where=f"output {name!r} on {inputs}",
         details=[how, *hints],
-        remedy="try the other --exporter, or another --opset; code that branches on values or sizes "
-        "may have been exported as it ran on the example only",
+        remedy=BRANCHES if hints else "try the other --exporter, or another --opset",
     )
 
 

@@ -13,11 +13,13 @@ from ..source.torch_names import chain, user_location
 
 Exporter = Literal["dynamo", "torchscript"]
 
-_DATA_DEPENDENT = (
-    "a Python condition or size depends on a tensor's values, which a graph can't hold",
-    "write that line with torch.where or torch.cond",
-)
-_NO_OPERATOR = ("ONNX has no counterpart of {}", "compute it by other operations")
+BRANCHES = "write that line with torch.where or torch.cond, or make what it depends on a constant (--bind)"
+"""What to do about a Python condition on a tensor's values. No exporter helps: one refuses it, and one keeps the side
+that the example took."""
+
+_DATA_DEPENDENT = ("a Python condition or size depends on a tensor's values, which a graph can't hold", BRANCHES)
+_NO_OPERATOR = ("ONNX has no counterpart of {}", "compute it by other operations, or try --exporter {other}")
+_CHANGE = "change that line, or try --exporter {other}"
 
 _KNOWN = {
     "GuardOnDataDependentSymNode": _DATA_DEPENDENT,
@@ -71,7 +73,7 @@ def _explanation(error: Exception, source: Source, exporter: Exporter) -> BadInp
         return made_static(name, axis, str(spec.shape[axis]), found["extent"])
     lines = [line.strip() for line in root.splitlines() if line.strip()] or [type(links[-1]).__name__]
     known = [_KNOWN[type(link).__name__] for link in links if type(link).__name__ in _KNOWN]
-    what, remedy = lines[0], "change that line"
+    what, remedy = lines[0], _CHANGE
     if known:
         operator = _OPERATOR.search(root)
         what, remedy = known[0][0].format(operator[1] if operator else "an operator"), known[0][1]
@@ -80,5 +82,5 @@ def _explanation(error: Exception, source: Source, exporter: Exporter) -> BadInp
         f"the model can't be exported: {what}",
         where=user_location(error) or source.spec,
         details=[f"{type(links[-1]).__name__}: {lines[0]}", *lines[1:3]],
-        remedy=f"{remedy}, or try --exporter {other}",
+        remedy=remedy.format(other=other),
     )

@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from .. import files
 from ..artifact import OnnxModel, TensorSpec
-from ..errors import BadInput, CheckFailed
+from ..errors import BadInput
 from ..formats.onnx.file import parse, read_onnx, save_onnx, staged_onnx
 from ..formats.onnx.names import output_names, pin, rename
 from ..formats.onnx.summary import describe, summarize
@@ -71,7 +71,8 @@ def export_onnx(source: Source, output: Path, *, exporter: Exporter = "dynamo", 
         opset: ONNX opset; the exporter's own default without.
 
     Raises:
-        BadInput: the module can't run on its inputs, can't be exported, or not with these dynamic dimensions.
+        BadInput: the module can't run on its inputs, is random, can't be exported, or not with these dynamic
+            dimensions.
         CheckFailed: the exported graph computes something else than the module.
         RuntimeFailure: ONNX Runtime can't run the exported graph.
     """
@@ -300,7 +301,7 @@ def _refuse_random(source: Source, feeds: Feeds) -> None:
     first, second = source.run(feeds), source.run(feeds)
     random = [name for name in first if not np.array_equal(first[name], second[name], equal_nan=True)]
     if random:
-        raise CheckFailed(
+        raise BadInput(
             f"the module's output {random[0]!r} is random: two runs on the same inputs differ",
             where=source.spec,
             remedy="make what forward draws at random an input of the model, or leave it out in eval mode",

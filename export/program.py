@@ -13,6 +13,7 @@ from ..source.example_inputs import dynamic_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch
 from .errors import explained
+from .quiet import quiet
 
 
 def save_program(source: Source, path: Path) -> None:
@@ -35,13 +36,13 @@ def save_program(source: Source, path: Path) -> None:
         *(axes[name] for name in source.positional), **{name: axes[name] for name in kwargs}
     )
     try:
-        with explained(source, "dynamo"), torch.no_grad():
+        with quiet(), explained(source, "dynamo"), torch.no_grad():
             program = torch.export.export(module, args, kwargs, dynamic_shapes=bound.arguments if dims else None)
     except BadInput as error:
         error.details = (*error.details, "a module in memory has to go through torch.export; file.py:factory need not")
         raise
     _check(source, program.module())
-    with files.atomic_file(path) as part:
+    with files.atomic_file(path) as part, quiet():  # it warns that the part's name doesn't end in .pt2
         torch.export.save(program, part)
 
 

@@ -160,6 +160,8 @@ def _notes(pipeline: Pipeline, earlier: set[str]) -> list[str]:
         for sentence in (*([f"made by {a.made_by}"] if a.made_by else []), *map(matching.said, a.matches), *a.notes)
     ]
     taken_over = [n for n in (*pipeline.seconds, *sorted(earlier)) if n in pipeline.cached | earlier]
+    if not pipeline.inputs.converts:
+        matches.append("the model was not converted, as files to compare were given: --to tflite adds edgeworthy's own")
     kept = [f"taken over from an earlier run, as nothing changed: {', '.join(taken_over)}"] if taken_over else []
     return kept + matches
 

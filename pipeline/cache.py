@@ -324,7 +324,7 @@ def _usable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadInput(
-            f"can't use this as the output folder: {error.strerror}",
+            f"can't use this as the output folder: {files.refusal(error, folder)}",
             where=str(folder),
             remedy="choose a folder you may write to with --output",
         ) from error

@@ -13,7 +13,7 @@ from ..errors import NotAvailable
 from ..source.companions import COMPANIONS, companion
 from ..targets import PLANNED, TARGETS
 from ..validate import host
-from ..validate.results import Host
+from ..validate.host import Host
 from .progress import Progress
 
 CPU_FEATURES = (

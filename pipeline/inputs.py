@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..quantize.calibration import CalibrationSet
     from ..quantize.preprocess import Preprocess
     from ..validate.inputs import Labelled
+    from ..validate.results import Report
 
 
 class Inputs(Wanted):
@@ -97,6 +98,35 @@ class Inputs(Wanted):
         """Of the labelled data, if there is any."""
         data = self.labelled
         return None if data is None else fingerprint.of_arrays([data.inputs, {"labels": data.labels}])
+
+    @cached_property
+    def threads(self) -> list[int]:
+        """The numbers of threads to time with.
+
+        Raises:
+            BadInput: there are fewer cores.
+        """
+        from ..validate import host
+
+        asked, cores = self.config.bench.threads, host.current().logical_cores
+        if max(asked) > cores:
+            raise BadInput(
+                f"{max(asked)} threads were asked for, and this machine gives {cores} cores",
+                where="--threads",
+                remedy=f"take {cores} at most: threads that wait for each other tell nothing of the model",
+            )
+        return list(asked)
+
+    @cached_property
+    def earlier(self) -> Report | None:
+        """The report that ``[gate.regression]`` is held against.
+
+        Raises:
+            BadInput: it can't be read, it is this run's own, or nothing is held against it.
+        """
+        from ..validate.regression import read_baseline
+
+        return read_baseline(self.config.gate, self.config.output)
 
     def check_outputs(self, outputs: Sequence[TensorSpec]) -> None:
         """What was said of the model's outputs goes with those that it has.

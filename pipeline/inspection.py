@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..formats.model_files import sha256, size
 from ..schemes import FLOAT32
 from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
+from ..workers.native import hushed
 from .subjects import infos
 
 _TF_PLUMBING = (
@@ -57,6 +58,7 @@ class Inspection(BaseModel):
     unsupported: list[UnsupportedNodeResult] = []
 
 
+@hushed()
 def inspect(path: Path | str) -> Inspection:
     """Look into an ``.onnx`` or ``.tflite`` file or a SavedModel folder.
 

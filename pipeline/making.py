@@ -14,7 +14,8 @@ from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from .inspection import artifact_result
 from .records import Converted, Exported, Quantized
-from .staging import CONVERTED, Staging
+from .staging import Staging
+from .wanted import MADE
 
 
 def nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
@@ -82,7 +83,7 @@ class Making(Staging):
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
         depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}
-        outputs = [self.output / CONVERTED[kind] for kind in to]
+        outputs = [self.output / MADE[kind] for kind in to]
         origins = [self.graph.path] if self.graph.path.parent == self.output else []
         return self._stage("convert", Converted, depends, make, outputs, origins=origins)
 
@@ -204,7 +205,7 @@ class Making(Staging):
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:
-        if self.given is not None:
+        if "convert" not in self.brought:
             return {}
         return {name: tuple(axes) for name, axes in self.converted.permutations.items()}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from .. import files
-from ..validate.results import Host, Report
+from ..validate.host import Host
+from ..validate.results import Report
 
 NAME = "manifest.json"
 

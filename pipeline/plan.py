@@ -6,11 +6,10 @@ of every entry, so nothing but the standard library is imported.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import BadInput
+from ..errors import BadInput, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -136,12 +135,11 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
     """
     asked = set(names)
     if unknown := sorted(asked - set(ALL)):
-        near = difflib.get_close_matches(unknown[0], ALL, n=1)
         raise BadInput(
             f"there is no stage {unknown[0]!r}",
             where="stages",
             details=[f"{s.name}: {s.title}" for s in STAGES.values()],
-            remedy=f"did you mean {near[0]!r}?" if near else "use some of these",
+            remedy=did_you_mean(unknown[0], ALL) or "use some of these",
         )
     if not asked:
         raise BadInput("no stage was named", where="stages", remedy=f"name some of {', '.join(ALL)}")

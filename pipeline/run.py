@@ -11,6 +11,7 @@ from ..config import Config
 from ..errors import BadInput
 from ..settings import load_config
 from ..validate.results import Report
+from ..workers.native import hushed
 from .assembly import finish, note
 from .in_memory import saved
 from .plan import ALL
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@hushed()
 def run(
     source: str | Path | torch.nn.Module,
     output: str | Path,

@@ -11,18 +11,17 @@ from typing import Self, TypeVar
 from .. import schemes as quantization
 from ..config import Config
 from ..errors import BadInput
-from . import fingerprint
+from ..validate.summary import summarize
+from . import fingerprint, limits
 from .cache import Workspace
 from .inputs import Inputs
 from .others import file_name
 from .pages import PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
+from .wanted import MADE
 
 T = TypeVar("T")
-
-CONVERTED = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
-"""Kind → file or folder in OUT."""
 
 
 class Staging:
@@ -53,6 +52,8 @@ class Staging:
         self.stages = chosen(stages)
         self.inputs = Inputs(config, self.stages)
         self.brought = brought(self.stages) - self.inputs.done_already
+        if not self.inputs.converts:
+            self.brought -= {"convert", "quantize"}
         if config.output is None:
             raise BadInput(
                 "no output folder was given",
@@ -92,17 +93,21 @@ class Staging:
             for attribute in STAGES[name].checks:
                 getattr(self.inputs, attribute)
         self.inputs.check_comparison()
-        _ = self.inputs.earlier
+        earlier = self.inputs.earlier
+        if self.stages == ALL:  # those that end in the gate
+            routes = {name: converter.makes for name, converter in self.inputs.converters.items()}
+            rows = limits.possible_rows(self.inputs.targets, self.inputs.artifacts, routes)
+            limits.check_names(self.config.gate, [*rows, *(summarize(earlier) if earlier else ())])
 
     def _writes(self) -> list[Path]:
         """What the run may write, but for an ONNX source that lies where its copy would."""
         source, graph = self.inputs.source, self.output / "model.onnx"
         paths = [self.output / name for name in (PAGES if self.stages == ALL else PAGES[:1])]
-        exports = self.copies_source or source.kind not in ("onnx", *CONVERTED)
+        exports = self.copies_source or source.kind not in ("onnx", *MADE)
         if exports and (source.path is None or source.path.resolve() != graph.resolve()):
             paths += [graph, graph.with_name("model.onnx.data")]
         if "convert" in self.brought:
-            paths += [self.output / CONVERTED[kind] for kind in self.inputs.to]
+            paths += [self.output / MADE[kind] for kind in self.inputs.to]
         if "quantize" in self.brought:
             paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
         if self.inputs.measures:

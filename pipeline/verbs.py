@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..settings import load_config
+from ..targets import find
 from ..validate import gate as gates
 from ..validate import report as reports
+from ..validate.evidence import absent
 from ..validate.regression import read_baseline
 from ..validate.results import GateResult, Report
+from ..validate.summary import summarize
+from ..vocabulary import ROUTE
 from . import pages
+from .limits import check_names, possible_rows
 from .run import run
 
 if TYPE_CHECKING:
@@ -59,7 +64,8 @@ def gate(
         baseline: The report, or the folder of it, that ``regression`` is held against.
 
     Raises:
-        BadInput: there is no report, a limit is wrong, or the baseline is the report itself or held against nothing.
+        BadInput: there is no report, a limit is wrong or on a name that nothing has, or the baseline is the report
+            itself or held against nothing.
     """
     folder = None
     if not isinstance(report, Report):
@@ -72,6 +78,10 @@ def gate(
     if baseline is not None:
         rules = rules.model_copy(update={"baseline": Path(baseline)})
     earlier = read_baseline(rules, folder)
+    if rules is not report.limits:
+        rows = [row for held in (report, earlier) if held for row in (*summarize(held), *absent(held))]
+        routes = {row.name: find(row.hop.runtime).kind for row in rows if row.hop and row.name.startswith(ROUTE)}
+        check_names(rules, [*possible_rows(routes=routes), *rows])
     return gates.evaluate(report, rules, origin=origin, folder=folder, baseline=earlier)
 
 

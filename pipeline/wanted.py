@@ -14,11 +14,13 @@ from ..vocabulary import CONVERTED
 from . import fingerprint
 from .plan import ALL
 
+MADE = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
+"""Kind → file or folder in OUT."""
+
 if TYPE_CHECKING:
     from ..convert.routes import ConverterInfo
     from ..source.load import Source
     from ..source.model_files import ModelFile
-    from ..validate.results import Report
 
 
 class Wanted:
@@ -91,6 +93,21 @@ class Wanted:
             )
         return done
 
+    @cached_property
+    def converts(self) -> bool:
+        """Whether the model is converted here.
+
+        It is not where other converters' files are compared or timed, and nobody asks for ours: by a stage that makes
+        them, a key of ``[convert]`` or ``[quantize]``, or as they are in OUT from an earlier command.
+        """
+        config, given = self.config, self.config.artifacts.files
+        if not given or self.done_already or not set(self.stages) <= {"validate", "bench"}:
+            return True
+        asked = [*config.convert.model_dump(exclude_defaults=True).values()]
+        asked += config.quantize.model_dump(exclude_defaults=True).values()
+        made = [config.output / name for name in MADE.values()] if config.output else []
+        return any(asked) or any(path.exists() for path in made if path not in given)
+
     def check_comparison(self) -> None:
         """Refuse to validate what nothing is compared with.
 
@@ -132,6 +149,8 @@ class Wanted:
             if self.config.convert.to is not None:
                 raise BadInput("the source is converted already", where="--to", remedy="leave it out")
             return [self.converted.artifact.kind]
+        if not self.converts:
+            return []
         asked, tensorflow = self.config.convert.to, TARGETS["tensorflow"]
         if asked is not None:
             if "saved_model" in asked and tensorflow.version is None:
@@ -152,8 +171,8 @@ class Wanted:
         from ..targets import TARGETS
 
         tensorflow = TARGETS["tensorflow"]
-        asked = self.converted is not None or self.config.convert.to is not None
-        if asked or tensorflow.version is not None or not self._saved_model_is_of_use:
+        settled = self.converted is not None or not self.converts or self.config.convert.to is not None
+        if settled or tensorflow.version is not None or not self._saved_model_is_of_use:
             return {}
         return {"saved_model": f"TensorFlow is not installed; {tensorflow.install}, or ask for --to tflite alone"}
 
@@ -236,24 +255,6 @@ class Wanted:
         return chosen
 
     @cached_property
-    def threads(self) -> list[int]:
-        """The numbers of threads to time with.
-
-        Raises:
-            BadInput: there are fewer cores.
-        """
-        from ..validate import host
-
-        asked, cores = self.config.bench.threads, host.current().logical_cores
-        if max(asked) > cores:
-            raise BadInput(
-                f"{max(asked)} threads were asked for, and this machine gives {cores} cores",
-                where="--threads",
-                remedy=f"take {cores} at most: threads that wait for each other tell nothing of the model",
-            )
-        return list(asked)
-
-    @cached_property
     def baseline(self) -> str | None:
         """The row that latencies are compared with.
 
@@ -280,17 +281,6 @@ class Wanted:
                 remedy="use one of these",
             )
         return asked
-
-    @cached_property
-    def earlier(self) -> Report | None:
-        """The report that ``[gate.regression]`` is held against.
-
-        Raises:
-            BadInput: it can't be read, it is this run's own, or nothing is held against it.
-        """
-        from ..validate.regression import read_baseline
-
-        return read_baseline(self.config.gate, self.config.output)
 
     @cached_property
     def _given_kinds(self) -> set[str]:

@@ -7,7 +7,7 @@ died, and the output appears complete or not at all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import numpy as np
 from ..artifact import Feeds, FloatOp, TFLiteModel
 from ..errors import BadInput, EdgeworthyError
 from ..files import atomic_file
-from ..formats.tflite.summary import describe
+from ..formats.tflite.summary import describe, summarize
 from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
 from ..workers.child import Child
 from .calibration import CalibrationSet, no_calibration
@@ -124,8 +124,18 @@ def quantize(
         feeds.description if feeds else None,
         feeds.samples if feeds else 0,
         feeds.fit_for_deployment if feeds else True,
-        answer.notes,
+        (*answer.notes, *_nothing_in(wanted, output)),
     )
+
+
+def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
+    """A file that holds nothing of its scheme looks like a success and is none."""
+    found = summarize(path)
+    if scheme.weights not in {*found.constant_bytes, *found.activation_dtypes}:
+        yield (
+            f"nothing in the file is {scheme.weights}: the model's constants are too few or too small, or stay float; "
+            "it computes what the float32 file does"
+        )
 
 
 def _child(request: Request, timeout_s: float) -> Child:

@@ -66,7 +66,7 @@ class Rows:
             BadInput: an array doesn't fit its input, or the inputs have different numbers of samples.
         """
         for spec in self.inputs:
-            array = arrays[spec.name]
+            array = self._numbers(spec, arrays[spec.name])
             row = self._row_shape(spec)
             depth = array.ndim - len(row)
             if depth not in (1, 2) or (depth == 2 and not self.batched) or not _fits(row, array.shape[depth:]):
@@ -93,7 +93,7 @@ class Rows:
         arrays = self._by_name(item, index)
         counts = set()
         for spec in self.inputs:
-            array = arrays[spec.name]
+            array = self._numbers(spec, arrays[spec.name])
             row = self._row_shape(spec)
             depth = array.ndim - len(row)
             if depth not in ((0, 1) if self.batched else (0,)) or not _fits(row, array.shape[depth:]):
@@ -114,6 +114,17 @@ class Rows:
             name: np.stack([rows[i] for i in indices]) if self.batched else rows[indices[0]]
             for name, rows in self._rows.items()
         }
+
+    def _numbers(self, spec: TensorSpec, array: Array) -> Array:
+        """The array, if it holds numbers: of what does not, the shape is beside the point."""
+        if array.dtype.kind in "biufc":
+            return array
+        what = "texts" if array.dtype.kind in "US" else f"{array.dtype}"
+        raise BadInput(
+            f"the data for input {spec.name!r} holds {what} and no numbers",
+            where=self.where,
+            remedy=f"store what the model takes, as {spec}; image files go as a folder of them",
+        )
 
     def _row_shape(self, spec: TensorSpec) -> tuple[Dim, ...]:
         return spec.shape[1:] if self.batched else spec.shape

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..errors import BadInput
+from ..errors import BadInput, did_you_mean
 from .torch_names import require_torch
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check_names(bound: Mapping[str, Value], names: tuple[str, ...], others: bool
             f"the model has no input named {unknown[0]!r} to bind",
             where="--bind",
             details=[f"it has {name}" for name in names],
-            remedy="use the names of the model's own inputs",
+            remedy=did_you_mean(unknown[0], names) or "use the names of the model's own inputs",
         )
 
 

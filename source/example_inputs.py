@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
-from ..errors import BadInput
+from ..errors import BadInput, did_you_mean
 from .variations import varied
 
 if TYPE_CHECKING:
@@ -207,13 +207,16 @@ def _narrows(spec: TensorSpec, model: TensorSpec) -> bool:
 
 
 def _check_names(given: Iterable[str], accepted: Accepted, origin: str) -> None:
+    given = list(given)
     unknown = [name for name in given if name not in accepted.names]
     if unknown and not accepted.others:
+        free = [name for name in accepted.names if name not in given]
+        near = f"did you mean {free[0]!r}?" if len(free) == len(unknown) == 1 else did_you_mean(unknown[0], free)
         raise BadInput(
             f"the model has no input named {_list(unknown)}",
             where=origin,
             details=[f"it has {name}" for name in accepted.names],
-            remedy="use the names of the model's own inputs",
+            remedy=near or "use the names of the model's own inputs",
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from edgeworthy.artifact import FloatOp
 from edgeworthy.numerics.comparison import Errors
+from edgeworthy.validate.host import Host
 from edgeworthy.validate.made import (
     ArtifactResult,
     CalibrationResult,
@@ -25,7 +26,6 @@ from edgeworthy.validate.results import (
     AccuracyResult,
     AccuracyRow,
     Hop,
-    Host,
     LatencyResult,
     LatencyRow,
     NoiseFloor,

@@ -112,6 +112,45 @@ print(report.parity.status)
     assert ran.stdout.split()[-1:] == ["pass"], ran.stderr
 
 
+@pytest.mark.parametrize("kinds", [["tflite"], ["tflite", "saved_model"]])
+def test_a_script_prints_what_it_prints_and_nothing_else(tmp_path: Path, kinds: list[str]) -> None:
+    """TensorFlow logs from C++, torch.export warns; the user's own lines come through, from forward too."""
+    script = f"""
+import sys, torch, edgeworthy
+class Net(torch.nn.Linear):
+    def forward(self, x):
+        torch.compiler.is_compiling() or print("forward", file=sys.stderr)
+        return super().forward(x)
+options = {{"convert": {{"to": {kinds}}}, "quantize": {{"schemes": ["float16"]}}}}
+edgeworthy.quantize(Net(4, 3), "out", example_inputs=torch.rand(2, 4), **options)
+print(edgeworthy.inspect("out/model_float16.tflite").kind, *["out" for _ in range(2)])
+print("mine", file=sys.stderr)
+import os
+os.write(2, b"native\\n")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "tflite out out\n"
+    lines = ran.stderr.splitlines()
+    assert set(lines) == {"forward", "mine", "native"} and lines[-2:] == ["mine", "native"], ran.stderr
+
+
+def test_what_native_code_says_is_told_when_nobody_foresaw_the_error(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from edgeworthy.errors import BadInput, InternalFault
+from edgeworthy.workers.native import hushed
+for error in (BadInput("foreseen"), InternalFault("not foreseen"), ValueError("not foreseen")):
+    try:
+        with hushed():
+            os.write(2, f"native before {error}\\n".encode())
+            raise error
+    except Exception:
+        pass
+"""
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stderr.splitlines() == ["native before not foreseen"] * 2
+
+
 class Branches(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x if x.sum() > 0 else -x

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..display import milliseconds, percent, size
-from .results import Report
+from .results import GateLine, Report
 from .summary import SummaryRow, summarize
 
 MOST_LINES = 20
@@ -62,6 +62,11 @@ def table(report: Report, baseline: Report | None) -> tuple[list[str], list[list
         gone = [row for name, row in before.items() if name not in {r.name for r in rows}]
         cells += [[f"{row.name} (gone)", *("–" for _ in columns)] for row in gone]
     return ["Runs as", *(c.title for c in columns)], cells
+
+
+def unheld(report: Report) -> list[GateLine]:
+    """The lines of the gate that fail or can't be said."""
+    return [line for line in report.gate.lines if line.status in ("fail", "inconclusive")] if report.gate else []
 
 
 def notes(report: Report, baseline: Report | None) -> list[str]:

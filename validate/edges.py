@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import BadInput, CheckFailed
 from ..numerics.floor import LEAST_ULPS
 from ..source.variations import TIED, edges, nudged
+from .results import EdgeError
 from .runners import Runner, Subject
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def shortfalls(
     eps: float,
     tiny: float,
     tolerance: tuple[float, float] | None = None,
-) -> Iterator[str]:
-    """What is wrong with an output at the edges, a sentence each.
+) -> Iterator[EdgeError]:
+    """What is wrong with an output at each edge.
 
     Args:
         runs: Of the artifact.
@@ -97,16 +98,16 @@ def shortfalls(
             continue
         made = runs[edge]
         if made.failure:
-            yield f"on {edge}: {made.failure}"
+            yield EdgeError(edge=edge, problem=made.failure)
             continue
         arrays = [r.outputs.get(name) for r in (made, truth, usual)]
         actual, wanted, typical = arrays
         if actual is None or wanted is None or typical is None or wanted.shape != typical.shape:
             continue  # a missing output is said once, of the samples
         around = [m[name] for m in truth.moved if name in m and m[name].shape == wanted.shape]
-        wrong = _wrong(actual, wanted, typical, around, multiple, eps, tiny, tolerance)
-        if wrong:
-            yield f"on {edge}: {wrong}"
+        problem, error = _wrong(actual, wanted, typical, around, multiple, eps, tiny, tolerance)
+        if problem:
+            yield EdgeError(edge=edge, problem=problem, max_abs=error)
 
 
 def _wrong(
@@ -118,22 +119,23 @@ def _wrong(
     eps: float,
     tiny: float,
     tolerance: tuple[float, float] | None,
-) -> str | None:
+) -> tuple[str, float | None]:
+    """What is wrong in words, empty if nothing is; and the largest error, where it is one of size."""
     if actual.shape != truth.shape:
-        return f"shape is {list(actual.shape)}, and {list(truth.shape)} was expected"
+        return f"shape is {list(actual.shape)}, and {list(truth.shape)} was expected", None
     if actual.dtype.kind != "f" or truth.dtype.kind != "f":
         settled = typical == truth
         for other in around:
             settled &= other == truth
         count = int(np.sum(settled & (actual != truth)))
-        return f"{count} of {actual.size} elements differ" if count else None
+        return f"{count} of {actual.size} elements differ" if count else "", None
     a, t, p = (x.astype(np.float64) for x in (actual, truth, typical))
     judged = np.isfinite(t) & np.isfinite(p)
     if not judged.any():
-        return None
+        return "", None
     bad = int(np.sum(judged & ~np.isfinite(a)))
     if bad:
-        return f"{bad} of {actual.size} elements are NaN or infinite where PyTorch's are finite"
+        return f"{bad} of {actual.size} elements are NaN or infinite where PyTorch's are finite", None
     largest = float(np.abs(t)[judged].max())
     floor = max(float(np.abs(p - t)[judged].max()), LEAST_ULPS * eps * largest, tiny)
     limit = np.maximum(multiple * np.maximum(floor, _unsettled(t, around)), math.sqrt(eps) * largest)
@@ -142,9 +144,10 @@ def _wrong(
     with np.errstate(invalid="ignore"):
         excess = judged & (np.abs(a - t) > limit)
     if not excess.any():
-        return None
+        return "", None
     error = float(np.abs(a - t)[excess].max())
-    return f"{int(excess.sum())} of {actual.size} elements are off, by {error:.3g} at most; noise there is {floor:.3g}"
+    off = f"{int(excess.sum())} of {actual.size} elements are off"
+    return f"{off}, by {error:.3g} at most, where noise is {floor:.3g}", error
 
 
 def _unsettled(truth: NDArray[np.float64], around: Sequence[Array]) -> NDArray[np.float64]:

@@ -105,4 +105,5 @@ def altered(report: Report, folder: Path) -> Iterator[GateLine]:
             limit=artifact.sha256,
             measured=None if why else artifact.sha256,
             message=f"{artifact.path}: {why or 'as it was measured'}",
+            remedy="run it all again, or put back the file that was measured" if why else "",
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..config import EVERY, GateTable
+from ..errors import FIX
 from ..metrics import METRICS, Metric
 from ..schemes import SCHEMES
 from . import regression
@@ -23,6 +24,8 @@ from .results import GateLine, GateResult, Report
 from .summary import SummaryRow
 
 OWN = "the run's own limits"
+_COMMANDS = {"hop": "validate", "accuracy": "validate", "latency": "bench"}
+"""Stage → the command that measures it."""
 
 
 def evaluate(
@@ -110,6 +113,7 @@ def _must_convert(report: Report, wanted: Sequence[str] | None) -> Iterator[Gate
             limit="exists",
             measured="exists" if there else "missing",
             message=f"{name}: made" if there else f"{name}: missing, {why}",
+            remedy="" if there or FIX in why else "name it in --to or --scheme, or take it out of gate.must_convert",
         )
 
 
@@ -117,14 +121,14 @@ def _parity(report: Report, rules: GateTable) -> Iterator[GateLine]:
     if not rules.parity:
         return
 
-    def said(
-        subject: str, status: GateStatus, message: str, limit: str | None = None, ran: str | None = None
-    ) -> GateLine:
-        return GateLine(check="parity", subject=subject, status=status, message=message, limit=limit, measured=ran)
+    def said(subject: str, status: GateStatus, message: str, remedy: str = "", **more: str | None) -> GateLine:
+        return GateLine.model_validate(
+            {"check": "parity", "subject": subject, "status": status, "message": message, "remedy": remedy} | more
+        )
 
     if report.parity is None:
         status: GateStatus = "fail" if "parity" in rules.model_fields_set else "inconclusive"
-        yield said("all hops", status, "parity was not measured; `edgeworthy validate` does")
+        yield said("all hops", status, "parity was not measured", "measure it with `edgeworthy validate`")
         return
     for hop in report.parity.hops:
         if hop.status == "reference":
@@ -135,18 +139,22 @@ def _parity(report: Report, rules: GateTable) -> Iterator[GateLine]:
             "skipped": "inconclusive",
         }
         verdicts["inconclusive"] = "inconclusive"
+        message = f"{hop.name}: {hop.failure or hop.reason or hop.status}"
+        found = verdicts.get(hop.status, "fail")
         yield said(
             hop.name,
-            verdicts.get(hop.status, "fail"),
-            f"{hop.name}: {hop.failure or hop.reason or hop.status}",
+            found,
+            message,
+            "" if FIX in message or found == "pass" else hop.remedy or _more("hop"),
             limit="; ".join(sorted({o.limit for o in hop.outputs if o.limit})) or None,
-            ran=hop.status,
+            measured=hop.status,
         )
     run = {hop.artifact for hop in report.parity.hops}
     must = _wanted(report) if rules.must_convert is None else rules.must_convert
     for row in subjects(report, "artifact"):
         if row.artifact and row.key not in run and names_of(row) & set(must):
-            yield said(row.artifact.path, "inconclusive", f"{row.artifact.path}: no target ran it")
+            remedy = "add the target that runs it to --target"
+            yield said(row.artifact.path, "inconclusive", f"{row.artifact.path}: no target ran it", remedy)
 
 
 def _ran(report: Report) -> Iterator[GateLine]:
@@ -157,4 +165,12 @@ def _ran(report: Report) -> Iterator[GateLine]:
             if not row.missing and (problem := trouble(row, stage)):
                 subject = title(row, stage)
                 message = f"{subject}: {problem.why}"
-                yield GateLine(check=f"{stage} ran", subject=subject, status=problem.status, message=message)
+                remedy = "" if FIX in message else _more(stage)
+                yield GateLine(
+                    check=f"{stage} ran", subject=subject, status=problem.status, message=message, remedy=remedy
+                )
+
+
+def _more(stage: str) -> str:
+    """What to do about a runtime that failed without a word."""
+    return f"run `edgeworthy {_COMMANDS[stage]} --debug` for more"

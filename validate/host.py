@@ -8,8 +8,27 @@ import platform
 from pathlib import Path
 
 import psutil
+from pydantic import Field
 
-from .results import Host
+from .record import Record
+
+
+class Host(Record):
+    """The machine that produced the numbers (made by ``validate.host.current``)."""
+
+    system: str = Field(description="operating system and kernel release")
+    machine: str = Field(description="architecture, such as x86_64")
+    cpu: str = Field(description="the processor's own name")
+    logical_cores: int = Field(description="logical cores this process may use")
+    physical_cores: int | None = None
+    memory_bytes: int
+    load_average: float | None = Field(default=None, description="1-minute load average at the start")
+    cpu_mhz: float | None = Field(default=None, description="current clock, where the system tells")
+    cpu_governor: str | None = Field(default=None, description="frequency governor, where the system tells")
+    temperature_celsius: float | None = Field(default=None, description="hottest CPU sensor, where the system tells")
+    python: str
+    packages: dict[str, str] = Field(default_factory=dict, description="installed packages that matter → version")
+
 
 PACKAGES = (
     "edgeworthy", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxruntime-gpu", "tensorflow",

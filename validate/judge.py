@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +14,9 @@ from ..numerics.comparison import Errors
 from ..numerics.floor import EPS, Floor
 from ..numerics.groups import compare_groups
 from ..schemes import SCHEMES
+from . import remedies
 from .record import Status
-from .results import OutputParity
+from .results import EdgeError, OutputParity
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -59,6 +60,24 @@ class Rules:
         return self.sqnr_db.get(scheme, self.sqnr_db.get(EVERY, SCHEMES[scheme].least_sqnr_db or 0.0))
 
 
+@dataclass(frozen=True)
+class _Ruling:
+    """A rule on an output, and what came of it.
+
+    Attributes:
+        limit: The rule in words.
+        bound: The most noise floors, or the least SQNR, in it.
+        breach: What broke it, where the figure that has the bound doesn't show it.
+        remedy: What to do where it doesn't hold.
+    """
+
+    limit: str
+    passed: bool
+    bound: float | None = None
+    breach: str = ""
+    remedy: str = ""
+
+
 def judge(
     name: str,
     actual: Sequence[Array],
@@ -87,14 +106,21 @@ def judge(
         problems=found,
     )
     if found:
-        return result.model_copy(update={"passed": False, "limit": "same shape, dtype, NaN and Inf"})
+        return result.model_copy(
+            update={
+                "passed": False,
+                "limit": "same shape, dtype, NaN and Inf",
+                "breach": "not comparable",
+                "remedy": remedies.OTHER_MODEL,
+            }
+        )
     errors = metrics.compare(actual, truth)
     groups = [] if SCHEMES[scheme].by_floor else compare_groups(actual, truth)
     is_float = actual[0].dtype.kind == "f"
     by_floor = is_float and floor is not None and SCHEMES[scheme].by_floor
-    limit, passed, bound = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
+    ruling = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
     if not all(_loud_enough(group.errors, scheme, rules) for group in groups):
-        limit, passed = f"{limit} in each group of channels", False
+        ruling = replace(ruling, limit=f"{ruling.limit} in each group of channels", passed=False)
     return result.model_copy(
         update={
             "vs_truth": errors,
@@ -102,9 +128,11 @@ def judge(
             "vs_previous": _own_share(actual, previous),
             "noise_ratio": floor.ratio(errors) if by_floor and floor else None,
             "noise_floor": floor.rms if by_floor and floor else None,
-            "limit": limit,
-            "bound": bound,
-            "passed": passed,
+            "limit": ruling.limit,
+            "bound": ruling.bound,
+            "passed": ruling.passed,
+            "breach": "" if ruling.passed else ruling.breach,
+            "remedy": "" if ruling.passed else ruling.remedy,
             "notes": _notes(actual),
         }
     )
@@ -112,18 +140,52 @@ def judge(
 
 def missing(name: str) -> OutputParity:
     """An output that the hop doesn't have."""
+    return _no_numbers(name, "the output is missing", "exists", "missing")
+
+
+def unknown(name: str) -> OutputParity:
+    """An output that the truth doesn't have."""
+    return _no_numbers(name, "the truth has no such output", "the outputs of the truth", "unknown output")
+
+
+def _no_numbers(name: str, problem: str, limit: str, breach: str) -> OutputParity:
     return OutputParity(
-        name=name, dtype="", shapes=[], problems=["the output is missing"], limit="exists", passed=False
+        name=name,
+        dtype="",
+        shapes=[],
+        problems=[problem],
+        limit=limit,
+        passed=False,
+        breach=breach,
+        remedy=remedies.OTHER_MODEL,
     )
 
 
-def verdict(outputs: Sequence[OutputParity]) -> tuple[Status, str]:
-    """Status of a hop and the sentence that says why."""
+def failed_at(result: OutputParity, edges: Sequence[EdgeError]) -> OutputParity:
+    """The result of an output that passes on the samples, and fails at edges."""
+    first, *more = [e.edge for e in edges]
+    where = f"{first} and {more[0] if len(more) == 1 else f'{len(more)} edges more'}" if more else first
+    errors = [e.max_abs for e in edges]
+    allowed = None if None in errors else max(e for e in errors if e is not None)
+    return result.model_copy(
+        update={
+            "passed": False,
+            "limit": f"{result.limit}, at zeros, ties and extremes too",
+            "breach": f"off on {where}",
+            "edges": list(edges),
+            "remedy": remedies.at_edges(result.name, allowed),
+        }
+    )
+
+
+def verdict(outputs: Sequence[OutputParity]) -> tuple[Status, str, str]:
+    """Status of a hop, the sentence that says why, and what to do about it."""
     failed = [o for o in outputs if o.passed is False]
     if failed:
-        return "fail", "; ".join(_sentence(o) for o in failed)
+        remedy = "; ".join(dict.fromkeys(o.remedy for o in failed if o.remedy))
+        return "fail", "; ".join(_sentence(o) for o in failed), remedy
     worst = max(outputs, key=lambda o: o.noise_ratio or 0.0, default=None)
-    return "pass", f"{worst.name}: {_measured(worst)}" if worst else "the model has no outputs"
+    return "pass", f"{worst.name}: {_measured(worst)}" if worst else "the model has no outputs", ""
 
 
 def noted(result: OutputParity, *notes: str) -> OutputParity:
@@ -131,9 +193,19 @@ def noted(result: OutputParity, *notes: str) -> OutputParity:
     return result.model_copy(update={"notes": [*result.notes, *notes]})
 
 
+_SAID_EDGES = 2
+"""Edges whose problems the sentence tells; the record has all."""
+
+
 def _sentence(output: OutputParity) -> str:
     notes = f" ({'; '.join(output.notes)})" if output.notes else ""
-    return f"{output.name}: {_measured(output)}, and the limit is: {output.limit}{notes}"
+    if output.edges:
+        said = "; ".join(f"on {e.edge}: {e.problem}" for e in output.edges[:_SAID_EDGES])
+        more = len(output.edges) - _SAID_EDGES
+        said += f"; and on {more} edge{'s' if more > 1 else ''} more" if more > 0 else ""
+        return f"{output.name}: {said}; the samples themselves pass, at {_measured(output)}{notes}"
+    breach = f" ({output.breach})" if output.breach and not output.problems else ""
+    return f"{output.name}: {_measured(output)}{breach}, and the limit is: {output.limit}{notes}"
 
 
 def _apply(
@@ -144,33 +216,41 @@ def _apply(
     scheme: str,
     rules: Rules,
     floor: Floor | None,
-) -> tuple[str, bool, float | None]:
-    """The rule in words, whether it holds, and the bound in it on noise floors or SQNR."""
+) -> _Ruling:
+    by_floor = SCHEMES[scheme].by_floor
     if not any(np.isfinite(a).any() for a in actual) and any(a.size for a in actual):
-        return "some finite element", False, None
+        return _Ruling("some finite element", False, breach="nothing is finite", remedy=remedies.OTHER_MODEL)
     if actual[0].dtype.kind != "f":
-        least = 1.0 if SCHEMES[scheme].by_floor else rules.equal
+        least = 1.0 if by_floor else rules.equal
         limit = "all elements equal" if least == 1 else f"at least {least:.6g} of the elements equal"
-        return limit, (errors.equal or 0.0) >= least, None
-    tolerance = rules.tolerance(name) if SCHEMES[scheme].by_floor else None
+        remedy = remedies.OTHER_MODEL if by_floor else remedies.too_noisy(SCHEMES[scheme])
+        return _Ruling(limit, (errors.equal or 0.0) >= least, remedy=remedy)
+    tolerance = rules.tolerance(name) if by_floor else None
     if tolerance is not None:
         atol, rtol = tolerance
         outside = sum(metrics.outside(a, b, atol=atol, rtol=rtol) for a, b in zip(actual, truth, strict=True))
-        return f"every element within {atol:g} + {rtol:g}·|truth|", outside == 0, None
+        limit, breach = f"every element within {atol:g} + {rtol:g}·|truth|", "outside the tolerance"
+        return _Ruling(limit, outside == 0, None, breach, remedies.outside_tolerance(name, errors.max_abs))
     if floor is not None:
-        holds = floor.ratio(errors) <= rules.multiple
-        return f"at most {rules.multiple:g}× the noise floor", holds, rules.multiple
+        limit, holds = f"at most {rules.multiple:g}× the noise floor", floor.ratio(errors) <= rules.multiple
+        return _Ruling(limit, holds, rules.multiple, remedy=remedies.above_floor(name, errors.max_abs))
     return _quantized(errors, scheme, rules)
 
 
-def _quantized(errors: Errors, scheme: str, rules: Rules) -> tuple[str, bool, float]:
-    least = rules.least_sqnr_db(scheme)
-    limit = f"SQNR at least {least:g} dB"
-    passed = _loud_enough(errors, scheme, rules)
-    if rules.top1_agreement is not None and errors.top1_agreement is not None:
-        limit += f" and top-1 agreement at least {rules.top1_agreement:g}"
-        passed = passed and errors.top1_agreement >= rules.top1_agreement
-    return limit, passed, least
+def _quantized(errors: Errors, scheme: str, rules: Rules) -> _Ruling:
+    least, agreement = rules.least_sqnr_db(scheme), errors.top1_agreement
+    ruling = _Ruling(
+        f"SQNR at least {least:g} dB",
+        _loud_enough(errors, scheme, rules),
+        least,
+        remedy=remedies.too_noisy(SCHEMES[scheme]),
+    )
+    if rules.top1_agreement is None or agreement is None:
+        return ruling
+    limit = f"{ruling.limit} and top-1 agreement at least {rules.top1_agreement:g}"
+    if agreement >= rules.top1_agreement:
+        return replace(ruling, limit=limit)
+    return replace(ruling, limit=limit, passed=False, breach=f"top-1 agreement {agreement:.4g}")
 
 
 def _loud_enough(errors: Errors, scheme: str, rules: Rules) -> bool:

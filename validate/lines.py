@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 from ..display import six_digits
+from ..errors import FIX
 from ..metrics import Metric
 from .record import GateStatus
 from .results import GateLine, Report
@@ -25,6 +26,17 @@ def ends(metric: Metric, row: SummaryRow, value: float) -> tuple[float, float]:
     return value if low is None else low, value if high is None else high
 
 
+_MEASURES = {
+    "artifact": "make it: name it in --to or --scheme",
+    "hop": "measure it with `edgeworthy validate`, or take the limit out",
+    "accuracy": "measure it with `edgeworthy validate --labelled DATA`, or take the limit out",
+    "latency": "measure it with `edgeworthy bench`, or take the limit out",
+}
+"""Stage → what gives its numbers."""
+
+_NOISY = "time longer (--seconds), on a machine that does nothing else"
+
+
 def line(
     metric: Metric,
     subject: str,
@@ -36,6 +48,10 @@ def line(
     *,
     prefix: str = "",
 ) -> GateLine:
+    """``said``: what was found, in words, with its remedy where it is an error's."""
+    remedy = metric.remedy if value is not None else _MEASURES[metric.stage]
+    if status == "inconclusive":
+        remedy = _NOISY if value is not None else ""
     return GateLine(
         check=f"{prefix}{metric.key}",
         subject=subject,
@@ -44,6 +60,7 @@ def line(
         measured=None if value is None else value if math.isfinite(value) else shown(value),
         unit=in_unit,
         message=f"{subject}: {said}",
+        remedy="" if status == "pass" or FIX in said else remedy,
     )
 
 

@@ -32,7 +32,8 @@ from . import edges
 from .chain import Chain, Outcome, noise_of
 from .chain import Plan as Plan
 from .edges import Edge
-from .judge import Rules, judge, missing, noted, verdict
+from .judge import Rules, failed_at, judge, missing, noted, unknown, verdict
+from .remedies import RANDOM
 from .results import Hop, NoiseFloor, OutputParity, ParityResult
 from .runners import OnStep, Subject
 
@@ -45,11 +46,7 @@ LEAST = "4 · eps(float32) · max|truth|, as no pair of runs was there to measur
 AGREE_DB = 60.0
 """Least SQNR of a pair of implementations that differ by float32 noise alone; that noise is at 90 dB and more."""
 
-ONLY_RANDOM = (
-    "the example itself passes, and only random inputs like it fail: if the model can never get such, "
-    "give real ones (--labelled or --calibration)"
-)
-ONLY_EDGES = "the samples themselves pass"
+ONLY_RANDOM = "the example itself passes, and only random inputs like it fail"
 
 
 def measure(
@@ -156,14 +153,12 @@ class _Bench:
         if not outcome.ran:
             return hop
         outputs = [self._output(name, outcome, before) for name in self.truth.samples[0]]
-        extra = [name for name in outcome.samples[0] if name not in self.truth.samples[0]]
-        status, reason = verdict(outputs)
-        if extra:
-            status, reason = "fail", f"outputs that the truth doesn't have: {extra}"
-        elif status == "pass" and subject.name in self._defining:
+        outputs += [unknown(name) for name in outcome.samples[0] if name not in self.truth.samples[0]]
+        status, reason, remedy = verdict(outputs)
+        if status == "pass" and subject.name in self._defining:
             status, reason = "reference", "the truth" if outcome is self.truth else "its error is the noise floor"
             outputs = [o.model_copy(update={"passed": None, "limit": "", "bound": None}) for o in outputs]
-        return hop.model_copy(update={"outputs": outputs, "status": status, "reason": reason})
+        return hop.model_copy(update={"outputs": outputs, "status": status, "reason": reason, "remedy": remedy})
 
     def _output(self, name: str, outcome: Outcome, before: Outcome | None) -> OutputParity:
         actual, truth = outcome.output(name), self.truth.output(name)
@@ -181,7 +176,7 @@ class _Bench:
         result = rule(actual, truth, previous=before.output(name) if before and before is not outcome else None)
         if 0 < self._given < len(actual) and result.passed is False:
             if rule(actual[: self._given], truth[: self._given]).passed:
-                result = noted(result, ONLY_RANDOM)
+                result = noted(result, ONLY_RANDOM).model_copy(update={"remedy": RANDOM})
         elif result.passed and outcome.subject.name not in self._defining:
             result = self._at_edges(result, outcome)
         other = before is not None and before.subject.runtime != outcome.subject.runtime
@@ -192,23 +187,19 @@ class _Bench:
 
     def _at_edges(self, result: OutputParity, outcome: Outcome) -> OutputParity:
         """The result of an output that passes on the samples, after a look at the edges."""
-        found = edges.shortfalls(
-            result.name,
-            outcome.edges,
-            self.truth.edges,
-            self._typical.edges,
-            multiple=self.rules.multiple,
-            eps=self.rules.eps,
-            tiny=TINY[self.rules.float_type],
-            tolerance=self.rules.tolerance(result.name),
+        found = list(
+            edges.shortfalls(
+                result.name,
+                outcome.edges,
+                self.truth.edges,
+                self._typical.edges,
+                multiple=self.rules.multiple,
+                eps=self.rules.eps,
+                tiny=TINY[self.rules.float_type],
+                tolerance=self.rules.tolerance(result.name),
+            )
         )
-        problems = list(found)
-        if not problems:
-            return result
-        failed = result.model_copy(
-            update={"passed": False, "limit": f"{result.limit}, at zeros, ties and extremes too"}
-        )
-        return noted(failed, *problems, ONLY_EDGES)
+        return failed_at(result, found) if found else result
 
 
 def _failed_truth(outcome: Outcome) -> Hop:

@@ -74,7 +74,13 @@ def _line(
 ) -> GateLine:
     (report, row), (baseline, earlier) = now, then
     if baseline is None:
-        return _said(metric, subject, "inconclusive", limit, "there is no baseline to hold it against")
+        return _said(
+            metric,
+            subject,
+            "inconclusive",
+            limit,
+            "there is no baseline to hold it against (--baseline REPORT gives one)",
+        )
     if row is None:
         return _said(metric, subject, "fail", limit, "the baseline has it, and it was not measured now")
     if problem := trouble(row, metric.stage):

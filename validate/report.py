@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 
 from .. import files
 from ..display import milliseconds, number, percent, six_digits, size
-from ..errors import BadInput
+from ..errors import FIX, BadInput
 from . import digest
 from .plots import plots
 from .report_file import JSON as JSON
@@ -81,10 +82,22 @@ def markdown(report: Report) -> str:
     return _render("report.md.jinja", report, autoescape=False)
 
 
+def summary_record(report: Report, baseline: Report | None = None) -> dict[str, object]:
+    """What `summary` says, for machines: the verdict, the lines that don't pass, and the rows as they are shown."""
+    titles, cells = digest.table(report, baseline)
+    return {
+        "source": report.model.spec,
+        "status": report.gate.status if report.gate else None,
+        "open": [line.model_dump() for line in digest.unheld(report)],
+        "warnings": report.warnings,
+        "rows": [dict(zip(titles, line, strict=True)) for line in cells],
+        "notes": digest.notes(report, baseline),
+    }
+
+
 def summary(report: Report, baseline: Report | None = None) -> str:
     """The report in short, as Markdown for a pull request, with differences to ``baseline``."""
     titles, cells = digest.table(report, baseline)
-    unheld = [line for line in report.gate.lines if line.status in ("fail", "inconclusive")] if report.gate else []
     return (
         _environment(autoescape=False)
         .get_template("digest.md.jinja")
@@ -92,7 +105,7 @@ def summary(report: Report, baseline: Report | None = None) -> str:
             r=report,
             titles=titles,
             cells=cells,
-            open=unheld,
+            open=digest.unheld(report),
             said=digest.notes(report, baseline),
             most=digest.MOST_LINES,
         )
@@ -113,7 +126,8 @@ def junit(gate: GateResult, suite: str) -> str:
     for line in gate.lines:
         case = ElementTree.SubElement(root, "testcase", classname=f"gate.{line.check}", name=_printable(line.subject))
         if tag := tags.get(line.status):
-            ElementTree.SubElement(case, tag, message=_printable(line.message))
+            why = ElementTree.SubElement(case, tag, message=_printable(line.message))
+            why.text = f"{FIX.strip()} {_printable(line.remedy)}" if line.remedy else None
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -160,11 +174,20 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         "number": number,
         "db": decibels,
         "cosine": lambda v: "–" if v is None else f"{v:.6f}",
-        "value": lambda v: "–" if v is None else v if isinstance(v, str) else six_digits(v),
+        "value": _value,
         "cell": _cell,
     }
     environment.filters.update(filters)
     return environment
+
+
+def _value(value: float | str | None) -> str:
+    """A limit or what was measured; of a hash its beginning: the table of files has it whole."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return f"{value[:12]}…" if re.fullmatch("[0-9a-f]{64}", value) else value
+    return six_digits(value)
 
 
 def _cell(text: object) -> str:

@@ -25,6 +25,7 @@ from ..numerics.comparison import Errors
 from ..numerics.groups import Group
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
+from .host import Host
 from .made import (
     ArtifactResult,
     ConversionResult,
@@ -39,26 +40,6 @@ from .record import GateStatus, Record, Status
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new optional fields don't raise it."""
-
-
-# ---- Where it ran, and on what ----
-
-
-class Host(Record):
-    """The machine that produced the numbers (made by ``validate.host.current``)."""
-
-    system: str = Field(description="operating system and kernel release")
-    machine: str = Field(description="architecture, such as x86_64")
-    cpu: str = Field(description="the processor's own name")
-    logical_cores: int = Field(description="logical cores this process may use")
-    physical_cores: int | None = None
-    memory_bytes: int
-    load_average: float | None = Field(default=None, description="1-minute load average at the start")
-    cpu_mhz: float | None = Field(default=None, description="current clock, where the system tells")
-    cpu_governor: str | None = Field(default=None, description="frequency governor, where the system tells")
-    temperature_celsius: float | None = Field(default=None, description="hottest CPU sensor, where the system tells")
-    python: str
-    packages: dict[str, str] = Field(default_factory=dict, description="installed packages that matter → version")
 
 
 # ---- Parity ----
@@ -87,6 +68,14 @@ class ReceiptResult(Record):
         return f"{self.ran}, {self.delegated} of {self.nodes} nodes{parts}"
 
 
+class EdgeError(Record):
+    """What is wrong with an output at an edge."""
+
+    edge: str = Field(description="zeros, ties, equal rows, large values …")
+    problem: str = Field(description="in words")
+    max_abs: float | None = Field(default=None, description="largest error; None: it is no matter of size")
+
+
 class OutputParity(Record):
     """One output of one hop."""
 
@@ -110,6 +99,13 @@ class OutputParity(Record):
         default=None, description="of that rule: most noise floors, or least SQNR in dB; None: the rule is another"
     )
     passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
+    breach: str = Field(
+        default="", description="what broke the rule, in a few words, where the figure alone doesn't show it"
+    )
+    edges: list[EdgeError] = Field(
+        default_factory=list, description="what is wrong at zeros, ties and extremes, where the samples pass"
+    )
+    remedy: str = Field(default="", description="what to do where it didn't pass")
     notes: list[str] = Field(default_factory=list)
 
     @property
@@ -135,6 +131,7 @@ class Hop(Record):
     status: Status
     reason: str = Field(default="", description="one sentence: why it passed, failed or was not run")
     failure: str | None = Field(default=None, description="the runtime's message when status is error or skipped")
+    remedy: str = Field(default="", description="what to do where it failed")
     receipt: ReceiptResult | None = None
     outputs: list[OutputParity] = Field(default_factory=list)
     seconds: float = 0.0
@@ -292,6 +289,7 @@ class GateLine(Record):
     measured: float | str | None = None
     unit: str = ""
     message: str = Field(description="the line in words")
+    remedy: str = Field(default="", description="what to do where it doesn't pass and the message doesn't say")
 
 
 class GateResult(Record):

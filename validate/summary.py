@@ -12,7 +12,7 @@ from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
 from .made import ArtifactResult
-from .results import AccuracyRow, Hop, LatencyRow, Report
+from .results import AccuracyRow, Hop, LatencyRow, OutputParity, Report
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,15 @@ class SummaryRow:
         return self.artifact.size_bytes if self.artifact else None
 
     @property
+    def _telling(self) -> list[OutputParity]:
+        """The outputs that the row's figure is of: where some failed, those."""
+        outputs = self.hop.outputs if self.hop else []
+        return [o for o in outputs if o.passed is False] or outputs
+
+    @property
     def worst(self) -> Errors | None:
         """The accumulated errors of the output, or of the group of its channels, with the least SQNR."""
-        errors = [o.worst for o in self.hop.outputs if o.worst] if self.hop else []
+        errors = [o.worst for o in self._telling if o.worst]
         return min(errors, key=lambda e: e.quality_db, default=None)
 
     @property
@@ -98,18 +104,21 @@ class SummaryRow:
 
     @property
     def figure(self) -> Figure | None:
-        """Of the output that is furthest off: by noise floors for float32, by SQNR for what was quantized."""
+        """Of the output that is furthest off: by noise floors for float32, by SQNR for what was quantized.
+
+        Where some failed, of those.
+        """
         worst = self.worst
         if self.hop is None or worst is None or worst.exact:
             return None
         by_floor = SCHEMES[self.hop.scheme].by_floor
-        noisy = [o for o in self.hop.outputs if o.noise_ratio is not None] if by_floor else []
+        noisy = [o for o in self._telling if o.noise_ratio is not None] if by_floor else []
         if noisy:
             output = max(noisy, key=lambda o: o.noise_ratio or 0.0)
             return Figure(output.noise_ratio or 0.0, "noise", output.bound)
         if worst.sqnr_db is None:
             return None
-        output = next(o for o in self.hop.outputs if o.worst is worst)
+        output = next(o for o in self._telling if o.worst is worst)
         return Figure(worst.sqnr_db, "dB", output.bound)
 
     @property
@@ -119,17 +128,22 @@ class SummaryRow:
 
     @property
     def parity(self) -> str:
-        """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized."""
+        """Parity in a few words: ``0.8× noise`` for float, ``41.2 dB`` for what was quantized.
+
+        What fails though the figure is within its limit says beside it why.
+        """
         if self.hop is None:
             return "–"
         if self.hop.status in ("error", "skipped"):
             return self.hop.status
+        breach = next((o.breach for o in self._telling if o.breach), "")
         worst = self.worst
         if worst is None:
-            return self.hop.status
+            return breach or self.hop.status
+        said = str(self.figure) if self.figure else decibels(worst)
         if worst.exact:
-            return "exact" if self.own_share is not None else "truth"
-        return str(self.figure) if self.figure else decibels(worst)
+            said = "exact" if self.own_share is not None else "truth"
+        return f"{said}, {breach}" if breach else said
 
     @property
     def status(self) -> str:
@@ -144,7 +158,7 @@ def summarize(report: Report) -> list[SummaryRow]:
 
     Then one for every artifact that none did.
     """
-    hops = {_key(h): h for h in report.parity.hops} if report.parity else {}
+    hops, others = _hops(report)
     scored = {_key(r): r for r in report.accuracy.rows} if report.accuracy else {}
     timed: dict[tuple[str, str], tuple[LatencyRow, ...]] = {}
     for row in report.latency.rows if report.latency else []:
@@ -154,6 +168,9 @@ def summarize(report: Report) -> list[SummaryRow]:
     float32 = report.artifact(FLOAT32.artifact)
     rows = []
     for place in [*looked_at, *unseen]:
+        rows += [
+            SummaryRow(hop.name, place[0] or place[1], scheme=hop.scheme, hop=hop) for hop in others.pop(place, ())
+        ]
         artifact, latencies = report.artifact(place[0]), timed.get(place, ())
         whole = float32.size_bytes if float32 else 0
         found = [r for r in (hops.get(place), scored.get(place), *latencies) if r]
@@ -171,6 +188,19 @@ def summarize(report: Report) -> list[SummaryRow]:
             )
         )
     return rows
+
+
+def _hops(report: Report) -> tuple[dict[tuple[str, str], Hop], dict[tuple[str, str], list[Hop]]]:
+    """Of each artifact and runtime the last hop, which its row is about, and those before it on other kernels.
+
+    The truth's own hop is a run of what a row is about in another way; it has none.
+    """
+    found: dict[tuple[str, str], list[Hop]] = {}
+    for hop in report.parity.hops if report.parity else ():
+        found.setdefault(_key(hop), []).append(hop)
+    truth = report.parity.truth if report.parity else ""
+    others = {key: [h for h in hops[:-1] if h.name != truth and h.outputs] for key, hops in found.items()}
+    return {key: hops[-1] for key, hops in found.items()}, others
 
 
 def _key(row: Hop | AccuracyRow | LatencyRow) -> tuple[str, str]:

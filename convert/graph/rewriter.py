@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from ...artifact import Array
 from ...errors import InternalFault
+from ...formats.onnx.names import called
 from ...vocabulary import FUSED_DOMAIN
 from . import private_ops
 from .reading import attribute, opset, schema
@@ -96,9 +97,14 @@ class Rewriter:
         """An attribute of an ONNX node, or its default from the schema."""
         return attribute(node, name, self.opset)
 
+    @staticmethod
+    def called(node: ir.Node) -> str:
+        """What messages call it."""
+        return called(node.name, (value.name for value in node.outputs))
+
     def refuse(self, node: ir.Node, reason: str) -> None:
         """Note that a node that looked right was left alone."""
-        self.refusals.append(Refusal(node.name or f"{node.op_type} without a name", reason))
+        self.refusals.append(Refusal(self.called(node), reason))
 
     def constant(self, near: ir.Node | ir.Graph, base: str, array: Array) -> ir.Value:
         """A new initializer in a graph, or that of the node ``near``; the array is kept, not copied."""

@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from ...errors import InternalFault, UnsupportedNode, UnsupportedNodes
+from ...formats.onnx.names import called
 from ...vocabulary import FUSED_DOMAIN, MODULE_KEY, NHWC_DOMAIN, SOURCE_KEY
 from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
@@ -42,7 +43,7 @@ def preflight(model: ir.Model) -> list[UnsupportedNode]:
             _lower_node(context, node)
         except Unsupported as problem:
             if not isinstance(problem, NotLowered):
-                unsupported.append(_row(problem, node.op_type, str(node.name), context, node))
+                unsupported.append(_row(problem, node.op_type, _called(node), context, node))
             _bind_by_type(context, node)
     for value in model.graph.outputs:
         try:
@@ -81,7 +82,7 @@ def lower(
             try:
                 _lower_node(context, node)
             except Unsupported as problem:
-                row = _row(problem, node.op_type, str(node.name), context, node)
+                row = _row(problem, node.op_type, _called(node), context, node)
                 raise UnsupportedNodes([row], where=where) from problem
         for value in last_uses.get(node, ()):
             context.forget(value)
@@ -103,6 +104,10 @@ def operator_version(node: ir.Node, opset: int) -> int:
     return found.since_version if found else opset
 
 
+def _called(node: ir.Node) -> str:
+    return called(node.name, (value.name for value in node.outputs))
+
+
 def _lower_node(context: Context, node: ir.Node) -> None:
     version = operator_version(node, context.version(node))
     entry = registry.find(node.domain, node.op_type, version)
@@ -114,7 +119,7 @@ def _lower_node(context: Context, node: ir.Node) -> None:
     except _FAULTS as error:
         raise InternalFault(
             f"the lowering of {node.op_type} (opset {context.version(node)}) failed: {type(error).__name__}: {error}",
-            where=node.name or str(node.outputs[0].name),
+            where=_called(node),
             remedy="please report this with the model, or the part of it that holds this node",
         ) from error
     results = result if isinstance(result, tuple) else (result,)

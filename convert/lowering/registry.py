@@ -27,7 +27,7 @@ VERIFIED_TO = 28
 
 
 @dataclass(frozen=True)
-class Entry:
+class LoweringEntry:
     """A handler and the operator versions (opsets in which the operator changed) it is right for."""
 
     handler: Handler
@@ -36,7 +36,7 @@ class Entry:
     layout: Rule | None
 
 
-_REGISTRY: dict[tuple[str, str], list[Entry]] = {}
+_REGISTRY: dict[tuple[str, str], list[LoweringEntry]] = {}
 
 
 def lowers(
@@ -58,13 +58,13 @@ def lowers(
 
     def register(handler: Handler) -> Handler:
         for op in ops:
-            _REGISTRY.setdefault((domain, op), []).append(Entry(handler, since, verified_to, layout))
+            _REGISTRY.setdefault((domain, op), []).append(LoweringEntry(handler, since, verified_to, layout))
         return handler
 
     return register
 
 
-def find(domain: str, op: str, version: int) -> Entry | None:
+def find(domain: str, op: str, version: int) -> LoweringEntry | None:
     """The entry for an operator whose ``version`` is the opset it last changed in; None if there is none."""
     _load()
     entries = [e for e in _REGISTRY.get(("" if domain == "ai.onnx" else domain, op), []) if e.since <= version]

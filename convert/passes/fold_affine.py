@@ -83,9 +83,9 @@ def fold_affine(rw: Rewriter) -> None:
         gain = _per_channel(affine.gain, linear)
         shift = _per_channel(affine.shift, linear)
         if gain is None or shift is None:
-            rw.refuse(node, f"its constant varies along another axis than the channels of {linear.node.name}")
+            rw.refuse(node, f"its constant varies along another axis than the channels of {rw.called(linear.node)}")
         elif affine.gain is not None and len(linear.weight.uses()) > 1:
-            rw.refuse(node, f"the weights of {linear.node.name} are shared with other nodes")
+            rw.refuse(node, f"the weights of {rw.called(linear.node)} are shared with other nodes")
         elif not (np.isfinite(gain).all() and np.isfinite(shift).all()):
             rw.refuse(node, "its constant is not finite")
         else:

@@ -22,7 +22,7 @@ from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
 from .declared import settle
 from .header import check_file, check_header, name_own_domain, type_passed_inputs
-from .names import unnamed
+from .names import called, unnamed
 from .rules import check_form, check_inference
 from .weights import check_sizes, external_path, load_external, load_initializers, tensors
 from .wire import Span, WireError, split
@@ -279,7 +279,7 @@ def _refuse_unknown_nodes(proto: onnx.ModelProto, path: Path) -> None:
             UnsupportedNode(
                 op=f"{node.domain}::{node.op_type}" if node.domain else node.op_type,
                 opset=version,
-                node=node.name,
+                node=called(node.name, node.output),
                 module=props.get("edgeworthy.module", ""),
                 source=props.get("edgeworthy.source", ""),
                 reason="ONNX has no such operator",

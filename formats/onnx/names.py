@@ -11,6 +11,11 @@ from ...artifact import Dim, TensorSpec
 from ...errors import BadInput
 
 
+def called(name: str | None, outputs: Iterable[str | None]) -> str:
+    """What messages call a node: its name; many files have none, then what it makes."""
+    return name or f"→ {', '.join(filter(None, outputs))}"
+
+
 def output_names(wanted: Iterable[str], inputs: Iterable[TensorSpec]) -> list[str]:
     """The outputs' own names; one that is taken already, by an input for example, gets a suffix."""
     taken = {spec.name for spec in inputs}

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 
 from ...errors import BadInput
+from .names import called
 from .signatures import violations
 
 _SHOWN = 10
@@ -66,7 +67,7 @@ def _orphans(body: onnx.GraphProto | onnx.FunctionProto, outer: frozenset[str]) 
     for node in body.node:
         for name in node.input:
             if name and name not in known:
-                yield name, f"node {node.name or node.op_type!r}"
+                yield name, f"{node.op_type} {called(node.name, node.output)!r}"
         for attribute in node.attribute:
             for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
                 yield from _orphans(graph, known)
@@ -154,7 +155,7 @@ def _broken_nodes(proto: onnx.ModelProto) -> Iterator[str]:
         for node in _below(body.node if in_function else body.graph.node):
             form = violations(node, versions, in_function=in_function)
             for reason in (*form, *_misfits(node, parameters), *_endless(node, small)):
-                yield f"{node.op_type or 'a node'} {node.name or ', '.join(node.output)!r}: {reason}"
+                yield f"{node.op_type or 'a node'} {called(node.name, node.output)!r}: {reason}"
 
 
 def _below(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

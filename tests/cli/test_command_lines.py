@@ -13,6 +13,7 @@ import typer
 import yaml  # type: ignore[import-untyped]
 
 from edgeworthy.cli.app import app
+from edgeworthy.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 CI = sorted((ROOT / "samples/ci").glob("*.yml"))
@@ -127,7 +128,7 @@ def test_the_places_where_command_lines_stand_are_found() -> None:
     ],
 )
 def test_what_is_wrong_does_not_parse(group: Any, line: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises((UsageError, BadInput)):
         parse(group, line)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from .conftest import edgeworthy
@@ -17,7 +18,14 @@ from .conftest import edgeworthy
     [
         ((), "Usage"),
         (("run", "x", "--exportr", "y"), "--exporter"),
-        (("nonsense",), "No such command"),
+        (("nonsense",), "error: there is no command 'nonsense'"),
+        (("rnu",), "fix: did you mean 'run'?"),
+        (("run", "--outptu", "x"), "error: there is no option --outptu\n"),
+        (("run", "x", "-o"), "error: option '-o' requires an argument"),
+        (("gate",), "error: missing argument 'OUT'\n"),
+        (("gate", "a", "b"), "error: got unexpected extra argument"),
+        (("convert", "sample:digits_cnn", "-o", "out", "--to", "onnx"), "`edgeworthy export` makes ONNX files"),
+        (("convert", "sample:simple_net", "-o", "/proc/foo"), "nothing can be made in /proc\n"),
         (("run",), "no model was given"),
         (("run", "sample:digits_cnn"), "no output folder was given"),
         (("run", "none.py:make", "-o", "out"), "no such file"),
@@ -61,6 +69,49 @@ def test_errors_are_json_under_json(tmp_path: Path) -> None:
     error = json.loads(ran.stdout)
     assert (error["error"], error["exit_code"], ran.returncode) == ("BadInput", 2, 2)
     assert error["remedy"]
+    for arguments, what in ((("rnu", "--json"), "no command 'rnu'"), (("gate", "--json"), "missing argument 'OUT'")):
+        ran = edgeworthy(*arguments, cwd=tmp_path)
+        error = json.loads(ran.stdout)
+        assert (error["error"], error["exit_code"], ran.returncode, ran.stderr) == ("BadInput", 2, 2, "")
+        assert what in error["what"] and error["remedy"]
+
+
+NETS = """
+import torch
+from torch import nn
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+class Branch(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x * 3
+"""
+
+
+def test_exit_codes_tell_a_bad_model_from_an_answer_of_no(tmp_path: Path) -> None:
+    """2: it can't be used as it is. 1: the answer is no. As README's table has it."""
+    (tmp_path / "nets.py").write_text(NETS)
+    for factory, flags, code, said in (
+        ("Random", (), 2, "is random"),
+        ("Branch", (), 2, "can't be exported"),
+        ("Branch", ("--exporter", "torchscript"), 1, "computes another"),
+    ):
+        ran = edgeworthy("export", f"nets.py:{factory}", "-o", "out", "--input", "x:float32[2,3]", *flags, cwd=tmp_path)
+        assert (ran.returncode, said in ran.stderr) == (code, True), ran.stderr
+        assert "fix: " in ran.stderr
+    nodes = [onnx.helper.make_node("Det", ["x"], ["y"])]
+    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", [])))
+    opset = [onnx.helper.make_opsetid("", 20)]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], [y]), opset_imports=opset, ir_version=10)
+    onnx.save(model, tmp_path / "det.onnx")
+    for shown in ([], ["--json"]):
+        ran = edgeworthy("inspect", "det.onnx", *shown, cwd=tmp_path)
+        assert ran.returncode == 1 and "Det" in ran.stdout and ran.stderr == ""
+    assert edgeworthy("convert", "det.onnx", "-o", "out", "--to", "tflite", cwd=tmp_path).returncode == 2
 
 
 def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edgeworthy.cli import views
 from edgeworthy.cli.console import Console
+from edgeworthy.pipeline.diagnosis import TargetState
+from edgeworthy.validate import report as reports
+from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
+from edgeworthy.validate.summary import summarize
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,67 @@ def test_every_number_of_threads_has_its_columns(report: Report, tmp_path: Path)
         views.report(console, report.model_copy(update={"latency": measured}), tmp_path, whole=False)
         for text in columns:
             assert text in stream.getvalue()
+
+
+def printed(show: Callable[[Console], object]) -> str:
+    console, stream = Console(), io.StringIO()
+    console._stdout = stream
+    show(console)
+    return stream.getvalue()
+
+
+def test_notes_of_quantization_are_shown_and_written(report: Report, tmp_path: Path) -> None:
+    noted = report.quantization[0].model_copy(update={"notes": ["nothing in the file is float16"]})
+    told = report.model_copy(update={"quantization": [noted, *report.quantization[1:]]})
+    for whole in (True, False):
+        text = printed(partial(views.report, shown=told, folder=tmp_path, whole=whole))
+        assert f"· {noted.scheme}: nothing in the file is float16\n" in text
+    assert f"\n- {noted.scheme}: nothing in the file is float16\n" in reports.markdown(told)
+    assert "nothing in the file is float16" in reports.html(told)
+
+
+def test_what_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
+    assert report.parity
+    bad = report.parity.hops[-1].model_copy(update={"status": "fail", "reason": "y: 3 dB", "remedy": "calibrate more"})
+    parity = report.parity.model_copy(update={"hops": [*report.parity.hops[:-1], bad]})
+    single = report.model_copy(update={"parity": parity, "gate": None})
+    told = "✗ TFLite int8: y: 3 dB\n  fix: calibrate more\n"
+    assert told in printed(lambda console: views.report(console, single, tmp_path, whole=False))
+    fidelity = report.model_copy(update={"fidelity": parity, "parity": None, "latency": None, "accuracy": None})
+    assert told in printed(lambda console: views.report(console, fidelity, tmp_path, whole=False))
+    verdict = evaluate(single)
+    assert "✗ parity: TFLite int8: y: 3 dB\n  fix: calibrate more\n" in printed(lambda c: views.gate(c, verdict))
+
+
+@pytest.mark.parametrize("width", [100, 120, 140])
+def test_targets_say_what_they_are_at_usual_widths(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Text goes on several lines before a column goes."""
+    why = (
+        "onnxruntime-gpu is not installed; pip install onnxruntime-gpu, on a machine with an NVIDIA GPU and its driver"
+    )
+    found = [
+        TargetState(name="tflite", summary="TFLite with XNNPACK on the processor", version="2.1.2", available=True),
+        TargetState(name="onnxruntime-cuda", summary="ONNX Runtime", version="1.2", available=False, why=why),
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = printed(lambda console: views.targets(console, found))
+    assert "what it is" in text and "2.1.2" in text and "no room" not in text
+    assert max(map(len, text.splitlines())) <= width
+    monkeypatch.setenv("COLUMNS", "72")
+    narrow = printed(lambda console: views.targets(console, found))
+    assert "for version)" in narrow, "what it is outlasts its version"
+
+
+def test_the_kernels_that_make_the_noise_floor_have_a_row(report: Report) -> None:
+    """As of a lone .tflite file, whose hops are all of one artifact and one runtime."""
+    assert report.parity
+    (hop,) = [h for h in report.parity.hops if h.artifact == "tflite_float32"]
+    truth, builtin = (
+        hop.model_copy(update={"name": f"{hop.name}, {kernels} kernels", "status": "reference"})
+        for kernels in ("reference", "builtin")
+    )
+    parity = report.parity.model_copy(update={"hops": [truth, builtin, hop], "truth": truth.name})
+    lone = report.model_copy(update={"parity": parity, "accuracy": None})
+    rows = [row for row in summarize(lone) if row.hop]
+    assert [(row.name, row.status) for row in rows] == [(builtin.name, "reference"), (hop.name, "pass")]
+    assert [bool(row.latencies) for row in rows] == [False, True]

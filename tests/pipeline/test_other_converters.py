@@ -13,7 +13,7 @@ import pytest
 import edgeworthy
 from edgeworthy import files
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.errors import BadInput
+from edgeworthy.errors import BadInput, UnsupportedNodes
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.source.load import load_source
 from edgeworthy.targets.worker import Worker
@@ -273,3 +273,66 @@ def test_of_several_signatures_the_main_graphs_is_used(tmp_path: Path) -> None:
     assert np.array_equal(y, {"twice": 2 * x, "square": x * x}[name])
     report = edgeworthy.validate(path, tmp_path / "out")
     assert any(f"the signature {summary.signature!r} is used, of " in note for note in report.model.notes)
+
+
+# -- a model that we need not convert ---------------------------------------------------------------------
+
+
+def rounded(folder: Path) -> None:
+    """An ONNX file with an operator that edgeworthy refuses, and TensorFlow's file of the same function."""
+    import onnx
+    import tensorflow as tf
+
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, (2, 3)) for n in ("x", "y")]
+    nodes = [
+        onnx.helper.make_node("Det", ["square"], ["det"]),
+        onnx.helper.make_node("MatMul", ["x", "turned"], ["square"]),
+        onnx.helper.make_node("Transpose", ["x"], ["turned"]),
+        onnx.helper.make_node("Mul", ["x", "det"], ["y"]),
+    ]
+    graph = onnx.helper.make_graph([nodes[2], nodes[1], nodes[0], nodes[3]], "g", value[:1], value[1:])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "det.onnx")
+
+    def call(x: Any) -> Any:  # the determinant of a 2×2 matrix by hand
+        square = tf.linalg.matmul(x, x, transpose_b=True)
+        return x * (square[0, 0] * square[1, 1] - square[0, 1] * square[1, 0])
+
+    module = tf.Module()
+    module.call = tf.function(call, input_signature=[tf.TensorSpec((2, 3), tf.float32, name="x")])
+    others.convert(folder, "det", module)
+
+
+def test_what_we_cannot_convert_can_be_compared(tmp_path: Path) -> None:
+    rounded(tmp_path)
+    with pytest.raises(UnsupportedNodes):
+        edgeworthy.convert(tmp_path / "det.onnx", tmp_path / "own")
+    given: dict[str, Any] = {"artifacts": {"files": [str(tmp_path / "det.tflite")]}, "bench": {"seconds": 0.05}}
+    out = tmp_path / "out"
+    report = edgeworthy.run(tmp_path / "det.onnx", out, stages=("validate", "bench"), **given)
+    assert report.parity and report.latency and report.conversion is None
+    assert [(h.name, h.status) for h in report.parity.hops] == [
+        ("ONNX Runtime, not optimised", "reference"), ("ONNX Runtime", "reference"), ("det.tflite", "pass"),
+    ]  # fmt: skip
+    assert [r.name for r in report.latency.rows] == ["ONNX Runtime", "det.tflite"]
+    assert [a.name for a in report.artifacts] == ["onnx", "det.tflite"]
+    assert any("was not converted" in note for note in report.notes)
+    with pytest.raises(UnsupportedNodes):
+        edgeworthy.validate(tmp_path / "det.onnx", out, convert={"to": ["tflite"]}, **given)
+
+
+def test_ours_are_compared_too_where_they_are_asked_for_or_there(made: Path, tmp_path: Path) -> None:
+    def rows(out: Path, **tables: Any) -> list[str]:
+        given = {"artifacts": {"files": [str(made / "theirs.tflite")]}}
+        report = edgeworthy.validate(made / "net.onnx", out, **given, **tables)
+        assert report.parity
+        return [h.name for h in report.parity.hops if h.status != "reference" and "ONNX" not in h.name]
+
+    assert rows(tmp_path / "none") == ["theirs.tflite"]
+    assert not list((tmp_path / "none").glob("*.tflite"))
+    both = ["TFLite float32", "TFLite float16", "theirs.tflite"]
+    tflite = {"convert": {"to": ["tflite"]}}
+    assert rows(tmp_path / "to", **tflite) == ["TFLite float32", "TFLite float16", "TFLite dynamic", "theirs.tflite"]
+    assert rows(tmp_path / "scheme", quantize={"schemes": ["float16"]}, targets=["onnxruntime", "tflite"]) == both
+    edgeworthy.convert(made / "net.onnx", tmp_path / "before", **tflite)
+    assert "TFLite float32" in rows(tmp_path / "before", targets=["onnxruntime", "tflite"])

@@ -221,3 +221,11 @@ def test_a_bundled_sample_gives_its_own_data() -> None:
 def test_an_unknown_sample_lists_those_that_exist() -> None:
     error = refused("sample:nothing")
     assert "sample:digits_cnn" in error.details
+
+
+@pytest.mark.parametrize("names", [np.array(["a.png", "b.png"]), np.array([b"a"]), np.zeros(2, "datetime64[s]")])
+def test_what_holds_no_numbers_is_not_told_by_its_shape(tmp_path: Path, names: Any) -> None:
+    np.savez(tmp_path / "names.npz", x=names)
+    with pytest.raises(BadInput, match=r"'x' holds (texts|datetime64\[s\]) and no numbers") as caught:
+        load_calibration(tmp_path / "names.npz", [TensorSpec("x", "float32", (1, 4))])
+    assert "x:float32[1,4]" in str(caught.value.remedy)

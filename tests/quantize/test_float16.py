@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.float16 import to_float16
+from edgeworthy.quantize.post_training import quantize
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, run, worst_sqnr
@@ -81,3 +83,17 @@ def test_small_constants_stay(tmp_path: Path) -> None:
     path, _ = halved(model, tmp_path / "half.tflite")
     (feed,) = normal_feeds(model, 1)
     np.testing.assert_array_equal(run(path, feed)["y"], run(model.path, feed)["y"])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size", "noted"),
+    [("float16", 8, True), ("float16", 64, False), ("dynamic_wi8_afp32", 64, True)],  # a MUL has no weights for int8
+)
+def test_a_file_that_holds_nothing_of_its_scheme_says_so(tmp_path: Path, scheme: str, size: int, noted: bool) -> None:
+    g = Graph(x=(1, size))
+    y = g.op("mul", [g.inputs[0], np.full(size, 1 / 3, np.float32)], (1, size), **NO_ACTIVATION)
+    made = quantize(g.save(tmp_path / "m.tflite", y=y), tmp_path / "q.tflite", scheme=scheme)
+    dtype = "float16" if scheme == "float16" else "int8"
+    held = {np.dtype(d["dtype"]).name for d in Interpreter(str(tmp_path / "q.tflite")).get_tensor_details()}
+    assert (dtype not in held) == noted
+    assert any(f"nothing in the file is {dtype}" in note for note in made.notes) == noted

@@ -100,6 +100,13 @@ class TestInputs:
         assert "'image'" in error.what
         assert error.details == ("it has x", "it has mask")
 
+    def test_an_input_named_otherwise_than_forwards_argument(self, refused: Refused, nets: Path) -> None:
+        """As on an ``nn.Sequential``, whose ``forward`` calls its argument input; only one can be meant."""
+        nets.write_text(nets.read_text() + "\ndef chain():\n    return nn.Sequential(nn.Linear(4, 3), nn.ReLU())\n")
+        error = refused(f"{nets}:chain", inputs=("x:float32[1,4]",))
+        assert (error.what, error.remedy) == ("the model has no input named 'x'", "did you mean 'input'?")
+        assert refused(f"{nets}:make", inputs=("msak:float32[1,4]",)).remedy == "did you mean 'mask'?"
+
     def test_one_name_for_two_extents(self, refused: Refused, nets: Path, tmp_path: Path) -> None:
         np.savez(tmp_path / "in.npz", x=np.zeros((3, 4), np.float32), mask=np.zeros((1, 2), np.float32))
         specs = ("x:float32[n,4]", "mask:float32[n,2]")

@@ -84,7 +84,7 @@ def test_what_fails_is_named_with_its_limit_and_the_list_ends(report: Report) ->
     failing = with_gate(report, size_ratio={"int8": 0.1}, latency_ratio={"int8": 0.42})
     text = reports.summary(failing)
     assert text.startswith("### ✗ The gate fails: ")
-    assert re.search(r"^- ✗ \*\*size_ratio\*\* .*: 0\.283826, at most 0\.1 × float32$", text, re.M)
+    assert re.search(r"^- ✗ \*\*size_ratio\*\* .*: 0\.283826, at most 0\.1 × float32 \(fix: .+\)$", text, re.M)
     assert re.search(r"^- \? \*\*latency_ratio\*\* TFLite int8", text, re.M)
     assert failing.gate
     line = GateLine(check="size_ratio", subject="x", status="fail", message="x: no")

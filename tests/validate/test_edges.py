@@ -12,6 +12,7 @@ from edgeworthy.validate import parity
 from edgeworthy.validate.edges import Edge
 from edgeworthy.validate.judge import Rules
 from edgeworthy.validate.results import Hop
+from edgeworthy.validate.summary import SummaryRow
 
 from .numpy_runner import Function, subject
 
@@ -29,7 +30,14 @@ def in_type(dtype: Any, function: Any) -> Function:
     return run
 
 
-def judged(module: Any, artifact: Any, dtype: Any = np.float32, samples: Any = None, **options: Any) -> Hop:
+def judged(
+    module: Any,
+    artifact: Any,
+    dtype: Any = np.float32,
+    samples: Any = None,
+    atol: dict[str, float] | None = None,
+    **options: Any,
+) -> Hop:
     """The hop of an artifact; module and artifact are functions of one array."""
     truth = subject("PyTorch float64", in_type(np.float64, module), runtime="pytorch", scheme="float64")
     single = subject("PyTorch", in_type(dtype, module), runtime="pytorch")
@@ -40,7 +48,7 @@ def judged(module: Any, artifact: Any, dtype: Any = np.float32, samples: Any = N
         plans=[parity.Plan(truth, single, truth, parity.PYTORCH)],
         at=Edge.of(EXAMPLE),
         drawn=3,
-        rules=Rules(float_type=np.dtype(dtype).name),
+        rules=Rules(float_type=np.dtype(dtype).name, atol=atol or {}),
     )
     found = result.hop("other")
     assert found is not None
@@ -59,6 +67,58 @@ def top(x: Any) -> Any:
 def other_top(x: Any) -> Any:
     order = x.shape[-1] - 1 - np.argsort(-x[:, ::-1], -1, kind="stable")[:, :3]
     return {"values": np.take_along_axis(x, order, -1), "indices": order}
+
+
+def shown(hop: Hop) -> str:
+    """What the table has beside the verdict."""
+    return SummaryRow(name=hop.name, key="a", hop=hop).parity
+
+
+@pytest.mark.parametrize(
+    ("module", "artifact", "where", "error"),
+    [
+        (normalized(1e-9), normalized(0), "zeros", None),
+        (lambda x: np.sqrt(np.abs(x) + 1e-9), lambda x: np.sqrt(np.abs(x) + 2e-9), "zeros", 2e-9**0.5 - 1e-9**0.5),
+        (lambda x: x * 2, lambda x: x * np.where(np.abs(x).max() > 50, 2.5, 2).astype(x.dtype), "large values", None),
+    ],
+)
+def test_the_table_says_why_a_small_figure_fails(module: Any, artifact: Any, where: str, error: float | None) -> None:
+    """On the samples all is well, so the figure alone, 0.9× noise, would contradict the verdict."""
+    hop = judged(module, artifact)
+    (output,) = hop.outputs
+    assert hop.status == "fail" and output.noise_ratio is not None and output.noise_ratio < 10
+    assert where in [e.edge for e in output.edges]
+    assert shown(hop).endswith(f", off on {where}"), shown(hop)
+    assert f"{output.noise_ratio:.3g}× the noise floor" in hop.reason and len(hop.reason) < 400
+    assert hop.remedy.startswith("if the model can get such inputs")
+    if error is not None:
+        allowed = float(hop.remedy.rpartition("--atol y:")[2])
+        assert output.edges[0].max_abs == pytest.approx(error, rel=1e-3)
+        assert error <= allowed <= 2 * error
+        assert judged(module, artifact, atol={"y": allowed}).status == "pass"
+
+
+def test_of_several_outputs_the_table_shows_the_one_that_fails() -> None:
+    def scores(x: Any) -> dict[str, Any]:
+        return {"scores": x * 2, "classes": np.argmax(x, -1)}
+
+    def wrong(x: Any) -> dict[str, Any]:
+        return scores(x) | {"classes": np.argmin(x, -1)}
+
+    assert shown(judged(scores, scores)) == "exact"
+    hop = judged(scores, wrong)
+    assert shown(hop).endswith("% equal") and "classes: " in hop.reason and "scores" not in hop.reason
+    assert hop.remedy
+    extra = judged(lambda x: x * 2, lambda x: {"y": x * 2, "z": x})
+    assert shown(extra) == "unknown output" and extra.remedy
+
+
+def test_a_tolerance_that_is_broken_stands_beside_the_figure() -> None:
+    hop = judged(lambda x: x * 2, lambda x: x * np.asarray(2 + 1e-6, x.dtype), atol={"y": 1e-12})
+    assert hop.status == "fail"
+    assert shown(hop).endswith("× noise, outside the tolerance"), shown(hop)
+    allowed = float(hop.remedy.partition("--atol y:")[2].partition(",")[0])
+    assert judged(lambda x: x * 2, lambda x: x * np.asarray(2 + 1e-6, x.dtype), atol={"y": allowed}).status == "pass"
 
 
 @pytest.mark.parametrize("eps", [1e-9, 1e-12, 1e-30])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeworthy.config import GateTable
+from edgeworthy.errors import FIX
 from edgeworthy.metrics import METRICS
 from edgeworthy.validate.gate import OWN, evaluate
 from edgeworthy.validate.results import GateLine, Report
@@ -188,6 +189,26 @@ def test_fail_outranks_inconclusive(report: Report) -> None:
 def test_messages_carry_limit_and_measure(report: Report) -> None:
     (line,) = lines(report, "latency_ratio", latency_ratio={"int8": 0.42})
     assert re.search(r"0\.42.*interval.*at most 0\.42 × TFLite float32", line.message)
+
+
+def test_every_line_that_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
+    """By a remedy of its own, or in the message of the error that it tells."""
+    everything = {
+        "noise_ratio": 0.1, "sqnr_db": 99, "accuracy": 1, "accuracy_drop": -1, "size_bytes": 1, "size_mb": 1e-6,
+        "size_ratio": 0.01, "latency_ms": dict.fromkeys(("p50", "p90", "p99"), 1e-6), "latency_ratio": 1e-6,
+        "memory_mb": 1e-6, "first_inference_ms": 1e-6, "load_ms": 1e-6, "must_convert": ["int4"], "parity": True,
+        "regression": {"size_bytes": 0.5},
+    }  # fmt: skip
+    assert {m.key for m in METRICS} <= {*everything, *(f"latency_ms.p{p}" for p in (50, 90, 99))}
+    bare = report.model_copy(update={"parity": None, "latency": None, "accuracy": None})
+    died = with_last(with_hop(report, status="error", failure="it died"), "latency", status="error", failure="it died")
+    for held in (report, without_int8(report), bare, died):
+        result = evaluate(held, rules(**everything), folder=tmp_path, baseline=report)
+        silent = [line for line in result.failing if not (line.remedy or FIX in line.message)]
+        assert result.failing and not silent, silent
+    told = with_hop(report, status="error", failure="it died\n  fix: wake it up")
+    (line,) = [line for line in evaluate(told, rules()).failing if line.check == "parity"]
+    assert "wake it up" in line.message and not line.remedy
 
 
 # -- whose limits, and which files -------------------------------------------------------------------------

@@ -160,7 +160,8 @@ def test_missing_and_extra_outputs_fail() -> None:
     result = measure(none, more)
     assert hop(result, "none").outputs[0].problems == ["the output is missing"]
     assert hop(result, "none").status == hop(result, "more").status == "fail"
-    assert "['z']" in hop(result, "more").reason
+    assert "z: the truth has no such output" in hop(result, "more").reason
+    assert [o.passed for o in hop(result, "more").outputs] == [True, False]
 
 
 def test_a_failing_runtime_is_a_row_and_the_rest_goes_on() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html as html_text
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import jsonschema  # type: ignore[import-untyped]
@@ -21,7 +23,7 @@ from edgeworthy.numerics.floor import Floor
 from edgeworthy.validate import gate, judge
 from edgeworthy.validate import report as reports
 from edgeworthy.validate.plots import WIDTHS, plots
-from edgeworthy.validate.results import Report
+from edgeworthy.validate.results import GateLine, Report
 from edgeworthy.validate.summary import Figure, summarize
 
 ROOT = Path(__file__).parents[2]
@@ -279,3 +281,37 @@ def test_sizes(value: float | None, text: str) -> None:
 )
 def test_times(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
+
+
+@pytest.mark.parametrize("form", [reports.html, reports.markdown, reports.summary])
+def test_a_line_that_fails_has_its_fix_beside_it(report: Report, form: Any) -> None:
+    verdict = gate.evaluate(report, GateTable.model_validate({"size_bytes": {"int8": 1}}))
+    (line,) = verdict.failing
+    text = html_text.unescape(form(report.model_copy(update={"gate": verdict})))
+    assert f"fix: {line.remedy}" in text
+    junit = ElementTree.fromstring(reports.junit(verdict, "suite"))
+    (failure,) = junit.iter("failure")
+    assert failure.text == f"fix: {line.remedy}" and failure.get("message") == line.message
+
+
+def test_a_hash_stands_whole_once_in_markdown(report: Report) -> None:
+    digest = "9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0"
+    held = report.model_copy(update={"artifacts": [report.artifacts[-1].model_copy(update={"sha256": digest})]})
+    lines = [
+        GateLine(check="files", subject="m.tflite", status="pass", limit=digest, measured=digest, message="as it was")
+    ]
+    verdict = gate.evaluate(held).model_copy(update={"lines": lines})
+    text = reports.markdown(held.model_copy(update={"gate": verdict}))
+    assert text.count(digest) == 1 and f"`{digest}`" in text
+    assert text.count(f"| {digest[:12]}…") == 2
+
+
+def test_the_summary_for_machines_says_what_the_one_for_people_says(gated: Report) -> None:
+    record: Any = json.loads(json.dumps(reports.summary_record(gated)))
+    assert record["status"] == "fail" and record["source"] == gated.model.spec
+    text = reports.summary(gated)
+    assert {line["status"] for line in record["open"]} == {"fail", "inconclusive"}
+    for line in record["open"]:
+        assert line["message"] in text and line["remedy"] in text
+    for row in record["rows"]:
+        assert f"| {' | '.join(row.values())} |" in text

@@ -60,6 +60,13 @@ def test_what_cant_be_lowered_keeps_its_name(domain):
     assert "edgeworthy" not in row.reason + row.remedy
 
 
+def test_a_node_without_a_name_is_called_by_what_it_makes():
+    model = model_of([helper.make_node("Det", ["x"], ["y"])], [("x", (2, 3, 3))], [("y", (2,))])
+    (row,) = preflight(model)
+    assert (row.op, row.node) == ("Det", "→ y")
+    assert "Det (opset 18) '→ y': " in str(UnsupportedNodes([row]))
+
+
 def test_nodes_behind_an_unsupported_one_are_not_blamed():
     nodes = [helper.make_node("Mystery", ["x"], ["m"], domain="acme"), helper.make_node("Relu", ["m"], ["y"])]
     model = model_of(nodes, [("x", (2,))], [("y", (2,))], acme=1)
