@@ -99,7 +99,7 @@ def summary(report: Report, baseline: Report | None = None) -> str:
     """The report in short, as Markdown for a pull request, with differences to ``baseline``."""
     titles, cells = digest.table(report, baseline)
     return (
-        _environment(autoescape=False)
+        environment(autoescape=False)
         .get_template("digest.md.jinja")
         .render(
             r=report,
@@ -135,7 +135,7 @@ def junit(gate: GateResult, suite: str) -> str:
 def _render(template: str, report: Report, *, autoescape: bool) -> str:
     rows = summarize(report)
     drawn = plots(report, rows) if autoescape else {}  # Markdown has none
-    page = _environment(autoescape=autoescape).get_template(template)
+    page = environment(autoescape=autoescape).get_template(template)
     return page.render(
         r=report,
         rows=rows,
@@ -156,11 +156,12 @@ def _fallbacks(report: Report) -> list[str]:
     ]
 
 
-def _environment(*, autoescape: bool) -> jinja2.Environment:
+def environment(*folders: Path, autoescape: bool) -> jinja2.Environment:
+    """Where pages are rendered: the templates of ``folders`` and of this one, and the filters for numbers and cells."""
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -177,8 +178,8 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
         "value": _value,
         "cell": _cell,
     }
-    environment.filters.update(filters)
-    return environment
+    made.filters.update(filters)
+    return made
 
 
 def _value(value: float | str | None) -> str:
