@@ -11,10 +11,9 @@ from pydantic import Field, ValidationError
 from .. import files
 from ..display import milliseconds
 from ..errors import BadInput
-from ..validate import host
+from ..validate.host import Host, current
 from ..validate.record import Record
 from ..validate.report import environment
-from ..validate.results import Host
 from .jobs import JobResult
 from .plan import Device, FleetPlan
 
@@ -49,7 +48,7 @@ class FleetReport(Record):
             created=datetime.now(UTC),
             command=command,
             executor=executor,
-            host=host.current(),
+            host=current(),
             devices=plan.device,
             models=[model.name for model in plan.model],
             failures=failures,
