@@ -56,6 +56,11 @@ class FleetReport(Record):
         )
 
     @property
+    def title(self) -> str:
+        counts = ((len(self.models), "model"), (len(self.devices), "device"))
+        return " on ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+    @property
     def exit_code(self) -> int:
         """1: something failed; 3: nothing did, and something wasn't there."""
         found = {result.status for result in self.results}
