@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from . import files
 from .errors import BadInput
 from .schemes import FLOAT32
+from .vocabulary import MeasuredWhere
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,6 +173,7 @@ class Receipt:
         partitions: Delegate partitions.
         precision: Arithmetic the runtime used, such as ``float32`` or ``int8``.
         fallback: The nodes that the delegate didn't take, each as operator and name, as far as the runtime tells.
+        measured: Where latencies are from, when only the place itself can tell: what SSH leads to may be an emulator.
     """
 
     asked: str
@@ -182,3 +184,4 @@ class Receipt:
     precision: str = "float32"
     notes: tuple[str, ...] = field(default=())
     fallback: tuple[str, ...] = field(default=())
+    measured: MeasuredWhere | None = None

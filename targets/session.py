@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,13 @@ class LoadedModel(ABC):
     ``run`` takes and gives numpy arrays by the model's names. ``prepare`` does once what belongs to no
     inference (checks, conversion of the feeds to the runtime's own type) and returns the call that latency is
     measured on: from the runtime's inputs in host memory to its outputs in host memory.
+
+    Attributes:
+        elapsed_ns: Nanoseconds of the last load or run by a clock where the model runs; None where that is here, and
+            the one who asks can time it.
     """
+
+    elapsed_ns: int | None = None
 
     @property
     @abstractmethod
@@ -52,6 +58,12 @@ class LoadedModel(ABC):
         None: in this process, where the one who asks can see for itself.
         """
         return None
+
+
+def receipt(fields: Mapping[str, Any]) -> Receipt:
+    """A receipt of what a backend told."""
+    read: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return Receipt(**read)
 
 
 def check_kind(artifact: Artifact, kind: str, runtime: str) -> None:

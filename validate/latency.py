@@ -193,8 +193,10 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
     memory: dict[str, object] = {}
 
     def ask(runner: Runner) -> None:
+        receipt = runner.receipt
         memory.update(
-            receipt=receipt_result(runner.receipt),
+            receipt=receipt_result(receipt),
+            measured=receipt.measured or row.subject.measured,
             load_ms=runner.load_ms,
             first_ms=runner.first_ms,
             peak_rss_bytes=runner.peak_rss_bytes,

@@ -153,6 +153,6 @@ def _as_wide(array: Array, dtype: str) -> Array:
 
 
 def receipt_result(receipt: Receipt) -> ReceiptResult:
-    """A receipt as the report holds it."""
-    lists = {"notes": list(receipt.notes), "fallback": list(receipt.fallback)}
-    return ReceiptResult(**(vars(receipt) | lists))
+    """A receipt as the report holds it; where it was measured is the row's."""
+    told = {name: value for name, value in vars(receipt).items() if name != "measured"}
+    return ReceiptResult(**(told | {"notes": list(receipt.notes), "fallback": list(receipt.fallback)}))

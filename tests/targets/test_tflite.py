@@ -8,7 +8,8 @@ import pytest
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.targets import get
-from edgeworthy.targets.tflite import TFLite, delegation
+from edgeworthy.targets.remote.there.litert import delegation
+from edgeworthy.targets.tflite import TFLite
 
 
 def nhwc(images: Any) -> Any:
@@ -53,11 +54,12 @@ def test_int8_takes_floats_and_gives_floats_back(tflite_int8: TFLiteModel, image
 
 def test_int8_takes_int8_and_gives_int8_back(tflite_int8: TFLiteModel, images: Any) -> None:
     session = TFLite().load(tflite_int8)
-    details = session._inputs["image"]["quantization_parameters"]  # type: ignore[attr-defined]
+    signature = session._signature  # type: ignore[attr-defined]
+    details = signature.inputs["image"]
     steps = np.rint(nhwc(images) / details["scales"][0]) + details["zero_points"][0]
     raw = session.run({"image": np.clip(steps, -128, 127).astype(np.int8)})["logits"]
     assert raw.dtype == np.int8
-    output = session._outputs["logits"]["quantization_parameters"]  # type: ignore[attr-defined]
+    output = signature.outputs["logits"]
     floats = session.run({"image": nhwc(images)})["logits"]
     np.testing.assert_allclose(
         (raw.astype(np.float32) - output["zero_points"][0]) * output["scales"][0], floats, rtol=1e-6
@@ -100,5 +102,5 @@ def test_delegation_counts_partitions_apart() -> None:
     nodes = [op("A", [0, -1], [1]), op("B", [1], [2]), op("C", [2], [3]), op("D", [3], [4])]
     delegates = [op("DELEGATE", [0], [2]), op("DELEGATE", [3], [4])]
     names = {3: "c"}
-    assert delegation(nodes + delegates, names) == (4, 3, 2, ("C c",))
-    assert delegation(nodes, {}) == (4, 0, 0, ("A ", "B ", "C ", "D "))
+    assert delegation(nodes + delegates, names) == (4, 3, 2, ["C c"])
+    assert delegation(nodes, {}) == (4, 0, 0, ["A ", "B ", "C ", "D "])

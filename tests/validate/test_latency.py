@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from edgeworthy.artifact import Receipt
 from edgeworthy.errors import BadInput, EdgeworthyError, NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.validate import latency
 from edgeworthy.validate.results import LatencyResult, LatencyRow
@@ -174,3 +175,18 @@ def test_rows_of_one_device_are_compared() -> None:
     rows = [timed(name, ms, 1, runtime="android:X", measured="device") for name, ms in (("a", 2.0), ("b", 1.0))]
     result = latency.measure(rows, {}, seconds=0.5)
     assert [r.verdict for r in result.rows] == ["baseline", "faster"]
+
+
+def test_a_place_that_turns_out_to_be_an_emulator_is_compared_with_nothing() -> None:
+    class Emulator(NumpyRunner):
+        @property
+        def receipt(self) -> Receipt:
+            return Receipt(asked="CPU", ran="CPU", measured="emulated")
+
+    board = Emulator(lambda f: {})
+    rows = [
+        timed("base", 2.0, 1, runtime="ssh:board", measured="device"),
+        subject("board", board.function, runner=board, runtime="ssh:board", measured="device"),
+    ]
+    result = latency.measure(rows, {}, seconds=0.2, baseline="base")
+    assert [(r.measured, r.verdict) for r in result.rows] == [("device", "baseline"), ("emulated", "not comparable")]

@@ -1,0 +1,157 @@
+"""LiteRT's interpreter, for the target ``tflite`` and, sent as text, for the runner. Self-contained, see ``runner``.
+
+A backend is a file with ``version()`` and ``load(path, threads, **options)``, whose result has ``inputs``, ``outputs``
+(name → dtype, shape, and scales and zero points of what is quantized), ``run`` and ``receipt``, as ``LiteRTModel`` has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_SIGNATURE = "serving_default"
+"""As ``vocabulary.SIGNATURE``."""
+
+
+def version() -> str:
+    """The installed version; imports the package."""
+    import ai_edge_litert
+    import ai_edge_litert.interpreter
+
+    return str(ai_edge_litert.__version__)
+
+
+class LiteRTModel:
+    """A file on the interpreter.
+
+    Args:
+        kernels: ``xnnpack``, ``builtin`` (without the delegate), or ``reference``.
+
+    Attributes:
+        inputs: By the signature's names.
+        outputs: Likewise.
+
+    Raises:
+        ValueError, RuntimeError: the interpreter refuses the file.
+    """
+
+    def __init__(self, path: str, threads: int, kernels: str = "xnnpack") -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = {
+            "xnnpack": OpResolverType.BUILTIN,
+            "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "reference": OpResolverType.BUILTIN_REF,
+        }[kernels]
+        self._kernels = kernels
+        self._interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
+        self._interpreter.allocate_tensors()
+        inputs, outputs = _signature(self._interpreter)
+        self._places = {name: int(d["index"]) for name, d in inputs.items()}
+        self._results = {name: int(d["index"]) for name, d in outputs.items()}
+        self.inputs, self.outputs = ({name: _tensor(d) for name, d in side.items()} for side in (inputs, outputs))
+        self._shapes = {name: tuple(tensor["shape"]) for name, tensor in self.inputs.items()}
+
+    def run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Run once, on arrays of the file's dtypes."""
+        interpreter = self._interpreter
+        shapes = {name: array.shape for name, array in arrays.items()}
+        if any(self._shapes[name] != shape for name, shape in shapes.items()):
+            for name, shape in shapes.items():
+                interpreter.resize_tensor_input(self._places[name], list(shape))
+            interpreter.allocate_tensors()
+            self._shapes.update(shapes)
+        for name, array in arrays.items():
+            interpreter.set_tensor(self._places[name], array)
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in self._results.items()}
+
+    def receipt(self) -> dict[str, Any]:
+        """Fields of ``artifact.Receipt``."""
+        tensors = self._interpreter.get_tensor_details()
+        operators = self._interpreter._get_ops_details()
+        nodes, delegated, partitions, fallback = delegation(operators, {d["index"]: d["name"] for d in tensors})
+        wanted = self._kernels == "xnnpack"
+        return {
+            "asked": "XNNPACK" if wanted else "none",
+            "ran": "XNNPACK" if delegated else f"TFLite {'reference' if self._kernels == 'reference' else 'builtin'}",
+            "nodes": nodes,
+            "delegated": delegated,
+            "partitions": partitions,
+            "precision": _precision(operators, {d["index"]: np.dtype(d["dtype"]).name for d in tensors}),
+            "fallback": fallback if wanted else [],
+        }
+
+
+load = LiteRTModel
+
+
+def _tensor(detail: Mapping[str, Any]) -> dict[str, Any]:
+    quantized = detail["quantization_parameters"]
+    return {
+        "dtype": np.dtype(detail["dtype"]).name,
+        "shape": [int(d) for d in detail["shape"]],
+        "scales": [float(s) for s in quantized["scales"]],
+        "zero_points": [int(z) for z in quantized["zero_points"]],
+    }
+
+
+def _precision(operators: Sequence[Mapping[str, Any]], dtypes: Mapping[int, str]) -> str:
+    """The dtypes of the results of the operators, the commonest first: ``int8+float32``."""
+    nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
+    counts = Counter(dtypes[int(i)] for op in nodes for i in op["outputs"] if int(i) in dtypes)
+    return "+".join(name for name, _ in counts.most_common()) or "none"
+
+
+def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Input and output details by the names of the main graph's signature; by tensor name in a file without one.
+
+    The runner is dropped on return: while one lives, the interpreter refuses to resize.
+    """
+    own = interpreter.get_input_details(), interpreter.get_output_details()
+    keys = interpreter.get_signature_list()
+    for key in sorted(keys, key=lambda key: key != _SIGNATURE):
+        runner = interpreter.get_signature_runner(key)
+        found = runner.get_input_details(), runner.get_output_details()
+        if all(_same(details.values(), main) for details, main in zip(found, own)):
+            return found
+    inputs, outputs = ({d["name"]: d for d in side} for side in own)
+    return inputs, outputs
+
+
+def _same(some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether both are of the same tensors; the other subgraphs of a file have indices of their own."""
+    sides = ({(d["index"], d["name"]) for d in side} for side in (some, others))
+    return next(sides) == next(sides)
+
+
+def delegation(operators: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> tuple[int, int, int, list[str]]:
+    """Nodes of the graph, how many of them delegates took, in how many partitions, and the others by name.
+
+    The interpreter lists the original nodes and then one DELEGATE per partition. A partition holds the nodes that
+    lead from its inputs to its outputs.
+
+    Args:
+        operators: As ``Interpreter._get_ops_details`` gives them.
+        names: Tensor index → name.
+    """
+    nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
+    partitions = [op for op in operators if op["op_name"] == "DELEGATE"]
+    producer = {int(t): k for k, op in enumerate(nodes) for t in op["outputs"]}
+    taken: set[int] = set()
+    for partition in partitions:
+        stop = {int(t) for t in partition["inputs"]}
+        pending = [int(t) for t in partition["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            node = producer.get(tensor)
+            if tensor in stop or node is None or node in taken:
+                continue
+            taken.add(node)
+            pending += [int(t) for t in nodes[node]["inputs"]]
+    left = [node for k, node in enumerate(nodes) if k not in taken]
+    fallback = [" ".join([node["op_name"], *(names.get(int(t), "") for t in node["outputs"][:1])]) for node in left]
+    return len(nodes), len(taken), len(partitions), fallback
