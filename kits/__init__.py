@@ -1,4 +1,4 @@
-"""What a target needs beyond a pip extra, fetched from Debian, PyPI and npm by hash: no root, no trace outside its folder.
+"""What a target needs beyond a pip extra, from Debian, PyPI and npm, by hash, without root.
 
 A kit is data: ``kits/NAME.toml`` says which files of which registries, with their hashes, and what to take of them;
 ``kits/NAME.txt`` holds the hash-locked requirements of a Python environment of its own.
@@ -14,6 +14,6 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 from __future__ import annotations
 
 from .kit import KITS, Kit, find
-from .store import Launch, State, install, launch, look, remove
+from .store import Launch, State, check, install, launch, look, remove
 
-__all__ = ["KITS", "Kit", "Launch", "State", "find", "install", "launch", "look", "remove"]
+__all__ = ["KITS", "Kit", "Launch", "State", "check", "find", "install", "launch", "look", "remove"]

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
     for number in FULL:
         if os.strerror(number) in said:
             raise OSError(number, os.strerror(number))
-    errors = [line.strip() for line in said.splitlines() if line.lower().lstrip().startswith(("error", "e:", "npm error"))]
+    errors = [
+        line.strip() for line in said.splitlines() if line.lower().lstrip().startswith(("error", "e:", "npm error"))
+    ]
     lines = errors or [line.strip() for line in said.splitlines() if line.strip()]
     raise Failed("; ".join(dict.fromkeys(lines[-3:])) or f"{Path(command[0]).name} ended with {process.returncode}")
 
@@ -156,13 +159,19 @@ def wheel_tags(part: Part, file: File) -> list[str]:
 def _ways(kit: Kit, part: Part, file: File) -> Iterator[_Way]:
     if part.source == "debian":
         for base in (os.environ.get("EDGEWORTHY_DEBIAN") or _DEBIAN, f"{_SNAPSHOT}/{kit.snapshot}"):
-            url = f"{base.rstrip('/')}/{urllib.request.quote(file.path)}"
+            url = f"{base.rstrip('/')}/{urllib.parse.quote(file.path)}"
             yield _apt(url) if APT.exists() else _http(url, file)
     elif part.source == "npm":
-        base = os.environ.get("npm_config_registry") or _NPM
+        base = _npm_registry()
         yield _npm(file) if shutil.which("npm") else _http(f"{base.rstrip('/')}/{file.path}", file)
     else:
         yield _pip(part, file)
+
+
+def _npm_registry() -> str:
+    """npm's own variables, which it takes in any case; its files are read by npm alone."""
+    variables = {name.lower(): value for name, value in os.environ.items()}
+    return variables.get("npm_config_registry") or _NPM
 
 
 def _folder(folder: Path | None, file: File) -> _Way:
@@ -200,8 +209,7 @@ def _pip(part: Part, file: File) -> _Way:
         with _beside(partial) as folder:
             wanted = folder / "requirements.txt"
             wanted.write_text(requirement(file), encoding="utf-8")
-            arguments = ("--require-hashes", *wheel_tags(part, file), "-d", folder / "got", "-r", wanted)
-            client(pip("download", *arguments))
+            client(pip("download", "--require-hashes", *wheel_tags(part, file), "-d", folder / "got", "-r", wanted))
             _only(folder / "got").replace(partial)
 
     return _Way(f"pip download {file.name}=={file.version}", get)

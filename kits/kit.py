@@ -128,6 +128,12 @@ class Kit:
         """Bytes to fetch by hash; those of a Python environment are not known beforehand."""
         return sum(file.size for part in self.parts for file in part.files)
 
+    def serves(self, name: str) -> bool:
+        """Whether this is its name, or that of a target that needs it, with or without an address and options."""
+        head = name.partition(",")[0]
+        names = {self.name, *self.targets}
+        return any(":".join(head.split(":")[:count]) in names for count in range(1, head.count(":") + 2))
+
     def check_host(self) -> None:
         """Raise NotAvailable on a machine that it isn't for."""
         here = platform.machine()
@@ -172,10 +178,8 @@ def find(name: str) -> Kit:
     Raises:
         BadInput: there is none; names the nearest.
     """
-    if name in KITS:
-        return KITS[name]
     for kit in KITS.values():
-        if name in kit.targets or name.partition(":")[0] in kit.targets:
+        if kit.serves(name):
             return kit
     near = difflib.get_close_matches(name, [*KITS, *(t for kit in KITS.values() for t in kit.targets)], n=2)
     raise BadInput(

@@ -14,6 +14,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +74,19 @@ class State:
     faults: tuple[str, ...] = ()
     size: int = 0
 
+    @property
+    def wording(self) -> str:
+        """The status as a sentence goes on."""
+        return _WORDING[self.status]
+
+
+_WORDING = {
+    "absent": "not installed",
+    "outdated": "of another version of edgeworthy",
+    "broken": "damaged",
+    "ready": "installed",
+}
+
 
 def look(kit: Kit, *, thorough: bool = False) -> State:
     """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
@@ -104,11 +118,8 @@ def launch(kit: Kit) -> Launch:
     """
     state = look(kit)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {_STATUS[state.status]}", remedy=f"edgeworthy targets install {kit.name}")
+        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=f"edgeworthy targets install {kit.name}")
     return _launch(kit, state.folder)
-
-
-_STATUS = {"absent": "not installed", "outdated": "of another version of edgeworthy", "broken": "damaged"}
 
 
 def install(kit: Kit, *, offline: Path | None = None, tell: Tell = lambda what, done, total: None) -> State:
@@ -162,15 +173,11 @@ def check(kit: Kit) -> None:
 
 def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None, tell: Tell) -> None:
     done = 0
-    for part in kit.parts:
-        for file in part.files:
-            before = done
-            path = fetch(
-                kit, part, file, cache, offline=offline, tell=lambda what, size: tell(what, before + size, kit.size)
-            )
-            done += file.size
-            tell(file.filename, done, kit.size)
-            unpack(path, part, built / part.into)
+    for whole, file in ((part, file) for part in kit.parts for file in part.files):
+        path = fetch(kit, whole, file, cache, offline=offline, tell=partial(_tell_sum, tell, done, kit.size))
+        done += file.size
+        tell(file.filename, done, kit.size)
+        unpack(path, whole, built / whole.into)
     if kit.requirements:
         tell(f"pip install {' '.join(kit.requirements)}", done, kit.size)
         python.build(kit, built / "env", offline=offline)
@@ -178,6 +185,10 @@ def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None,
         path = built / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("{kit}", str(final)), encoding="utf-8")
+
+
+def _tell_sum(tell: Tell, before: int, total: int, what: str, size: int) -> None:
+    tell(what, before + size, total)
 
 
 def _check(kit: Kit, folder: Path) -> None:
