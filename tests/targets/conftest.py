@@ -209,3 +209,26 @@ def expected(net: Any, images: Any) -> Any:
     torch.set_default_dtype(torch.float32)
     with torch.no_grad():
         return copy.deepcopy(net).double()(torch.from_numpy(images).double()).numpy()
+
+
+@pytest.fixture(scope="session")
+def partly_delegated(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """Relu → CumSum → Sigmoid: XNNPACK has no CUMSUM."""
+    import onnx
+
+    from edgeworthy.convert import convert
+
+    folder = tmp_path_factory.mktemp("partly")
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "xy")
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["a"]),
+        onnx.helper.make_node("CumSum", ["a", "axis"], ["b"]),
+        onnx.helper.make_node("Sigmoid", ["b"], ["y"]),
+    ]
+    axis = onnx.helper.make_tensor("axis", onnx.TensorProto.INT64, [], [1])
+    graph = onnx.helper.make_graph(nodes, "g", [x], [y], [axis])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "m.onnx")
+    made = convert(folder / "m.onnx", folder, to=["tflite"]).tflite
+    assert made is not None
+    return made

@@ -22,7 +22,10 @@ def test_every_target_tells_its_state() -> None:
         missing = target.missing()
         if target.version is None:
             assert missing and target.install in missing
-        assert get(name).kind == target.kind
+            with pytest.raises(NotAvailable, match="is not installed"):
+                get(name)
+        else:
+            assert get(name).kind == target.kind
     assert TARGETS["tflite"].missing() is None
     assert TARGETS["onnxruntime"].version
 

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from edgeworthy.artifact import OnnxModel, TFLiteModel
-from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput, CheckFailed, OutOfMemory, RuntimeFailure
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
@@ -184,25 +182,6 @@ def test_waits_passively(onnx_model: OnnxModel, images: Any) -> None:
         time.sleep(1)
         after = process.cpu_times()
     assert after.user + after.system - before.user - before.system < 0.1
-
-
-@pytest.fixture(scope="module")
-def partly_delegated(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
-    """Relu → CumSum → Relu: XNNPACK has no CUMSUM."""
-    folder = tmp_path_factory.mktemp("partly")
-    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "xy")
-    nodes = [
-        onnx.helper.make_node("Relu", ["x"], ["a"]),
-        onnx.helper.make_node("CumSum", ["a", "axis"], ["b"]),
-        onnx.helper.make_node("Sigmoid", ["b"], ["y"]),
-    ]
-    axis = onnx.helper.make_tensor("axis", onnx.TensorProto.INT64, [], [1])
-    graph = onnx.helper.make_graph(nodes, "g", [x], [y], [axis])
-    opset = [onnx.helper.make_opsetid("", 20)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "m.onnx")
-    made = convert(folder / "m.onnx", folder, to=["tflite"]).tflite
-    assert made is not None
-    return made
 
 
 def test_a_receipt_names_what_ran_elsewhere(partly_delegated: TFLiteModel) -> None:
