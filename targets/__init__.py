@@ -14,13 +14,13 @@ from typing import Any
 
 from ..errors import NotAvailable
 from ..plugins import Registry
-from . import arm64, onnx_reference, onnxruntime, pytorch, tensorflow, tflite
+from . import arm64, onnx_reference, onnxruntime, pytorch, ssh, tensorflow, tflite
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
-_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite, arm64)
+_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite, arm64, ssh)
 """The order of the hops."""
 
 

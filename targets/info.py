@@ -93,6 +93,7 @@ class TargetInfo:
         probe: Whether only the imported runtime can tell if it works here (GPUs).
         aliases: Other names of it.
         address: What comes after the name and a colon, such as ``SERIAL``; empty where nothing does.
+        needs_address: Whether it can't do without one.
         settings: The options that users may give, by name; arguments of ``make`` as well.
         measured: Where a latency of it is taken.
         schemes: Schemes of TFLite files that it takes; None for all.
@@ -116,6 +117,7 @@ class TargetInfo:
     probe: bool = False
     aliases: tuple[str, ...] = ()
     address: str = ""
+    needs_address: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
     measured: MeasuredWhere = "host"
     schemes: tuple[str, ...] | None = None
@@ -178,6 +180,8 @@ class TargetInfo:
         """Why it can't run here and how to get it; None when it can."""
         if self.version is None:
             return f"{self.module or self.name} is not installed; {self.install}"
+        if self.needs_address and "address" not in self.options:
+            return f"it needs an address: {self.name}:{self.address}"
         if self.probe:
             try:
                 self.make(**self.options).version()

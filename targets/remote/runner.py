@@ -141,7 +141,9 @@ class RemoteRunner:
         said = [*heard.decode(errors="replace").splitlines()[-3:], *said]
         why = _NO_PYTHON.get(how)
         if why is None:
-            return self.failure(f"ended with {how} before it could run anything", said)
+            return self.failure(
+                f"ended with {how} before it could run anything", said, "start its Python there by hand"
+            )
         return NotAvailable(f"{self.name}: {why}", where=self.where, details=said[-_TAIL_LINES:], remedy=_PYTHON)
 
     def _ended(self, command: str) -> RuntimeFailure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...artifact import Artifact, Feeds, Receipt
@@ -47,9 +48,13 @@ class RemoteTarget(ABC):
     def start(self) -> RemoteRunner:
         """A runner there. Raises as ``RemoteRunner``."""
 
-    def paths(self, runner: RemoteRunner) -> list[str]:
-        """More folders there to look for the runtime in, put there when need be."""
-        return []
+    def packages(self, runner: RemoteRunner) -> Path | None:
+        """A folder of ours with packages that this place lacks, or None."""
+        return None
+
+    def unpacked(self, runner: RemoteRunner, packages: Path) -> str:
+        """The path there of such a folder, put there when need be."""
+        return str(packages.absolute())
 
     def file(self, runner: RemoteRunner, artifact: Artifact) -> str:
         """The path there of a file, put there when need be."""
@@ -64,10 +69,20 @@ class RemoteTarget(ABC):
 
     def version(self) -> str:
         """The runtime's version there; NotAvailable when there is none."""
+        try:
+            return self._version()
+        except BaseException:
+            if self._started is not None:
+                self._started.close()
+            raise
+
+    def _version(self) -> str:
         runner = self.runner
         told, _ = runner.ask("version", paths=[])
-        if told["version"] is None and (paths := self.paths(runner)):
-            told, _ = runner.ask("version", paths=paths)
+        if told["version"] is None and (packages := self.packages(runner)):
+            runner.close()  # it may have imported packages of the place that these don't go with
+            runner = self.runner
+            told, _ = runner.ask("version", paths=[self.unpacked(runner, packages)])
         if told["version"] is None:
             raise NotAvailable(f"{self.name}: {told['why']}", where=runner.where, remedy=self.remedy(runner))
         return str(told["version"])

@@ -20,6 +20,7 @@ _SHUT = "its folder can't be written", "make it the user's"
 _DISK = {
     errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL,
     errno.EACCES: _SHUT, errno.EPERM: _SHUT, errno.EROFS: _SHUT, errno.ENOTDIR: _SHUT,
+    errno.ENOENT: _SHUT,
 }  # fmt: skip
 """What its disk says → what is wrong, and what helps."""
 
@@ -34,7 +35,7 @@ class RemoteStore:
     """
 
     folder: str = "~/.cache/edgeworthy"
-    limit: int = 2 << 30
+    limit: int = 2_000_000_000
 
     def put(self, runner: RemoteRunner, path: Path) -> str:
         """The path there of a file of ours.

@@ -24,6 +24,10 @@ def test_every_target_tells_its_state() -> None:
             assert missing and target.install in missing
             with pytest.raises(NotAvailable, match="is not installed"):
                 get(name)
+        elif target.needs_address:
+            assert missing and target.address in missing
+            with pytest.raises(BadInput, match=f"is no {target.address}"):
+                get(name)
         else:
             assert get(name).kind == target.kind
     assert TARGETS["tflite"].missing() is None

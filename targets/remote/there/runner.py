@@ -114,6 +114,7 @@ class Served:
     """The commands, and the model that they are about."""
 
     def __init__(self) -> None:
+        self.text: tuple[str, bytearray] = "", bytearray()
         self.backend: Any = None
         self.model: Any = None
         self.before = 0
@@ -123,12 +124,10 @@ class Served:
         }  # fmt: skip
 
     def hello(self, blobs: Sequence[bytearray], names: Sequence[str]) -> dict[str, Any]:
-        """Take in the other files and, the last, the backend; tells what this place is."""
-        for name, text in zip(names, blobs):
-            module = types.ModuleType(f"edgeworthy_{name}")
-            exec(compile(bytes(text), f"{name}.py", "exec"), module.__dict__)
-            self.commands.update(getattr(module, "COMMANDS", {}))
-            self.backend = module
+        """Take in the other files and, the last, the backend, which ``version`` imports; tells what this place is."""
+        *files, self.text = zip(names, blobs)
+        for name, text in files:
+            self.commands.update(_module(name, text).COMMANDS)
         told: dict[str, Any] = self.commands["place"]()
         return told
 
@@ -136,6 +135,7 @@ class Served:
         """Import the runtime, with more folders to look in; tells its version."""
         sys.path[:0] = [path for path in paths if path not in sys.path]
         try:
+            self.backend = self.backend or _module(*self.text)
             return {"version": self.backend.version()}
         except ImportError as error:
             return {"version": None, "why": str(error)}
@@ -180,6 +180,12 @@ class Served:
         with contextlib.suppress(OSError), Path("/proc/self/status").open() as status:
             return next((int(line.split()[1]) * 1024 for line in status if line.startswith(f"{field}:")), 0)
         return 0
+
+
+def _module(name: str, text: bytearray) -> Any:
+    module = types.ModuleType(f"edgeworthy_{name}")
+    exec(compile(bytes(text), f"{name}.py", "exec"), module.__dict__)
+    return module
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, log: PrintedLines) -> None:

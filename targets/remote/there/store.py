@@ -64,7 +64,7 @@ class HashedFiles:
             with part.open("ab") as file:
                 file.writelines(blobs)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 part.unlink()
             raise
         return {}
