@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol, Self
 
 from ...errors import EdgeworthyError, NotAvailable, RuntimeFailure
 from ...workers.processes import is_out_of_memory, out_of_memory
+from ...workers.stack import read_log
 from .there import runner as there
 
 _FOLDER = Path(there.__file__).parent
@@ -153,20 +154,22 @@ class RemoteRunner:
 
     def _died(self, command: str, reply: dict[str, Any]) -> EdgeworthyError:
         self.close()
-        how, log = reply["died"], reply["log"]
+        how, (said, _) = reply["died"], read_log("\n".join(reply["log"]))
         if how == "SIGKILL":
             what = f"{self.name} was killed with SIGKILL in {command}, as when memory runs out"
-            return out_of_memory(what, 0, where=self.where, details=log[-_TAIL_LINES:])
+            return out_of_memory(what, reply["peak"], where=self.where, details=said[-_TAIL_LINES:])
         verb = "crashed with" if how.startswith("SIG") else "ended with"
-        return self.failure(f"{verb} {how} in {command}", log)
+        return self.failure(f"{verb} {how} in {command}", said)
 
     def _raised(self, command: str, reply: dict[str, Any]) -> EdgeworthyError:
-        text, log = reply["raised"], reply["log"][-_TAIL_LINES:]
+        text, (said, _) = reply["raised"], read_log("\n".join(reply["log"]))
         error: EdgeworthyError
         if reply["memory"] or is_out_of_memory(RuntimeError(text)):
             error = out_of_memory(f"{self.name} ran out of memory in {command}", 0, where=self.where, details=[text])
         else:
-            error = RaisedThere(f"{self.name} raised in {command}: {text}", where=self.where, details=log)
+            error = RaisedThere(
+                f"{self.name} raised in {command}: {text}", where=self.where, details=said[-_TAIL_LINES:]
+            )
             error.text, error.errno = text, reply["errno"]
         error.add_note(reply["traceback"])
         return error

@@ -203,17 +203,15 @@ def _unreachable(address: SshAddress, error: Exception) -> EdgeworthyError:
             what = f"doesn't let us in: {error.reason}"
             remedy = "put your public key into its ~/.ssh/authorized_keys (ssh-copy-id), or name another with key=FILE"
         case ConnectionRefusedError():
-            what, remedy = f"has no sshd on port {port}", "start it, or name another port with port=N"
+            what, remedy = "has no sshd on this port", "start it, or name another port with port=N"
         case socket.gaierror():
             what, remedy = f"can't be found: {error.strerror}", "check the name"
         case TimeoutError() | asyncssh.ConnectionLost():
-            what, remedy = (
-                f"doesn't answer on port {port} as an sshd does",
-                "see that it is up, and that it is its port",
-            )
+            what, remedy = "doesn't answer as an sshd does", "see that it is up, and that this is its port"
         case _:
-            what, remedy = f"can't be reached: {error}", "try it with ssh -v"
-    return RuntimeFailure(f"{address.shown} {what}", where=address.shown, remedy=remedy)
+            what, remedy = "can't be reached", "try it with ssh -v"
+    details = [str(error)] if str(error) else []
+    return RuntimeFailure(f"{address.shown} {what}", where=address.shown, details=details, remedy=remedy)
 
 
 class _Stdin:

@@ -34,7 +34,7 @@ class RemoteStore:
         limit: Bytes that it may hold.
     """
 
-    folder: str = "~/.cache/edgeworthy"
+    folder: str = "~/.cache/edgeworthy-runner"
     limit: int = 2_000_000_000
 
     def put(self, runner: RemoteRunner, path: Path) -> str:

@@ -42,7 +42,7 @@ BOOTSTRAP = (
 """Takes a line with the length of this file's text, and the text. Nothing is imported from the current folder."""
 
 _MOST_HEADER = 1 << 26
-_LOG_LINES = 40
+_LOG_BYTES = 1 << 14
 _PR_SET_PDEATHSIG = 1
 
 
@@ -90,7 +90,7 @@ def unpack(header: Mapping[str, Any], blobs: Iterable[bytearray]) -> dict[str, A
 
 
 class PrintedLines:
-    """What is printed from now on, in memory: a place's disk may be full."""
+    """What is printed from now on, kept in memory until it is taken: a place's disk may be full."""
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
@@ -101,13 +101,13 @@ class PrintedLines:
         for stream in (1, 2):
             os.dup2(self._file, stream)
 
-    def size(self) -> int:
-        return os.fstat(self._file).st_size
-
-    def since(self, begin: int) -> list[str]:
-        """The last lines that were printed after so many bytes."""
-        text = os.pread(self._file, self.size() - begin, begin).decode(errors="replace")
-        return [line.strip()[:300] for line in text.splitlines() if line.strip()][-_LOG_LINES:]
+    def take(self) -> list[str]:
+        """The last lines; what there was is gone. All that write, here and in the fork, share one position in it."""
+        size = os.fstat(self._file).st_size
+        text = os.pread(self._file, _LOG_BYTES, max(0, size - _LOG_BYTES)).decode(errors="replace")
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+        return text.splitlines()
 
 
 class Served:
@@ -196,7 +196,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, log: PrintedLines) -> None:
             request, blobs = receive(requests)
         except EOFError:
             return
-        begin, given = log.size(), {"blobs": blobs} if blobs or "arrays" in request else {}
+        given = {"blobs": blobs} if blobs or "arrays" in request else {}
         reply, made = {}, []
         try:
             answer = served.commands[request.pop("do")](**given, **request)
@@ -204,7 +204,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, log: PrintedLines) -> None:
         except Exception as error:  # noqa: BLE001 - whatever a runtime raises is the host's to judge
             reply = {"raised": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
             reply.update(errno=getattr(error, "errno", None), memory=isinstance(error, MemoryError))
-        send(replies, {**reply, "log": log.since(begin)}, made)
+        send(replies, {**reply, "log": log.take()}, made)
 
 
 def watch(child: int, alive: int, replies: BinaryIO, log: PrintedLines) -> None:
@@ -215,11 +215,13 @@ def watch(child: int, alive: int, replies: BinaryIO, log: PrintedLines) -> None:
     ended = alive in dict(poll.poll())
     if not ended:
         os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
+    _, status, usage = os.wait4(child, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # whatever it started
     if ended and status:
         died = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit code {status >> 8}"
         with contextlib.suppress(OSError):
-            send(replies, {"died": died, "log": log.since(0)})
+            send(replies, {"died": died, "peak": usage.ru_maxrss * 1024, "log": log.take()})
 
 
 def main() -> None:
@@ -236,6 +238,7 @@ def main() -> None:
         watch(child, alive, replies, log)
     else:
         os.close(alive)
+        os.setpgid(0, 0)
         faulthandler.enable(2)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

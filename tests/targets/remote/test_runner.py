@@ -20,7 +20,7 @@ from edgeworthy.targets.tflite import TFLite
 from .places import Here
 
 BACKEND = """
-    import os, sys, time
+    import os, subprocess, sys, time
 
     def version():
         return "7"
@@ -45,6 +45,7 @@ BACKEND = """
             if code == 4:
                 os._exit(9)
             if code == 5:
+                subprocess.Popen(["sleep", "1000"])
                 time.sleep(1000)
             if code == 6:
                 raise MemoryError("no more")
@@ -184,8 +185,11 @@ def test_a_host_that_goes_takes_a_run_that_hangs_with_it(backend: Path, model: T
     header, blobs = there.pack(feed(5))
     pipe = target.runner._pipe
     there.send(pipe.stdin, {"do": "run", **header}, blobs)
-    started = [p for p in descendants() if there.BOOTSTRAP in p.cmdline()]
-    assert len(started) == 2  # one serves, one watches
+    until = time.monotonic() + 20
+    while not any(p.name() == "sleep" for p in descendants()) and time.monotonic() < until:
+        time.sleep(0.01)
+    started = [p for p in descendants() if p.name() == "sleep" or there.BOOTSTRAP in p.cmdline()]
+    assert len(started) == 3  # one serves, one watches, and what the backend started
     begin = time.monotonic()
     target.runner.close()
     assert not psutil.wait_procs(started, timeout=5)[1] and time.monotonic() - begin < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import socket
@@ -129,7 +130,7 @@ def test_a_host_with_another_key_than_before(board: Board, tmp_path: Path) -> No
 def test_a_port_where_nobody_listens(board: Board) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert "port=N" in refused(board, f"has no sshd on port {port}", port=port).remedy
+    assert "port=N" in refused(board, "has no sshd on this port", port=port).remedy
 
 
 def test_a_host_that_there_is_not(board: Board) -> None:
@@ -151,7 +152,21 @@ def test_what_listens_there_is_no_sshd(board: Board, monkeypatch: pytest.MonkeyP
                     pass
 
         threading.Thread(target=serve, daemon=True).start()
-        refused(board, "doesn't answer on port|can't be reached", port=server.getsockname()[1])
+        refused(board, "doesn't answer as an sshd does|can't be reached", port=server.getsockname()[1])
+
+
+def test_what_the_user_keeps_for_ssh_counts(
+    board: Board, tflite_int8: TFLiteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    lines = ["Host attic", "HostName 127.0.0.1", f"User {getpass.getuser()}", f"Port {board.port}"]
+    lines += [f"IdentityFile {board.key}", f"UserKnownHostsFile {board.known_hosts}"]
+    (tmp_path / ".ssh" / "config").write_text("\n".join(lines))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    target = opened(f"ssh:attic,python={sys.executable},workdir={tmp_path}/there")
+    assert target.load(tflite_int8).receipt.ran == "XNNPACK"
+    target.runner.close()
+    assert (tmp_path / "there" / sha256(tflite_int8.path)).is_file() and board.quiet()
 
 
 def test_no_python_there(board: Board) -> None:

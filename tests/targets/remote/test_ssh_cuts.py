@@ -148,7 +148,7 @@ def test_a_board_that_reboots_is_used_again_once_it_is_back(board: Board, tflite
     board.stop()
     with pytest.raises(RuntimeFailure, match="is gone in run: the connection was lost"):
         loaded.run(ZEROS)
-    with pytest.raises(RuntimeFailure, match="has no sshd on port"):
+    with pytest.raises(RuntimeFailure, match="has no sshd on this port"):
         target.load(tflite_int8)
     board.start()
     assert target.load(tflite_int8).run(ZEROS)["logits"].dtype == np.int8
@@ -197,6 +197,33 @@ def test_a_folder_there_that_cannot_be_written(board: Board, tflite_int8: TFLite
     with pytest.raises(RuntimeFailure, match=r"can't take int8\.tflite: its folder can't be written"):
         target.load(tflite_int8)
     target.runner.close()
+
+
+def test_a_board_tells_how_warm_and_fast_it_is(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
+    """From /sys, where this board's own user sees other files than this machine."""
+    if subprocess.run(["unshare", "-r", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no user a file system of his own")
+    zone, core = tmp_path / "class/thermal/thermal_zone0", tmp_path / "devices/system/cpu/cpu0/cpufreq"
+    for folder in (zone, core):
+        folder.mkdir(parents=True)
+    for name, text in (
+        ("scaling_governor", "ondemand"),
+        ("scaling_cur_freq", "1800000"),
+        ("cpuinfo_max_freq", "1800000"),
+    ):
+        (core / name).write_text(f"{text}\n")
+    (zone / "temp").write_text("48300\n")
+    command = f"exec unshare -r -m sh -c 'mount --bind {tmp_path} /sys && exec sh -c \"$SSH_ORIGINAL_COMMAND\"'"
+    with Board(tmp_path / "board", command=command) as board:
+        target = opened(board.target())
+        loaded = target.load(tflite_int8)
+        loaded.run(ZEROS)
+        (zone / "temp").write_text("81900\n")
+        (core / "scaling_cur_freq").write_text("1200000\n")
+        assert loaded.receipt.notes[1:] == (
+            "governor ondemand", "48 °C at first, 82 °C at last", "1800 MHz at first, 1200 MHz at last of at most 1800",
+        )  # fmt: skip
+        target.runner.close()
 
 
 def test_a_clock_that_is_set_changes_no_time(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
