@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BASE := .venv-base
 
-.PHONY: demo test test-base test-browser test-slow lint models clean
+.PHONY: demo test test-base test-browser test-device test-slow lint models clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,7 @@ lint: $(STAMP)
 	cd $(VENV)/typing && ../bin/mypy --config-file edgeworthy/pyproject.toml edgeworthy
 
 test: lint  ## what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser and not device'
 
 # A wheel and not -e: what a user gets is what is in the wheel.
 test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environment of its own
@@ -37,6 +37,11 @@ test-slow: $(STAMP)  ## the tests that take minutes
 test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a phone and as a desktop, light and dark
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
+
+test-device: $(STAMP)  ## fetch every kit (1.2 GB in your data folder) and run the real thing
+	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
+	$(BIN)/edgeworthy targets install arm64 gpu browser ethos-u tflite-micro openvino executorch
+	$(BIN)/pytest -m device
 
 transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into the README
 	rm -rf out/digits_cnn

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands
+from . import commands, targets
 from .console import Console
 from .options import ConfigFile, Debug, Force, Json, Quiet
 from .terminal import is_styled, width_of
@@ -225,24 +225,7 @@ def samples(
         console.table(("SOURCE", "what it is"), [(f"sample:{s.name}", s.summary) for s in chosen])
 
 
-@app.command(rich_help_panel="Look around")
-def targets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Where models can run here, and if not, why.
-
-    \b
-    Examples:
-      edgeworthy targets
-      edgeworthy targets --json
-    """
-    with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
-        from ..pipeline.diagnosis import target_states
-        from . import views
-
-        with console.progress() as progress:
-            found = target_states(progress)
-        if console.as_json:
-            console.json([state.model_dump() for state in found])
-        views.targets(console, found)
+app.add_typer(targets.group, name="targets", rich_help_panel="Look around")
 
 
 @app.command(rich_help_panel="Look around")

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..display import size
+from ..display import number, size
 from ..errors import FIX
 from ..pipeline.plan import STAGES
+from ..schemes import SCHEMES
 from ..validate.summary import decibels, glance, summarize
 from .console import Console
 from .terminal import TextColumn
@@ -17,8 +18,9 @@ from .terminal import TextColumn
 _BAD = ("fail", "error", "skipped")
 
 if TYPE_CHECKING:
-    from ..pipeline.diagnosis import Diagnosis, TargetState
+    from ..pipeline.diagnosis import Diagnosis, KitState, TargetState
     from ..pipeline.inspection import Inspection
+    from ..pipeline.trial import Trial
     from ..samples import Sample
     from ..validate.results import GateResult, ParityResult, Report
 
@@ -212,6 +214,58 @@ def targets(console: Console, found: Sequence[TargetState]) -> None:
         ("not built yet", TextColumn("what it is", rank=1), "what it needs, and what to do meanwhile"),
         [(t.name, t.summary, t.why.removeprefix("not built yet: ")) for t in found if not t.built],
     )
+
+
+def kits(console: Console, found: Sequence[KitState]) -> None:
+    """What `targets install` takes, and what is there."""
+    marks = {"ready": "✓ installed", "absent": "–", "outdated": "✗ outdated", "broken": "✗ damaged"}
+    console.table(
+        (
+            "kit",
+            TextColumn("what it is", rank=1),
+            TextColumn("version", rank=2),
+            "state",
+            "size",
+            TextColumn("folder", rank=3),
+        ),
+        [
+            (
+                kit.name,
+                kit.summary,
+                kit.version,
+                marks[kit.status] + (f" in {kit.seconds:.1f} s" if kit.seconds is not None else ""),
+                size(kit.size_bytes or None),
+                kit.folder if kit.status != "absent" else f"edgeworthy targets install {kit.name}",
+            )
+            for kit in found
+        ],
+    )
+
+
+def trial(console: Console, found: Trial) -> None:
+    """What a target did with models of one operator."""
+    console.table(
+        ("model", "asked", "ran", "precision", "off by", "at most", ""),
+        [
+            (
+                SCHEMES[row.scheme].title,
+                row.receipt.asked if row.receipt else "–",
+                row.receipt.said if row.receipt else "–",
+                row.receipt.precision if row.receipt else "–",
+                number(row.error),
+                number(row.limit),
+                row.status,
+            )
+            for row in found.rows
+        ],
+    )
+    for row in found.rows:
+        for line in row.receipt.fallback if row.receipt else ():
+            console.say(f"· {SCHEMES[row.scheme].title}: {line} ran elsewhere")
+        if row.why:
+            console.say(f"✗ {SCHEMES[row.scheme].title}: {row.why}")
+    where = f", kit {found.kit} in {found.folder}" if found.kit else ""
+    console.say(f"{'✓' if found.passes else '✗'} {found.target} {found.version}{where}")
 
 
 def write_sample(sample: Sample, folder: Path) -> list[Path]:

@@ -26,15 +26,16 @@ from ..errors import NotAvailable
 from ..files import sha256
 from .kit import File, Kit, Part
 
-Tell = Callable[[str, int], None]
+FileProgress = Callable[[str, int], None]
 """Is told the file that is being fetched, and how many bytes of it are there."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How a disk says that it is full, or that the user may have no more of it."""
 
 APT = Path("/usr/lib/apt/apt-helper")
+NPM = "npm"
 _DEBIAN = "http://deb.debian.org/debian"
-_SNAPSHOT = "http://snapshot.debian.org/archive/debian"
+SNAPSHOT = "http://snapshot.debian.org/archive/debian"
 _NPM = "https://registry.npmjs.org"
 _TIMEOUT_S = 30
 _CHUNK = 1 << 18
@@ -42,7 +43,7 @@ _TRIES = 4
 """Connections for one file, as long as each brings some of it."""
 
 
-class Failed(Exception):
+class Unreached(Exception):
     """One way to a file didn't lead there."""
 
 
@@ -54,7 +55,7 @@ class _Way:
     get: Callable[[Path, Callable[[], None]], None]
 
 
-def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None, tell: Tell) -> Path:
+def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None, tell: FileProgress) -> Path:
     """The file, in the folder ``cache``.
 
     Args:
@@ -71,11 +72,13 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
     partial = cache / f"{file.filename}.part"
     failures = []
     for way in [_folder(offline, file)] if offline else _ways(kit, part, file):
+        if _size(partial) > file.size:
+            partial.unlink()
         for _ in range(1 + partial.exists()):  # what was left there may be of another file
             try:
                 way.get(partial, lambda: tell(file.filename, _size(partial)))
                 fault = _fault(partial, file)
-            except Failed as failed:
+            except Unreached as failed:
                 failures.append(f"{way.name}: {failed}")
                 break
             if fault is None:
@@ -96,7 +99,7 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
     """Run a registry's client; returns what it printed.
 
     Raises:
-        Failed: it ended badly; says its last words.
+        Unreached: it ended badly; says its last words.
         OSError: the disk is full, as it says.
     """
     with tempfile.TemporaryFile() as log:
@@ -125,7 +128,7 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
         line.strip() for line in said.splitlines() if line.lower().lstrip().startswith(("error", "e:", "npm error"))
     ]
     lines = errors or [line.strip() for line in said.splitlines() if line.strip()]
-    raise Failed("; ".join(dict.fromkeys(lines[-3:])) or f"{Path(command[0]).name} ended with {process.returncode}")
+    raise Unreached("; ".join(dict.fromkeys(lines[-3:])) or f"{Path(command[0]).name} ended with {process.returncode}")
 
 
 def pip(*arguments: str | Path) -> list[str | Path]:
@@ -158,12 +161,12 @@ def wheel_tags(part: Part, file: File) -> list[str]:
 
 def _ways(kit: Kit, part: Part, file: File) -> Iterator[_Way]:
     if part.source == "debian":
-        for base in (os.environ.get("EDGEWORTHY_DEBIAN") or _DEBIAN, f"{_SNAPSHOT}/{kit.snapshot}"):
+        for base in (os.environ.get("EDGEWORTHY_DEBIAN") or _DEBIAN, f"{SNAPSHOT}/{kit.snapshot}"):
             url = f"{base.rstrip('/')}/{urllib.parse.quote(file.path)}"
             yield _apt(url) if APT.exists() else _http(url, file)
     elif part.source == "npm":
         base = _npm_registry()
-        yield _npm(file) if shutil.which("npm") else _http(f"{base.rstrip('/')}/{file.path}", file)
+        yield _npm(file) if shutil.which(NPM) else _http(f"{base.rstrip('/')}/{file.path}", file)
     else:
         yield _pip(part, file)
 
@@ -178,7 +181,7 @@ def _folder(folder: Path | None, file: File) -> _Way:
     def get(partial: Path, watch: Callable[[], None]) -> None:
         found = Path(folder or "", file.filename)
         if not found.is_file():
-            raise Failed("it is not there")
+            raise Unreached("it is not there")
         shutil.copyfile(found, partial)
 
     return _Way(str(folder), get)
@@ -198,7 +201,7 @@ def _apt(url: str) -> _Way:
 def _npm(file: File) -> _Way:
     def get(partial: Path, watch: Callable[[], None]) -> None:
         with _beside(partial) as folder:
-            client(["npm", "pack", "--ignore-scripts", "--pack-destination", folder, f"{file.name}@{file.version}"])
+            client([NPM, "pack", "--ignore-scripts", "--pack-destination", folder, f"{file.name}@{file.version}"])
             _only(folder).replace(partial)
 
     return _Way(f"npm pack {file.name}@{file.version}", get)
@@ -221,14 +224,12 @@ def _http(url: str, file: File) -> _Way:
     def get(partial: Path, watch: Callable[[], None]) -> None:
         for _ in range(_TRIES):
             before = _size(partial)
-            if before > file.size:
-                partial.unlink()
-            elif before == file.size:
+            if before == file.size:
                 return
             cut = _read(url, file.size, partial, watch)
             if _size(partial) <= before:
-                raise Failed(cut or "the connection ended")
-        raise Failed("the connection is cut again and again")
+                raise Unreached(cut or "the connection ended")
+        raise Unreached("the connection is cut again and again")
 
     return _Way(url, get)
 
@@ -247,7 +248,7 @@ def _read(url: str, size: int, partial: Path, watch: Callable[[], None]) -> str:
                     left -= len(piece)
                     watch()
     except urllib.error.HTTPError as error:
-        raise Failed(f"HTTP {error.code} {error.reason}") from error
+        raise Unreached(f"HTTP {error.code} {error.reason}") from error
     except (http.client.HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
         return str(getattr(error, "reason", None) or error or type(error).__name__)
     return ""

@@ -18,7 +18,7 @@ from ..errors import BadInput, NotAvailable
 
 FOLDER = Path(__file__).parent
 
-Source = Literal["debian", "npm", "pypi"]
+Origin = Literal["debian", "npm", "pypi"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Part:
         architecture: Debian's; for PyPI the machine of the wheels.
     """
 
-    source: Source
+    source: Origin
     into: str
     files: tuple[File, ...]
     take: tuple[str, ...] = ("*",)
@@ -86,11 +86,13 @@ class Kit:
         name: What ``targets install`` takes.
         summary: What it is.
         targets: The targets that need it.
+        package: The package of its parts or requirements whose version it goes by.
         machines: ``platform.machine()`` of the Linux hosts that it is for; empty for any.
         python: How its own Python is started, or empty.
         environment: Variables of the processes that use it.
         check: Python that ends well if the kit works; run by its own Python once it is installed.
         requirements: Packages of a Python environment of its own (``{kit}/env``), as pip takes them.
+        borrows: Modules of edgeworthy's own environment that the kit's uses: large ones, of which one is enough.
         snapshot: When it was locked: ``snapshot.debian.org`` has Debian's archive of that time.
         parts: Files of registries.
         write: Files to write, path → text.
@@ -99,11 +101,13 @@ class Kit:
     name: str
     summary: str
     targets: tuple[str, ...]
+    package: str
     machines: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     check: str = ""
     requirements: tuple[str, ...] = ()
+    borrows: tuple[str, ...] = ()
     snapshot: str = ""
     parts: tuple[Part, ...] = ()
     write: Mapping[str, str] = field(default_factory=dict)
@@ -117,11 +121,19 @@ class Kit:
     def locked_requirements(self) -> Path:
         return FOLDER / f"{self.name}.txt"
 
-    @cached_property
+    @property
     def version(self) -> str:
-        """Changes with whatever would make another kit: hex SHA-256 of its data."""
-        files = [self.lock, *([self.locked_requirements] if self.requirements else [])]
-        return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+        """That of its package."""
+        files = {file.name: file.version for part in self.parts for file in part.files}
+        return (files | dict(line.split("==") for line in self.requirements))[self.package]
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with whatever would make other files of it: hex SHA-256."""
+        made_of = repr((self.parts, sorted(self.write.items()), self.requirements, self.borrows)).encode()
+        return hashlib.sha256(
+            made_of + (self.locked_requirements.read_bytes() if self.requirements else b"")
+        ).hexdigest()
 
     @property
     def size(self) -> int:
@@ -181,7 +193,8 @@ def find(name: str) -> Kit:
     for kit in KITS.values():
         if kit.serves(name):
             return kit
-    near = difflib.get_close_matches(name, [*KITS, *(t for kit in KITS.values() for t in kit.targets)], n=2)
+    names = dict.fromkeys([*KITS, *(target for kit in KITS.values() for target in kit.targets)])
+    near = difflib.get_close_matches(name, names, n=2)
     raise BadInput(
         f"there is no kit {name!r}",
         where="NAME",

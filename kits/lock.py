@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..errors import EdgeworthyError, NotAvailable
 from ..files import sha256, write_text
-from .fetch import Failed, client, pip, wheel_tags
+from .fetch import Unreached, client, pip, wheel_tags
 from .kit import FOLDER, File, Kit, Part, read
 
 _ARCHIVE = "http://deb.debian.org/debian"
@@ -48,7 +48,7 @@ def lock(kit: Kit, *, newest: bool = False) -> tuple[str, str]:
                     part = replace(part, files=tuple(replace(file, version="") for file in part.files))
                 parts.append(replace(part, files=tuple(ask(part, place))))
             requirements = _requirements(kit, Path(folder)) if kit.requirements else ""
-    except (Failed, FileNotFoundError) as error:
+    except (Unreached, FileNotFoundError) as error:
         raise NotAvailable(f"kit {kit.name} can't be locked: {error}", remedy="it takes apt-get, npm, pip") from error
     snapshot = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}" if any(part.source == "debian" for part in parts) else ""
     return to_toml(replace(kit, parts=tuple(parts), snapshot=snapshot)), requirements
@@ -57,7 +57,7 @@ def lock(kit: Kit, *, newest: bool = False) -> tuple[str, str]:
 def to_toml(kit: Kit) -> str:
     """A kit as its TOML file."""
     lines = [f"# Locked by `python -m edgeworthy.kits.lock {kit.name}`, which keeps all but sizes, paths and hashes."]
-    for key in ("summary", "targets", "machines", "python", "check", "requirements", "snapshot"):
+    for key in ("summary", "targets", "package", "machines", "python", "check", "requirements", "borrows", "snapshot"):
         if value := getattr(kit, key):
             lines.append(f"{key} = {_value(value)}")
     for key in ("environment", "write"):

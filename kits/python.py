@@ -6,12 +6,13 @@ started with this one.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import venv
 from pathlib import Path
 
 from ..errors import NotAvailable
-from .fetch import Failed, client, pip
+from .fetch import Unreached, client, pip
 from .kit import Kit
 
 
@@ -24,12 +25,13 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
         NotAvailable: there is no wheel for this Python, no network, or a file that isn't the locked one.
     """
     interpreter = folder / "bin/python"
+    lent = [_home_of(module, kit) for module in kit.borrows]
     source = ("--no-index", f"--find-links={offline}") if offline else ()
     locked = ("--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements)
     venv.create(folder, symlinks=True, with_pip=False)
     try:
         client(pip("--python", interpreter, "install", "--no-compile", *source, *locked))
-    except Failed as failed:
+    except Unreached as failed:
         raise NotAvailable(
             f"can't install {', '.join(kit.requirements)} for the kit {kit.name}",
             where="pip",
@@ -37,6 +39,21 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
             remedy=f"it has to be had for Python {sys.version_info.major}.{sys.version_info.minor} on this machine; "
             "the same command tries again, or takes the wheels from a folder with --offline DIR",
         ) from failed
+    if lent:  # at the end of the path: what the kit has itself comes first
+        (site,) = folder.glob("lib/python*/site-packages")
+        (site / "borrowed.pth").write_text("\n".join(dict.fromkeys(lent)) + "\n", encoding="utf-8")
     for script in (folder / "bin").iterdir():
         if not script.name.startswith("python"):
             script.unlink()
+
+
+def _home_of(module: str, kit: Kit) -> str:
+    """The folder of our own packages that a module is imported from."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise NotAvailable(
+            f"kit {kit.name} works with the {module} of edgeworthy's own environment, which is not installed",
+            where=sys.prefix,
+            remedy=f"pip install 'edgeworthy[{module}]'",
+        )
+    return str(Path(found.origin).parents[1])

@@ -22,15 +22,22 @@ from .. import files
 from ..errors import NotAvailable
 from . import python
 from .fetch import FULL, fetch
-from .kit import Kit
+from .kit import Kit, find
 from .unpack import unpack
 
 STAMP = "kit.json"
 _CHECK_S = 300
 _CACHES = "__pycache__"
 
-Tell = Callable[[str, int, int], None]
+_ALONE = {"PYTHONHOME": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
+"""What a kit's own Python must not see: the packages of another."""
+
+KitProgress = Callable[[str, int, int], None]
 """Is told what is being done, how many bytes are there, and how many there will be."""
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def home() -> Path:
@@ -57,7 +64,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class State:
+class Installation:
     """A kit on this machine.
 
     Attributes:
@@ -88,26 +95,32 @@ _WORDING = {
 }
 
 
-def look(kit: Kit, *, thorough: bool = False) -> State:
+def look(kit: Kit, *, thorough: bool = False) -> Installation:
     """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
     folder = home() / "kits" / kit.name
     stamp = folder / STAMP
     if not folder.exists():
-        return State(kit, folder, "absent")
+        return Installation(kit, folder, "absent")
     try:
         written = json.loads(stamp.read_text(encoding="utf-8"))
         lock, listed, size = str(written["lock"]), dict(written["files"]), int(written["size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return State(kit, folder, "broken", (f"{STAMP}: {error}",))
-    if lock != kit.version:
-        return State(kit, folder, "outdated", size=size)
+        return Installation(kit, folder, "broken", (f"{STAMP}: {error}",))
+    if lock != kit.digest:
+        return Installation(kit, folder, "outdated", size=size)
     if thorough:
         found = _listing(folder)
         faults = tuple(f"{path} is {'changed' if path in found else 'gone'}" for path in listed
                        if found.get(path) != listed[path])  # fmt: skip
         if faults:
-            return State(kit, folder, "broken", faults, size)
-    return State(kit, folder, "ready", size=size)
+            return Installation(kit, folder, "broken", faults, size)
+    return Installation(kit, folder, "ready", size=size)
+
+
+def version(name: str) -> str | None:
+    """The version of an installed kit, as ``TargetInfo.installed`` tells it; None where it isn't."""
+    kit = find(name)
+    return kit.version if look(kit).status == "ready" else None
 
 
 def launch(kit: Kit) -> Launch:
@@ -122,8 +135,8 @@ def launch(kit: Kit) -> Launch:
     return _launch(kit, state.folder)
 
 
-def install(kit: Kit, *, offline: Path | None = None, tell: Tell = lambda what, done, total: None) -> State:
-    """Make a kit ready: fetched, unpacked, tried, renamed. One that is ready already is left as it is.
+def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silent) -> Installation:
+    """Make a kit ready: fetched, unpacked, tried, renamed. One that is whole and works is left as it is.
 
     Args:
         offline: A folder to take files from, instead of asking registries.
@@ -136,7 +149,7 @@ def install(kit: Kit, *, offline: Path | None = None, tell: Tell = lambda what, 
         raise NotAvailable("there is no such folder", where=str(offline), remedy="name a folder with --offline")
     with _alone(kit, tell):
         state = look(kit, thorough=True)
-        if state.status == "ready":
+        if state.status == "ready" and _works(kit, state.folder):
             return state
         _sweep(state.folder)
         cache = _cache(kit)
@@ -145,13 +158,13 @@ def install(kit: Kit, *, offline: Path | None = None, tell: Tell = lambda what, 
             tell("check", kit.size, kit.size)
             _check(kit, built)
             listing = _listing(built)
-            stamp = {"lock": kit.version, "size": files.size(built), "files": listing}
+            stamp = {"lock": kit.digest, "size": files.size(built), "files": listing}
             (built / STAMP).write_text(json.dumps(stamp, indent=0), encoding="utf-8")
         files.remove(cache)
         return look(kit)
 
 
-def remove(kit: Kit, *, tell: Tell = lambda what, done, total: None) -> State:
+def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
     """Remove a kit, and what was fetched of it; returns its state before."""
     if not (home() / "kits").exists():
         return look(kit)
@@ -171,7 +184,7 @@ def check(kit: Kit) -> None:
     _check(kit, launch(kit).folder)
 
 
-def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None, tell: Tell) -> None:
+def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None, tell: KitProgress) -> None:
     done = 0
     for whole, file in ((part, file) for part in kit.parts for file in part.files):
         path = fetch(kit, whole, file, cache, offline=offline, tell=partial(_tell_sum, tell, done, kit.size))
@@ -187,7 +200,7 @@ def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None,
         path.write_text(text.replace("{kit}", str(final)), encoding="utf-8")
 
 
-def _tell_sum(tell: Tell, before: int, total: int, what: str, size: int) -> None:
+def _tell_sum(tell: KitProgress, before: int, total: int, what: str, size: int) -> None:
     tell(what, before + size, total)
 
 
@@ -214,21 +227,31 @@ def _check(kit: Kit, folder: Path) -> None:
         )
 
 
+def _works(kit: Kit, folder: Path) -> bool:
+    """Whether a whole kit still does: the Python that it was made with may be gone."""
+    try:
+        _check(kit, folder)
+    except NotAvailable:
+        return False
+    return True
+
+
 def _launch(kit: Kit, folder: Path) -> Launch:
     def there(text: str) -> str:
         return text.replace("{kit}", str(folder))
 
-    return Launch(folder, tuple(map(there, kit.python)), {name: there(text) for name, text in kit.environment.items()})
+    own = {name: there(text) for name, text in kit.environment.items()}
+    return Launch(folder, tuple(map(there, kit.python)), _ALONE | own if kit.python else own)
 
 
 def _listing(folder: Path) -> dict[str, str]:
-    """Every file's relative name → its SHA-256, or where a link leads; without what Python caches."""
+    """Every file's relative name → its SHA-256, or where a link leads, if anywhere; without what Python caches."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name == STAMP or _CACHES in path.parts:
             continue
-        if path.is_symlink():
+        if path.is_symlink() and path.exists():
             found[name] = f"→ {path.readlink()}"
         elif path.is_file():
             found[name] = files.sha256(path)
@@ -246,7 +269,7 @@ def _sweep(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(kit: Kit, tell: Tell) -> Iterator[None]:
+def _alone(kit: Kit, tell: KitProgress) -> Iterator[None]:
     """Nobody else installs or removes this kit meanwhile; waits for one who does."""
     path = home() / "kits" / f".{kit.name}.lock"
     with _disk(home()):

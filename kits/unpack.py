@@ -54,8 +54,10 @@ def unpack(package: Path, part: Part, folder: Path) -> None:
 
 
 def _untar(archive: tarfile.TarFile, part: Part, folder: Path, *, strip: int) -> int:
-    count = 0
+    count, wanted = 0, set(part.take)
     for member in archive:
+        if not wanted:  # the rest of a large archive needn't be decompressed; a pattern never leaves the set
+            break
         name = "/".join(PurePosixPath(member.name).parts[strip:])
         if member.isdir() or not part.takes(name):
             continue
@@ -63,6 +65,7 @@ def _untar(archive: tarfile.TarFile, part: Part, folder: Path, *, strip: int) ->
         if member.islnk():
             member.linkname = "/".join(PurePosixPath(member.linkname).parts[strip:])
         archive.extract(member, folder, set_attrs=True, filter="data")
+        wanted.discard(name)
         count += 1
     return count
 
@@ -85,7 +88,7 @@ def _data(package: Path) -> bytes:
     """``data.tar.*`` of a Debian package, an ``ar`` archive (deb(5)); Debian's own are compressed as xz.
 
     Raises:
-        ValueError: it is none, or has no such member.
+        ValueError: it is none, is cut off, or has no such member.
     """
     content = package.read_bytes()
     at = len(_AR_MAGIC)
@@ -95,6 +98,8 @@ def _data(package: Path) -> bytes:
         header = content[at : at + _AR_HEADER]
         name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
         at += _AR_HEADER
+        if at + size > len(content):
+            raise ValueError("it is cut off")
         if name.startswith("data.tar"):
             return content[at : at + size]
         at += size + size % 2

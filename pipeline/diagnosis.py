@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from .. import kits
 from ..convert.routes import CONVERTERS
-from ..errors import NotAvailable
+from ..errors import BadInput, NotAvailable
 from ..source.companions import COMPANIONS, companion
-from ..targets import PLANNED, TARGETS
+from ..targets import PLANNED, TARGETS, find
 from ..validate import host
 from ..validate.host import Host
 from .progress import Progress
@@ -49,14 +51,37 @@ class ConverterState(BaseModel):
     why: str = ""
 
 
+class KitState(BaseModel):
+    """A kit on this machine (``kits.Installation``), and how long its installation took."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    summary: str
+    targets: list[str]
+    version: str
+    status: str
+    folder: str
+    size_bytes: int
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, state: kits.Installation, *, seconds: float | None = None) -> KitState:
+        kit = state.kit
+        return cls(name=kit.name, summary=kit.summary, targets=list(kit.targets), version=kit.version,
+                   status=state.status, folder=str(state.folder), size_bytes=state.size, seconds=seconds)  # fmt: skip
+
+
 class TargetState(ConverterState):
     """A target, likewise.
 
     Attributes:
         built: False: edgeworthy can't reach it yet, on any machine.
+        kit: State of the kit that it needs (``kits.Installation.status``); None where it needs none.
     """
 
     built: bool = True
+    kit: str | None = None
 
 
 class PackageState(BaseModel):
@@ -122,7 +147,33 @@ def target_states(progress: Progress) -> list[TargetState]:
     for entry in PLANNED.values():
         state = TargetState(name=entry.name, summary=entry.summary, version=None, available=False, built=False)
         found.append(state.model_copy(update={"why": entry.why}))
-    return found
+    kit_of = {target: kits.look(kit).status for kit in kits.KITS.values() for target in kit.targets}
+    return [state.model_copy(update={"kit": kit_of.get(state.name)}) for state in found]
+
+
+def kits_of(names: Iterable[str]) -> list[kits.Kit]:
+    """The kits of these names or targets, each once.
+
+    Raises:
+        BadInput: there is none of a name, or the target needs none.
+        NotAvailable: the target is not built yet, and has no kit.
+    """
+    found = {}
+    for name in names:
+        try:
+            kit = kits.find(name)
+        except BadInput:
+            if name.partition(":")[0] not in (*TARGETS.names, *PLANNED):
+                raise
+            target = find(name)
+            raise BadInput(f"{target.name} needs no kit", where="NAME", remedy=target.install) from None
+        found[kit.name] = kit
+    return list(found.values())
+
+
+def kit_states() -> list[KitState]:
+    """Every kit; its files are not read."""
+    return [KitState.of(kits.look(kit)) for kit in kits.KITS.values()]
 
 
 def _converters() -> list[ConverterState]:
