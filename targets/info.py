@@ -166,6 +166,11 @@ class TargetInfo:
         )
 
     @property
+    def rounds(self) -> bool:
+        """Whether an option has it compute in less than float32: it is held to a signal-to-noise ratio then."""
+        return bool(self.options.get("tf32")) or self.options.get("precision", "float32") != "float32"
+
+    @property
     def version(self) -> str | None:
         """The installed version, without importing it; None when it isn't installed."""
         if self.installed is not None:
