@@ -13,7 +13,7 @@ import pytest
 
 from edgeworthy.artifact import OnnxModel, TensorSpec
 from edgeworthy.errors import BadInput, CheckFailed, NotAvailable
-from edgeworthy.targets import get
+from edgeworthy.targets import cuda, get
 from edgeworthy.targets.onnxruntime import OnnxRuntime
 from edgeworthy.targets.onnxruntime_providers import CPU, CUDA, PROVIDERS
 from edgeworthy.targets.onnxruntime_receipt import ran, receipt
@@ -63,6 +63,13 @@ def test_a_provider_that_is_not_in_this_build_is_not_available_and_says_how_to_g
         with pytest.raises(NotAvailable, match=f"has no {provider.provider}; it has .*CPUExecutionProvider") as error:
             get(f"onnxruntime:{name}").version()
         assert error.value.remedy == provider.install and error.value.exit_code == 3
+
+
+def test_a_provider_that_does_not_start_is_not_available_and_no_row_of_the_cpu(onnx_model: OnnxModel) -> None:
+    if cuda.missing() is None:
+        pytest.skip("there is a GPU")
+    with pytest.raises(NotAvailable, match="CUDAExecutionProvider; it did not start, and CPUExecutionProvider did"):
+        OnnxRuntime(provider=CUDA).load(onnx_model)
 
 
 def chain(folder: Path, op: str, **attributes: Any) -> OnnxModel:
