@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BASE := .venv-base
+GPU := .venv-gpu
+SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-slow lint models clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +25,7 @@ lint: $(STAMP)
 	cd $(VENV)/typing && ../bin/mypy --config-file edgeworthy/pyproject.toml edgeworthy
 
 test: lint  ## what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser and not device'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser and not device and not gpu'
 
 # A wheel and not -e: what a user gets is what is in the wheel.
 test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environment of its own
@@ -42,6 +44,22 @@ test-device: $(STAMP)  ## fetch every kit (1.2 GB in your data folder) and run t
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/edgeworthy targets install arm64 gpu browser ethos-u tflite-micro openvino executorch
 	$(BIN)/pytest -m device
+# In an environment of its own, and made only where there is a GPU: builds for CUDA in place of those for the CPU.
+test-gpu: $(STAMP)  ## every target on CUDA: parity, receipts, latency; without a GPU it says so
+	@$(BIN)/python -c "from edgeworthy.targets import cuda; raise SystemExit(cuda.missing())" \
+	  || { echo "no target on CUDA can run here" >&2; exit 3; }
+	test -d $(GPU) || $(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[samples]' pytest pytest-timeout
+	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]' 'tensorflow[and-cuda]'
+	$(GPU)/bin/python benchmarks/gpu.py
+	$(GPU)/bin/pytest -s -m gpu tests/targets/test_gpu.py
+
+# Without its dependencies: it asks for another TensorFlow than the one that is here.
+test-serving: $(STAMP)  ## the client of TensorFlow Serving against a server of tensorflow-serving-api's own stubs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(SERVING) \
+	  'tensorflow-serving-api==2.21.0'
+	EDGEWORTHY_SERVING_API=$(CURDIR)/$(SERVING) $(BIN)/pytest tests/targets/test_tf_serving.py
 
 transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into the README
 	rm -rf out/digits_cnn
@@ -52,4 +70,4 @@ models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds an
 	$(BIN)/python benchmarks/models.py --write docs/models.md
 
 clean:
-	rm -rf $(VENV) $(BASE) out build dist *.egg-info
+	rm -rf $(VENV) $(BASE) $(GPU) $(SERVING) out build dist *.egg-info

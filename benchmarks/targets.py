@@ -1,8 +1,8 @@
 """Every target that can run here on one model: a row each of parity, receipt, latency, and what it took to set it up.
 
-The model is `sample:digits_cnn` in float32 and int8. With --install every kit that is installed is removed and installed
-anew, to be timed. What can't run here is listed with its reason. The exit status is 1 when a target that can run here
-failed.
+The model is `sample:digits_cnn` in float32 and int8. With --install every kit that is installed is removed and
+installed anew, to be timed. What can't run here is listed with its reason. The exit status is 1 when a target that can
+run here failed.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _table(rows: Sequence[str], missing: dict[str, str], needing: Sequence[str])
     said += [f"- `{name}`: wants an address, as `{name}:{TARGETS[name].address}`" for name in needing]
     return "\n".join(
         [
-            f"`{MODEL}`, {date.today().isoformat()}, {host.cpu}, {host.logical_cores} cores, {host.system}, one thread.",
+            f"`{MODEL}`, {date.today().isoformat()}: {host.cpu}, {host.logical_cores} cores, {host.system}.",
             "",
             "| target | row | parity | ran | median | measured | set-up |",
             "| --- | --- | --: | --- | --: | --- | --- |",

@@ -170,7 +170,10 @@ class Cast:
             return Worker(runtime, artifact, threads=threads, timeout_s=self.timeout_s, **options)
 
         converted = artifact.kind in CONVERTED
+        target = targets.find(runtime)
         computes = FLOAT64 if options.get("float64") else SCHEMES[getattr(artifact, "scheme", FLOAT32.name)]
+        if target.rounds and computes is FLOAT32:
+            computes = SCHEMES["float16"]
         axes = {k: tuple(v) for k, v in self.permutations.items()} if converted else {}
         return Subject(
             name=title or self._title(runtime, artifact),
@@ -180,9 +183,9 @@ class Cast:
             scheme=computes.name,
             threads=threads,
             size_bytes=artifact.size if key else None,
-            measured=targets.find(runtime).measured,
-            computes=targets.find(runtime).computes,
-            baseline_rank=targets.find(runtime).baseline_rank,
+            measured=target.measured,
+            computes=target.computes,
+            baseline_rank=target.baseline_rank,
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
             permute_outputs={s.name: _inverse(axes[s.name]) for s in artifact.outputs if s.name in axes},
         )

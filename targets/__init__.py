@@ -14,13 +14,27 @@ from typing import Any
 
 from ..errors import NotAvailable
 from ..plugins import Registry
-from . import arm64, onnx_reference, onnxruntime, pytorch, ssh, tensorflow, tflite
+from . import (
+    arm64,
+    keras,
+    onnx_reference,
+    onnxruntime,
+    pytorch,
+    ssh,
+    tensorflow,
+    tf_serving,
+    tflite,
+    torch_compile,
+    torchscript,
+)
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
-_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite, arm64, ssh)
+_FILES = (
+    pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, arm64, ssh,
+)  # fmt: skip
 """The order of the hops."""
 
 

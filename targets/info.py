@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..errors import BadInput, NotAvailable
 from ..plugins import installed_version
 from ..vocabulary import MeasuredWhere
+from . import cuda
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
     from .session import LoadedModel
-
-_ENVIRONMENTS: Mapping[str, dict[str, str]] = {"cpu": {"CUDA_VISIBLE_DEVICES": ""}, "cuda": {}}
-"""Device → what its worker's environment needs: runtimes that may use a GPU must not see one on the CPU."""
 
 
 class Target(Protocol):
@@ -66,6 +64,9 @@ def switch(text: str) -> bool:
     """A ``Setting.read`` that takes ``true`` or ``false``."""
     return one_of("true", "false")(text) == "true"
 
+
+TF32 = {"tf32": Setting("let matrix units round float32 to 10 bits of mantissa; default: false", switch, "true|false")}
+"""The option of every target on CUDA: what frameworks call float32 there is not, unless they are told so."""
 
 _EVERYWHERE = {
     "require_full_delegation": Setting("fail when a node runs elsewhere; default: false", switch, "true|false"),
@@ -165,6 +166,11 @@ class TargetInfo:
         )
 
     @property
+    def rounds(self) -> bool:
+        """Whether an option has it compute in less than float32: it is held to a signal-to-noise ratio then."""
+        return bool(self.options.get("tf32")) or self.options.get("precision", "float32") != "float32"
+
+    @property
     def version(self) -> str | None:
         """The installed version, without importing it; None when it isn't installed."""
         if self.installed is not None:
@@ -173,8 +179,14 @@ class TargetInfo:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of its worker process."""
-        return _ENVIRONMENTS[self.device]
+        """Variables of its worker process.
+
+        Runtimes that may use a GPU must not see one on the CPU. On it, cuBLAS, cuDNN and TensorRT must compute
+        float32 in float32, unless the option ``tf32`` says otherwise.
+        """
+        if self.device == "cpu":
+            return {"CUDA_VISIBLE_DEVICES": ""}
+        return {} if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"}
 
     def missing(self) -> str | None:
         """Why it can't run here and how to get it; None when it can."""
@@ -182,6 +194,8 @@ class TargetInfo:
             return f"{self.module or self.name} is not installed; {self.install}"
         if self.needs_address and "address" not in self.options:
             return f"it needs an address: {self.name}:{self.address}"
+        if self.device == "cuda" and (why := cuda.missing()):
+            return f"{why}; it needs an NVIDIA GPU with its driver, and {self.install}"
         if self.probe:
             try:
                 self.make(**self.options).version()

@@ -1,21 +1,24 @@
-"""ONNX files on ONNX Runtime (https://onnxruntime.ai), on the CPU or a CUDA GPU."""
+"""ONNX files on ONNX Runtime (https://onnxruntime.ai), on any of its execution providers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import NotAvailable
+from . import cuda
 from .info import TargetInfo
+from .onnxruntime_providers import BY_NAME, CPU, CUDA, PROVIDERS, Provider
+from .onnxruntime_receipt import Profile, Ran, assigned, receipt
 from .session import LoadedModel, check_kind, checked, named
 
 if TYPE_CHECKING:
     from ..artifact import Array
 
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
+__all__ = ["CPU", "CUDA", "TARGETS", "OnnxRuntime"]
 
 
 class OnnxRuntime:
@@ -23,36 +26,43 @@ class OnnxRuntime:
 
     Args:
         optimize: False runs the graph as written, without ONNX Runtime's own fusions.
-        provider: The execution provider to ask for.
+        provider: The execution provider to ask for; what it leaves runs on those below it, last on the CPU.
+        settings: The provider's, see ``onnxruntime_providers``.
     """
 
     kind = "onnx"
 
-    def __init__(self, *, optimize: bool = True, provider: str = CPU) -> None:
+    def __init__(self, *, optimize: bool = True, provider: str = CPU, **settings: Any) -> None:
         self.optimize = optimize
         self.provider = provider
+        self.settings = settings
 
     @property
     def name(self) -> str:
-        return "onnxruntime" if self.provider == CPU else "onnxruntime-cuda"
+        return _target_name(self._about)
+
+    @property
+    def _about(self) -> Provider:
+        return BY_NAME[self.provider]
 
     def version(self) -> str:
         """The installed version; imports the package.
 
         Raises:
-            NotAvailable: this build of ONNX Runtime lacks the provider.
+            NotAvailable: neither this build of ONNX Runtime nor a plugin has the provider, or it finds no device.
         """
         import onnxruntime
 
-        if self.provider not in onnxruntime.get_available_providers():
-            raise NotAvailable(
-                f"this ONNX Runtime has no {self.provider}; it has {onnxruntime.get_available_providers()}",
-                remedy="pip install onnxruntime-gpu, on a machine with an NVIDIA driver",
-            )
+        if not self._devices() and self.provider not in onnxruntime.get_available_providers():
+            raise self._not_there(f"it has {', '.join(onnxruntime.get_available_providers())}")
         return str(onnxruntime.__version__)
 
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
-        """Load an ONNX file; external data is found beside it."""
+        """Load an ONNX file; external data is found beside it.
+
+        Raises:
+            NotAvailable: the provider is in this build and doesn't start, as for want of a library.
+        """
         import onnxruntime
 
         check_kind(artifact, self.kind, self.name)
@@ -66,60 +76,106 @@ class OnnxRuntime:
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         if not self.optimize:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(str(artifact.path), options, providers=[self.provider])
-        return _Session(artifact, session, self.provider, self.optimize)
+        if self._about.device == "cuda":
+            onnxruntime.preload_dlls()  # CUDA's and cuDNN's libraries out of NVIDIA's own packages
+        given = self._about.given(threads, self.settings)
+        profile = Profile(options)
+        if devices := self._devices():
+            options.add_provider_for_devices(devices[:1], given)
+            providers: list[Any] = []
+        else:
+            providers = [(self.provider, given), *self._about.below, *([CPU] if self.provider != CPU else [])]
+        session = onnxruntime.InferenceSession(str(artifact.path), options, providers=providers, enable_fallback=0)
+        profile.opened()
+        if self.provider not in session.get_providers():
+            raise self._not_there(f"it did not start, and {', '.join(session.get_providers())} did")
+        notes = [] if self.optimize else ["graph optimisations off"]
+        return _Session(artifact, session, profile, self.provider, self._precision, notes)
+
+    @property
+    def _precision(self) -> str:
+        return str(self.settings.get("precision") or cuda.precision(self.settings.get("tf32", False)))
+
+    def _devices(self) -> list[Any]:
+        """The devices of the provider's plugin, which is registered when it is there."""
+        if not self._about.plugin or importlib.util.find_spec(self._about.plugin) is None:
+            return []
+        import onnxruntime
+
+        def found() -> list[Any]:
+            return [device for device in onnxruntime.get_ep_devices() if device.ep_name == self.provider]
+
+        if not found():
+            library = importlib.import_module(self._about.plugin).get_library_path()
+            onnxruntime.register_execution_provider_library(self._about.plugin, library)
+        return found()
+
+    def _not_there(self, instead: str) -> NotAvailable:
+        return NotAvailable(f"this ONNX Runtime has no {self.provider}; {instead}", remedy=self._about.install)
 
 
 class _Session(LoadedModel):
-    def __init__(self, artifact: Artifact, session: Any, provider: str, optimize: bool) -> None:
+    """The first inference is profiled: its receipt names what ran where."""
+
+    def __init__(
+        self, artifact: Artifact, session: Any, profile: Profile, provider: str, precision: str, notes: Sequence[str]
+    ) -> None:
         self._artifact = artifact
         self._session = session
         self._names = [o.name for o in artifact.outputs]
-        ran = session.get_providers()
-        notes = [] if optimize else ["graph optimisations off"]
-        if provider not in ran:
-            notes.append(f"{provider} was asked for and did not load")
-        self._receipt = Receipt(asked=provider, ran=ran[0], notes=tuple(notes))
+        self._profile: Profile | None = profile
+        self._ran: list[Ran] = []
+        self._provider = provider
+        self._precision = precision
+        self._notes = notes
 
     @property
     def receipt(self) -> Receipt:
-        return self._receipt
+        if self._profile is not None:
+            ran = self._session.get_providers()[0]
+            return Receipt(asked=self._provider, ran=ran, precision=self._precision, notes=tuple(self._notes))
+        subgraphs = assigned(self._session)
+        return receipt(self._provider, self._ran, subgraphs, precision=self._precision, notes=self._notes)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         inputs = checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
-        return named(self._session.run(self._names, inputs), self._names, where=str(self._artifact.path))
+        return named(self._infer(inputs), self._names, where=str(self._artifact.path))
 
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
         inputs = checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
-        return lambda: self._session.run(self._names, inputs)
+        return lambda: self._infer(inputs)
+
+    def _infer(self, inputs: Feeds) -> Sequence[Array]:
+        """From host memory to host memory: ``run`` copies to the device and back, and waits for it."""
+        outputs: Sequence[Array] = self._session.run(self._names, inputs)
+        if self._profile is not None:
+            self._ran, self._profile = self._profile.end(self._session), None
+        return outputs
 
 
-TARGETS = (
-    TargetInfo(
-        "onnxruntime",
-        title="ONNX Runtime",
-        summary="ONNX Runtime on the CPU",
+def _target_name(provider: Provider) -> str:
+    return "onnxruntime" if provider.provider == CPU else f"onnxruntime:{provider.name}"
+
+
+def _target(provider: Provider) -> TargetInfo:
+    usual = provider.provider == CPU
+    return TargetInfo(
+        _target_name(provider),
+        title=provider.title,
+        summary=provider.summary,
         kind=OnnxRuntime.kind,
         module="onnxruntime",
-        distributions=("onnxruntime", "onnxruntime-gpu"),
-        install="pip install onnxruntime",
+        distributions=provider.distributions,
+        install=provider.install,
         make=OnnxRuntime,
-        default=True,
-        aliases=("onnxruntime:cpu",),
-        baseline_rank=1,
-    ),
-    TargetInfo(
-        "onnxruntime-cuda",
-        title="ONNX Runtime CUDA",
-        summary="ONNX Runtime on an NVIDIA GPU",
-        kind=OnnxRuntime.kind,
-        module="onnxruntime",
-        distributions=("onnxruntime-gpu", "onnxruntime"),
-        install="pip install onnxruntime-gpu",
-        make=OnnxRuntime,
-        options={"provider": CUDA},
-        device="cuda",
-        probe=True,
-        aliases=("onnxruntime:cuda",),
-    ),
-)
+        options={} if usual else {"provider": provider.provider},
+        device=provider.device,
+        default=usual,
+        baseline_rank=int(usual),
+        probe=not usual,
+        aliases=("onnxruntime:cpu",) if usual else provider.aliases,
+        settings=provider.settings,
+    )
+
+
+TARGETS = tuple(_target(provider) for provider in PROVIDERS.values())

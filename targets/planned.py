@@ -58,11 +58,6 @@ PLANNED: dict[str, Planned] = {
         Planned("edgetpu", "int8 TFLite on Google's Coral Edge TPU",
                 "the program edgetpu_compiler (x86-64 Linux) and a Coral device",
                 "compile the int8 file with edgetpu_compiler"),
-        Planned("tensorrt", "ONNX on NVIDIA GPUs, compiled by TensorRT",
-                "the package tensorrt and an NVIDIA GPU", "use the target onnxruntime-cuda"),
-        Planned("tf-serving", "the SavedModel behind TensorFlow Serving, over gRPC or REST",
-                "the program tensorflow_model_server or its container",
-                "serve OUT/saved_model as it is: its signature is serving_default"),
         Planned("tfjs", "TensorFlow.js in a browser or Node", "the package tensorflowjs and Node",
                 "convert OUT/saved_model with tensorflowjs_converter"),
     )

@@ -1,16 +1,17 @@
-"""PyTorch modules on PyTorch itself: in float32, or in float64 as the truth for all others."""
+"""PyTorch modules on PyTorch itself, eagerly: in float32, or in float64 as the truth for all others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from .. import files
 from ..artifact import Artifact, Feeds, Receipt, TensorSpec
 from ..errors import BadInput, NotAvailable
-from .info import TargetInfo
+from . import cuda
+from .info import TF32, TargetInfo
 from .session import LoadedModel, check_kind, checked, named
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from ..artifact import Array
     from ..source.load import Source
+
+
+INSTALL_CUDA = "PyTorch built for CUDA: https://pytorch.org/get-started"
 
 
 @dataclass(frozen=True)
@@ -68,24 +72,35 @@ def snapshot(module: torch.nn.Module, path: Path) -> Path:
 
 
 class PyTorch:
-    """Eager PyTorch on the CPU, in inference mode.
+    """Eager PyTorch, in inference mode.
 
     Args:
         float64: Run the module in float64. Tensors that the module makes in its forward pass follow by the
             default dtype; what it casts to float32 by name stays float32.
+        device: Where it computes.
+        tf32: Whether a GPU's matrix units may round float32, see ``info.TF32``.
     """
 
     kind = "pytorch"
     name = "pytorch"
 
-    def __init__(self, *, float64: bool = False) -> None:
+    def __init__(
+        self, *, float64: bool = False, device: Literal["cpu", "cuda"] = "cpu", tf32: bool = False, **options: Any
+    ) -> None:
         self.float64 = float64
+        self.device = device
+        self.tf32 = tf32
+        self.options = options
+
+    @property
+    def precision(self) -> str:
+        return "float64" if self.float64 else cuda.precision(self.tf32)
 
     def version(self) -> str:
         """The installed version; imports the package.
 
         Raises:
-            NotAvailable: PyTorch isn't installed.
+            NotAvailable: PyTorch isn't installed, or has no CUDA where that is asked for.
         """
         try:
             import torch
@@ -93,6 +108,12 @@ class PyTorch:
             raise NotAvailable("PyTorch is not installed", remedy="pip install 'edgeworthy[torch]'") from error
         from ..source import load as source  # noqa: F401 - what load needs, before its clock runs
 
+        if self.device == "cuda" and not torch.cuda.is_available():
+            built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+            raise NotAvailable(
+                f"this PyTorch ({torch.__version__}, built for {built}) finds no GPU",
+                remedy="install a build for your driver's CUDA, see https://pytorch.org/get-started",
+            )
         return str(torch.__version__)
 
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
@@ -123,18 +144,42 @@ class PyTorch:
             # After loading: a factory that draws its weights must draw the same ones.
             torch.set_default_dtype(torch.float64)
             source.module.double()
-        return _Session(model, source, self.float64)
+        if self.device == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
+            source.module.to(self.device)
+        return self.session(model, source)
+
+    def session(self, model: PyTorchModel, source: Source) -> ModuleSession:
+        """The loaded module, ready to run."""
+        return ModuleSession(self, model, source)
 
 
-class _Session(LoadedModel):
-    def __init__(self, model: PyTorchModel, source: Source, float64: bool) -> None:
+class ModuleSession(LoadedModel):
+    """A module, or what was compiled of it.
+
+    Args:
+        target: What was asked for.
+        model: The model's signature.
+        source: The module, on the device.
+        function: What is called in place of the module.
+    """
+
+    def __init__(
+        self,
+        target: PyTorch,
+        model: PyTorchModel,
+        source: Source,
+        function: Callable[..., object] | None = None,
+    ) -> None:
+        self._target = target
         self._model = model
         self._source = source
-        self._float64 = float64
+        self._function = cast("torch.nn.Module", source.module) if function is None else function
 
     @property
     def receipt(self) -> Receipt:
-        return Receipt(asked="CPU", ran="CPU", precision="float64" if self._float64 else "float32")
+        device = self._target.device.upper()
+        return Receipt(asked=device, ran=device, precision=self._target.precision)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         names = [o.name for o in self._model.outputs]
@@ -143,32 +188,41 @@ class _Session(LoadedModel):
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
         import torch
 
-        module = cast(torch.nn.Module, self._source.module)
+        function, device = self._function, self._target.device
         args, kwargs = self._source.arguments(checked(feeds, self._model.inputs, where=self._model.spec))
-        if self._float64:
+        if self._target.float64:
             args = tuple(_widened(t) for t in args)
             kwargs = {name: _widened(t) for name, t in kwargs.items()}
 
-        def call() -> object:
+        def on_cpu() -> object:
             with torch.inference_mode():
-                return module(*args, **kwargs)
+                return function(*args, **kwargs)
 
-        return call
+        def on_gpu() -> object:
+            """With the copies there and back; the copy back waits for the result."""
+            with torch.inference_mode():
+                moved = {name: t.to(device) for name, t in kwargs.items()}
+                return _on_host(function(*(t.to(device) for t in args), **moved))
+
+        return on_cpu if device == "cpu" else on_gpu
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _arrays(result: object) -> list[Array]:
+def _on_host(result: object) -> list[torch.Tensor]:
     """All tensors of a result, nested as it may be, in the exporter's order."""
-    import torch
-
     from ..source.torch_names import flatten_outputs
 
+    return [t.cpu() for t in flatten_outputs(result).values()]
+
+
+def _arrays(result: object) -> list[Array]:
+    import torch
+
     # numpy has no bfloat16.
-    tensors = [t.float() if t.dtype == torch.bfloat16 else t for t in flatten_outputs(result).values()]
-    return [t.detach().cpu().numpy() for t in tensors]
+    return [(t.float() if t.dtype == torch.bfloat16 else t).detach().numpy() for t in _on_host(result)]
 
 
 TARGETS = (
@@ -183,5 +237,20 @@ TARGETS = (
         make=PyTorch,
         default=True,
         aliases=("torch",),
+    ),
+    TargetInfo(
+        "torch-cuda",
+        title="PyTorch CUDA",
+        summary="PyTorch, eager, on an NVIDIA GPU",
+        kind=PyTorch.kind,
+        module="torch",
+        distributions=("torch",),
+        install=INSTALL_CUDA,
+        make=PyTorch,
+        options={"device": "cuda"},
+        device="cuda",
+        probe=True,
+        aliases=("torch:cuda", "pytorch:cuda"),
+        settings=TF32,
     ),
 )

@@ -48,7 +48,7 @@ def test_samples(tmp_path: Path) -> None:
 def test_targets_and_doctor() -> None:
     found = {t["name"]: t for t in json.loads(edgeworthy("targets", "--json").stdout)}
     assert found["tflite"]["available"]
-    assert found["onnxruntime-cuda"]["available"] or found["onnxruntime-cuda"]["why"]
+    assert found["onnxruntime:cuda"]["available"] or found["onnxruntime:cuda"]["why"]
     assert not found["android"]["built"]
     assert "not built yet" in found["android"]["why"]
     assert "not built yet" in edgeworthy("targets").stdout

@@ -46,8 +46,8 @@ def test_unknown_names_are_refused_before_anything_is_written(net: Path, tmp_pat
         run(net, out, targets=["tfltie"])
     with pytest.raises(BadInput, match="no quantization scheme"):
         run(net, out, quantize={"schemes": ["int9"]})
-    with pytest.raises(NotAvailable, match="onnxruntime-cuda"):
-        run(net, out, targets=["onnxruntime-cuda"])
+    with pytest.raises(NotAvailable, match="onnxruntime:cuda"):
+        run(net, out, targets=["onnxruntime:cuda"])
     with pytest.raises(BadInput, match="no output folder"):
         edgeworthy.run_config(edgeworthy.load_config(None, {"model": {"source": f"{net}/net.py:make"}}))
     with pytest.raises(BadInput, match="no model"):

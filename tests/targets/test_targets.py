@@ -12,7 +12,7 @@ import pytest
 
 from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput, NotAvailable
-from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, find, get, listed
+from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, cuda, find, get, listed
 from edgeworthy.targets.tflite import TFLite
 
 
@@ -90,10 +90,40 @@ def test_planned_targets_have_other_names_and_say_everything() -> None:
         assert entry.summary and entry.needs and entry.next_step
 
 
+ON_CUDA = {
+    "torch-cuda", "torch-compile:cuda", "torchscript:cuda", "onnxruntime:cuda", "onnxruntime:tensorrt",
+    "tensorflow:gpu",
+}  # fmt: skip
+
+
 def test_on_the_cpu_a_worker_sees_no_gpu() -> None:
     hidden = {name for name, target in TARGETS.items() if target.environment == {"CUDA_VISIBLE_DEVICES": ""}}
-    assert hidden == set(TARGETS) - {"onnxruntime-cuda"}
-    assert TARGETS["onnxruntime-cuda"].environment == {}
+    assert hidden == set(TARGETS) - ON_CUDA
+
+
+def test_on_a_gpu_float32_is_float32_unless_tf32_is_asked_for() -> None:
+    for name in ON_CUDA:
+        assert find(name).environment == find(f"{name},tf32=false").environment == {"NVIDIA_TF32_OVERRIDE": "0"}
+        assert find(f"{name},tf32=true").environment == {}
+        assert find(f"{name},tf32=true").options["tf32"] is True
+
+
+def test_without_a_gpu_cuda_says_what_is_missing() -> None:
+    if cuda.missing() is None:
+        pytest.skip("there is a GPU")
+    for name in ON_CUDA:
+        why = TARGETS[name].missing() or ""
+        assert re.search("NVIDIA", why) and TARGETS[name].install in why, why
+
+
+def test_names_of_frameworks_have_other_names() -> None:
+    for other, name in {
+        "torch:cuda": "torch-cuda", "onnxruntime-cuda": "onnxruntime:cuda", "tensorrt": "onnxruntime:tensorrt",
+        "tensorflow:cuda": "tensorflow:gpu", "torchscript:cpu": "torchscript", "tensorflow:cpu": "tensorflow",
+    }.items():  # fmt: skip
+        assert find(other).name == name
+    with pytest.raises(BadInput, match="onnxruntime takes no address, and was given 'coreml'"):
+        find("onnxruntime:coreml")
 
 
 PLUGIN = """

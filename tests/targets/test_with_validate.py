@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeworthy.artifact import Artifact, OnnxModel, SavedModel, TFLiteModel
 from edgeworthy.source.variations import random_samples
+from edgeworthy.targets import find
 from edgeworthy.targets.pytorch import PyTorchModel
 from edgeworthy.targets.worker import Worker
 from edgeworthy.validate import accuracy, latency, parity
@@ -28,6 +29,7 @@ def subject(name: str, runtime: str, artifact: Artifact, *, threads: int = 1, **
         scheme="float64" if "float64" in options else getattr(artifact, "scheme", "float32"),
         threads=threads,
         size_bytes=artifact.size,
+        baseline_rank=find(runtime).baseline_rank,
         permute_inputs={"image": (0, 2, 3, 1)} if channels_last else {},
     )
 
