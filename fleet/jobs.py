@@ -107,7 +107,7 @@ def carry_out(job: Job, *, retries: int, timeout_s: float, ask: Callable[[], Rep
         file=job.file.name,
         sha256=job.sha256,
         device=job.device,
-        measured=job.device.measured,
+        measured=next((row.measured for row in rows if row.status == "pass"), job.device.measured),
         status=last.status,
         attempts=attempts,
         rows=rows,

@@ -42,11 +42,13 @@ class Setting:
         about: What it does, and what it is by default.
         read: Makes the value of a text; ``ValueError`` says what is wrong with it.
         metavar: Shown in place of the value.
+        way: Whether it is of the way there, and not of what runs: rows are not called by it.
     """
 
     about: str
     read: Callable[[str], Any] = str
     metavar: str = "TEXT"
+    way: bool = False
 
 
 def one_of(*words: str) -> Callable[[str], str]:
@@ -56,6 +58,17 @@ def one_of(*words: str) -> Callable[[str], str]:
         if text not in words:
             raise ValueError(f"it is one of {', '.join(words)}")
         return text
+
+    return read
+
+
+def between(low: int, high: int) -> Callable[[str], int]:
+    """A ``Setting.read`` that takes a whole number of this range."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"it is a whole number from {low} to {high}")
+        return int(text)
 
     return read
 
@@ -156,11 +169,12 @@ class TargetInfo:
                 raise BadInput(f"{name}={text}: {error}", where=where) from error
         full = read.pop("require_full_delegation", self.require_full_delegation)
         place = {"address": address} if address else {}
-        said = [f"{name}={text}" for name, text in options.items()]
+        said = {name: f"{name}={text}" for name, text in options.items()}
+        told = [*place.values(), *(text for name, text in said.items() if not settings[name].way)]
         return replace(
             self,
-            name=",".join([self.name + (f":{address}" if address else ""), *said]),
-            title=f"{self.title} ({', '.join([*place.values(), *said])})",
+            name=",".join([self.name + (f":{address}" if address else ""), *said.values()]),
+            title=f"{self.title} ({', '.join(told)})" if told else self.title,
             options={**self.options, **place, **read},
             require_full_delegation=full,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import kits
 from ..artifact import Artifact
 from ..errors import BadInput
-from .info import Setting, TargetInfo
+from .info import Setting, TargetInfo, between
 from .remote.runner import RemoteRunner
 from .remote.session import RemoteTarget
 from .remote.ssh import SshAddress, SshPipe
@@ -92,12 +92,18 @@ TARGETS = (
         address="USER@HOST",
         needs_address=True,
         settings={
-            "port": Setting("of its sshd; default: as ~/.ssh/config says, or 22", int, "N"),
-            "key": Setting("file of a private key; default: as ~/.ssh/config and ssh-agent say", metavar="FILE"),
-            "known_hosts": Setting("file of host keys; default: ~/.ssh/known_hosts", metavar="FILE"),
+            "port": Setting("of its sshd; default: as ~/.ssh/config says, or 22", between(1, 65535), "N"),
+            "key": Setting(
+                "file of a private key; default: as ~/.ssh/config and ssh-agent say", metavar="FILE", way=True
+            ),
+            "known_hosts": Setting("file of host keys; default: ~/.ssh/known_hosts", metavar="FILE", way=True),
             "python": Setting("the Python there; default: python3", metavar="PATH"),
-            "workdir": Setting(f"folder there for what is sent; default: {RemoteStore.folder}", metavar="FOLDER"),
-            "cache_mb": Setting(f"megabytes that it may hold; default: {RemoteStore.limit // _MB}", int, "N"),
+            "workdir": Setting(
+                f"folder there for what is sent; default: {RemoteStore.folder}", metavar="FOLDER", way=True
+            ),
+            "cache_mb": Setting(
+                f"megabytes that it may hold; default: {RemoteStore.limit // _MB}", between(1, 1_000_000), "N", way=True
+            ),
             "packages": Setting("folder here with LiteRT for a board that has none", metavar="FOLDER"),
             "kernels": KERNELS,
         },

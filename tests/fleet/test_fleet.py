@@ -122,6 +122,18 @@ def test_a_failure_that_passes_the_next_time_is_told(tmp_path: Path, models: Pat
     assert [a.cause for a in carry_out(job, retries=3, timeout_s=1, ask=ask).attempts] == ["it is no model"]
 
 
+def test_a_device_that_turns_out_to_be_an_emulator_is_told(tmp_path: Path, models: Path) -> None:
+    from edgeworthy.pipeline.verbs import bench
+
+    job = Job("abs", models / "abs.onnx", "0", Device(name="board", target="ssh:pi@board"))
+    report = bench(job.file, tmp_path / "out", targets=["onnxruntime"], bench={"seconds": 0.05})
+    assert report.latency is not None
+    rows = [row.model_copy(update={"measured": "emulated"}) for row in report.latency.rows]
+    emulated = report.model_copy(update={"latency": report.latency.model_copy(update={"rows": rows})})
+    assert job.device.measured == "device"
+    assert carry_out(job, retries=0, timeout_s=1, ask=lambda: emulated).measured == "emulated"
+
+
 def edgeworthy(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "edgeworthy", *map(str, arguments)], capture_output=True, text=True, check=False

@@ -44,7 +44,6 @@ class HashedFiles:
             raise ValueError("this is no SHA-256")
         self._folder, self._sha256, self._size = Path(folder).expanduser(), sha256, size
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._open_lock()
         while not self._locked(fcntl.LOCK_EX):
             if self._locked(fcntl.LOCK_SH) and _is(self._path(), sha256, size):
                 return self._used()
@@ -65,7 +64,7 @@ class HashedFiles:
                 file.writelines(blobs)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                part.unlink()
+                part.unlink(missing_ok=True)
             raise
         return {}
 
@@ -102,23 +101,17 @@ class HashedFiles:
         os.utime(self._path(".lock"))
         return {"path": str(self._path())}
 
-    def _open_lock(self) -> None:
-        path = self._path(".lock")
-        while self._sha256 not in self._locks:
-            file = path.open("ab")
-            fcntl.flock(file, fcntl.LOCK_SH)
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                    self._locks[self._sha256] = file
-                    return
-            file.close()  # it was removed meanwhile
-
     def _locked(self, kind: int) -> bool:
-        """Try to change the lock; what couldn't be changed is let go."""
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(self._locks[self._sha256], kind | fcntl.LOCK_NB)
-            return True
-        return False
+        """Try to have the lock, or to change it. What couldn't be changed is let go; one that was removed is none."""
+        path = self._path(".lock")
+        file = self._locks.get(self._sha256)
+        if file is None or not _same(path, file):
+            file = self._locks[self._sha256] = path.open("ab")
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return _same(path, file)
 
     def _make_room(self, limit: int, needed: int) -> None:
         """Remove what nobody holds until the folder keeps its limit and the disk has room."""
@@ -140,6 +133,13 @@ class HashedFiles:
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise OSError(errno.ENOSPC, f"it has {free} bytes free, and {needed} are needed", str(self._folder))
+
+
+def _same(path: Path, file: BinaryIO) -> bool:
+    """Whether the path still leads to this file."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
 
 
 def _is(path: Path, sha256: str, size: int) -> bool:

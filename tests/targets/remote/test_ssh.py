@@ -248,7 +248,9 @@ def test_a_board_that_greets(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
         ("ssh", "'' is no USER@HOST"),
         ("ssh:pi@", "is no USER@HOST"),
         ("ssh:-oProxyCommand=reboot", "is no USER@HOST"),
-        ("ssh:pi@board,port=ssh", "port=ssh: invalid literal"),
+        ("ssh:pi@board,port=ssh", "port=ssh: it is a whole number from 1 to 65535"),
+        ("ssh:pi@board,port=70000", "from 1 to 65535"),
+        ("ssh:pi@board,cache_mb=-1", "from 1 to 1000000"),
         ("ssh:pi@board,password=secret", "ssh has no option 'password'"),
     ],
 )
@@ -260,5 +262,8 @@ def test_an_address_that_is_none(target: str, said: str) -> None:
 def test_without_an_address_it_cannot_run() -> None:
     assert find("ssh").missing() == "it needs an address: ssh:USER@HOST"
     assert find("ssh:pi@board").missing() is None
+    given = find("ssh:pi@board,key=~/secret,known_hosts=k,workdir=/data,cache_mb=5,python=python3.12,port=7")
+    assert given.title == "TFLite on a board (pi@board, python=python3.12, port=7)"
+    assert given.options["cache_mb"] == 5
     assert ssh.SshAddress.parse("pi@[fe80::1]").host == "fe80::1"
     assert ssh.SshAddress.parse("board").user == ""

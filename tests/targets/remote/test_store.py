@@ -98,6 +98,28 @@ def test_two_that_send_one_file_take_turns(runner: RemoteRunner, store: RemoteSt
     assert paths == [str(Path(store.folder, sha256(file)))]
 
 
+def test_many_that_send_and_clean_at_once_spoil_nothing(store: RemoteStore, tmp_path: Path) -> None:
+    """Room for two of four files: each is removed by some while others wait for it."""
+    small = RemoteStore(store.folder, limit=700_000)
+    files = [made(tmp_path / str(seed), 300_000, seed) for seed in range(4)]
+    wrong: list[object] = []
+
+    def send(first: int) -> None:
+        for turn in range(6):
+            file = files[(first + turn) % len(files)]
+            with Here().start() as runner:
+                if Path(small.put(runner, file)).read_bytes() != file.read_bytes():
+                    wrong.append(file)
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not wrong and not any(thread.is_alive() for thread in threads)
+    assert not [name for name in names(store) if name.endswith(".part")]
+
+
 def test_the_longest_unused_go_when_it_grows_too_large(store: RemoteStore, tmp_path: Path) -> None:
     small = RemoteStore(store.folder, limit=2_500_000)
     files = [made(tmp_path / str(seed), 1_000_000, seed) for seed in range(4)]
