@@ -14,13 +14,24 @@ from typing import Any
 
 from ..errors import NotAvailable
 from ..plugins import Registry
-from . import arm64, onnx_reference, onnxruntime, pytorch, ssh, tensorflow, tflite
+from . import (
+    arm64,
+    litert_gpu,
+    litert_npu,
+    onnx_reference,
+    onnxruntime,
+    openvino,
+    pytorch,
+    ssh,
+    tensorflow,
+    tflite,
+)
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
-_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite, arm64, ssh)
+_FILES = (pytorch, onnxruntime, onnx_reference, tensorflow, tflite, litert_gpu, litert_npu, openvino, arm64, ssh)
 """The order of the hops."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..artifact import Artifact
     from .session import LoadedModel
 
-_ENVIRONMENTS: Mapping[str, dict[str, str]] = {"cpu": {"CUDA_VISIBLE_DEVICES": ""}, "cuda": {}}
+_ENVIRONMENTS: Mapping[str, dict[str, str]] = {"cpu": {"CUDA_VISIBLE_DEVICES": ""}, "cuda": {}, "gpu": {}, "npu": {}}
 """Device → what its worker's environment needs: runtimes that may use a GPU must not see one on the CPU."""
 
 
@@ -111,7 +111,7 @@ class TargetInfo:
     install: str
     make: Callable[..., Target]
     options: Mapping[str, Any] = field(default_factory=dict)
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Literal["cpu", "cuda", "gpu", "npu"] = "cpu"
     default: bool = False
     baseline_rank: int = 0
     probe: bool = False
