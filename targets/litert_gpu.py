@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from .. import kits
 from ..errors import NotAvailable
 from ..formats.tflite.summary import OP_NAMES
 from ..vocabulary import MeasuredWhere
@@ -37,7 +38,7 @@ class LiteRTGpu(Accelerator):
 
     Args:
         precision: ``float16``: in half floats where the GPU has them, which is LiteRT's own choice.
-        driver: The manifest (JSON) of the Vulkan driver to use, in place of those of the machine.
+        driver: The manifest (JSON) of the Vulkan driver to use; empty for the machine's own, else the kit's.
     """
 
     hardware = "GPU"
@@ -53,30 +54,28 @@ class LiteRTGpu(Accelerator):
         """The installed version, where a Vulkan device is; NotAvailable where there is none."""
         import ai_edge_litert
 
-        if not self._found:
-            raise NotAvailable("there is no Vulkan GPU here", where=self.driver or None, remedy=_REMEDY)
+        self._variables  # noqa: B018 - raises where there is none
         return str(ai_edge_litert.__version__)
 
     @cached_property
-    def _found(self) -> list[dict[str, str]]:
-        """The devices.
+    def _variables(self) -> dict[str, str]:
+        """Those under which a device is found: the driver's, else the machine's own, else those of the kit.
 
         Raises:
-            NotAvailable: the loader, the driver or its manifest is missing.
+            NotAvailable: none finds one.
         """
         if self.driver and not Path(self.driver).is_file():
             raise NotAvailable("there is no such Vulkan driver manifest", where=self.driver, remedy=_REMEDY)
-        told = ask(Path(vulkan.__file__), environment=os.environ | vulkan.environment(self.driver))
-        if "error" in told:
-            raise NotAvailable(
-                f"there is no Vulkan GPU here: {told['error']}", where=self.driver or None, remedy=_REMEDY
-            )
-        devices: list[dict[str, str]] = told["devices"]
-        return devices
+        told = {}
+        for variables in [vulkan.environment(self.driver)] if self.driver else [{}, *_kit()]:
+            told = ask(Path(vulkan.__file__), environment=os.environ | variables)
+            if told.get("devices"):
+                return variables
+        why = told.get("error", "the driver has none")
+        raise NotAvailable(f"there is no Vulkan GPU here: {why}", where=self.driver or None, remedy=_REMEDY)
 
     def environment(self) -> Any:
-        self.version()
-        os.environ.update(vulkan.environment(self.driver))
+        os.environ.update(self._variables)
         vulkan.load(os.environ)
         import ai_edge_litert
         from ai_edge_litert.compiled_model import Environment, EnvironmentOptions
@@ -95,6 +94,12 @@ class LiteRTGpu(Accelerator):
 
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         return place(lines)
+
+
+def _kit() -> list[dict[str, str]]:
+    """The variables of a GPU in software, where its kit is installed."""
+    kit = kits.KITS["gpu"]
+    return [kits.launch(kit).environment] if kits.look(kit).status == "ready" else []
 
 
 def told(lines: Sequence[str]) -> Delegation | None:
@@ -145,7 +150,9 @@ TARGETS = (
                 one_of(*get_args(GpuPrecision)),
                 "|".join(get_args(GpuPrecision)),
             ),
-            "driver": Setting("the manifest of a Vulkan driver; default: the machine's own", metavar="FILE.json"),
+            "driver": Setting(
+                "the manifest of a Vulkan driver; default: the machine's own, else the kit's", metavar="FILE.json"
+            ),
         },
     ),
 )

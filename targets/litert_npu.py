@@ -20,7 +20,7 @@ from ..vocabulary import MeasuredWhere
 from .compiled import Accelerator
 from .info import Setting, TargetInfo
 from .leftover import Delegation
-from .openvino import DEVICE, HINTS, INSTALL, PRECISION, DeviceKind, Precision, devices
+from .openvino import DEVICE, HINTS, INSTALL, PRECISION, DeviceKind, Precision, devices, installed, reach
 
 _LIBRARIES = ("libtbb.so.*", "libopenvino.so.*", "libopenvino_tensorflow_lite_frontend.so.*")
 """What Intel's plug-in is linked against, each after what it needs itself."""
@@ -28,7 +28,7 @@ _LIBRARIES = ("libtbb.so.*", "libopenvino.so.*", "libopenvino_tensorflow_lite_fr
 _FLOAT32_ON_CPU = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}
 """The plug-in forgets the precision when it runs what it compiled; without bfloat16's instructions it has no choice."""
 
-_WHICH = f"{INSTALL}, the version that the plug-in of ai-edge-litert 2.3 is linked against"
+_WHICH = f"{INSTALL}: the plug-in of ai-edge-litert 2.3 is linked against that version"
 _PARTS = re.compile(r"Partitioned subgraph<0>, selected (\d+) ops, from a total of (\d+) ops\. resulted in (\d+) part")
 _REFUSED = re.compile(r"op type (\d+) is not supported")
 _FAULT = re.compile(r"^(?:ERROR: \[openvino_compiler_plugin|Exception from .*: *$|.*(?:Error|rror:) )")
@@ -115,6 +115,7 @@ def _load_openvino(dispatch: Path) -> None:
     Raises:
         NotAvailable: they are missing, or of another version than the plug-in's.
     """
+    reach()
     spec = importlib.util.find_spec("openvino")
     if spec is None or not spec.submodule_search_locations:
         raise NotAvailable("openvino is not installed", remedy=_WHICH)
@@ -160,6 +161,7 @@ TARGETS = (
         distributions=("openvino",),
         install=INSTALL,
         make=LiteRTNpu,
+        installed=installed,
         device="npu",
         probe=True,
         settings={

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from .. import kits
 from ..artifact import Artifact, Feeds, OnnxModel, Receipt, TFLiteModel
 from ..errors import CheckFailed, NotAvailable
 from ..formats.tflite.summary import TensorSummary, summarize
@@ -29,7 +32,7 @@ Precision = Literal["float32", "float16", "bfloat16"]
 HINTS: Mapping[Precision, str] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 """Precision → OpenVINO's name of it."""
 
-INSTALL = "pip install openvino==2026.3.1"
+INSTALL = "pip install openvino==2026.3.1, or `edgeworthy targets install openvino`"
 
 _DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8", "i32": "int32",
            "i64": "int64", "boolean": "bool"}  # fmt: skip
@@ -44,12 +47,31 @@ PRECISION = Setting(
 )
 
 
+def installed() -> str | None:
+    """The version of the package, in this environment or in the kit; None where it is in neither."""
+    found = importlib.metadata.distributions(name="openvino", path=[*sys.path, *_kit()])
+    return next((distribution.version for distribution in found), None)
+
+
+def reach() -> None:
+    """Make the kit's package importable, behind all that this environment has."""
+    sys.path.extend(folder for folder in _kit() if folder not in sys.path)
+
+
+def _kit() -> list[str]:
+    """The kit's packages, which are of the Python that installed it."""
+    kit = kits.KITS["openvino"]
+    folder = kits.look(kit).folder / f"env/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    return [str(folder)] if kits.look(kit).status == "ready" and folder.exists() else []
+
+
 def devices(device: DeviceKind) -> str:
     """OpenVINO's version, where it sees this kind of device.
 
     Raises:
         NotAvailable: it doesn't, or can't be used at all.
     """
+    reach()
     found = _seen()
     if "error" in found:
         raise NotAvailable(f"OpenVINO can't be used: {found['error']}", remedy=INSTALL)
@@ -99,6 +121,7 @@ class OpenVino:
             NotAvailable: the device isn't there.
             CheckFailed: OpenVINO refuses the file, which says why.
         """
+        reach()
         import openvino
 
         check_kind(artifact, self.kind, self.name)
@@ -237,6 +260,7 @@ def _target(kind: str, name: str, title: str) -> TargetInfo:
         distributions=("openvino",),
         install=INSTALL,
         make=OpenVino,
+        installed=installed,
         options={"kind": kind},
         probe=True,
         settings={"device": replace(DEVICE, about=DEVICE.about.format("cpu")), "precision": PRECISION},

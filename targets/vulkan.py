@@ -47,7 +47,10 @@ def environment(driver: str = "") -> dict[str, str]:
 
 
 def load(variables: Mapping[str, str]) -> Any:
-    """The loader, which is found by its name from then on; beside the driver where the system has none.
+    """The loader, which is found by its name from then on.
+
+    Where the system has none, it is looked for in ``LD_LIBRARY_PATH`` (which a process that runs already doesn't heed)
+    and beside the driver.
 
     Raises:
         OSError: there is none.
@@ -55,10 +58,14 @@ def load(variables: Mapping[str, str]) -> Any:
     try:
         return ctypes.CDLL(LOADER, mode=ctypes.RTLD_GLOBAL)
     except OSError:
-        for place in _beside_drivers(variables):
+        for place in (*_folders(variables.get("LD_LIBRARY_PATH", "")), *_beside_drivers(variables)):
             if (place / LOADER).exists():
                 return ctypes.CDLL(str(place / LOADER), mode=ctypes.RTLD_GLOBAL)
         raise
+
+
+def _folders(paths: str) -> list[Path]:
+    return [Path(path) for path in paths.split(os.pathsep) if path]
 
 
 def _beside_drivers(variables: Mapping[str, str]) -> list[Path]:

@@ -14,6 +14,7 @@ from edgeworthy.targets import get
 from edgeworthy.targets.asked import ask
 from edgeworthy.targets.leftover import Delegation
 from edgeworthy.targets.litert_npu import LiteRTNpu, place, told
+from edgeworthy.targets.openvino import installed, reach
 from edgeworthy.targets.tflite import TFLite
 from edgeworthy.targets.worker import Worker
 
@@ -67,7 +68,9 @@ device = pytest.mark.device
 
 @pytest.fixture
 def openvino() -> None:
-    pytest.importorskip("openvino", reason="pip install edgeworthy[openvino]")
+    if installed() is None:
+        pytest.skip("no OpenVINO: edgeworthy targets install openvino, or pip install edgeworthy[openvino]")
+    reach()
 
 
 @device
