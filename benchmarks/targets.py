@@ -52,8 +52,7 @@ def main() -> int:
     options = parser.parse_args()
     set_up = {name: _set_up(name, options.install) for name in kits.KITS}
     missing = {name: why for name in TARGETS if (why := TARGETS[name].missing())}
-    needing = [name for name in TARGETS if name not in missing and _wants_address(name)]
-    chosen = [name for name in TARGETS if name not in missing and name not in needing and name != "onnx-reference"]
+    chosen = [name for name in TARGETS if name not in missing and name != "onnx-reference"]
     failures, rows = [], []
     with tempfile.TemporaryDirectory() as folder:
         for name in [*chosen, *options.also]:
@@ -62,7 +61,7 @@ def main() -> int:
             found = [row for row in summarize(report) if _runtime(row) == find(name).name]
             failures += [f"{name}: {_failure(row)}" for row in found if _failure(row)]
             rows += [_line(name, row, set_up) for row in found]
-    table = _table(rows, missing, needing)
+    table = _table(rows, missing)
     print(table)
     if options.write:
         text = options.write.read_text(encoding="utf-8")
@@ -83,11 +82,6 @@ def _set_up(name: str, anew: bool) -> SetUp | None:
         seconds = time.perf_counter() - begin
     found = kits.look(kit)
     return SetUp(seconds, found.size) if found.status == "ready" else None
-
-
-def _wants_address(name: str) -> bool:
-    """Whether it is nothing without one, as ``ssh:USER@HOST``."""
-    return TARGETS[name].address.isupper() and TARGETS[name].measured == "device"
 
 
 def _measured(name: str, folder: Path, seconds: float) -> Report:
@@ -133,10 +127,9 @@ def _line(name: str, row: SummaryRow, set_up: dict[str, SetUp | None]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _table(rows: Sequence[str], missing: dict[str, str], needing: Sequence[str]) -> str:
+def _table(rows: Sequence[str], missing: dict[str, str]) -> str:
     host = current()
     said = [f"- `{name}`: {why}" for name, why in missing.items()]
-    said += [f"- `{name}`: wants an address, as `{name}:{TARGETS[name].address}`" for name in needing]
     return "\n".join(
         [
             f"`{MODEL}`, {date.today().isoformat()}: {host.cpu}, {host.logical_cores} cores, {host.system}.",

@@ -17,8 +17,11 @@ from ..plugins import Registry
 from . import (
     arm64,
     keras,
+    litert_gpu,
+    litert_npu,
     onnx_reference,
     onnxruntime,
+    openvino,
     pytorch,
     ssh,
     tensorflow,
@@ -33,7 +36,8 @@ from .planned import PLANNED
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
 _FILES = (
-    pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, arm64, ssh,
+    pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, litert_gpu,
+    litert_npu, openvino, arm64, ssh,
 )  # fmt: skip
 """The order of the hops."""
 

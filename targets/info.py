@@ -125,7 +125,7 @@ class TargetInfo:
     install: str
     make: Callable[..., Target]
     options: Mapping[str, Any] = field(default_factory=dict)
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Literal["cpu", "cuda", "gpu", "npu"] = "cpu"
     default: bool = False
     baseline_rank: int = 0
     probe: bool = False

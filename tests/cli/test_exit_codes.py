@@ -58,7 +58,7 @@ def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple
 
 
 def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
-    for name, said in (("onnxruntime:cuda", "pip install"), ("litert:npu", "compiler plugin")):
+    for name, said in (("onnxruntime:cuda", "pip install"), ("litert:gpu,driver=nowhere.json", "targets install gpu")):
         ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", name)
         assert ran.returncode == 3
         assert said in ran.stderr

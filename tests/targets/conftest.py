@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import OnnxModel, SavedModel, TensorSpec, TFLiteModel
+from edgeworthy.errors import NotAvailable
+from edgeworthy.formats.tflite.summary import describe
+from edgeworthy.targets import get
 from edgeworthy.targets.pytorch import PyTorchModel
 
 NCHW = (TensorSpec("image", "float32", ("batch", 3, 8, 8)),)
@@ -232,3 +236,37 @@ def partly_delegated(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
     made = convert(folder / "m.onnx", folder, to=["tflite"]).tflite
     assert made is not None
     return made
+
+
+Made = Callable[..., TFLiteModel]
+"""Makes a TFLite file of a function and its inputs' specs, by name; options are the converter's."""
+
+
+@pytest.fixture(scope="session")
+def made(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    tf = tensorflow
+
+    def make(function: Callable[..., Any], options: dict[str, Any] | None = None, **inputs: TensorSpec) -> TFLiteModel:
+        dims = {n: [d if isinstance(d, int) else None for d in spec.shape] for n, spec in inputs.items()}
+        specs = [tf.TensorSpec(dims[n], spec.dtype, name=n) for n, spec in inputs.items()]
+        module = tf.Module()
+        module.call = tf.function(function, input_signature=specs)
+        folder = tmp_path_factory.mktemp("made")
+        tf.saved_model.save(module, str(folder / "saved"), signatures={"serving_default": module.call})
+        path = _tflite(tf, SavedModel(folder / "saved", (), ()), folder / "made.tflite", **(options or {}))
+        return describe(path)
+
+    return make
+
+
+_CHROMIUMS = "litert:gpu,driver=/usr/lib/chromium/vk_swiftshader_icd.json"
+
+
+@pytest.fixture(scope="session")
+def gpu() -> str:
+    """``litert:gpu`` as it finds a device here: the machine's own, the kit's, or the one in Debian's Chromium."""
+    for text in ("litert:gpu", _CHROMIUMS):
+        with contextlib.suppress(NotAvailable):
+            get(text).version()
+            return text
+    pytest.skip("no GPU, and none in software: edgeworthy targets install gpu")

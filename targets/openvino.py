@@ -1,0 +1,273 @@
+"""TFLite and ONNX files on OpenVINO (https://docs.openvino.ai), which reads both itself: an independent runtime."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from .. import kits
+from ..artifact import Artifact, Feeds, OnnxModel, Receipt, TFLiteModel
+from ..errors import CheckFailed, NotAvailable
+from ..formats.tflite.summary import TensorSummary, summarize
+from . import openvino_devices
+from .asked import ask
+from .compiled import scales
+from .info import Setting, TargetInfo, one_of
+from .quantized import QuantizedSignature
+from .session import LoadedModel, check_kind, checked
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+DeviceKind = Literal["cpu", "gpu", "npu"]
+Precision = Literal["float32", "float16", "bfloat16"]
+
+HINTS: Mapping[Precision, str] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+"""Precision → OpenVINO's name of it."""
+
+INSTALL = "pip install openvino==2026.3.1, or `edgeworthy targets install openvino`"
+
+_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8", "i32": "int32",
+           "i64": "int64", "boolean": "bool"}  # fmt: skip
+_NO_WORK = ("Input", "Output", "Const", "Reorder", "Reshape", "Convert")
+"""Layers of an executed graph that compute nothing."""
+
+DEVICE = Setting("what to run on; default: {}", one_of(*get_args(DeviceKind)), "|".join(get_args(DeviceKind)))
+PRECISION = Setting(
+    "what to compute in; default: as OpenVINO chooses, bfloat16 on CPUs that have it",
+    one_of(*get_args(Precision)),
+    "|".join(get_args(Precision)),
+)
+
+
+def installed() -> str | None:
+    """The version of the package, in this environment or in the kit; None where it is in neither."""
+    found = importlib.metadata.distributions(name="openvino", path=[*sys.path, *_kit()])
+    return next((distribution.version for distribution in found), None)
+
+
+def reach() -> None:
+    """Make the kit's package importable, behind all that this environment has."""
+    sys.path.extend(folder for folder in _kit() if folder not in sys.path)
+
+
+def _kit() -> list[str]:
+    """The kit's packages, which are of the Python that installed it."""
+    kit = kits.KITS["openvino"]
+    folder = kits.look(kit).folder / f"env/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    return [str(folder)] if kits.look(kit).status == "ready" and folder.exists() else []
+
+
+def devices(device: DeviceKind) -> str:
+    """OpenVINO's version, where it sees this kind of device.
+
+    Raises:
+        NotAvailable: it doesn't, or can't be used at all.
+    """
+    reach()
+    found = _seen()
+    if "error" in found:
+        raise NotAvailable(f"OpenVINO can't be used: {found['error']}", remedy=INSTALL)
+    kinds = {name.partition(".")[0] for name in found["devices"]}
+    if device.upper() not in kinds:
+        raise NotAvailable(
+            f"OpenVINO has no {device.upper()} here; it has {', '.join(sorted(kinds))}",
+            remedy="install the device's driver, or take device=cpu",
+        )
+    return str(found["version"]).partition("-")[0]
+
+
+@cache
+def _seen() -> dict[str, Any]:
+    """What OpenVINO says of itself, asked once: three targets want to know."""
+    return ask(Path(openvino_devices.__file__), environment=os.environ)
+
+
+class OpenVino:
+    """OpenVINO, tuned for latency.
+
+    Args:
+        kind: ``tflite`` or ``onnx``.
+        device: Where it runs.
+        precision: What it computes in; None for its own choice.
+    """
+
+    def __init__(
+        self, *, kind: str = TFLiteModel.kind, device: DeviceKind = "cpu", precision: Precision | None = None
+    ) -> None:
+        self.kind = kind
+        self.device = device
+        self.precision = precision
+
+    @property
+    def name(self) -> str:
+        return "openvino" if self.kind == TFLiteModel.kind else f"openvino:{self.kind}"
+
+    def version(self) -> str:
+        """The installed version; NotAvailable without the device."""
+        return devices(self.device)
+
+    def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
+        """Read and compile a file.
+
+        Raises:
+            NotAvailable: the device isn't there.
+            CheckFailed: OpenVINO refuses the file, which says why.
+        """
+        reach()
+        import openvino
+
+        check_kind(artifact, self.kind, self.name)
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if self.device == "cpu":
+            options["INFERENCE_NUM_THREADS"] = threads
+        if self.precision:
+            options["INFERENCE_PRECISION_HINT"] = HINTS[self.precision]
+        core = openvino.Core()
+        if self.device.upper() not in {name.partition(".")[0] for name in core.available_devices}:
+            self.version()
+        try:
+            compiled = core.compile_model(core.read_model(artifact.path), self.device.upper(), options)
+        except RuntimeError as error:
+            raise CheckFailed(
+                "OpenVINO can't run this file",
+                where=str(artifact.path),
+                details=[line for line in str(error).splitlines() if line.strip()],
+            ) from error
+        return _TFLite(artifact, compiled) if self.kind == TFLiteModel.kind else _Onnx(artifact, compiled)
+
+
+class _Session(LoadedModel):
+    """Ports are found by the names that the file gives its tensors."""
+
+    def __init__(
+        self, artifact: Artifact, compiled: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> None:
+        self._artifact = artifact
+        self._compiled = compiled
+        self._request = compiled.create_infer_request()
+        self._feeds = _ports(artifact, compiled.inputs, inputs)
+        self._results = _ports(artifact, compiled.outputs, outputs)
+
+    @property
+    def receipt(self) -> Receipt:
+        layers = [_layer(op.get_rt_info()) | {"name": op.get_friendly_name()}
+                  for op in self._compiled.get_runtime_model().get_ordered_ops()]  # fmt: skip
+        return replace(receipt(layers), ran=f"OpenVINO {'+'.join(self._compiled.get_property('EXECUTION_DEVICES'))}")
+
+    def _invoke(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        fed = {self._feeds[name]: array for name, array in arrays.items()}
+        results = self._request.infer(fed, share_inputs=True, share_outputs=False)
+        return {name: results[port] for name, port in self._results.items()}
+
+
+class _TFLite(_Session):
+    """Floats are quantized as on the target ``tflite``."""
+
+    def __init__(self, artifact: Artifact, compiled: Any) -> None:
+        summary = summarize(artifact.path)
+        graph = summary.graphs[0]
+        sides: list[dict[str, TensorSummary]] = [
+            {spec.name: graph.tensors[index] for spec, index in zip(specs, indices, strict=False)}
+            for specs, indices in ((summary.inputs, graph.inputs), (summary.outputs, graph.outputs))
+        ]
+        self._signature = QuantizedSignature(artifact, *({n: scales(t) for n, t in side.items()} for side in sides))
+        super().__init__(artifact, compiled, *({n: t.name for n, t in side.items()} for side in sides))
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        encoded, dequantized = self._signature.encode(feeds)
+        return self._signature.decode(self._invoke(encoded), dequantized)
+
+    def prepare(self, feeds: Feeds) -> Callable[[], object]:
+        encoded, _ = self._signature.encode(feeds)
+        return lambda: self._invoke(encoded)
+
+
+class _Onnx(_Session):
+    def __init__(self, artifact: Artifact, compiled: Any) -> None:
+        inputs, outputs = ({spec.name: spec.name for spec in side} for side in (artifact.inputs, artifact.outputs))
+        super().__init__(artifact, compiled, inputs, outputs)
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        return self._invoke(self._checked(feeds))
+
+    def prepare(self, feeds: Feeds) -> Callable[[], object]:
+        arrays = self._checked(feeds)
+        return lambda: self._invoke(arrays)
+
+    def _checked(self, feeds: Feeds) -> dict[str, Array]:
+        return checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
+
+
+def _ports(artifact: Artifact, ports: Sequence[Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Ours → OpenVINO's port, of every tensor name that a port has."""
+    known = {name: port for port in ports for name in port.get_names()}
+    missing = [ours for ours, name in names.items() if name not in known]
+    if missing:
+        raise CheckFailed(
+            f"OpenVINO left {missing} out of the model: it drops constants and what has no elements",
+            where=str(artifact.path),
+            remedy="leave it out of the model, or run the file on another target",
+        )
+    return {ours: known[name] for ours, name in names.items()}
+
+
+def _layer(info: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(getattr(info[key], "value", info[key])) for key in _KEYS if key in info}
+
+
+_KEYS = ("layerType", "primitiveType", "runtimePrecision", "originalLayersNames")
+"""What OpenVINO's runtime model says of an executed layer."""
+
+
+def receipt(layers: Sequence[Mapping[str, str]]) -> Receipt:
+    """What was executed: primitives after fusions. Those without an optimised kernel are named.
+
+    Args:
+        layers: ``_KEYS`` and ``name`` of each layer of the runtime model.
+    """
+    work = [layer for layer in layers if layer.get("layerType") not in _NO_WORK]
+    counts = Counter(_DTYPES.get(p, p) for layer in work if (p := layer.get("runtimePrecision", "")))
+    slow = [
+        f"{layer['layerType']} {layer['name']}" for layer in work if layer.get("primitiveType", "").startswith("ref")
+    ]
+    operators = sum(len(layer.get("originalLayersNames", "").split(",")) for layer in work)
+    return Receipt(
+        asked="OpenVINO",
+        ran="OpenVINO",
+        nodes=len(work),
+        delegated=len(work),
+        partitions=1 if work else 0,
+        precision="+".join(name for name, _ in counts.most_common()) or "none",
+        notes=(f"primitives: {len(work)}, of {operators} operators", *(f"reference kernel: {name}" for name in slow)),
+    )
+
+
+def _target(kind: str, name: str, title: str) -> TargetInfo:
+    return TargetInfo(
+        name,
+        title=title,
+        summary=f"{'TFLite' if kind == TFLiteModel.kind else 'ONNX'} on OpenVINO, on this machine's CPU, GPU or NPU",
+        kind=kind,
+        module="openvino",
+        distributions=("openvino",),
+        install=INSTALL,
+        make=OpenVino,
+        installed=installed,
+        options={"kind": kind},
+        probe=True,
+        settings={"device": replace(DEVICE, about=DEVICE.about.format("cpu")), "precision": PRECISION},
+    )
+
+
+TARGETS = (
+    _target(TFLiteModel.kind, "openvino", "OpenVINO"),
+    _target(OnnxModel.kind, "openvino:onnx", "OpenVINO ONNX"),
+)
