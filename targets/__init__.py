@@ -16,6 +16,8 @@ from ..errors import NotAvailable
 from ..plugins import Registry
 from . import (
     arm64,
+    edgetpu,
+    ethos_u,
     keras,
     onnx_reference,
     onnxruntime,
@@ -24,6 +26,7 @@ from . import (
     tensorflow,
     tf_serving,
     tflite,
+    tflite_micro,
     torch_compile,
     torchscript,
 )
@@ -34,6 +37,7 @@ __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"
 
 _FILES = (
     pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, arm64, ssh,
+    tflite_micro, ethos_u, edgetpu,
 )  # fmt: skip
 """The order of the hops."""
 

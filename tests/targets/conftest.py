@@ -14,6 +14,8 @@ import pytest
 from edgeworthy.artifact import OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from edgeworthy.targets.pytorch import PyTorchModel
 
+from . import chips
+
 NCHW = (TensorSpec("image", "float32", ("batch", 3, 8, 8)),)
 NHWC = (TensorSpec("image", "float32", ("batch", 8, 8, 3)),)
 LOGITS = (TensorSpec("logits", "float32", ("batch", 5)),)
@@ -232,3 +234,15 @@ def partly_delegated(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
     made = convert(folder / "m.onnx", folder, to=["tflite"]).tflite
     assert made is not None
     return made
+
+
+@pytest.fixture(scope="session")
+def branches(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """An operator a branch, in int8; ``model.onnx`` and the float file are beside it."""
+    return chips.int8(tmp_path_factory.mktemp("branches"), "Branches")
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """What every chip takes, in int8."""
+    return chips.int8(tmp_path_factory.mktemp("plain"), "Plain")
