@@ -116,6 +116,20 @@ class ConvertTable(Table):
     """run the graph after every pass and compare"""
 
 
+class PreflightTable(Table):
+    """``[preflight]``: what targets would refuse, said before anything is converted."""
+
+    targets: Annotated[list[str], Flag("--for", metavar="TARGET")] = Field(
+        default=[], examples=[["ethos-u:55-128", "android-gpu"]]
+    )
+    """targets that the model is meant for: a node that one would refuse fails the run before it converts; android-gpu,
+    edgetpu, ethos-u, nnapi or tflite-2.14"""
+    allow: Annotated[list[str], Flag("--allow", metavar="PATTERN", repeat=True)] = Field(
+        default=[], examples=[["SOFTMAX", "head"]]
+    )
+    """nodes that may run elsewhere, by operator (SOFTMAX), a part of a tensor's name, or PyTorch module"""
+
+
 class ArtifactsTable(Table):
     """``[artifacts]``: files of other converters, which are judged and timed as our own."""
 
@@ -298,6 +312,7 @@ class Config(Table):
     model: ModelTable = ModelTable()
     export: ExportTable = ExportTable()
     convert: ConvertTable = ConvertTable()
+    preflight: PreflightTable = PreflightTable()
     quantize: QuantizeTable = QuantizeTable()
     artifacts: ArtifactsTable = ArtifactsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")

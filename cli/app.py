@@ -158,30 +158,37 @@ def summary(
 @app.command("inspect", rich_help_panel="Look around")
 def inspect_(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help=".onnx, .tflite or a SavedModel folder.")],
+    for_: Annotated[
+        list[str] | None,
+        typer.Option("--for", metavar="TARGET", help="What it would refuse, and what to write instead; repeat it."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """What is in a model file.
 
-    Inputs, operators, sizes, transposes, and what would run it.
+    Inputs, operators, sizes, transposes, and what would run it. With --for, what a target would refuse of it, and of
+    a float model once it is quantized, where the target computes integers.
 
-    Exit code 1: it is an ONNX file with nodes that can't be converted. They are listed.
+    Exit code 1: it is an ONNX file with nodes that can't be converted, or a target that --for names would refuse some.
+    They are listed.
 
     \b
     Examples:
-      edgeworthy inspect model.onnx
+      edgeworthy inspect model.onnx --for ethos-u:55-128 --for android-gpu
       edgeworthy inspect out/model_int8.tflite --json
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.inspection import inspect as look
+        from ..targets import listed
         from . import views
 
-        found = look(model)
+        found = look(model, targets=listed(for_) if for_ else ())
         if console.as_json:
             console.json(found)
         views.inspection(console, found)
-        raise SystemExit(1 if found.unsupported else 0)
+        raise SystemExit(1 if found.unsupported or any(found.refused.values()) else 0)
 
 
 @app.command(rich_help_panel="Look around")

@@ -5,6 +5,7 @@ A command has the flags of its stage and of all stages before it, so a flag mean
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class Option:
 
     @property
     def parameter(self) -> str:
-        return self.flag.name.lstrip("-").replace("-", "_")
+        name = self.flag.name.lstrip("-").replace("-", "_")
+        return f"{name}_" if keyword.iskeyword(name) else name
 
     @property
     def is_switch(self) -> bool:
@@ -111,7 +113,13 @@ def _targets() -> list[str]:
     return list(TARGETS)
 
 
-_CHOICES = {"quantize.schemes": _schemes, "targets": _targets}
+def _rules() -> list[str]:
+    from ..targets.rules import names
+
+    return names()
+
+
+_CHOICES = {"quantize.schemes": _schemes, "targets": _targets, "preflight.targets": _rules}
 """Key → the names that other rooms' tables hold, for shell completion."""
 
 

@@ -162,6 +162,10 @@ def inspection(console: Console, found: Inspection) -> None:
     console.table(("operator", TextColumn("count", right=True)), [(op, str(n)) for op, n in found.ops.items()])
     if found.kind == "onnx" and not found.unsupported:
         console.say("✓ every node can be converted to TFLite and SavedModel")
+    for target, refusals in found.refused.items():
+        console.say(f"✗ {target} would refuse:" if refusals else f"✓ {target} takes every node")
+        for line in refusals:
+            console.say(f"  {line}")
     if found.unsupported:
         console.say("✗ can't be converted:")
         console.table(

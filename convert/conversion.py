@@ -18,6 +18,7 @@ from ..vocabulary import CONVERTED
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from ..formats.tflite.operations import Operation
     from .layout import LayoutReport
     from .passes import Check, PassReport
 
@@ -134,6 +135,20 @@ def prepare(
     if unsupported:
         raise UnsupportedNodes(unsupported, where=where)
     return Prepared(model, passes, layout, {n: tuple(p) for n, p in layout.permutations.items() if p})
+
+
+def operations(model: Artifact | Path, *, io_layout: str = "keep", where: str | None = None) -> list[Operation]:
+    """The TFLite operators that an ONNX file will become, in float32; nothing is built.
+
+    Raises:
+        UnsupportedNodes: some nodes can't be lowered; all of them are listed.
+        BadInput: the file is no valid ONNX model.
+    """
+    from ..formats.onnx.file import read_onnx
+    from .lowering import recorded
+
+    path = model.path if isinstance(model, Artifact) else Path(model)
+    return recorded(prepare(read_onnx(path), io_layout=io_layout, where=where or str(path)).model)
 
 
 def build_tflite(

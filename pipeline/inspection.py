@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Inspection(BaseModel):
         activations: Data type → number of tensors computed; empty where the format doesn't tell.
         runs_on: Target → whether it takes this file, and if not, why.
         unsupported: ONNX: nodes that can't be converted.
+        refused: Target → the nodes that it would refuse, of those targets that were asked about.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -56,14 +58,18 @@ class Inspection(BaseModel):
     details: dict[str, str] = {}
     runs_on: dict[str, str] = {}
     unsupported: list[UnsupportedNodeResult] = []
+    refused: dict[str, list[str]] = {}
 
 
 @hushed()
-def inspect(path: Path | str) -> Inspection:
+def inspect(path: Path | str, targets: Sequence[str] = ()) -> Inspection:
     """Look into an ``.onnx`` or ``.tflite`` file or a SavedModel folder.
 
+    Args:
+        targets: Those to hold it against, as ``--for`` takes them.
+
     Raises:
-        BadInput: it is none of these, or damaged.
+        BadInput: it is none of these, or damaged; there are no rules for a target, or none for SavedModels.
         NotAvailable: a SavedModel, and TensorFlow isn't installed.
     """
     path = Path(path)
@@ -81,7 +87,27 @@ def inspect(path: Path | str) -> Inspection:
             where=str(path),
             remedy="export the model first: edgeworthy export SOURCE -o OUT" if path.exists() else "check the path",
         )
-    return found.model_copy(update={"runs_on": _runs_on(found.kind)})
+    refused = _refused(path, found, targets) if targets else {}
+    return found.model_copy(update={"runs_on": _runs_on(found.kind), "refused": refused})
+
+
+def _refused(path: Path, found: Inspection, targets: Sequence[str]) -> dict[str, list[str]]:
+    from ..formats.onnx.summary import describe as describe_onnx
+    from ..formats.tflite.summary import describe, summarize
+    from . import preflight
+
+    if found.kind == "tflite":
+        quantized = summarize(path).scheme != FLOAT32.name
+        refusals = preflight.of_file(path, targets) if quantized else preflight.of_float_file(describe(path), targets)
+    elif found.kind == "onnx" and not found.unsupported:
+        refusals = preflight.of_graph(describe_onnx(path), targets)
+    else:
+        raise BadInput(
+            "--for reads TFLite files, and ONNX files that can be converted",
+            where=str(path),
+            remedy="leave --for out, or give the .onnx or .tflite file",
+        )
+    return {name: [str(refusal) for refusal in rows] for name, rows in refusals.items()}
 
 
 def artifact_result(name: str, artifact: Artifact, folder: Path, *, given: bool = False) -> ArtifactResult:

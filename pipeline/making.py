@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .. import files
 from .. import schemes as quantization
-from ..artifact import OnnxModel, TensorSpec, TFLiteModel
-from ..errors import CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
+from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
+from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..formats.model_files import model_files
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
@@ -16,6 +18,9 @@ from .inspection import artifact_result
 from .records import Converted, Exported, Quantized
 from .staging import Staging
 from .wanted import MADE
+
+if TYPE_CHECKING:
+    from .preflight import Refusals
 
 
 def nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
@@ -26,6 +31,61 @@ def nothing_died(result: ParityResult | AccuracyResult | LatencyResult) -> bool:
 
 class Making(Staging):
     """The files of a run."""
+
+    def bring(self) -> None:
+        """Bring the stages up to date, unless a target that the model is for would refuse some of it."""
+        if self.config.preflight.targets and (self.given is not None or "convert" in self.brought):
+            with self.progress.stage("preflight"):
+                self._preflight()
+        super().bring()
+
+    def _preflight(self) -> None:
+        from . import preflight
+        from .subjects import to_artifact
+
+        table = self.config.preflight
+        if self.given is None:
+            layout = self.config.convert.io_layout
+            found = preflight.of_graph(self.graph, table.targets, io_layout=layout, **self._quantizes)
+        else:
+            found = self._preflight_of_file(to_artifact(self.given, self.output))
+        preflight.check(found, table, self.inputs.spec)
+
+    def _preflight_of_file(self, file: Artifact) -> Refusals:
+        from . import preflight
+
+        targets = self.config.preflight.targets
+        if not isinstance(file, TFLiteModel):
+            raise BadInput("--for reads ONNX and TFLite, and this is a SavedModel", where=self.inputs.spec)
+        if file.scheme == quantization.FLOAT32.name:
+            return preflight.of_float_file(file, targets, **self._quantizes)
+        return preflight.of_file(file.path, targets)
+
+    def _check_made(self, path: Path, scheme: str) -> None:
+        """Hold a file against the targets that the model is for: only a file has all that they ask of.
+
+        Raises:
+            CheckFailed: one would refuse a node of it.
+        """
+        from . import preflight
+
+        table = self.config.preflight
+        if table.targets:
+            graph = self.graph.path if self.given is None else None
+            preflight.check(preflight.of_file(path, table.targets, scheme, graph), table, path.name)
+
+    @property
+    def _quantizes(self) -> dict[str, Any]:
+        """How the model will be quantized."""
+        schemes = self.inputs.schemes if "quantize" in self.brought else []
+        static = any(quantization.SCHEMES[name].method == "static" for name in schemes)
+        return {"table": self.config.quantize, "static": static}
+
+    @property
+    def _asked_for(self) -> dict[str, object]:
+        """What a file's key holds of the targets that the model is for."""
+        table = self.config.preflight
+        return {"preflight": table.model_dump()} if table.targets else {}
 
     @cached_property
     def exported(self) -> Exported:
@@ -80,9 +140,11 @@ class Making(Staging):
                 made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
             except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
                 raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
+            if made.tflite is not None:
+                self._check_made(made.tflite.path, quantization.FLOAT32.name)
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
-        depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to}
+        depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to} | self._asked_for
         outputs = [self.output / MADE[kind] for kind in to]
         origins = [self.graph.path] if self.graph.path.parent == self.output else []
         return self._stage("convert", Converted, depends, make, outputs, origins=origins)
@@ -146,6 +208,7 @@ class Making(Staging):
                 example=self.inputs.source.examples,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
+            self._check_made(path, scheme)
             return Quantized.of(made, self.output, calibration)
 
         data = self.inputs.calibration_hash if needs_data else None
@@ -155,7 +218,7 @@ class Making(Staging):
             "permute": self._permutations,
             "exclude": self.config.quantize.exclude,
             "data": data,
-        }
+        } | self._asked_for
         try:
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path], origins=[model.path])
         except OutOfMemory:  # says nothing of the scheme, and everything of the machine

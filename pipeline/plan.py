@@ -71,7 +71,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy convert model.onnx -o out --to tflite",
                 "edgeworthy convert net.py:make -o out --io-layout nhwc",
             ),
-            tables=("convert",),
+            tables=("convert", "preflight"),
             checks=("to", "source"),
             results=("converted",),
         ),

@@ -112,8 +112,17 @@ class Wanted:
         """Refuse to validate what nothing is compared with.
 
         Raises:
-            BadInput: the source is a SavedModel, which one runtime runs, and no other file is given.
+            BadInput: no target gives outputs, or the source is a SavedModel, which one runtime runs, and no other file
+                is given.
         """
+        from ..targets import find
+
+        if "validate" in self.stages and not any(find(name).computes for name in self.targets):
+            raise BadInput(
+                f"there is nothing to compare: {' and '.join(self.targets)} gives no outputs",
+                where="--target",
+                remedy="add one that computes, such as --target tflite, or ask for bench",
+            )
         if "validate" in self.stages and self.to == ["saved_model"] and self.converted and not self.artifacts:
             raise BadInput(
                 "there is nothing to compare the SavedModel with",
@@ -252,7 +261,20 @@ class Wanted:
                     if self.converted is not None
                     else f"leave it out, or add {kind} to --to",
                 )
+            if kind == "tflite" and not any(map(find(name).takes_scheme, self._tflite_schemes)):
+                wanted = [quantization.SCHEMES[s].short_name for s in find(name).schemes or ()]
+                raise BadInput(
+                    f"target {name} has nothing to run: it takes {', '.join(wanted)}, and none of these is made",
+                    where="--target",
+                    remedy=f"leave it out, or make one with --scheme {wanted[0]}",
+                )
         return chosen
+
+    @property
+    def _tflite_schemes(self) -> list[str]:
+        """Of the TFLite files that there will be."""
+        floating = quantization.FLOAT32.name if self.converted is None else self.converted.scheme
+        return [floating, *self.schemes]
 
     @cached_property
     def baseline(self) -> str | None:

@@ -52,7 +52,7 @@ def excluded(model: Any, patterns: Sequence[str], modules: Mapping[str, str]) ->
     words = [_words(model, graph, op, modules, ends) for op in graph.operators]
     found: dict[int, str] = {}
     for pattern in patterns:
-        matched = [index for index, (kind, name, paths) in enumerate(words) if _matches(pattern, kind, name, paths)]
+        matched = [index for index, (kind, name, paths) in enumerate(words) if matches(pattern, kind, name, paths)]
         if not matched:
             raise _nothing(pattern, words)
         found |= {index: f"excluded by {pattern!r}" for index in matched if index not in found}
@@ -67,11 +67,11 @@ def _words(
         return fb.op_name(model, op), "", []
     index = int(op.outputs[0])
     name = fb.name(graph.tensors[index])
-    paths = [_module(part, modules) for part in (*name.split(";"), ends.get(index, ""))]
+    paths = [module_of(part, modules) for part in (*name.split(";"), ends.get(index, ""))]
     return fb.op_name(model, op), name, [path for path in paths if path]
 
 
-def _module(name: str, modules: Mapping[str, str]) -> str:
+def module_of(name: str, modules: Mapping[str, str]) -> str:
     """Of a tensor named after a value: ``linear``, its part ``linear/reshape``, or ``linear2`` of several."""
     while name:
         for value in (name, _ADDED.sub("", name)):
@@ -81,7 +81,8 @@ def _module(name: str, modules: Mapping[str, str]) -> str:
     return ""
 
 
-def _matches(pattern: str, kind: str, name: str, paths: Sequence[str]) -> bool:
+def matches(pattern: str, kind: str, name: str, paths: Sequence[str]) -> bool:
+    """Whether a pattern means an operator of this kind, result and modules."""
     below = re.compile(rf"(?:{pattern})(?:\..*)?")
     return bool(re.fullmatch(pattern, kind) or re.search(pattern, name) or any(map(below.fullmatch, paths)))
 

@@ -16,6 +16,8 @@ from ..errors import NotAvailable
 from ..plugins import Registry
 from . import (
     arm64,
+    edgetpu,
+    ethos_u,
     keras,
     litert_gpu,
     litert_npu,
@@ -27,6 +29,7 @@ from . import (
     tensorflow,
     tf_serving,
     tflite,
+    tflite_micro,
     torch_compile,
     torchscript,
 )
@@ -37,7 +40,7 @@ __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"
 
 _FILES = (
     pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, litert_gpu,
-    litert_npu, openvino, arm64, ssh,
+    litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu,
 )  # fmt: skip
 """The order of the hops."""
 

@@ -103,9 +103,13 @@ class Worker:
         return result
 
     def time(self, feeds: Feeds, repeats: int) -> list[int]:
-        """Nanoseconds of each of ``repeats`` inferences on the same feeds. Raises as ``load``."""
+        """Nanoseconds of each of ``repeats`` inferences on the same feeds, or none where nothing is known of them.
+
+        Raises as ``load``.
+        """
         times: list[int] = self._ask("time", dict(feeds), repeats)
-        self._note_first(times[0])
+        if times:
+            self._note_first(times[0])
         return times
 
     @property

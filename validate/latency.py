@@ -222,6 +222,8 @@ def _finished(row: _Row, seed: int) -> LatencyRow:
 
 def _statistics(row: _Row, seed: int) -> dict[str, object]:
     times = np.concatenate([np.asarray(r, np.float64) for r in row.rounds]) / 1e6
+    if not times.size:
+        return {"runs": 0, "quantiles_ms": [], "notes": ["nothing is known of its time"]}
     percentiles: dict[str, object] = {}
     for rank in (50, 90, 99):
         low, high = intervals.quantile_interval(row.rounds, rank / 100, seed=seed)

@@ -165,7 +165,7 @@ def describe(path: Path, scheme: str = FLOAT32.name) -> TFLiteModel:
     Raises:
         BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
     """
-    with _model(path) as model:
+    with opened(path) as model:
         inputs, outputs = _signature(model)
     return TFLiteModel(path, inputs, outputs, scheme)
 
@@ -176,20 +176,20 @@ def summarize(path: Path) -> TFLiteSummary:
     Raises:
         BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
     """
-    with _model(path) as model:
+    with opened(path) as model:
         inputs, outputs = _signature(model)
         codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
-        names = [_op_name(code) for code in codes]
+        names = [op_name(code) for code in codes]
         graphs = tuple(_graph(model, model.Subgraphs(i), names) for i in range(model.SubgraphsLength()))
-        description = _text(model.Description())
-        keys = tuple(_text(model.SignatureDefs(i).SignatureKey()) for i in range(model.SignatureDefsLength()))
+        description = text_of(model.Description())
+        keys = tuple(text_of(model.SignatureDefs(i).SignatureKey()) for i in range(model.SignatureDefsLength()))
         main = _main_signature(model)
-        used = _text(main.SignatureKey()) if main is not None else None
+        used = text_of(main.SignatureKey()) if main is not None else None
     return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs, keys, used)
 
 
 @contextmanager
-def _model(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The schema's lazy ``Model`` over a memory map of the file."""
     if not path.is_file():
         raise BadInput("there is no such TFLite file", where=str(path), remedy="check the path")
@@ -219,8 +219,8 @@ def _signature(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ..
     signature = _main_signature(model)
     if signature is None:
         return (
-            tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in inputs),
-            tuple(_spec(graph.Tensors(i), _text(graph.Tensors(i).Name())) for i in outputs),
+            tuple(_spec(graph.Tensors(i), text_of(graph.Tensors(i).Name())) for i in inputs),
+            tuple(_spec(graph.Tensors(i), text_of(graph.Tensors(i).Name())) for i in outputs),
         )
     named_in = [signature.Inputs(i) for i in range(signature.InputsLength())]
     named_out = [signature.Outputs(i) for i in range(signature.OutputsLength())]
@@ -234,14 +234,14 @@ def _main_signature(model: Any) -> Any | None:
     """
     found = [model.SignatureDefs(i) for i in range(model.SignatureDefsLength())]
     main = [signature for signature in found if signature.SubgraphIndex() == 0]
-    return next((s for s in main if _text(s.SignatureKey()) == SIGNATURE), main[0] if main else None)
+    return next((s for s in main if text_of(s.SignatureKey()) == SIGNATURE), main[0] if main else None)
 
 
 def _ordered(graph: Any, named: list[Any], order: list[int]) -> tuple[TensorSpec, ...]:
     """The signature's maps in the order of the graph; the flatbuffer sorts them by name."""
     position = {tensor: i for i, tensor in reversed(list(enumerate(order)))}
     named = sorted(named, key=lambda entry: position.get(entry.TensorIndex(), len(order)))
-    return tuple(_spec(graph.Tensors(entry.TensorIndex()), _text(entry.Name())) for entry in named)
+    return tuple(_spec(graph.Tensors(entry.TensorIndex()), text_of(entry.Name())) for entry in named)
 
 
 def _spec(tensor: Any, name: str) -> TensorSpec:
@@ -257,10 +257,10 @@ def _shape(tensor: Any) -> tuple[Dim, ...]:
     return tuple(int(d) if d >= 0 else (f"dim{axis}" if axis else "batch") for axis, d in enumerate(dims))
 
 
-def _op_name(code: Any) -> str:
+def op_name(code: Any) -> str:
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     custom = code.CustomCode()
-    return f"CUSTOM:{_text(custom)}" if custom else OP_NAMES.get(builtin, f"BUILTIN_{builtin}")
+    return f"CUSTOM:{text_of(custom)}" if custom else OP_NAMES.get(builtin, f"BUILTIN_{builtin}")
 
 
 def _graph(model: Any, graph: Any, names: list[str]) -> SubgraphSummary:
@@ -276,7 +276,7 @@ def _graph(model: Any, graph: Any, names: list[str]) -> SubgraphSummary:
     used = {*inputs, *outputs, *(i for op in ops for i in (*op.inputs, *op.outputs) if i != _LEFT_OUT)}
     if not used <= set(range(len(tensors))):
         raise IndexError("the file names tensors that it doesn't have")
-    return SubgraphSummary(_text(graph.Name()), tensors, tuple(ops), inputs, outputs)
+    return SubgraphSummary(text_of(graph.Name()), tensors, tuple(ops), inputs, outputs)
 
 
 def _tensor(model: Any, tensor: Any) -> TensorSummary:
@@ -284,11 +284,11 @@ def _tensor(model: Any, tensor: Any) -> TensorSummary:
     # Files over 2 GB keep the data after the flatbuffer, at an offset.
     nbytes = buffer.Size() if buffer.Offset() > 1 else buffer.DataLength()
     return TensorSummary(
-        _text(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, _quantization(tensor)
+        text_of(tensor.Name()), DTYPE_NAMES[tensor.Type()], _shape(tensor), nbytes, quantization_of(tensor)
     )
 
 
-def _quantization(tensor: Any) -> QuantizationParameters | None:
+def quantization_of(tensor: Any) -> QuantizationParameters | None:
     params = tensor.Quantization()
     if params is None or not params.ScaleLength():
         return None
@@ -296,5 +296,5 @@ def _quantization(tensor: Any) -> QuantizationParameters | None:
     return QuantizationParameters(params.Scale(0), zero_point, params.ScaleLength(), params.QuantizedDimension())
 
 
-def _text(value: bytes | None) -> str:
+def text_of(value: bytes | None) -> str:
     return value.decode("utf-8", errors="replace") if value else ""

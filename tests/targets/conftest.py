@@ -18,6 +18,8 @@ from edgeworthy.formats.tflite.summary import describe
 from edgeworthy.targets import get
 from edgeworthy.targets.pytorch import PyTorchModel
 
+from . import chips
+
 NCHW = (TensorSpec("image", "float32", ("batch", 3, 8, 8)),)
 NHWC = (TensorSpec("image", "float32", ("batch", 8, 8, 3)),)
 LOGITS = (TensorSpec("logits", "float32", ("batch", 5)),)
@@ -270,3 +272,15 @@ def gpu() -> str:
             get(text).version()
             return text
     pytest.skip("no GPU, and none in software: edgeworthy targets install gpu")
+
+
+@pytest.fixture(scope="session")
+def branches(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """An operator a branch, in int8; ``model.onnx`` and the float file are beside it."""
+    return chips.int8(tmp_path_factory.mktemp("branches"), "Branches")
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """What every chip takes, in int8."""
+    return chips.int8(tmp_path_factory.mktemp("plain"), "Plain")

@@ -1,0 +1,153 @@
+"""``--for``: the nodes that a target would refuse, before anything is converted, and again in the files that are made.
+
+Before, it is the operators that the lowering emits, in int8 where the target computes integers and the quantizer has a
+rule; MLIR then fuses some of them, and only a file has versions of operators. So the files are held against the same
+rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
+from ..config import PreflightTable, QuantizeTable
+from ..errors import CheckFailed
+from ..formats.tflite.operations import Operand, Operation, as_int8, read
+from ..quantize.exclusion import matches, module_of
+from ..targets.rules import NodeRefusal, TargetRules, find, refused
+from ..vocabulary import MODULE_KEY, SOURCE_KEY
+
+_OUTPUT = re.compile(r"serving_default_(.*)_output")
+"""What a tensor that is an output is called after."""
+
+Refusals = Mapping[str, list[NodeRefusal]]
+"""Target → the nodes that it would refuse."""
+
+_FLOAT = "float32"
+
+
+def of_graph(
+    model: OnnxModel,
+    targets: Iterable[str],
+    *,
+    io_layout: str = "keep",
+    table: QuantizeTable | None = None,
+    static: bool = False,
+) -> Refusals:
+    """What targets would refuse of the files that an ONNX file becomes.
+
+    Args:
+        table: How it will be quantized.
+        static: Whether it will be, to integers: then those that compute floats too are asked of both.
+
+    Raises:
+        BadInput: there are no rules of this name.
+        UnsupportedNodes: some nodes can't be converted at all.
+    """
+    from ..convert import operations
+
+    rules = {name: find(name) for name in targets}
+    found = operations(model, io_layout=io_layout)
+    quantized = _quantized(found, model, table or QuantizeTable())
+    return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
+
+
+def of_file(path: Path, targets: Iterable[str], scheme: str | None = None, model: Path | None = None) -> Refusals:
+    """What targets would refuse of a TFLite file.
+
+    Args:
+        scheme: What it is quantized by: targets that aren't meant for that are left out.
+        model: The ONNX file that it was made from, for the PyTorch lines.
+
+    Raises:
+        BadInput: there are no rules of this name.
+    """
+    rules = {name: find(name) for name in targets}
+    found = _traced(read(path), model)
+    return {name: refused(r, found) for name, r in rules.items() if scheme is None or r.takes_scheme(scheme)}
+
+
+def of_float_file(
+    model: TFLiteModel, targets: Iterable[str], *, table: QuantizeTable | None = None, static: bool = False
+) -> Refusals:
+    """What targets would refuse of a float TFLite file; those that compute integers, once it is quantized.
+
+    Args:
+        table, static: As in ``of_graph``.
+
+    Raises:
+        BadInput: there are no rules of this name.
+    """
+    rules = {name: find(name) for name in targets}
+    found = read(model.path)
+    quantized = _quantized(found, model, table or QuantizeTable())
+    return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
+
+
+def check(found: Refusals, table: PreflightTable, where: str) -> None:
+    """Refuse to go on with nodes that a target doesn't take.
+
+    Raises:
+        CheckFailed: there are some, and ``allow`` doesn't name them.
+    """
+    left = {name: [r for r in refusals if not _allowed(r.operation, table.allow)] for name, refusals in found.items()}
+    nodes = {str(refusal.operation) for refusals in left.values() for refusal in refusals}
+    if not nodes:
+        return
+    count = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"
+    raise CheckFailed(
+        f"{count} would be refused by {' and '.join(name for name, refusals in left.items() if refusals)}",
+        where=where,
+        details=[f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals],
+        remedy="rewrite them, name those that may run elsewhere with --allow, or leave --for out",
+    )
+
+
+def _of_either(
+    rules: TargetRules, floats: Sequence[Operation], integers: Sequence[Operation], static: bool
+) -> list[NodeRefusal]:
+    """What is refused of a model in float, or in integers, or of either; each node once."""
+    found = [] if rules.integer else refused(rules, floats)
+    if rules.integer or static:
+        named = {str(refusal.operation) for refusal in found}
+        found += [refusal for refusal in refused(rules, integers) if str(refusal.operation) not in named]
+    return found
+
+
+def _allowed(operation: Operation, patterns: Sequence[str]) -> bool:
+    paths = [operation.module] if operation.module else []
+    return any(matches(pattern, operation.op, operation.name, paths) for pattern in patterns)
+
+
+def _quantized(operations: Sequence[Operation], model: Artifact, table: QuantizeTable) -> list[Operation]:
+    """Operators as quantization leaves them, and those that it puts at the ends."""
+    inner = [o if _allowed(o, table.exclude) else as_int8(o) for o in operations]
+    if table.io_dtype != _FLOAT:
+        return inner
+    begin = [_end("QUANTIZE", spec, _FLOAT, "int8") for spec in model.inputs if spec.dtype == _FLOAT]
+    end = [_end("DEQUANTIZE", spec, "int8", _FLOAT) for spec in model.outputs if spec.dtype == _FLOAT]
+    return [*begin, *inner, *end]
+
+
+def _end(op: str, spec: TensorSpec, before: str, after: str) -> Operation:
+    shape = tuple(d if isinstance(d, int) else None for d in spec.shape)
+    return Operation(op, spec.name, (Operand(spec.name, before, shape),), (Operand(spec.name, after, shape),))
+
+
+def _traced(operations: Sequence[Operation], model: Path | None) -> list[Operation]:
+    """Operators of a file with the PyTorch modules and lines of the graph that it was made from."""
+    from ..formats.onnx.file import read_onnx
+
+    if model is None:
+        return list(operations)
+    nodes = {v.name: n.metadata_props for n in read_onnx(model).graph.all_nodes() for v in n.outputs if v.name}
+    places = [{name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)]
+
+    def place(operation: Operation, told: Mapping[str, str]) -> str:
+        parts = [match[1] if (match := _OUTPUT.fullmatch(p)) else p for p in operation.name.split(";")]
+        return next((found for part in parts if (found := module_of(part, told))), "")
+
+    return [replace(o, module=place(o, places[0]), source=place(o, places[1])) for o in operations]

@@ -1,0 +1,32 @@
+"""Packages that some targets need beside ours: in this Python, or in the environment of a kit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+from .. import kits
+
+
+def version(distribution: str, kit: str) -> str | None:
+    """The version of a package, in this Python or else in the kit's; None when it is in neither."""
+    here = next(iter(importlib.metadata.distributions(name=distribution, path=sys.path)), None)
+    return here.version if here is not None else kits.version(kit)
+
+
+def site(kit: str) -> Path:
+    """Where a kit's environment has its packages, whether or not it is installed."""
+    library = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    return kits.look(kits.KITS[kit]).folder / "env" / library
+
+
+def python(distribution: str, kit: str) -> str:
+    """The Python that has a package: this one, or else the kit's.
+
+    Raises:
+        NotAvailable: neither has it.
+    """
+    if any(importlib.metadata.distributions(name=distribution, path=sys.path)):
+        return sys.executable
+    return kits.launch(kits.KITS[kit]).python[0]

@@ -1,0 +1,106 @@
+"""Writes ``tflite-*.toml`` from what a TFLite runtime registers, as that runtime itself says:
+
+    python -m venv old && old/bin/pip install tflite-runtime==2.14.0 'numpy<2'
+    python -m edgeworthy.targets.rules.runtime old/bin/python tflite-2.14 2023-10
+
+A model that names an operator in a version, and does nothing, is refused by a runtime that doesn't register it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ...errors import NotAvailable
+from ...formats.tflite.edit import write
+from ...formats.tflite.summary import OP_NAMES
+
+_MOST = 20
+"""Versions that are tried; the highest of LiteRT 2.3 is 13."""
+
+_FLOAT_ONLY = {"2.14": ("DIV", "LOG", "SQRT")}
+"""Operators whose kernels refuse int8, by runtime. Versions don't tell: the quantizer leaves them as they are. Found by
+running each int8 operator that the quantizer makes by itself (``tests/targets/test_rules.py``)."""
+
+_NOT_OPERATORS = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
+
+_PROBE = """
+import base64, importlib.metadata, json, sys
+from tflite_runtime.interpreter import Interpreter
+found = {}
+for name, models in json.load(sys.stdin).items():
+    for version, model in enumerate(models, 1):
+        try:
+            Interpreter(model_content=base64.b64decode(model))
+        except ValueError as error:
+            if "find op" not in str(error) and "out of range" not in str(error):
+                raise
+        else:
+            found[name] = version
+print(json.dumps([importlib.metadata.version("tflite-runtime"), found]))
+"""
+
+
+def model(code: int, version: int) -> bytes:
+    """A flatbuffer that names an operator and passes its input on."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    operator = schema.OperatorCodeT()
+    operator.builtinCode, operator.deprecatedBuiltinCode, operator.version = code, min(code, 127), version
+    tensor = schema.TensorT()
+    tensor.shape, tensor.name = [1], b"x"
+    graph = schema.SubGraphT()
+    graph.tensors, graph.inputs, graph.outputs, graph.operators = [tensor], [0], [0], []
+    made = schema.ModelT()
+    made.version, made.operatorCodes, made.subgraphs, made.buffers = 3, [operator], [graph], [schema.BufferT()]
+    return write(made)
+
+
+def registered(python: Path) -> tuple[str, dict[str, int]]:
+    """The version of the ``tflite-runtime`` of a Python, and operator → the highest version that it registers.
+
+    Raises:
+        NotAvailable: there is no such runtime.
+    """
+    models: dict[str, Any] = {
+        name: [base64.b64encode(model(code, version)).decode() for version in range(1, _MOST + 1)]
+        for code, name in OP_NAMES.items()
+        if name not in _NOT_OPERATORS
+    }
+    ran = subprocess.run([python, "-c", _PROBE], input=json.dumps(models), capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise NotAvailable("its tflite-runtime is missing or fails", where=str(python), details=[ran.stderr[-500:]])
+    version, found = json.loads(ran.stdout.splitlines()[-1])
+    return version, found
+
+
+def written(version: str, found: dict[str, int], date: str) -> str:
+    """The rules of a runtime, as TOML."""
+    short = ".".join(version.split(".")[:2])
+    names = ", ".join(f'"{name}"' for name in sorted(found))
+    lines = [
+        "# Written by `python -m edgeworthy.targets.rules.runtime`; change that, not this.",
+        f'title = "TFLite {short}"',
+        'source.document = "the operators that tflite-runtime registers (core/kernels/register.cc)"',
+        f'source.version = "{version}"',
+        f'source.date = "{date}"',
+        'source.checked = "each operator in each version, by the runtime itself"',
+        f"ops = [{names}]",
+        "",
+        "[versions]",
+        *(f"{name} = {number}" for name, number in sorted(found.items())),
+    ]
+    if floats := _FLOAT_ONLY.get(short):
+        lines += ["", "[[requires]]", "that = \"all(t.dtype not in ('int8', 'uint8') for t in tensors)\""]
+        lines += ['says = "its kernel computes no int8"', f"of = {json.dumps(floats)}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    _python, _name, _date = sys.argv[1:]
+    _path = Path(__file__).with_name(f"{_name}.toml")
+    _path.write_text(written(*registered(Path(_python)), _date), encoding="utf-8")
