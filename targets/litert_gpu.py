@@ -151,7 +151,9 @@ TARGETS = (
                 "|".join(get_args(GpuPrecision)),
             ),
             "driver": Setting(
-                "the manifest of a Vulkan driver; default: the machine's own, else the kit's", metavar="FILE.json"
+                "the manifest of a Vulkan driver; default: the machine's own, else the kit's",
+                metavar="FILE.json",
+                way=True,
             ),
         },
     ),
