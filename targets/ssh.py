@@ -15,6 +15,8 @@ from .remote.store import RemoteStore
 from .tflite import KERNELS, Kernels
 
 _MB = 1_000_000
+_MACHINES = ("aarch64", "x86_64")
+"""What ai-edge-litert has wheels for, on Linux."""
 
 
 class Ssh(RemoteTarget):
@@ -73,6 +75,8 @@ class Ssh(RemoteTarget):
 
     def remedy(self, runner: RemoteRunner) -> str:
         python, machine = runner.place["python"].rpartition(".")[0], runner.place["machine"]
+        if machine not in _MACHINES:
+            return f"LiteRT comes for {' and '.join(_MACHINES)}, and this is {machine}: give the board a 64-bit system"
         return (
             f"install it there (pip install ai-edge-litert), or here (pip install --target DIR --only-binary=:all: "
             f"--python-version {python} --platform manylinux_2_27_{machine} ai-edge-litert) and name packages=DIR"

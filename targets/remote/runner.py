@@ -103,6 +103,8 @@ class RemoteRunner:
             RuntimeFailure: it raised, crashed, or the connection was cut. After a raise it lives on.
             OutOfMemory: memory ran out there.
         """
+        if not self.alive:
+            raise self.failure(f"was asked to {command} and is gone", remedy="run it again")
         request = io.BytesIO()
         there.send(request, {"do": command, **fields}, blobs)
         try:

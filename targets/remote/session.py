@@ -113,18 +113,15 @@ class _Session(LoadedModel):
         self.elapsed_ns = told["ns"]
         self._signature = QuantizedSignature(artifact, told["inputs"], told["outputs"])
         target.logged |= any(target.log_line in line for line in told["log"])
-        self._check(session.receipt(told["receipt"]))
+        self._memory = 0, 0
+        self._receipt = self._completed(session.receipt(told["receipt"]))
 
     @property
     def receipt(self) -> Receipt:
-        told, _ = self._runner.ask("receipt")
-        receipt = self._check(session.receipt(told["receipt"]))
-        emulated = bool(self._runner.place["emulator"])
-        return replace(
-            receipt,
-            notes=(*receipt.notes, *self._notes(receipt)),
-            measured="emulated" if emulated else self._target.measured,
-        )
+        """As of now; the last that was known once the runner is gone."""
+        if self._runner.alive:
+            self._receipt = self._completed(session.receipt(self._runner.ask("receipt")[0]["receipt"]))
+        return self._receipt
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         encoded, dequantized = self._signature.encode(feeds)
@@ -145,19 +142,26 @@ class _Session(LoadedModel):
         return times
 
     def memory(self) -> tuple[int, int]:
-        told, _ = self._runner.ask("memory")
-        return told["peak"], told["before"]
+        if self._runner.alive:
+            told, _ = self._runner.ask("memory")
+            self._memory = told["peak"], told["before"]
+        return self._memory
 
-    def _check(self, receipt: Receipt) -> Receipt:
-        """The receipt, if the runtime's log says the same."""
+    def _completed(self, receipt: Receipt) -> Receipt:
+        """The receipt with what is known of the place, if the runtime's log says the same."""
         line = self._target.log_line
         if line and receipt.delegated and not self._target.logged:
             raise CheckFailed(
                 f"{self._target.name} lists {receipt.delegated} delegated nodes, and never printed {line!r}",
                 where=self._runner.where,
-                remedy="this version says it otherwise: report it, with the log that --debug shows",
+                remedy="report it, with the version of the runtime there",
             )
-        return receipt
+        emulated = bool(self._runner.place["emulator"])
+        return replace(
+            receipt,
+            notes=(*receipt.notes, *self._notes(receipt)),
+            measured="emulated" if emulated else self._target.measured,
+        )
 
     def _notes(self, receipt: Receipt) -> list[str]:
         place, now = self._runner.place, self._runner.ask("state")[0]

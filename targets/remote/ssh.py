@@ -114,18 +114,16 @@ class SshPipe:
         self._thread.start()
         try:
             self._connection = self._connect(address)
-            command = f"exec {shlex.quote(python)} -c {shlex.quote(BOOTSTRAP)}"
-            self._process = self.wait(self._started(command))
+            self._process = self.wait(self._started(f"exec {_quoted(python)} -c {shlex.quote(BOOTSTRAP)}"))
         except ConnectionError as error:
             self.close()
-            raise RuntimeFailure(f"{address.shown} lets nothing be run: {error}", where=address.shown) from error
+            what, remedy = f"{address.shown} lets nothing be run: {error}", "see what its sshd allows this user"
+            raise RuntimeFailure(what, where=address.shown, remedy=remedy) from error
         except BaseException:
             self.close()
             raise
-        self.stdin, self.stdout = (
-            cast(BinaryIO, _Stdin(self, self._process)),
-            cast(BinaryIO, _Stdout(self, self._process)),
-        )
+        self.stdin = cast(BinaryIO, _Stdin(self, self._process))
+        self.stdout = cast(BinaryIO, _Stdout(self, self._process))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What a coroutine gives, in the connection's thread; ConnectionError when the connection fails."""
@@ -184,6 +182,11 @@ class SshPipe:
             raise _unreachable(address, error) from error
         finally:
             future.cancel()
+
+
+def _quoted(path: str) -> str:
+    """A path as a word of a shell, which finds the user's home in it."""
+    return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
 
 
 def _unreachable(address: SshAddress, error: Exception) -> EdgeworthyError:

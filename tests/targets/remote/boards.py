@@ -39,10 +39,12 @@ class Board:
     Attributes:
         folder: Where its keys and its log are, and the folder that files are sent to.
         command: What it runs, as sh reads it, in place of what it is asked to; that is ``$SSH_ORIGINAL_COMMAND``.
+        setting: One more line of its configuration.
     """
 
     folder: Path
     command: str = ""
+    setting: str = ""
     port: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -89,7 +91,7 @@ class Board:
         lines = [
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}", "UsePAM no", "StrictModes no",
             f"AuthorizedKeysFile {self.folder}/authorized_keys", f"PidFile {self.folder}/pid", "PermitRootLogin yes",
-            "PasswordAuthentication no", "LogLevel VERBOSE", f"ForceCommand {forced}",
+            "PasswordAuthentication no", "LogLevel VERBOSE", self.setting, f"ForceCommand {forced}",
         ]  # fmt: skip
         config.write_text("\n".join(lines) + "\n")
         if os.getuid() == 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 from edgeworthy import kits
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import CheckFailed, RuntimeFailure
+from edgeworthy.targets.arm64 import Arm64
+from edgeworthy.targets.remote.process import Process
+from edgeworthy.targets.remote.runner import RemoteRunner
 from edgeworthy.targets.remote.there import litert
 from edgeworthy.targets.worker import Worker
 
@@ -97,3 +102,29 @@ def test_a_file_that_is_no_model_is_told_and_the_next_one_loads(tflite_int8: TFL
             arm.load(TFLiteModel(broken, tflite_int8.inputs, tflite_int8.outputs))
         arm.load(tflite_int8)
         assert arm.run({"image": np.zeros((1, 8, 8, 3), np.int8)})["logits"].dtype == np.int8
+
+
+class WithoutSys(Arm64):
+    """In a mount namespace where /sys tells of no processor."""
+
+    hides = ("unshare", "-r", "-m", "sh", "-c", 'mount -t tmpfs none /sys/devices/system/cpu && exec "$@"', "sh")
+
+    def start(self) -> RemoteRunner:
+        kit = kits.launch(kits.KITS["arm64"])
+        pipe = Process((*self.hides, *kit.python), os.environ | kit.environment)
+        return RemoteRunner(pipe, self.backend, name=self.name, where=str(kit.folder))
+
+
+def test_xnnpack_that_stays_off_without_a_word_is_told(tflite_model: TFLiteModel, pictures: Any) -> None:
+    if subprocess.run([*WithoutSys.hides, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody hide /sys")
+    target = WithoutSys()
+    loaded = target.load(tflite_model)
+    found = loaded.run({"image": pictures[1:]})["logits"]
+    with Worker("tflite,kernels=builtin", tflite_model) as here:
+        np.testing.assert_allclose(found, here.run({"image": pictures[1:]})["logits"], rtol=1e-5, atol=1e-5)
+    receipt = loaded.receipt
+    target.runner.close()
+    assert (receipt.asked, receipt.ran, receipt.delegated) == ("XNNPACK", "TFLite builtin", 0)
+    assert len(receipt.fallback) == receipt.nodes
+    assert "XNNPACK didn't come on: it may not know this processor" in receipt.notes

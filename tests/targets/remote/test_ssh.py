@@ -14,6 +14,7 @@ import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,24 @@ def test_a_board_that_runs_another_command(tmp_path: Path) -> None:
         assert error.details == ("only git is allowed here",)
 
 
+def test_a_board_that_lets_nothing_be_run(tmp_path: Path) -> None:
+    with Board(tmp_path, setting="MaxSessions 0") as board:
+        refused(board, "lets nothing be run: open failed")
+
+
+def test_a_python_in_the_home_of_the_boards_user(tmp_path: Path) -> None:
+    (tmp_path / "its home").mkdir()
+    python = tmp_path / "its home" / "my python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with Board(tmp_path / "board", command=f'HOME="{tmp_path}/its home" exec sh -c "$SSH_ORIGINAL_COMMAND"') as board:
+        target = opened(board.target(python="~/my python", workdir="~/models"))
+        assert target.store.put(target.runner, board.host_key) == str(  # type: ignore[attr-defined]
+            tmp_path / "its home" / "models" / sha256(board.host_key)
+        )
+        target.runner.close()
+
+
 def test_a_board_that_greets(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
     with Board(tmp_path, command='echo "Welcome to $(hostname)"; eval "$SSH_ORIGINAL_COMMAND"') as board:
         target = opened(board.target())
@@ -257,6 +276,14 @@ def test_a_board_that_greets(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
 def test_an_address_that_is_none(target: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         get(target)
+
+
+def test_what_is_said_where_there_is_no_wheel() -> None:
+    """The oldest Raspberry Pi OS is of 32 bits: no `pip install` would help."""
+    target: Any = get("ssh:pi@board")
+    told = [target.remedy(SimpleNamespace(place={"python": "3.11.2", "machine": m})) for m in ("armv7l", "aarch64")]
+    assert told[0] == "LiteRT comes for aarch64 and x86_64, and this is armv7l: give the board a 64-bit system"
+    assert "--python-version 3.11 --platform manylinux_2_27_aarch64" in told[1]
 
 
 def test_without_an_address_it_cannot_run() -> None:

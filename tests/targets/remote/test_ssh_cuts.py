@@ -110,6 +110,9 @@ def test_what_dies_in_the_middle_of_a_run_is_named(
         loaded.time(ZEROS, 100_000_000)
     cut.join()
     assert board.quiet()
+    assert loaded.receipt.ran == "XNNPACK" and loaded.memory()  # as they were last known
+    with pytest.raises(RuntimeFailure, match="was asked to run and is gone"):
+        loaded.run(ZEROS)
     assert target.load(tflite_int8).run(ZEROS)["logits"].dtype == np.int8  # over a new connection
     target.runner.close()
 
