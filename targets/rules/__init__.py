@@ -37,7 +37,7 @@ class _Table(BaseModel):
 
 
 class RuleSource(_Table):
-    """Where rules are from: the document, its version, of when, and how they were held against the real thing."""
+    """Where rules are from: document, version, when it was read, and how they were held against the real thing."""
 
     document: str
     version: str

@@ -74,7 +74,7 @@ class TestBadFiles:
     def test_value_that_nothing_computes(self, tmp_path: Path) -> None:
         proto = build(nodes=[helper.make_node("Add", ["ghost", "b"], ["y"], name="adder")])
         error = refused(write(tmp_path / "m.onnx", proto))
-        assert error.details == ("'ghost', used by node 'adder'",)
+        assert error.details == ("'ghost', used by Add 'adder'",)
 
     def test_output_that_nothing_computes(self, tmp_path: Path) -> None:
         proto = build(nodes=[helper.make_node("Add", ["x", "b"], ["z"])])

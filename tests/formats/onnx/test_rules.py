@@ -121,11 +121,11 @@ def test_a_call_has_attributes_of_the_types_that_its_function_needs(tmp_path: Pa
     (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
     with pytest.raises(BadInput) as caught:
         read_onnx(tmp_path / "m.onnx")
-    assert "scale 'y': attribute 'by' is of another type" in caught.value.details[0]
+    assert "scale '→ y': attribute 'by' is of another type" in caught.value.details[0]
 
 
 def test_a_name_that_nothing_makes_is_found_before_inference_which_crashes_on_it(tmp_path: Path) -> None:
     write(tmp_path / "m.onnx", "g (int32[3,4] x) => (float[3,4] y) { y = EyeLike <dtype = 1> (nowhere) }")
     with pytest.raises(BadInput, match="values that nothing computes") as caught:
         read_onnx(tmp_path / "m.onnx")
-    assert caught.value.details == ("'nowhere', used by node 'EyeLike'",)
+    assert caught.value.details == ("'nowhere', used by EyeLike '→ y'",)
