@@ -18,6 +18,7 @@ from . import (
     arm64,
     edgetpu,
     ethos_u,
+    executorch,
     keras,
     litert_gpu,
     litert_npu,
@@ -39,8 +40,8 @@ from .planned import PLANNED
 __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
 _FILES = (
-    pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, litert_gpu,
-    litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu,
+    pytorch, torch_compile, torchscript, executorch, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite,
+    litert_gpu, litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu,
 )  # fmt: skip
 """The order of the hops."""
 
