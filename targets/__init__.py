@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import NotAvailable
 from ..plugins import Registry
 from . import (
+    android,
     arm64,
     edgetpu,
     ethos_u,
@@ -41,7 +42,7 @@ __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"
 
 _FILES = (
     pytorch, torch_compile, torchscript, executorch, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite,
-    litert_gpu, litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu,
+    litert_gpu, litert_npu, openvino, arm64, android, ssh, tflite_micro, ethos_u, edgetpu,
 )  # fmt: skip
 """The order of the hops."""
 

@@ -29,13 +29,9 @@ class Planned:
         return f"not built yet: it needs {self.needs}; until then, {self.next_step}"
 
 
-_BENCHMARK_MODEL = "push a TFLite file with adb and run TFLite's benchmark_model there"
-
 PLANNED: dict[str, Planned] = {
     entry.name: entry
     for entry in (
-        Planned("android", "TFLite on an Android phone, on the CPU with XNNPACK",
-                "adb, a device with USB debugging, and a runner built for arm64", _BENCHMARK_MODEL),
         Planned("browser", "LiteRT.js in a browser, on WebAssembly or WebGPU",
                 "a headless Chromium and the package @litertjs/core",
                 "load the float32 TFLite file with LiteRT.js by hand"),

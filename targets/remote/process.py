@@ -22,16 +22,19 @@ class Process:
     Args:
         command: A Python, and what it takes to start it.
         environment: Its whole environment.
+        arguments: Of the command; none where they are in it already.
 
     Raises:
         NotAvailable: it can't be started.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, arguments: Sequence[str] = ("-c", BOOTSTRAP)
+    ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
             self._process = subprocess.Popen(
-                [*command, "-c", BOOTSTRAP],
+                [*command, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -12,7 +12,7 @@ from edgeworthy.kits import kit, lock
 from edgeworthy.targets import PLANNED, TARGETS
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("arm64", "browser", "ethos-u", "executorch", "gpu", "openvino", "tflite-micro")
+NAMES = ("adb", "arm64", "browser", "ethos-u", "executorch", "gpu", "openvino", "tflite-micro")
 
 
 def test_there_are_these() -> None:

@@ -44,9 +44,10 @@ def test_unknown_missing_and_not_built() -> None:
     with pytest.raises(BadInput, match="no target 'onnxrunime'") as unknown:
         find("onnxrunime")
     assert "did you mean 'onnxruntime'" in (unknown.value.remedy or "")
-    with pytest.raises(NotAvailable, match="target android is not built yet") as planned:
-        get("android")
-    assert "adb" in str(planned.value)
+    name, entry = next(iter(PLANNED.items()))
+    with pytest.raises(NotAvailable, match=f"target {name} is not built yet") as planned:
+        get(name)
+    assert entry.needs in str(planned.value)
     absent = TargetInfo("x", "X", "", "onnx", "no_such_package", ("no-such",), "pip install no-such", TFLite)
     assert absent.version is None
     assert absent.missing() == "no_such_package is not installed; pip install no-such"
@@ -128,7 +129,7 @@ def test_names_of_frameworks_have_other_names() -> None:
 
 
 PLUGIN = """
-from edgeworthy.targets import TargetInfo
+from edgeworthy.targets import PLANNED, TargetInfo
 from edgeworthy.targets.tflite import TFLite
 
 REFERENCE = TargetInfo(
