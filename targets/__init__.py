@@ -33,6 +33,7 @@ from . import (
     torch_compile,
     torchscript,
 )
+from .browser import litertjs, tfjs
 from .info import Target, TargetInfo
 from .planned import PLANNED
 
@@ -40,7 +41,7 @@ __all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"
 
 _FILES = (
     pytorch, torch_compile, torchscript, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite, litert_gpu,
-    litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu,
+    litert_npu, openvino, arm64, ssh, tflite_micro, ethos_u, edgetpu, litertjs, tfjs,
 )  # fmt: skip
 """The order of the hops."""
 

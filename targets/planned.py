@@ -36,14 +36,9 @@ PLANNED: dict[str, Planned] = {
     for entry in (
         Planned("android", "TFLite on an Android phone, on the CPU with XNNPACK",
                 "adb, a device with USB debugging, and a runner built for arm64", _BENCHMARK_MODEL),
-        Planned("browser", "LiteRT.js in a browser, on WebAssembly or WebGPU",
-                "a headless Chromium and the package @litertjs/core",
-                "load the float32 TFLite file with LiteRT.js by hand"),
         Planned("executorch", "PyTorch's ExecuTorch on XNNPACK",
                 "the package executorch, and a conversion of the exported program to .pte",
                 "compare against ONNX Runtime, which is here"),
-        Planned("tfjs", "TensorFlow.js in a browser or Node", "the package tensorflowjs and Node",
-                "convert OUT/saved_model with tensorflowjs_converter"),
     )
 }  # fmt: skip
 """Every place, by name."""
