@@ -198,7 +198,7 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
     )
     console.table(
         ("target", "version", ""),
-        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets if t.built],
+        [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets],
     )
     if found.converters:
         console.table(
@@ -208,15 +208,10 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
 
 
 def targets(console: Console, found: Sequence[TargetState]) -> None:
-    """Where models can run, and what can't be reached yet."""
+    """Where models can run, and what to install or plug in where they can't."""
     console.table(
         ("target", TextColumn("what it is", rank=1), TextColumn("version", rank=2), "available"),
-        [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found if t.built],
-    )
-    console.say()
-    console.table(
-        ("not built yet", TextColumn("what it is", rank=1), "what it needs, and what to do meanwhile"),
-        [(t.name, t.summary, t.why.removeprefix("not built yet: ")) for t in found if not t.built],
+        [(t.name, t.summary, t.version or "–", "✓ yes" if t.available else f"✗ {t.why}") for t in found],
     )
 
 

@@ -71,7 +71,7 @@ def read_plan(path: Path, sources: Iterable[str] = ()) -> FleetPlan:
 
     Raises:
         BadInput: it can't be read, a key is wrong, a name is there twice, a target doesn't exist, or there is no model.
-        NotAvailable: a target is not built yet.
+        NotAvailable: the package that brings a target can't be loaded.
     """
     try:
         plan = FleetPlan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

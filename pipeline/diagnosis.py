@@ -13,7 +13,7 @@ from .. import kits
 from ..convert.routes import CONVERTERS
 from ..errors import BadInput, NotAvailable
 from ..source.companions import COMPANIONS, companion
-from ..targets import PLANNED, TARGETS, find
+from ..targets import TARGETS, find
 from ..validate import host
 from ..validate.host import Host
 from .progress import Progress
@@ -76,11 +76,9 @@ class TargetState(ConverterState):
     """A target, likewise.
 
     Attributes:
-        built: False: edgeworthy can't reach it yet, on any machine.
         kit: State of the kit that it needs (``kits.Installation.status``); None where it needs none.
     """
 
-    built: bool = True
     kit: str | None = None
 
 
@@ -127,7 +125,7 @@ def diagnose(progress: Progress) -> Diagnosis:
 
 
 def target_states(progress: Progress) -> list[TargetState]:
-    """Every target, whether it can run here, then those that can't be reached yet."""
+    """Every target, and whether it can run here."""
     found = []
     with progress.stage("targets"):
         for index, target in enumerate(TARGETS.values()):
@@ -144,9 +142,6 @@ def target_states(progress: Progress) -> list[TargetState]:
             )
     for name, why in TARGETS.broken.items():
         found.append(TargetState(name=name, summary="of another package", version=None, available=False, why=why))
-    for entry in PLANNED.values():
-        state = TargetState(name=entry.name, summary=entry.summary, version=None, available=False, built=False)
-        found.append(state.model_copy(update={"why": entry.why}))
     kit_of = {target: kits.look(kit).status for kit in kits.KITS.values() for target in kit.targets}
     return [state.model_copy(update={"kit": kit_of.get(state.name)}) for state in found]
 
@@ -156,14 +151,13 @@ def kits_of(names: Iterable[str]) -> list[kits.Kit]:
 
     Raises:
         BadInput: there is none of a name, or the target needs none.
-        NotAvailable: the target is not built yet, and has no kit.
     """
     found = {}
     for name in names:
         try:
             kit = kits.find(name)
         except BadInput:
-            if name.partition(":")[0] not in (*TARGETS.names, *PLANNED):
+            if name.partition(":")[0] not in TARGETS.names:
                 raise
             target = find(name)
             raise BadInput(f"{target.name} needs no kit", where="NAME", remedy=target.install) from None

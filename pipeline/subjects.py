@@ -224,7 +224,7 @@ def choose(asked: Iterable[str] | None) -> list[str]:
 
     Raises:
         BadInput: there is no such target.
-        NotAvailable: one that was asked for can't run here, or is not built yet.
+        NotAvailable: one that was asked for can't run here.
     """
     if asked is None:
         return targets.TARGETS.usual

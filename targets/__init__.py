@@ -35,14 +35,14 @@ from . import (
     torch_compile,
     torchscript,
 )
+from .browser import litertjs, tfjs
 from .info import Target, TargetInfo
-from .planned import PLANNED
 
-__all__ = ["PLANNED", "TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
+__all__ = ["TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
 _FILES = (
     pytorch, torch_compile, torchscript, executorch, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite,
-    litert_gpu, litert_npu, openvino, arm64, android, ssh, tflite_micro, ethos_u, edgetpu,
+    litert_gpu, litert_npu, openvino, arm64, android, ssh, tflite_micro, ethos_u, edgetpu, litertjs, tfjs,
 )  # fmt: skip
 """The order of the hops."""
 
@@ -69,24 +69,16 @@ def find(text: str) -> TargetInfo:
 
     Raises:
         BadInput: there is no such target, which names the nearest; or it takes no such address or option.
-        NotAvailable: there is none yet, or the package that brings it can't be loaded; says what it would need.
+        NotAvailable: the package that brings it can't be loaded.
     """
     head, *said = text.split(",")
     options = dict(pair.partition("=")[::2] for pair in said)
     for name, address in _readings(head):
         if name in TARGETS.names:
             return TARGETS[TARGETS.names[name]].given(address, options)
-        if name in PLANNED:
-            planned = PLANNED[name]
-            raise NotAvailable(
-                f"target {name} is not built yet: {planned.summary}",
-                where="--target",
-                details=[f"it would need {planned.needs}"],
-                remedy=planned.next_step,
-            )
         if name in TARGETS.broken:
             return TARGETS.find(name, where="--target")
-    return TARGETS.find(head, where="--target", also=[*TARGETS.names, *PLANNED])
+    return TARGETS.find(head, where="--target", also=TARGETS.names)
 
 
 def _readings(head: str) -> Iterator[tuple[str, str]]:
@@ -112,7 +104,7 @@ def get(name: str, **options: Any) -> Target:
 
     Raises:
         BadInput: there is no such target.
-        NotAvailable: its package isn't installed, or it is not built yet.
+        NotAvailable: its package isn't installed.
     """
     target = find(name)
     if target.version is None:

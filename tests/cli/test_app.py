@@ -49,10 +49,8 @@ def test_targets_and_doctor() -> None:
     found = {t["name"]: t for t in json.loads(edgeworthy("targets", "--json").stdout)}
     assert found["tflite"]["available"]
     assert found["onnxruntime:cuda"]["available"] or found["onnxruntime:cuda"]["why"]
-    planned = [target for target in found.values() if not target["built"]]
-    assert planned and all("not built yet" in target["why"] for target in planned)
-    assert found["android"]["built"] and (found["android"]["available"] or found["android"]["why"])
-    assert "not built yet" in edgeworthy("targets").stdout
+    assert found["android"]["available"] or found["android"]["why"]
+    assert "android" in edgeworthy("targets").stdout
     ran = edgeworthy("doctor")
     assert ran.returncode == 0
     assert "litert-converter" in ran.stdout

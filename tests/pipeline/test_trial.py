@@ -131,8 +131,8 @@ def test_a_target_of_int8_alone_and_one_that_estimates(plugin: dict[str, str]) -
     [
         ("nonsense", 2, "there is no target 'nonsense'"),
         ("tflite,kernels=x", 2, "it is one of"),
-        ("android", 3, "android is not built yet"),
-        ("onnxruntime-cuda", 3, "onnxruntime-cuda can't run here"),
+        ("ssh", 3, "ssh can't run here"),
+        ("onnxruntime:cuda", 3, "onnxruntime:cuda can't run here"),
     ],
 )
 def test_what_is_not_there(name: str, code: int, said: str) -> None:

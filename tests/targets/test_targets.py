@@ -12,7 +12,7 @@ import pytest
 
 from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput, NotAvailable
-from edgeworthy.targets import PLANNED, TARGETS, TargetInfo, cuda, find, get, listed
+from edgeworthy.targets import TARGETS, TargetInfo, cuda, find, get, listed
 from edgeworthy.targets.tflite import TFLite
 
 
@@ -40,14 +40,10 @@ def test_get_passes_options() -> None:
     assert isinstance(get("tflite", kernels="reference"), TFLite)
 
 
-def test_unknown_missing_and_not_built() -> None:
+def test_unknown_and_missing() -> None:
     with pytest.raises(BadInput, match="no target 'onnxrunime'") as unknown:
         find("onnxrunime")
     assert "did you mean 'onnxruntime'" in (unknown.value.remedy or "")
-    name, entry = next(iter(PLANNED.items()))
-    with pytest.raises(NotAvailable, match=f"target {name} is not built yet") as planned:
-        get(name)
-    assert entry.needs in str(planned.value)
     absent = TargetInfo("x", "X", "", "onnx", "no_such_package", ("no-such",), "pip install no-such", TFLite)
     assert absent.version is None
     assert absent.missing() == "no_such_package is not installed; pip install no-such"
@@ -83,12 +79,6 @@ def test_what_a_target_does_not_take_is_said(text: str, said: str) -> None:
 def test_lists_of_targets_keep_options_with_their_target() -> None:
     assert listed(["a,b=1,c=2", "d"]) == ["a,b=1,c=2", "d"]
     assert listed(["a", "b=1", "a,b=1", "d"]) == ["a,b=1", "d"]  # as a flag that is split at commas gives them
-
-
-def test_planned_targets_have_other_names_and_say_everything() -> None:
-    assert not set(PLANNED) & set(TARGETS)
-    for entry in PLANNED.values():
-        assert entry.summary and entry.needs and entry.next_step
 
 
 ON_CUDA = {
@@ -129,7 +119,7 @@ def test_names_of_frameworks_have_other_names() -> None:
 
 
 PLUGIN = """
-from edgeworthy.targets import PLANNED, TargetInfo
+from edgeworthy.targets import TargetInfo
 from edgeworthy.targets.tflite import TFLite
 
 REFERENCE = TargetInfo(
