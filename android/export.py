@@ -135,7 +135,7 @@ def export_android(
     return AndroidExport(
         name=slug,
         class_name=f"{package}.{class_name}",
-        functions=re.findall(r"^    fun (\w+)\($", body, re.M)[: len(found)],
+        functions=re.findall(r"^    fun (\w+)\(", body, re.M)[: len(found)],
         scheme=summary.scheme,
         samples=samples,
         labels_of=labelled,

@@ -1,6 +1,7 @@
 """The Kotlin class of a model: typed functions from its signatures, on LiteRT's ``CompiledModel``.
 
-The API is that of ``com.google.ai.edge.litert:litert`` 2.1 and newer (``CompiledModel``, ``TensorBuffer``).
+The API is that of ``com.google.ai.edge.litert:litert`` 2.1 to 2.3, as its sources have it
+(``CompiledModel.kt``, ``TensorBuffer.kt``).
 """
 
 from __future__ import annotations
