@@ -189,8 +189,8 @@ def test_no_tflite_file(name: str, tmp_path: Path) -> None:
 def test_a_model_that_is_off_here_already_is_not_written(tmp_path: Path) -> None:
     """Its outputs are random: no two kernels agree."""
     graph = tflite_graph.Graph(x=(2, 4))
-    noise = graph.op("random_uniform", [tflite_graph.i32(2, 4)], (2, 4), seed=0, seed2=0)
-    y = graph.op("add", [graph.inputs[0], noise], (2, 4), fused_activation_function=tflite_graph.NO_ACTIVATION)
+    noise = graph.op("random_uniform", [tflite_graph.i32(2, 4)], (2, 4))
+    y = graph.op("add", [graph.inputs[0], noise], (2, 4), **tflite_graph.NO_ACTIVATION)
     path = graph.save(tmp_path / "random.tflite", y=y).path
     with pytest.raises(CheckFailed, match="output 'y' on XNNPACK"):
         export_android(path, tmp_path / "assets")

@@ -15,9 +15,10 @@ fun main(arguments: Array<String>) {
         when (what) {
             "quantize int8" -> Int8.ServingDefault.quantizeImage(floats(data))
             "quantize uint8" -> Uint8.ServingDefault.quantizeImage(floats(data))
-            "dequantize int8" -> Int8.ServingDefault.dequantizeLogits(data.array())
-            "dequantize uint8" -> Uint8.ServingDefault.dequantizeLogits(data.array())
-            "wrong size" -> runCatching { Int8.ServingDefault.quantizeImage(FloatArray(3)) }.exceptionOrNull().toString()
+            "dequantize int8" -> values(data, Int8.ServingDefault::dequantizeLogits)
+            "dequantize uint8" -> values(data, Uint8.ServingDefault::dequantizeLogits)
+            "wrong input" -> refusal { Int8.ServingDefault.quantizeImage(FloatArray(3)) }
+            "wrong output" -> refusal { Int8.ServingDefault.dequantizeLogits(ByteArray(11)) }
             "latency" -> Latency(LongArray(data.remaining() / 8) { data.getLong() }).run { "$medianMs $p90Ms $count" }
             "floor" -> breach(Tolerance.Floor(0.5, 1.0), data)
             "sqnr" -> breach(Tolerance.Sqnr(20.0), data)
@@ -34,6 +35,19 @@ fun main(arguments: Array<String>) {
 }
 
 private fun floats(data: ByteBuffer) = FloatArray(data.remaining() / 4) { data.getFloat() }
+
+private fun values(
+    data: ByteBuffer,
+    dequantize: (ByteArray) -> FloatArray,
+): FloatArray =
+    data
+        .array()
+        .toList()
+        .chunked(10)
+        .flatMap { dequantize(it.toByteArray()).toList() }
+        .toFloatArray()
+
+private fun refusal(call: () -> Unit): String = runCatching(call).exceptionOrNull().toString()
 
 private fun bytes(values: FloatArray): ByteArray =
     ByteBuffer.allocate(4 * values.size).order(ByteOrder.LITTLE_ENDIAN).also { it.asFloatBuffer().put(values) }.array()
