@@ -15,6 +15,7 @@ from edgeworthy.android.export import AndroidExport, export_android
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput, CheckFailed
 
+from ..cli.conftest import edgeworthy as command
 from ..quantize import tflite_graph
 from .conftest import BAD_NAMES
 
@@ -270,3 +271,20 @@ def test_nothing_half_written_where_there_is_no_place(float_net: TFLiteModel, tm
         export_android(float_net.path, tmp_path / "assets", kotlin=tmp_path / "src")
     assert sorted(contents(tmp_path)) == ["assets", "kotlin"]
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_the_command(float_net: TFLiteModel, tmp_path: Path) -> None:
+    (tmp_path / "my app").mkdir()
+    ran = command("export-android", float_net.path, "-o", "my app/assets", "--name", "digits", "--json", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    made = AndroidExport.model_validate_json(ran.stdout)
+    assert made.class_name == "com.example.model.Digits"
+    assert made.files[-1] == "my app/kotlin/com/example/model/Digits.kt"
+    assert all((tmp_path / path).is_file() for path in made.files)
+    (tmp_path / made.files[-1]).write_text("mine")
+    ran = command("export-android", float_net.path, "-o", "my app/assets", "--name", "digits", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "my app/kotlin/com/example/model/Digits.kt" in ran.stderr
+    ran = command("export-android", tmp_path / "my app", "-o", "x", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["my app"]
