@@ -40,9 +40,9 @@ test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a 
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
 
-test-device: $(STAMP)  ## fetch every kit (1.2 GB in your data folder) and run the real thing
+test-device: $(STAMP)  ## fetch every kit (1.3 GB in your data folder) and run the real thing
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
-	$(BIN)/edgeworthy targets install adb arm64 gpu browser ethos-u tflite-micro openvino executorch
+	$(BIN)/edgeworthy targets install adb arm64 gpu browser ethos-u tflite-micro openvino executorch kotlin
 	$(BIN)/pytest -m device
 # In an environment of its own, and made only where there is a GPU: builds for CUDA in place of those for the CPU.
 test-gpu: $(STAMP)  ## every target on CUDA: parity, receipts, latency; without a GPU it says so

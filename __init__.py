@@ -7,10 +7,10 @@
     report = edgeworthy.run("net.py:make", "out", quantize={"schemes": ["int8"], "calibration": "data.npz"})
     print(report.gate.status, report.artifact("tflite_static_wi8_ai8").path)
 
-The functions are the command line's verbs: ``run export convert quantize validate bench gate report inspect``. A source
-may also be an ``nn.Module`` with ``example_inputs``. What ``run`` takes as keywords are the tables of
-``edgeworthy.toml``; what it gives is what ``report.json`` holds. Errors are ``errors.EdgeworthyError``. Importing this
-package imports nothing heavy.
+The functions are the command line's verbs: ``run export convert quantize validate bench gate report inspect
+export_android``. A source may also be an ``nn.Module`` with ``example_inputs``. What ``run`` takes as keywords are the
+tables of ``edgeworthy.toml``; what it gives is what ``report.json`` holds. Errors are ``errors.EdgeworthyError``.
+Importing this package imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .android.export import export_android
     from .config import Config
     from .pipeline.inspection import inspect
     from .pipeline.run import run, run_config
@@ -36,6 +37,7 @@ _HOMES = {
     "Config": "config",
     "Report": "validate.results",
     "bench": "pipeline.verbs",
+    "export_android": "android.export",
     "gate": "pipeline.verbs",
     "inspect": "pipeline.inspection",
     "load_config": "settings",
@@ -48,8 +50,8 @@ _ROOMS = ("convert", "export", "quantize", "validate")
 """Verbs that a subpackage is called by too: the subpackage can be called."""
 
 __all__ = [
-    "Config", "Report", "bench", "convert", "export", "gate", "inspect", "load_config", "quantize", "read_report",
-    "report", "run", "run_config", "validate",
+    "Config", "Report", "bench", "convert", "export", "export_android", "gate", "inspect", "load_config", "quantize",
+    "read_report", "report", "run", "run_config", "validate",
 ]  # fmt: skip
 
 

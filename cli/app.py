@@ -191,6 +191,67 @@ def inspect_(
         raise SystemExit(1 if found.unsupported or any(found.refused.values()) else 0)
 
 
+@app.command("export-android", rich_help_panel="Ship")
+def export_android_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file of static shapes.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The app's folder of assets.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="TXT", help="One label a line, as many as an output has elements."),
+    ] = None,
+    package: Annotated[str, typer.Option("--package", help="Of the Kotlin class.")] = "com.example.model",
+    kotlin: Annotated[
+        Path | None,
+        typer.Option(
+            "--kotlin", metavar="DIR", help="Folder of Kotlin sources; default: kotlin or java beside the assets."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the folder in the assets and the class; default: the file's.")
+    ] = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", metavar="NPZ", help="A value for each input; default: random ones.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", help="How many inputs to record.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="Of inputs that are drawn.")] = 0,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Assets and a typed Kotlin class for an Android app.
+
+    DIR/NAME gets the model, its labels, and vectors to compare a phone with: inputs, and what LiteRT computes here. The
+    class has one function for each signature of the model, and falls back from GPU to CPU.
+
+    Exit code 1: the model is off its own tolerance on this machine already.
+
+    \b
+    Examples:
+      edgeworthy export-android out/model_int8.tflite -o app/src/main/assets
+      edgeworthy export-android model.tflite -o app/src/main/assets --labels labels.txt --package com.example.digits
+    """
+    with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
+        from ..android.export import export_android
+        from . import views
+
+        made = export_android(
+            model,
+            output,
+            labels=labels,
+            package=package,
+            kotlin=kotlin,
+            name=name,
+            inputs=inputs,
+            samples=samples,
+            seed=seed,
+            force=force,
+        )
+        if console.as_json:
+            console.json(made)
+        views.android(console, made)
+
+
 @app.command(rich_help_panel="Look around")
 def samples(
     name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,

@@ -18,6 +18,7 @@ from .terminal import TextColumn
 _BAD = ("fail", "error", "skipped")
 
 if TYPE_CHECKING:
+    from ..android.export import AndroidExport
     from ..pipeline.diagnosis import Diagnosis, KitState, TargetState
     from ..pipeline.inspection import Inspection
     from ..pipeline.trial import Trial
@@ -175,6 +176,14 @@ def inspection(console: Console, found: Inspection) -> None:
                 for u in found.unsupported
             ],
         )
+
+
+def android(console: Console, made: AndroidExport) -> None:
+    """What was written for an app."""
+    console.say(f"{made.class_name}: {', '.join(f'{name}(…)' for name in made.functions)}")
+    console.say(f"{made.scheme}, {made.samples} samples" + (f", labels of {made.labels_of}" if made.labels_of else ""))
+    for path in made.files:
+        console.say(path)
 
 
 def diagnosis(console: Console, found: Diagnosis) -> None:

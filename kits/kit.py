@@ -85,8 +85,8 @@ class Kit:
     Attributes:
         name: What ``targets install`` takes.
         summary: What it is.
-        targets: The targets that need it.
         package: The package of its parts or requirements whose version it goes by.
+        targets: The targets that need it; none of a kit that only tests need.
         machines: ``platform.machine()`` of the Linux hosts that it is for; empty for any.
         python: How its own Python is started, or empty.
         environment: Variables of the processes that use it.
@@ -100,8 +100,8 @@ class Kit:
 
     name: str
     summary: str
-    targets: tuple[str, ...]
     package: str
+    targets: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -90,6 +90,18 @@ class SubgraphSummary:
 
 
 @dataclass(frozen=True)
+class SignatureSummary:
+    """A function of the file; ``key`` is None for a graph that no signature names.
+
+    Inputs and outputs are in the order of the graph, under the names of the signature, each with its tensor.
+    """
+
+    key: str | None
+    inputs: tuple[tuple[TensorSpec, TensorSummary], ...]
+    outputs: tuple[tuple[TensorSpec, TensorSummary], ...]
+
+
+@dataclass(frozen=True)
 class TFLiteSummary:
     """Everything ``inspect`` shows of a TFLite file.
 
@@ -188,6 +200,34 @@ def summarize(path: Path) -> TFLiteSummary:
     return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs, keys, used)
 
 
+def functions(path: Path) -> tuple[SignatureSummary, ...]:
+    """The main graph's function first, then those of the other signatures.
+
+    Raises:
+        BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
+    """
+    with opened(path) as model:
+        main = _main_signature(model)
+        others = [model.SignatureDefs(i) for i in range(model.SignatureDefsLength())]
+        key = None if main is None else text_of(main.SignatureKey())
+        return (
+            _function(model, model.Subgraphs(0), main),
+            *(
+                _function(model, model.Subgraphs(s.SubgraphIndex()), s)
+                for s in others
+                if text_of(s.SignatureKey()) != key
+            ),
+        )
+
+
+def _function(model: Any, graph: Any, signature: Any | None) -> SignatureSummary:
+    inputs, outputs = (
+        tuple((_spec(tensor, name), _tensor(model, tensor)) for tensor, name in side)
+        for side in _named(graph, signature)
+    )
+    return SignatureSummary(None if signature is None else text_of(signature.SignatureKey()), inputs, outputs)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """The schema's lazy ``Model`` over a memory map of the file."""
@@ -214,17 +254,25 @@ def opened(path: Path) -> Iterator[Any]:
 def _signature(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs under the names of the main graph's signature, or the tensors' own names without one."""
     graph = model.Subgraphs(0)
-    inputs = [graph.Inputs(i) for i in range(graph.InputsLength())]
-    outputs = [graph.Outputs(i) for i in range(graph.OutputsLength())]
-    signature = _main_signature(model)
-    if signature is None:
-        return (
-            tuple(_spec(graph.Tensors(i), text_of(graph.Tensors(i).Name())) for i in inputs),
-            tuple(_spec(graph.Tensors(i), text_of(graph.Tensors(i).Name())) for i in outputs),
-        )
-    named_in = [signature.Inputs(i) for i in range(signature.InputsLength())]
-    named_out = [signature.Outputs(i) for i in range(signature.OutputsLength())]
-    return _ordered(graph, named_in, inputs), _ordered(graph, named_out, outputs)
+    inputs, outputs = _named(graph, _main_signature(model))
+    return tuple(_spec(tensor, name) for tensor, name in inputs), tuple(_spec(tensor, name) for tensor, name in outputs)
+
+
+def _named(graph: Any, signature: Any | None) -> Iterator[list[tuple[Any, str]]]:
+    """Inputs, then outputs, in the order of the graph (the flatbuffer sorts those of a signature by name)."""
+    for side in ("Inputs", "Outputs"):
+        order = _listed(graph, side)
+        names = [(i, text_of(graph.Tensors(i).Name())) for i in order]
+        if signature is not None:
+            position = {tensor: i for i, tensor in reversed(list(enumerate(order)))}
+            entries = [(entry.TensorIndex(), text_of(entry.Name())) for entry in _listed(signature, side)]
+            names = sorted(entries, key=lambda entry: position.get(entry[0], len(order)))
+        yield [(graph.Tensors(i), name) for i, name in names]
+
+
+def _listed(table: Any, side: str) -> list[Any]:
+    """A vector of a graph's or a signature's: ``Inputs`` or ``Outputs``."""
+    return [getattr(table, side)(i) for i in range(getattr(table, f"{side}Length")())]
 
 
 def _main_signature(model: Any) -> Any | None:
@@ -235,13 +283,6 @@ def _main_signature(model: Any) -> Any | None:
     found = [model.SignatureDefs(i) for i in range(model.SignatureDefsLength())]
     main = [signature for signature in found if signature.SubgraphIndex() == 0]
     return next((s for s in main if text_of(s.SignatureKey()) == SIGNATURE), main[0] if main else None)
-
-
-def _ordered(graph: Any, named: list[Any], order: list[int]) -> tuple[TensorSpec, ...]:
-    """The signature's maps in the order of the graph; the flatbuffer sorts them by name."""
-    position = {tensor: i for i, tensor in reversed(list(enumerate(order)))}
-    named = sorted(named, key=lambda entry: position.get(entry.TensorIndex(), len(order)))
-    return tuple(_spec(graph.Tensors(entry.TensorIndex()), text_of(entry.Name())) for entry in named)
 
 
 def _spec(tensor: Any, name: str) -> TensorSpec:

@@ -17,8 +17,12 @@ from edgeworthy.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 CI = sorted((ROOT / "samples/ci").glob("*.yml"))
-TEXTS = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")) if p.name != "LICENSE"]
-_ROOMS = ("cli", "pipeline", "validate", "source", "export", "convert", "quantize", "kits", "targets")
+TEXTS = [
+    p
+    for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("samples/*/*.md"))
+    if p.name != "LICENSE"
+]
+_ROOMS = ("android", "cli", "pipeline", "validate", "source", "export", "convert", "quantize", "kits", "targets")
 SOURCES = [p for folder in _ROOMS for p in (ROOT / folder).rglob("*.py")]
 UsageError = typer.BadParameter.__mro__[1]
 PLACEHOLDERS = {"COMMAND"}
