@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
