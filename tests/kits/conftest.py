@@ -201,8 +201,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lock a kit in a folder of its own, as the maintainers' command writes it; gives it as read."""
     folder = tmp_path / "locks"
     folder.mkdir()
+    monkeypatch.setattr(kits.KITS, "_read", {})  # first: it reads what it will put back
     monkeypatch.setattr(kit, "FOLDER", folder)
-    monkeypatch.setattr(kits.KITS, "_read", {})
 
     def make(*parts: Part, name: str = "toy", requirements: str = "", **more: Any) -> Kit:
         wanted = tuple(re.findall(r"^\S+==\S+", requirements, re.M))
@@ -210,8 +210,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         made = Kit(
             name,
             "a toy",
-            ("toy-target",),
             names[0],
+            ("toy-target",),
             snapshot="20260101T000000Z",
             parts=parts,
             requirements=wanted,
