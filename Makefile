@@ -40,20 +40,12 @@ test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a 
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
 
-test-device: $(STAMP)  ## fetch every kit (1.3 GB in your data folder) and run the real thing
+KITS ?= adb arm64 browser ethos-u executorch gpu kotlin openvino tflite-micro
+
+test-device: $(STAMP)  ## fetch kits (all: 1.2 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
-	$(BIN)/edgeworthy targets install adb arm64 gpu browser ethos-u tflite-micro openvino executorch kotlin
-	$(BIN)/pytest -m device
-# In an environment of its own, and made only where there is a GPU: builds for CUDA in place of those for the CPU.
-test-gpu: $(STAMP)  ## every target on CUDA: parity, receipts, latency; without a GPU it says so
-	@$(BIN)/python -c "from edgeworthy.targets import cuda; raise SystemExit(cuda.missing())" \
-	  || { echo "no target on CUDA can run here" >&2; exit 3; }
-	test -d $(GPU) || $(PYTHON) -m venv $(GPU)
-	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[samples]' pytest pytest-timeout
-	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
-	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]' 'tensorflow[and-cuda]'
-	$(GPU)/bin/python benchmarks/gpu.py
-	$(GPU)/bin/pytest -s -m gpu tests/targets/test_gpu.py
+	$(BIN)/edgeworthy targets install $(KITS)
+	$(BIN)/pytest -n 2 --dist loadfile -m device
 
 # Without its dependencies: it asks for another TensorFlow than the one that is here.
 test-serving: $(STAMP)  ## the client of TensorFlow Serving against a server of tensorflow-serving-api's own stubs

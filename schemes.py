@@ -91,20 +91,33 @@ class Scheme:
 FLOAT32 = Scheme("float32", "float32", "nothing is quantized", "none", weights="float32", activations="float32")
 FLOAT64 = Scheme("float64", "float64", "the truth", "none", weights="float64", activations="float64")
 
+FLOAT16 = Scheme(
+    "float16",
+    "float16",
+    "weights stored in half precision, computed in float32 (or float16 on a GPU)",
+    "cast",
+    weights="float16",
+    activations="float32",
+    least_sqnr_db=40.0,
+)
+INT8 = Scheme(
+    "static_wi8_ai8",
+    "int8",
+    "int8 weights, one scale a channel; int8 activations with calibrated ranges; int32 bias",
+    "static",
+    weights="int8",
+    activations="int8",
+    granularity="channel",
+    least_sqnr_db=15.0,
+    alias="int8",
+)
+
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
         FLOAT32,
         FLOAT64,
-        Scheme(
-            "float16",
-            "float16",
-            "weights stored in half precision, computed in float32 (or float16 on a GPU)",
-            "cast",
-            weights="float16",
-            activations="float32",
-            least_sqnr_db=40.0,
-        ),
+        FLOAT16,
         Scheme(
             "dynamic_wi8_afp32",
             "dynamic",
@@ -126,17 +139,7 @@ SCHEMES: dict[str, Scheme] = {
             least_sqnr_db=15.0,
             default=False,
         ),
-        Scheme(
-            "static_wi8_ai8",
-            "int8",
-            "int8 weights, one scale a channel; int8 activations with calibrated ranges; int32 bias",
-            "static",
-            weights="int8",
-            activations="int8",
-            granularity="channel",
-            least_sqnr_db=15.0,
-            alias="int8",
-        ),
+        INT8,
     )
 }
 """Every scheme, by name."""

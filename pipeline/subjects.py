@@ -13,7 +13,7 @@ import numpy as np
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import EdgeworthyError, NotAvailable
-from ..schemes import FLOAT32, FLOAT64, SCHEMES
+from ..schemes import FLOAT16, FLOAT32, FLOAT64, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
@@ -173,7 +173,7 @@ class Cast:
         target = targets.find(runtime)
         computes = FLOAT64 if options.get("float64") else SCHEMES[getattr(artifact, "scheme", FLOAT32.name)]
         if target.rounds and computes is FLOAT32:
-            computes = SCHEMES["float16"]
+            computes = FLOAT16
         axes = {k: tuple(v) for k, v in self.permutations.items()} if converted else {}
         return Subject(
             name=title or self._title(runtime, artifact),

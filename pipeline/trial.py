@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from .. import kits, targets
 from ..artifact import Artifact, OnnxModel, TensorSpec
 from ..errors import CheckFailed, NotAvailable
-from ..schemes import FLOAT32
+from ..schemes import FLOAT32, INT8
 from ..targets.worker import Worker
 from ..validate.results import ReceiptResult
 from ..validate.runners import receipt_result
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..artifact import Array
     from ..targets import TargetInfo
 
-_INT8 = "static_wi8_ai8"
 _INPUTS, _OUTPUTS = 16, 8
 _FLOAT_ERROR = {"float32": 1e-5, "float16": 1e-2}
 """The precision that the receipt tells → the largest error, relative to the largest output."""
@@ -177,9 +176,9 @@ def _models(layer: _Layer, target: TargetInfo, folder: Path) -> Iterator[tuple[s
         converted = made.tflite or made.saved_model
         if converted is not None and target.takes_scheme(FLOAT32.name):
             yield FLOAT32.name, converted
-        if made.tflite is not None and target.takes_scheme(_INT8):
+        if made.tflite is not None and target.takes_scheme(INT8.name):
             feeds = CalibrationSet("the trial's input", 1, 1, lambda _: {"x": layer.x})
-            yield _INT8, quantize(made.tflite, folder / "int8.tflite", scheme=_INT8, calibration=feeds).model
+            yield INT8.name, quantize(made.tflite, folder / "int8.tflite", scheme=INT8.name, calibration=feeds).model
 
 
 def _try(layer: _Layer, target: TargetInfo, artifact: Artifact, scheme: str) -> tuple[Tried, str]:

@@ -24,7 +24,7 @@ from .conftest import edgeworthy
         (("run", "x", "-o"), "error: option '-o' requires an argument"),
         (("gate",), "error: missing argument 'OUT'\n"),
         (("gate", "a", "b"), "error: got unexpected extra argument"),
-        (("convert", "sample:digits_cnn", "-o", "out", "--to", "onnx"), "`edgeworthy export` makes ONNX files"),
+        (("convert", "sample:digits_cnn", "-o", "out", "--to", "onnx"), "`edgeworthy export` makes ONNX"),
         (("convert", "sample:simple_net", "-o", "/proc/foo"), "nothing can be made in /proc\n"),
         (("run",), "no model was given"),
         (("run", "sample:digits_cnn"), "no output folder was given"),
@@ -52,7 +52,7 @@ from .conftest import edgeworthy
 def test_wrong_usage_says_what_and_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     ran = edgeworthy(*arguments, cwd=tmp_path)
     assert ran.returncode == 2, ran.stderr
-    assert said in ran.stderr + ran.stdout
+    assert said in ran.stderr + ran.stdout or said in " ".join(ran.stderr.split())  # which is wrapped
     assert "Traceback" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
