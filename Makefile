@@ -47,6 +47,17 @@ test-device: $(STAMP)  ## fetch kits (all: 1.2 GB in your data folder; KITS='arm
 	$(BIN)/edgeworthy targets install $(KITS)
 	$(BIN)/pytest -n 2 --dist loadfile -m device
 
+# In an environment of its own, and made only where there is a GPU: builds for CUDA in place of those for the CPU.
+test-gpu: $(STAMP)  ## every target on CUDA: parity, receipts, latency; without a GPU it says so
+	@$(BIN)/python -c "from edgeworthy.targets import cuda; raise SystemExit(cuda.missing())" \
+	  || { echo "no target on CUDA can run here" >&2; exit 3; }
+	test -d $(GPU) || $(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[samples]' pytest pytest-timeout
+	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]' 'tensorflow[and-cuda]'
+	$(GPU)/bin/python benchmarks/gpu.py
+	$(GPU)/bin/pytest -s -m gpu tests/targets/test_gpu.py
+
 # Without its dependencies: it asks for another TensorFlow than the one that is here.
 test-serving: $(STAMP)  ## the client of TensorFlow Serving against a server of tensorflow-serving-api's own stubs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(SERVING) \
