@@ -39,6 +39,9 @@ _SLICES_S = 0.02, 0.5
 """Its peak memory is looked at while it is waited for, after so long at first, and then less and less often: once it
 is dead, the kernel tells no peak below the parent's own."""
 
+_COUNTED_LATE = 64 << 20
+"""Bytes by which two readings of one peak may differ: the kernel counts pages in batches, processor by processor."""
+
 _PATIENCE_S = 10.0
 """Time that a process may take to end after its end of the socket."""
 
@@ -248,7 +251,7 @@ class Child:
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
                 # An exec'd process starts at its parent's peak: only what is above that is its own.
-                if max_rss(usage) > self._parents_peak:
+                if max_rss(usage) > self._parents_peak + _COUNTED_LATE:
                     self._peak = max_rss(usage)
             elif time.monotonic() >= until:
                 break

@@ -197,3 +197,17 @@ def test_a_generated_batch_is_timed_at_1_and_a_given_one_as_it_is(net: Path, tmp
     report = run(net, tmp_path / "out", stages=("bench",), **dynamic)
     assert report.latency
     assert report.latency.fed == "image:float32[3,1,4,4]"
+
+
+def test_a_target_alone_is_held_against_the_model_and_not_against_itself(net: Path, tmp_path: Path) -> None:
+    alone = ["tflite,kernels=reference"]
+    report = run(net, tmp_path / "out", targets=alone)
+    assert report.parity and report.parity.truth == "PyTorch float64"
+    found = {hop.name: hop for hop in report.parity.hops}
+    row = found["TFLite (kernels=reference) float32"]
+    assert row.status == "pass" and row.outputs[0].noise_ratio and row.outputs[0].passed
+    onnx = edgeworthy.run(tmp_path / "out/model.onnx", tmp_path / "graph", stages=("validate",), targets=alone)
+    lone = edgeworthy.run(tmp_path / "out/model_float32.tflite", tmp_path / "lone", stages=("validate",), targets=alone)
+    for other in (onnx, lone):
+        assert other.parity and not other.parity.truth.startswith("TFLite (kernels=reference)")
+    assert onnx.parity and onnx.parity.truth.startswith("ON")

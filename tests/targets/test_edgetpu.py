@@ -69,7 +69,7 @@ def test_it_is_for_8_bit_files() -> None:
     target = find("edgetpu")
     assert target.takes_scheme("static_wi8_ai8")
     assert not target.takes_scheme("float16")
-    assert target.version == "rules of 2021-11" and target.missing() is None
+    assert target.version == "rules of 2026-11" and target.missing() is None
 
 
 def test_a_row_with_a_receipt_and_no_time(plain: TFLiteModel) -> None:
