@@ -21,6 +21,13 @@ def site(kit: str) -> Path:
     return kits.look(kits.KITS[kit]).folder / "env" / library
 
 
+def borrow(kit: str) -> None:
+    """Let this process import a kit's packages too; its own come first."""
+    folder = str(site(kit))
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 def python(distribution: str, kit: str) -> str:
     """The Python that has a package: this one, or else the kit's.
 

@@ -7,7 +7,6 @@ ExecuTorch's own runtime on this machine's processor.
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -133,9 +132,7 @@ def _counts(graph: Any) -> _Counts:
 
 
 def _runtime() -> Any:
-    site = str(environments.site(_KIT))
-    if site not in sys.path:
-        sys.path.append(site)  # behind ours, which stay as they are
+    environments.borrow(_KIT)
     try:
         from executorch.runtime import Runtime
     except ImportError as error:

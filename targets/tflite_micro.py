@@ -153,9 +153,7 @@ def _refused(artifact: Artifact, said: str, operations: list[Operation]) -> Runt
 
 
 def _runtime() -> Any:
-    site = str(environments.site(_KIT))
-    if site not in sys.path:
-        sys.path.append(site)  # ours come first
+    environments.borrow(_KIT)
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as error:
