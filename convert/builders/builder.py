@@ -19,7 +19,13 @@ from .tensor import Spec, Tensor
 
 
 class Builder(Elementwise, Shaping, Reductions, Neural):
-    """The whole vocabulary."""
+    """The whole vocabulary.
+
+    Attributes:
+        most_depthwise_taps: Kernel elements of a depthwise convolution up to which it is fast; None: any number.
+    """
+
+    most_depthwise_taps: int | None = None
 
 
 class DryBuilder(Builder):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
+from ..depthwise import pieces, weights_of
 from ..extents import cropped_or_padded
 from ..registry import lowers
 
@@ -93,14 +96,18 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     kernel = weights.static_shape[2:]
     strides, dilations = geometry(ctx, node, kernel)
     pads = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
-    x, padding = padded(ctx, x, pads, kernel, strides, dilations)
     bias = ctx.optional(node, 2)
+    known = ctx.known(node, 1)
+    depthwise = groups == weights.static_shape[1] * groups and groups > 1
+    most = ctx.b.most_depthwise_taps
+    if depthwise and x.rank == 4 and known is not None and most is not None and np.prod(kernel) > most:
+        return _depthwise_sum(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads, most)
+    x, padding = padded(ctx, x, pads, kernel, strides, dilations)
     if x.rank == 5:
         return _conv_3d(ctx, x, weights, bias, groups, strides, dilations, padding)
     if x.rank != 4:
         raise Unsupported(f"a convolution over {x.rank - 2} spatial dimensions")
-    channels = weights.static_shape[1] * groups
-    if groups == channels and groups > 1:
+    if depthwise:
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)
     return ctx.b.conv_2d(
@@ -111,6 +118,23 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
         dilations=dilations,
         padding=padding,
     )
+
+
+def _depthwise_sum(
+    ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, strides: Sequence[int], dilations: Sequence[int],
+    pads: Pads, most: int,
+) -> Tensor:  # fmt: skip
+    """A depthwise convolution with weights [1, kH, kW, O], as a sum of such with at most ``most`` taps."""
+    kernel, parts = weights.shape[1:3], []
+    for piece in pieces(kernel, most):
+        size = [p.count for p in piece]
+        spread = [p.step * d for p, d in zip(piece, dilations, strict=True)]
+        around = [p.pads(*pad, k, d) for p, pad, k, d in zip(piece, pads, kernel, dilations, strict=True)]
+        source, padding = padded(ctx, x, around, size, strides, spread)
+        taps = ctx.b.const(weights_of(weights, *piece))
+        parts.append(ctx.b.depthwise_conv_2d(source, taps, bias, strides=strides, dilations=spread, padding=padding))
+        bias = None
+    return reduce(ctx.b.add, parts)
 
 
 def _rearranged(ctx: Context, node: ir.Node, index: int, perm: Sequence[int]) -> Tensor:
