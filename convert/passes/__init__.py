@@ -14,6 +14,7 @@ import onnx_ir as ir
 from ..graph.rewriter import IsLowered, Refusal, Rewriter
 from . import (
     conv1d_as_2d,
+    drop_expands,
     drop_nan_guards,
     expand_functions,
     fold_affine,
@@ -60,6 +61,7 @@ PIPELINE: PassPipeline = (
             inline_branches.PASS,
         )
     ),
+    drop_expands.PASS,
     fuse_pad.PASS,
     split_batch_norm.PASS,
     fold_affine.PASS,
