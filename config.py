@@ -201,7 +201,22 @@ class QuantizeTable(Table):
         default=[], examples=[["HARD_SWISH", "head.cls"]]
     )
     """operators that stay float, by kind (HARD_SWISH), a part of a tensor's name, or PyTorch module"""
+    keep_float: Annotated[list[str], Flag("--keep-float", metavar="PATTERN", repeat=True)] = Field(
+        default=[], examples=[["SOFTMAX"]]
+    )
+    """the same as exclude"""
+    only: Annotated[list[str], Flag("--only", metavar="PATTERN", repeat=True)] = Field(
+        default=[], examples=[["CONV_2D", "backbone"]]
+    )
+    """operators that alone are quantized, by the same patterns; all others stay float"""
+    recipe: Annotated[FilePath | None, Flag("--recipe")] = Field(default=None, examples=["out/model_int8.recipe.json"])
+    """recipe of a quantized file, as it lies beside it: makes the same bytes again, of the same model and data"""
     preprocess: PreprocessTable | None = None
+
+    @property
+    def stays_float(self) -> list[str]:
+        """The patterns of ``exclude`` and ``keep_float``."""
+        return [*self.exclude, *self.keep_float]
 
 
 class ValidateTable(Table):

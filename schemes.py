@@ -147,9 +147,6 @@ SCHEMES: dict[str, Scheme] = {
 QUANTIZED = tuple(scheme for scheme in SCHEMES.values() if scheme.method != "none")
 """Those that ``--scheme`` takes."""
 
-IO_DTYPES = ("float32", "int8", "uint8")
-"""Dtypes that the float inputs and outputs of a static scheme can get."""
-
 
 def made_by(method: Method) -> Scheme:
     """The scheme that a file made by ``method`` goes by, where its bits don't tell more."""

@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from ..artifact import Array
     from ..quantize.calibration import CalibrationSet
     from ..quantize.preprocess import Preprocess
+    from ..quantize.recipe import Recipe
     from ..validate.inputs import Labelled
     from ..validate.results import Report
 
 
 class Inputs(Wanted):
     """Everything of a ``Config`` that has to be read, found or defaulted, with the data. See `Wanted`."""
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """See `recipes.of`."""
+        from . import recipes
+
+        return recipes.of(self.config.quantize, self.schemes, self.recipe)
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:

@@ -11,6 +11,7 @@ from .. import schemes as quantization
 from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..formats.model_files import model_files
+from ..quantize.recipe import path_beside
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
@@ -187,8 +188,7 @@ class Making(Staging):
 
         needs_data = quantization.SCHEMES[scheme].needs_calibration
         calibration = self.inputs.calibration if needs_data else None
-        io_dtype = self.config.quantize.io_dtype if needs_data else "float32"
-        path = self._quantized_path(scheme)
+        path, recipe = self._quantized_path(scheme), self.inputs.recipes[scheme]
         floating = self.floating
         model = to_artifact(floating, self.output)
 
@@ -199,12 +199,10 @@ class Making(Staging):
             made = quantize(
                 float_model,
                 path,
-                scheme=scheme,
+                recipe,
                 calibration=calibration,
-                io_dtype=io_dtype,
                 permute=self._permutations,
-                exclude=self.config.quantize.exclude,
-                modules=self._modules,
+                modules=self._modules if recipe.has_patterns else {},
                 example=self.inputs.source.examples,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
@@ -214,13 +212,13 @@ class Making(Staging):
         data = self.inputs.calibration_hash if needs_data else None
         depends = {
             "model": floating.sha256,
-            "io_dtype": io_dtype,
+            "recipe": recipe.model_dump(mode="json"),
             "permute": self._permutations,
-            "exclude": self.config.quantize.exclude,
             "data": data,
         } | self._asked_for
         try:
-            return self._stage(f"quantize.{scheme}", Quantized, depends, make, [path], origins=[model.path])
+            made = [path, path_beside(path)]
+            return self._stage(f"quantize.{scheme}", Quantized, depends, make, made, origins=[model.path])
         except OutOfMemory:  # says nothing of the scheme, and everything of the machine
             raise
         except (CheckFailed, NotAvailable, InternalFault) as error:
@@ -228,10 +226,10 @@ class Making(Staging):
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        """Value of the graph → its PyTorch module, where something is to be excluded by it."""
+        """Value of the graph → its PyTorch module, for a recipe's patterns."""
         from ..formats.onnx.file import read_onnx
 
-        if not self.config.quantize.exclude or self.given is not None:
+        if self.given is not None:
             return {}
         nodes = read_onnx(self.graph.path).graph.all_nodes()
         return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}

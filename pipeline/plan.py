@@ -78,14 +78,15 @@ STAGES: dict[str, Stage] = {
         Stage(
             "quantize",
             "TFLite to int8, float16 and others.",
-            "Writes OUT/model_SCHEME.tflite.",
+            "Writes OUT/model_SCHEME.tflite, and beside it the recipe that makes the same bytes again.",
             (
                 "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz",
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
+                "edgeworthy quantize model.onnx -o again --recipe out/model_int8.recipe.json --calibration data.npz",
             ),
             tables=("quantize",),
-            checks=("to", "schemes", "source", "calibration_hash", "labelled"),
+            checks=("to", "schemes", "recipes", "source", "calibration_hash", "labelled"),
             results=("quantized", "fidelity"),
             builds_on=("convert",),
             verdicts=("quantization", "fidelity"),

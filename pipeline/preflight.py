@@ -117,6 +117,10 @@ def _of_either(
     return found
 
 
+def _stays_float(operation: Operation, table: QuantizeTable) -> bool:
+    return _allowed(operation, table.stays_float) or (bool(table.only) and not _allowed(operation, table.only))
+
+
 def _allowed(operation: Operation, patterns: Sequence[str]) -> bool:
     paths = [operation.module] if operation.module else []
     return any(matches(pattern, operation.op, operation.name, paths) for pattern in patterns)
@@ -124,7 +128,7 @@ def _allowed(operation: Operation, patterns: Sequence[str]) -> bool:
 
 def _quantized(operations: Sequence[Operation], model: Artifact, table: QuantizeTable) -> list[Operation]:
     """Operators as quantization leaves them, and those that it puts at the ends."""
-    inner = [o if _allowed(o, table.exclude) else as_int8(o) for o in operations]
+    inner = [o if _stays_float(o, table) else as_int8(o) for o in operations]
     if table.io_dtype != _FLOAT:
         return inner
     begin = [_end("QUANTIZE", spec, _FLOAT, "int8") for spec in model.inputs if spec.dtype == _FLOAT]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from ..quantize.recipe import path_beside
 from ..schemes import FLOAT32, SCHEMES
 from ..validate.made import (
     ArtifactResult,
@@ -123,6 +124,7 @@ class Quantized(BaseModel):
                     "scheme": made.scheme,
                     "engine": made.engine,
                     "artifact": name,
+                    "recipe": path_beside(made.model.path).name,
                     "io_dtype": made.io_dtype,
                     "calibration": _calibration(data),
                     "fit_for_deployment": made.fit_for_deployment,

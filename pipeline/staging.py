@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from .. import schemes as quantization
 from ..config import Config
 from ..errors import BadInput
+from ..quantize.recipe import path_beside
 from ..validate.summary import summarize
 from . import fingerprint, limits
 from .cache import Workspace
@@ -109,7 +110,8 @@ class Staging:
         if "convert" in self.brought:
             paths += [self.output / MADE[kind] for kind in self.inputs.to]
         if "quantize" in self.brought:
-            paths += [self._quantized_path(scheme) for scheme in self.inputs.schemes]
+            made = [self._quantized_path(scheme) for scheme in self.inputs.schemes]
+            paths += [*made, *map(path_beside, made)]
         if self.inputs.measures:
             paths += [self.output / file_name(info) for info in self.inputs.converters.values()]
         return paths

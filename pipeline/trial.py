@@ -164,6 +164,7 @@ def _models(layer: _Layer, target: TargetInfo, folder: Path) -> Iterator[tuple[s
     from ..convert.conversion import convert
     from ..quantize.calibration import CalibrationSet
     from ..quantize.post_training import quantize
+    from ..quantize.recipe import Recipe
 
     if target.kind == "pytorch":
         yield FLOAT32.name, _module(layer, folder)
@@ -178,7 +179,10 @@ def _models(layer: _Layer, target: TargetInfo, folder: Path) -> Iterator[tuple[s
             yield FLOAT32.name, converted
         if made.tflite is not None and target.takes_scheme(INT8.name):
             feeds = CalibrationSet("the trial's input", 1, 1, lambda _: {"x": layer.x})
-            yield INT8.name, quantize(made.tflite, folder / "int8.tflite", scheme=INT8.name, calibration=feeds).model
+            yield (
+                INT8.name,
+                quantize(made.tflite, folder / "int8.tflite", Recipe.of(INT8.name), calibration=feeds).model,
+            )
 
 
 def _try(layer: _Layer, target: TargetInfo, artifact: Artifact, scheme: str) -> tuple[Tried, str]:

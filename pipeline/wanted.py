@@ -19,6 +19,7 @@ MADE = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
 
 if TYPE_CHECKING:
     from ..convert.routes import ConverterInfo
+    from ..quantize.recipe import Recipe
     from ..source.load import Source
     from ..source.model_files import ModelFile
 
@@ -188,7 +189,7 @@ class Wanted:
     @cached_property
     def schemes(self) -> list[str]:
         """The quantization schemes to make, by full name."""
-        asked = self.config.quantize.schemes
+        asked = [self.recipe.scheme] if self.recipe else self.config.quantize.schemes
         if self.converted is not None and not self._quantizes(self.converted):
             return []
         if "tflite" not in self.to:
@@ -206,13 +207,21 @@ class Wanted:
         ]
         return [s.name for s in usual if s not in needy]
 
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """See `recipes.given`."""
+        from . import recipes
+
+        return recipes.given(self.config.quantize)
+
     def _quantizes(self, source: ModelFile) -> bool:
         """Whether a converted source is to be quantized.
 
         Raises:
             BadInput: it is, and can't be.
         """
-        asked = ("quantize" in self.stages and self.stages != ALL) or bool(self.config.quantize.schemes)
+        table = self.config.quantize
+        asked = ("quantize" in self.stages and self.stages != ALL) or bool(table.schemes or table.recipe)
         if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
             return "quantize" in self.stages or asked
         if asked and source.artifact.kind == "tflite":

@@ -22,6 +22,7 @@ from ..formats.tflite import edit as fb
 from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
 from ..schemes import Scheme
+from .recipe import Compute
 
 NAME = f"ai-edge-quantizer {importlib.metadata.version('ai-edge-quantizer')}"
 
@@ -110,25 +111,28 @@ def quantize(
     scheme: Scheme,
     *,
     ranges: Mapping[str, tuple[float, float]],
-    keep_float: frozenset[int],
-) -> bytes:
-    """The quantized flatbuffer of a float one; with a static scheme its inputs and outputs are int8.
+    computes: Mapping[int, Compute],
+) -> Any:
+    """The quantized ``ModelT`` of a float flatbuffer; with a static scheme its inputs and outputs are int8.
 
     Args:
         content: The float model, with unique tensor names.
         scheme: One with scales: dynamic, static or of weights alone.
         ranges: Least and largest value of every float activation, for a static scheme.
-        keep_float: Operators of the main graph that are not to be quantized.
+        computes: Operators of the main graph → what they compute in, where it isn't what the scheme says.
     """
     engine = quantizer.Quantizer(content)
     engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(scheme))
     if scheme.needs_calibration:
-        # The int8 kernel of BATCH_MATMUL reads one scale only.
-        engine.update_quantization_recipe(
-            ".*", _OpName.BATCH_MATMUL, _config(dataclasses.replace(scheme, granularity="tensor"))
-        )
-    for operator, scope in _scopes(fb.read(content), keep_float, bodies=scheme.needs_calibration):
-        engine.update_quantization_recipe(f"^{re.escape(scope)}$", operator, algorithm_key=_NO_QUANTIZE)
+        engine.update_quantization_recipe(".*", _OpName.BATCH_MATMUL, _config(scheme, _OpName.BATCH_MATMUL))
+    for operator, scope, compute in _scopes(fb.read(content), computes, bodies=scheme.needs_calibration):
+        where = f"^{re.escape(scope)}$", operator
+        if compute == "float32":
+            engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
+        else:
+            engine.update_quantization_recipe(
+                *where, _config(dataclasses.replace(scheme, activations=compute), operator)
+            )
     measured = None
     if scheme.needs_calibration:
         # Without axes, so that the scale fits constants of any rank that share it.
@@ -137,27 +141,40 @@ def quantize(
             for name, (low, high) in ranges.items()
         }
     result = engine.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
-    return bytes(result.quantized_model)
+    quantized = fb.read(bytes(result.quantized_model))
+    _let_float_read_float(quantized)
+    return quantized
 
 
-def _scopes(model: Any, keep_float: frozenset[int], *, bodies: bool) -> list[tuple[Any, str]]:
-    """Engine name and scope (output names) of the operators to keep in float.
+def _let_float_read_float(model: Any) -> None:
+    """Undo what the engine does to a float output of the graph: all that read it get its quantized copy, floats too."""
+    for graph in model.subgraphs:
+        casts = {op.outputs[0]: op.inputs[0] for op in graph.operators if fb.op_name(model, op) == "QUANTIZE"}
+        copies = {copy: source for copy, source in casts.items() if fb.is_float(graph.tensors[source])}
+        for op in graph.operators:
+            if op.outputs and fb.is_float(graph.tensors[op.outputs[0]]) and fb.op_name(model, op) != "DEQUANTIZE":
+                op.inputs = [copies.get(i, i) for i in op.inputs]
+
+
+def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, Compute]]:
+    """Engine name, scope (output names) and dtype of the operators that don't follow the scheme.
 
     Args:
-        keep_float: Indices of operators of the main graph.
-        bodies: Keep all outside the main graph too: calibration doesn't see bodies of WHILE and IF.
+        computes: Indices of operators of the main graph → what they compute in.
+        bodies: Keep all outside the main graph in float too: calibration doesn't see bodies of WHILE and IF.
     """
-    kept = [(model.subgraphs[0], [model.subgraphs[0].operators[i] for i in sorted(keep_float)])]
-    if bodies:
-        for graph in model.subgraphs[1:]:
-            ends = tfl_flatbuffer_utils.get_subgraph_input_output_operators(graph)
-            kept.append((graph, [*graph.operators, *ends]))
+    main = model.subgraphs[0]
+    told: list[tuple[Any, Any, Compute]] = [
+        (main, main.operators[i], compute) for i, compute in sorted(computes.items())
+    ]
+    for graph in model.subgraphs[1:] if bodies else ():
+        ends = tfl_flatbuffer_utils.get_subgraph_input_output_operators(graph)
+        told += [(graph, op, "float32") for op in (*graph.operators, *ends)]
     found = []
-    for graph, ops in kept:
-        for op in ops:
-            key = op.op_key if isinstance(op, qtyping.IOOperator) else _engine_name(model, op)
-            if key is not None:
-                found.append((key, tfl_flatbuffer_utils.get_op_scope(op, graph.tensors)))
+    for graph, op, compute in told:
+        key = op.op_key if isinstance(op, qtyping.IOOperator) else _engine_name(model, op)
+        if key is not None:
+            found.append((key, tfl_flatbuffer_utils.get_op_scope(op, graph.tensors), compute))
     return found
 
 
@@ -171,8 +188,10 @@ def _engine_name(model: Any, op: Any) -> Any:
 _GRANULARITIES = {"tensor": qtyping.QuantGranularity.TENSORWISE, "channel": qtyping.QuantGranularity.CHANNELWISE}
 
 
-def _config(scheme: Scheme) -> Any:
-    """The engine's configuration for a scheme."""
+def _config(scheme: Scheme, operator: Any = None) -> Any:
+    """The engine's configuration for a scheme, of all operators or of one kind."""
+    if operator == _OpName.BATCH_MATMUL and scheme.needs_calibration:
+        scheme = dataclasses.replace(scheme, granularity="tensor")  # its int8 kernel reads one scale only
     activations = weights = None
     if scheme.needs_calibration:
         # TFLite's 16-bit kernels take zero points of 0 only.

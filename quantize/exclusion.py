@@ -1,4 +1,4 @@
-"""Operators that a user wants to keep in float.
+"""Operators that patterns mean: those of a recipe's rules.
 
 A pattern is a regular expression for the whole kind of an operator (``HARD_SWISH``), for a part of its result's name
 (``/head/``), or for the path of the PyTorch module that it comes from, with all that lies below (``features.3``).
@@ -8,60 +8,69 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
+from .recipe import Compute, Recipe, Rule
 
 _SHOWN = 8
+
+_Words = tuple[str, str, list[str]]
+"""Kind, name of the first result, and modules of an operator."""
 
 _ADDED = re.compile(r"(_channels_last|_natural)?\d*$")
 """What conversion adds to a value's name: the layout that it is in, and a number where names would be the same."""
 
 
-def check_patterns(patterns: Iterable[str]) -> None:
-    """Refuse what is no regular expression.
+@dataclass(frozen=True)
+class Decision:
+    """What an operator computes in, and why not in what its scheme says."""
 
-    Raises:
-        BadInput: one of them isn't.
-    """
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise BadInput(
-                f"{pattern!r} is no regular expression: {error}",
-                where="--exclude",
-                remedy="write an operator such as ADD, a part of a tensor's name, or the path of a module",
-            ) from error
+    compute: Compute
+    why: str
 
 
-def excluded(model: Any, patterns: Sequence[str], modules: Mapping[str, str]) -> dict[int, str]:
-    """Operators of the main graph that a pattern matches → the reason, which names the pattern.
+def decisions(model: Any, recipe: Recipe, modules: Mapping[str, str]) -> dict[int, Decision]:
+    """Operators of the main graph that the recipe speaks of → what it decides of them.
 
     Args:
         model: A ``ModelT``.
         modules: Name of a value of the source's graph → path of its PyTorch module, where known.
 
     Raises:
-        BadInput: a pattern matches nothing; with what is near.
+        BadInput: a pattern or a rule matches nothing; with what is near.
     """
     graph = model.subgraphs[0]
     ends = {int(e.tensorIndex): e.name.decode() for d in model.signatureDefs or [] for e in d.outputs}
     words = [_words(model, graph, op, modules, ends) for op in graph.operators]
-    found: dict[int, str] = {}
-    for pattern in patterns:
-        matched = [index for index, (kind, name, paths) in enumerate(words) if matches(pattern, kind, name, paths)]
-        if not matched:
-            raise _nothing(pattern, words)
-        found |= {index: f"excluded by {pattern!r}" for index in matched if index not in found}
+    found: dict[int, Decision] = {}
+    if recipe.only:
+        meant = {index for pattern in recipe.only for index in _meant(Rule(pattern=pattern), words, "--only")}
+        why = f"it is none of {', '.join(map(repr, recipe.only))}, which alone are quantized"
+        found |= {index: Decision("float32", why) for index in range(len(words)) if index not in meant}
+    for rule in recipe.rules:
+        found |= dict.fromkeys(_meant(rule, words, "--exclude"), Decision(rule.compute, rule.why))
     return found
 
 
-def _words(
-    model: Any, graph: Any, op: Any, modules: Mapping[str, str], ends: Mapping[int, str]
-) -> tuple[str, str, list[str]]:
+def _meant(rule: Rule, words: Sequence[_Words], where: str) -> list[int]:
+    matched = [index for index, each in enumerate(words) if _means(rule, *each)]
+    if not matched:
+        raise _nothing(rule.pattern, words, where)
+    return matched
+
+
+def _means(rule: Rule, kind: str, name: str, paths: Sequence[str]) -> bool:
+    if rule.by == "result":
+        return rule.pattern == name
+    seen = {"any": (kind, name, paths), "operator": (kind, "", ()), "name": ("", name, ()), "module": ("", "", paths)}
+    return matches(rule.pattern, *seen[rule.by])
+
+
+def _words(model: Any, graph: Any, op: Any, modules: Mapping[str, str], ends: Mapping[int, str]) -> _Words:
     """Kind, name of the first result, and modules of an operator; ``ends``: tensor index → the output's own name."""
     if not len(op.outputs):
         return fb.op_name(model, op), "", []
@@ -84,17 +93,18 @@ def module_of(name: str, modules: Mapping[str, str]) -> str:
 def matches(pattern: str, kind: str, name: str, paths: Sequence[str]) -> bool:
     """Whether a pattern means an operator of this kind, result and modules."""
     below = re.compile(rf"(?:{pattern})(?:\..*)?")
-    return bool(re.fullmatch(pattern, kind) or re.search(pattern, name) or any(map(below.fullmatch, paths)))
+    named = (kind and re.fullmatch(pattern, kind)) or (name and re.search(pattern, name))
+    return bool(named or any(map(below.fullmatch, paths)))
 
 
-def _nothing(pattern: str, words: Sequence[tuple[str, str, list[str]]]) -> BadInput:
+def _nothing(pattern: str, words: Sequence[_Words], where: str) -> BadInput:
     there = list(dict.fromkeys(w for kind, name, paths in words for w in (kind, *paths, name) if w))
     folded = {word.casefold(): word for word in reversed(there)}
     near = [folded[w] for w in difflib.get_close_matches(pattern.casefold(), folded, n=_SHOWN, cutoff=0.5)]
     kinds = list(dict.fromkeys(kind for kind, _, _ in words))
     return BadInput(
         f"{pattern!r} matches no operator of the model",
-        where="--exclude",
+        where=where,
         details=[f"near: {word}" for word in near] or [f"operator: {kind}" for kind in kinds[:_SHOWN]],
         remedy="write the kind of an operator, a part of its result's name, or the path of a module",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..artifact import Array, FloatOp
+    from .recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,7 @@ class Request:
 
     model: Path
     output: Path
-    scheme: str
-    io_dtype: str
-    exclude: tuple[str, ...]
+    recipe: Recipe
     threads: int
     example: Mapping[str, Array] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -27,8 +26,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of it."""
+    """What became of it. ``recipe``: as it was decided, on every operator that doesn't follow the scheme."""
 
     engine: str
+    recipe: Recipe
     float_ops: tuple[FloatOp, ...]
     notes: tuple[str, ...] = ()

@@ -6,23 +6,25 @@ died, and the output appears complete or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import files
 from ..artifact import Feeds, FloatOp, TFLiteModel
 from ..errors import BadInput, EdgeworthyError
 from ..files import atomic_file
 from ..formats.tflite.summary import describe, summarize
-from ..schemes import FLOAT32, IO_DTYPES, QUANTIZED, Scheme, get_scheme
+from ..schemes import FLOAT32, QUANTIZED, Scheme, get_scheme
 from ..workers.child import Child
 from .calibration import CalibrationSet, no_calibration
-from .exclusion import check_patterns
 from .messages import Answer, Request
+from .recipe import Recipe, path_beside
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -41,6 +43,7 @@ class Quantization:
     Attributes:
         model: The file.
         scheme: The scheme's decodable name.
+        recipe: What makes the same bytes again; it is beside the file too (``recipe.path_beside``).
         engine: What quantized it, with its version.
         io_dtype: Dtype of the float model's float inputs and outputs.
         float_ops: Operators that stayed float, or whose weights did.
@@ -53,6 +56,7 @@ class Quantization:
 
     model: TFLiteModel
     scheme: str
+    recipe: Recipe
     engine: str
     io_dtype: str
     float_ops: tuple[FloatOp, ...]
@@ -66,12 +70,10 @@ class Quantization:
 def quantize(
     model: TFLiteModel,
     output: Path,
+    recipe: Recipe,
     *,
-    scheme: str,
     calibration: CalibrationSet | None = None,
-    io_dtype: str = "float32",
     permute: Mapping[str, tuple[int, ...]] | None = None,
-    exclude: Sequence[str] = (),
     modules: Mapping[str, str] | None = None,
     example: Feeds | None = None,
     threads: int = 1,
@@ -82,14 +84,12 @@ def quantize(
 
     Args:
         model: The float model.
-        output: The ``.tflite`` file to write.
-        scheme: A name of ``schemes.SCHEMES`` or an alias.
+        output: The ``.tflite`` file to write; the recipe that makes it again is written beside it.
+        recipe: How. Its ``io_dtype`` is what the float inputs and outputs of a static scheme become: with float32 there
+            is a QUANTIZE behind each input and a DEQUANTIZE before each output.
         calibration: Samples in the source model's layout; a static scheme needs them.
-        io_dtype: float32, int8 or uint8, for a static scheme: what its float inputs and outputs become. With
-            float32 there is a QUANTIZE behind each input and a DEQUANTIZE before each output.
         permute: Input name → axes, where the TFLite input is the source's transposed by them.
-        exclude: Patterns of operators that stay float (see ``exclusion``).
-        modules: Name of a value of the source's graph → path of its PyTorch module, for ``exclude``.
+        modules: Name of a value of the source's graph → path of its PyTorch module, for the recipe's patterns.
         example: Inputs in the source model's layout that the result is tried on, where there are no samples. Without
             them it is tried on zeros, and dynamic dimensions are 1.
         threads: Threads of the interpreter.
@@ -97,35 +97,73 @@ def quantize(
         progress: Called after every calibration feed.
 
     Raises:
-        BadInput: the scheme or dtype doesn't exist, a pattern matches nothing, calibration data is missing or doesn't
-            fit, the model has or computes NaN, or the output can't be written.
+        BadInput: a pattern matches nothing, the recipe doesn't go with its scheme or is another model's or other
+            data's, calibration data is missing or doesn't fit, the model has or computes NaN, or the output can't be
+            written.
         RuntimeFailure: the quantizer or the interpreter raised, crashed or hung.
         OutOfMemory: its process was killed, or says so itself.
     """
-    wanted = _check(model, scheme, calibration, io_dtype, exclude)
+    wanted = _check(model, recipe, calibration)
     feeds = calibration if calibration is not None and wanted.needs_calibration else None
     start = time.perf_counter()
+    seen = _Digest()
     with atomic_file(output) as part:
         tried = _arranged(example, model, permute or {}) if example else {}
-        request = Request(model.path, part, wanted.name, io_dtype, tuple(exclude), threads, tried, modules or {})
-        with _child(request, timeout_s) as child:
+        with _child(Request(model.path, part, recipe, threads, tried, modules or {}), timeout_s) as child:
             for done, feed in enumerate(feeds or (), start=1):
-                child.ask("calibrate", _arranged(feed, model, permute or {}))
+                arranged = _arranged(feed, model, permute or {})
+                seen.add(arranged)
+                child.ask("calibrate", arranged)
                 if progress:
                     progress(done, len(feeds or ()))
+            _require_same("calibration data", recipe.calibration, seen.hex)
             answer: Answer = child.ask("quantize")
+    made = {"float_model": files.sha256(model.path), "calibration": seen.hex, "made_by": answer.engine}
+    resolved = answer.recipe.model_copy(update=made)
+    resolved.write(path_beside(output))
     return Quantization(
         describe(output, wanted.name),
         wanted.name,
+        resolved,
         answer.engine,
-        io_dtype,
+        recipe.io_dtype,
         answer.float_ops,
         time.perf_counter() - start,
         feeds.description if feeds else None,
         feeds.samples if feeds else 0,
         feeds.fit_for_deployment if feeds else True,
-        (*answer.notes, *_nothing_in(wanted, output)),
+        (*_made_otherwise(recipe, answer.engine), *answer.notes, *_nothing_in(wanted, output)),
     )
+
+
+class _Digest:
+    """Hash of the samples that go by: names, dtypes, shapes and values, in their order; None of no sample."""
+
+    def __init__(self) -> None:
+        self._state = hashlib.sha256()
+        self.hex: str | None = None
+
+    def add(self, feed: Feeds) -> None:
+        for name, array in sorted(feed.items()):
+            self._state.update(f"{name}:{array.dtype}{array.shape}\0".encode())
+            self._state.update(array.data)
+        self.hex = self._state.hexdigest()
+
+
+def _require_same(what: str, wanted: str | None, got: str | None) -> None:
+    if wanted is not None and wanted != got:
+        raise BadInput(
+            f"the recipe was made for {'another' if what == 'float model' else 'other'} {what}",
+            where="recipe",
+            details=[f"in the recipe: sha256 {wanted}", f"here: {f'sha256 {got}' if got else 'none'}"],
+            remedy=f"give the same {what}; or, to use the recipe's decisions for what is here, take "
+            f"{'float_model' if what == 'float model' else 'calibration'} out of its file",
+        )
+
+
+def _made_otherwise(recipe: Recipe, engine: str) -> Iterator[str]:
+    if recipe.made_by and recipe.made_by != engine:
+        yield f"the recipe's file was made by {recipe.made_by}, and this one by {engine}: its bytes may differ"
 
 
 def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
@@ -142,7 +180,7 @@ def _child(request: Request, timeout_s: float) -> Child:
     return Child(
         f"{__package__}.worker",
         request,
-        name=f"quantizing to {request.scheme}",
+        name=f"quantizing to {request.recipe.scheme}",
         where=str(request.model),
         remedy="try another scheme, or keep the operator in question in float with --exclude",
         environment={"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"},  # the hash seed: the same file every time
@@ -152,30 +190,30 @@ def _child(request: Request, timeout_s: float) -> Child:
     )
 
 
-def _check(
-    model: TFLiteModel, scheme: str, calibration: CalibrationSet | None, io_dtype: str, exclude: Sequence[str]
-) -> Scheme:
-    wanted = get_scheme(scheme)
+def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | None) -> Scheme:
+    wanted = get_scheme(recipe.scheme)
     if model.scheme != FLOAT32.name:
         raise BadInput(
             f"the model is quantized already ({model.scheme})",
             where=str(model.path),
             remedy="quantize the float32 model",
         )
-    if io_dtype not in IO_DTYPES:
+    calibrated = next(s.short_name for s in QUANTIZED if s.needs_calibration)
+    if recipe.io_dtype != "float32" and not wanted.needs_calibration:
         raise BadInput(
-            f"there is no input/output dtype {io_dtype!r}",
-            where="--io-dtype",
-            remedy=f"use one of {', '.join(IO_DTYPES)}",
-        )
-    if io_dtype != "float32" and not wanted.needs_calibration:
-        calibrated = next(s.short_name for s in QUANTIZED if s.needs_calibration)
-        raise BadInput(
-            f"{wanted.name} computes in float, so its inputs and outputs can't be {io_dtype}",
+            f"{wanted.name} computes in float, so its inputs and outputs can't be {recipe.io_dtype}",
             where="--io-dtype",
             remedy=f"use --io-dtype float32, or --scheme {calibrated}",
         )
-    check_patterns(exclude)
+    integers = [rule for rule in recipe.rules if rule.compute != "float32"]
+    if integers and not wanted.needs_calibration:
+        raise BadInput(
+            f"{wanted.name} computes in float, and a rule wants {integers[0].pattern!r} in {integers[0].compute}",
+            where="recipe",
+            remedy=f"leave the rule out, or use the scheme {calibrated}",
+        )
+    if recipe.float_model is not None:
+        _require_same("float model", recipe.float_model, files.sha256(model.path))
     if wanted.needs_calibration and calibration is None:
         raise no_calibration(wanted.name)
     return wanted

@@ -17,13 +17,14 @@ from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
 from ..workers.serve import Commands, Tell
 from . import bias, engine
-from .exclusion import excluded
+from .exclusion import Decision, decisions
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .messages import Answer, Request
 from .ranges import Observer, input_tensors, unfit_operators
+from .recipe import Recipe, Rule
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -42,7 +43,7 @@ class _Job:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._scheme = get_scheme(request.scheme)
+        self._scheme = get_scheme(request.recipe.scheme)
         self._content = fold_constants(fb.load(request.model))
         self._model = fb.read(self._content)
         _refuse_nan(self._model)
@@ -57,19 +58,22 @@ class _Job:
             self._observer.observe(feed)
 
     def quantize(self) -> Answer:
+        recipe = self._request.recipe
+        decided = decisions(self._model, recipe, self._request.modules)
         if self._scheme.method == "cast":
-            return _float16(self._model, self._request, self._scheme)
-        kept = excluded(self._model, self._request.exclude, self._request.modules)
-        if self._observer:
-            kept = unfit_operators(self._observer) | kept
+            return _float16(self._model, self._request, self._scheme, decided)
+        if self._observer and not recipe.resolved:
+            decided |= {i: Decision("float32", why) for i, why in unfit_operators(self._observer).items()}
         ranges = self._observer.ranges if self._observer else {}
-        return _quantize(self._content, self._request, self._scheme, ranges, kept, self._feed)
+        return _quantize(self._content, self._request, self._scheme, ranges, decided, self._feed)
 
 
-def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
+def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int, Decision]) -> Answer:
     graph = model.subgraphs[0]
-    wanted = excluded(model, request.exclude, request.modules)
-    stays = {fb.name(t): why for index, why in wanted.items() for t in fb.tensors(graph, graph.operators[index].inputs)}
+    resolved = _resolved(request.recipe, graph, decided)
+    stays = {
+        fb.name(t): d.why for index, d in decided.items() for t in fb.tensors(graph, graph.operators[index].inputs)
+    }
     kept = to_float16(model, stays)
     content = fb.write(model)
     failure = _try(content, request.example, request.threads)
@@ -82,7 +86,8 @@ def _float16(model: Any, request: Request, scheme: Scheme) -> Answer:
         for tensor in fb.tensors(graph, op.inputs)
         if fb.name(tensor) in kept
     }
-    return Answer("edgeworthy", tuple(float_operators(model, scheme, supported=frozenset(), reasons=reasons)))
+    found = float_operators(model, scheme, supported=frozenset(), reasons=reasons)
+    return Answer("edgeworthy", resolved, tuple(found))
 
 
 def _quantize(
@@ -90,33 +95,42 @@ def _quantize(
     request: Request,
     scheme: Scheme,
     ranges: Mapping[str, tuple[float, float]],
-    kept: dict[int, str],
+    decided: dict[int, Decision],
     feed: Mapping[str, Array],
 ) -> Answer:
-    """Quantize, load and run; operators that the runtime refuses in int8 go back to float until it accepts."""
+    """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts."""
     original = fb.read(content)
     names = [_result(original.subgraphs[0], op) for op in original.subgraphs[0].operators]
     notes: list[str] = []
     while True:
-        quantized = fb.read(engine.quantize(content, scheme, ranges=ranges, keep_float=frozenset(kept)))
+        computes = {index: decision.compute for index, decision in decided.items()}
+        quantized = engine.quantize(content, scheme, ranges=ranges, computes=computes)
         fb.carry_shape_signatures(quantized)
         widened = bias.repair(quantized, original)
-        set_io_dtype(quantized, request.io_dtype)
+        set_io_dtype(quantized, request.recipe.io_dtype)
         fb.drop_unused_buffers(quantized)
         final = fb.write(quantized)
         failure = _try(final, feed, request.threads)
         if failure is None:
             break
         refused = _refused(quantized, failure)
-        if refused not in names or names.index(refused) in kept:
+        if refused not in names or computes.get(names.index(refused)) == "float32":
             raise RuntimeError(failure)
-        kept[names.index(refused)] = f"the runtime refused it: {failure}"
+        decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
     if widened:
         notes.append(f"weight scales widened so that biases fit into int32: {', '.join(widened)}")
     request.output.write_bytes(final)
-    reasons = {names[index]: reason for index, reason in kept.items()}
+    reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
     found = float_operators(quantized, scheme, supported=engine.supported_operators(scheme), reasons=reasons)
-    return Answer(engine.NAME, tuple(found), tuple(notes))
+    resolved = _resolved(request.recipe, original.subgraphs[0], decided)
+    return Answer(engine.NAME, resolved, tuple(found), tuple(notes))
+
+
+def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision]) -> Recipe:
+    """The recipe with every decision as a rule on one operator, by the name of its result."""
+    named = {_result(graph, graph.operators[index]): decision for index, decision in sorted(decided.items())}
+    rules = (Rule(pattern=name, compute=d.compute, by="result", why=d.why) for name, d in named.items() if name)
+    return recipe.model_copy(update={"only": (), "rules": tuple(rules), "resolved": True})
 
 
 def _try(content: bytes, feed: Mapping[str, Array], threads: int) -> str | None:

@@ -175,6 +175,7 @@ class QuantizationResult(Record):
     scheme: str
     engine: str
     artifact: str | None = Field(default=None, description="key into Report.artifacts; None when it failed")
+    recipe: str | None = Field(default=None, description="file beside the artifact that makes the same bytes again")
     failure: str | None = None
     traceback: str = Field(default="", description="of the process that quantized, where it raised")
     io_dtype: Literal["float32", "int8", "uint8"] = "float32"

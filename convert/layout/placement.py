@@ -120,9 +120,9 @@ class Op:
         return None if found is None else tuple(int(v) for v in found.ravel())
 
 
-Rule = Callable[[Op], Placement | None]
+LayoutRule = Callable[[Op], Placement | None]
 
-LayoutRules = Mapping[tuple[str, str], Rule]
+LayoutRules = Mapping[tuple[str, str], LayoutRule]
 """Domain and name of an operator → its rule."""
 
 

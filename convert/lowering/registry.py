@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...vocabulary import NHWC_DOMAIN
 from ..builders.tensor import Tensor
-from ..layout.placement import LayoutRules, Rule
+from ..layout.placement import LayoutRule, LayoutRules
 from .context import Context
 
 Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
@@ -33,14 +33,14 @@ class LoweringEntry:
     handler: Handler
     since: int
     verified_to: int
-    layout: Rule | None
+    layout: LayoutRule | None
 
 
 _REGISTRY: dict[tuple[str, str], list[LoweringEntry]] = {}
 
 
 def lowers(
-    *ops: str, since: int = 1, verified_to: int = VERIFIED_TO, domain: str = "", layout: Rule | None = None
+    *ops: str, since: int = 1, verified_to: int = VERIFIED_TO, domain: str = "", layout: LayoutRule | None = None
 ) -> Callable[[Handler], Handler]:
     """Register the decorated function for ``ops``.
 

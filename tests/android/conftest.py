@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from ..quantize import tflite_graph
 from ..quantize.conftest import normal_feeds
@@ -40,7 +41,9 @@ def steps_nets(float_net: TFLiteModel, folder: Path) -> dict[str, TFLiteModel]:
     np.savez(stored, **{n: np.stack([feed[n] for feed in feeds]) for n in feeds[0]})
     data = load_calibration(stored, float_net.inputs)
     return {
-        dtype: quantize(float_net, folder / f"{dtype}.tflite", scheme="int8", calibration=data, io_dtype=dtype).model
+        dtype: quantize(
+            float_net, folder / f"{dtype}.tflite", Recipe.of("int8", io_dtype=dtype), calibration=data
+        ).model
         for dtype in ("int8", "uint8")
     }
 

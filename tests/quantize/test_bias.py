@@ -10,6 +10,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, Graph, Weights, i32, run, sqnr, worst_sqnr
@@ -45,7 +46,7 @@ def test_channels_without_weights_keep_their_bias(
     kind: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
 ) -> None:
     model = pruned(tmp_path / "m.tflite", kind)
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert any("weight scales widened" in note for note in result.notes)
     feeds = normal_feeds(model, 4, seed=1)
     dead = [(run(model.path, f)["y"][..., 2], run(result.model.path, f)["y"][..., 2]) for f in feeds]
@@ -65,7 +66,7 @@ def test_layers_that_share_weights_get_their_own_where_one_is_widened(
     first = g.op("fully_connected", [g.inputs[0], shared, np.full(16, 1, np.float32)], (1, 4, 16), **FC)
     second = g.op("fully_connected", [g.inputs[0], shared, np.full(16, 1e-9, np.float32)], (1, 4, 16), **FC)
     model = g.save(tmp_path / "m.tflite", first=first, second=second)
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     graph = fb.read(result.model.path.read_bytes())
     kernels = {op.inputs[1] for _, _, op in fb.operators(graph) if fb.op_name(graph, op) == "FULLY_CONNECTED"}
     assert len(kernels) == 2
@@ -79,7 +80,7 @@ def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Calla
     kernel[::7] = 0
     g = Graph(x=(1, 4, 1024))
     model = g.save(tmp_path / "m.tflite", y=g.op("fully_connected", [g.inputs[0], kernel, bias], (1, 4, 512), **FC))
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 8))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model, 8))
     assert any("weight scales widened" in note for note in result.notes)
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 2, seed=1)) > 30
 
@@ -87,5 +88,5 @@ def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Calla
 def test_healthy_layers_are_left_alone(
     conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
 ) -> None:
-    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 8))
+    result = quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(conv_net, 8))
     assert result.notes == ()

@@ -18,6 +18,7 @@ from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.source.example_inputs import resized
 from edgeworthy.source.load import Source, load_source
 from edgeworthy.validate.runners import permuted
@@ -80,7 +81,7 @@ def test_every_size_computes_what_pytorch_does(scheme: str, least_db: float, con
     result = quantize(
         converted.float_model,
         converted.folder / f"{scheme}.tflite",
-        scheme=scheme,
+        Recipe.of(scheme),
         calibration=data,
         permute=converted.permute,
         example=source.examples,

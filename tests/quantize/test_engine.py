@@ -17,6 +17,7 @@ from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import Quantization, quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.schemes import SCHEMES
 
 from .conftest import normal_feeds
@@ -94,7 +95,7 @@ def all_added(tmp_path_factory: pytest.TempPathFactory) -> tuple[TFLiteModel, Qu
         feed["positive"] = np.abs(feed["positive"]) + np.float32(0.3)
     np.savez(folder / "c.npz", **{name: np.stack([f[name] for f in feeds]) for name in feeds[0]})  # type: ignore[arg-type]
     data = load_calibration(folder / "c.npz", model.inputs)
-    return model, quantize(model, folder / "q.tflite", scheme="int8", calibration=data), feeds
+    return model, quantize(model, folder / "q.tflite", Recipe.of("int8"), calibration=data), feeds
 
 
 @pytest.mark.parametrize("kind", sorted(set(CASES) - ELSEWHERE))
@@ -116,7 +117,7 @@ def test_block_shuffles_go_there_and_back(tmp_path: Path, calibrate: Callable[..
     there = g.op("space_to_batch_nd", [g.inputs[0], i32(2, 2), np.zeros((2, 2), INT)], (4, 2, 2, 8))
     back = g.op("batch_to_space_nd", [there, i32(2, 2), np.zeros((2, 2), INT)], SHAPE)
     model = g.save(tmp_path / "m.tflite", y=back)
-    made = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 8))
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model, 8))
     assert made.float_ops == ()
     assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 8)) > 38
 
@@ -125,7 +126,7 @@ def test_block_shuffles_go_there_and_back(tmp_path: Path, calibrate: Callable[..
 def test_extremes_are_found_in_int8(kind: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> None:
     g = Graph(x=SHAPE)
     model = g.save(tmp_path / "m.tflite", y=g.op(kind, [g.inputs[0], np.array(3, INT)], (1, 4, 4), "int64"))
-    made = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 8))
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model, 8))
     assert made.float_ops == ()
     agree = [run(model.path, f)["y"] == run(made.model.path, f)["y"] for f in normal_feeds(model, 8)]
     assert np.mean(agree) > 0.95
@@ -142,10 +143,26 @@ def test_batch_matmul_with_a_constant(
     size = 8 if constant_side == "right" else 16
     y = g.op("batch_matmul", operands, (1, size, size), adj_x=False, adj_y=False)
     model = g.save(tmp_path / "m.tflite", y=y)
-    made = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert made.float_ops == ()
     for delegate in (True, False):
         assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > 30
+
+
+def test_a_float_operator_behind_a_float_output_reads_floats(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """The engine hands it the output's quantized copy, which its float kernel refuses."""
+    g = Graph(x=(1, 16))
+    logits = g.op("tanh", [g.inputs[0]], (1, 16))
+    model = g.save(tmp_path / "m.tflite", logits=logits, shares=g.op("softmax", [logits], (1, 16), beta=1.0))
+    for io_dtype in ("float32", "int8"):
+        recipe = Recipe.of("int8", exclude=["TANH", "SOFTMAX"], io_dtype=io_dtype)
+        made = quantize(model, tmp_path / "q.tflite", recipe, calibration=calibrate(model))
+        assert [op.op for op in made.float_ops] == ["TANH", "SOFTMAX"]
+        for delegate in (True, False):
+            least = 35 if io_dtype == "int8" else 100
+            assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > least
 
 
 def test_supported_operators_follow_the_scheme() -> None:

@@ -17,6 +17,7 @@ from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, Graph, Weights, worst_sqnr
@@ -62,7 +63,11 @@ def test_what_a_pattern_matches(pattern: str, kept: list[str], tmp_path: Path, c
     model = two_convolutions(tmp_path / "m.tflite")
     modules = {"n1_conv_2d": "mod.block.0", "n2_hard_swish": "mod", "y": "modest"}
     result = quantize(
-        model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model), exclude=[pattern], modules=modules
+        model,
+        tmp_path / "q.tflite",
+        Recipe.of("int8", exclude=[pattern]),
+        calibration=calibrate(model),
+        modules=modules,
     )
     assert [op.op for op in result.float_ops] == kept
     assert {op.reason for op in result.float_ops} == {f"excluded by {pattern!r}"}
@@ -72,7 +77,9 @@ def test_what_a_pattern_matches(pattern: str, kept: list[str], tmp_path: Path, c
 @pytest.mark.parametrize("scheme", ["float16", "dynamic_wi8_afp32", "int8"])
 def test_every_scheme_obeys(scheme: str, tmp_path: Path, calibrate: Calibrate) -> None:
     model = two_convolutions(tmp_path / "m.tflite")
-    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 4), exclude=["CONV_2D"])
+    result = quantize(
+        model, tmp_path / "q.tflite", Recipe.of(scheme, exclude=["CONV_2D"]), calibration=calibrate(model, 4)
+    )
     assert [op.reason for op in result.float_ops] == ["excluded by 'CONV_2D'"] * 2
     (graph,) = summarize(result.model.path).graphs
     kernels = [graph.tensors[op.inputs[1]].dtype for op in graph.ops if op.op == "CONV_2D"]
@@ -86,9 +93,8 @@ def test_a_pattern_that_matches_nothing_is_an_error(scheme: str, tmp_path: Path,
         quantize(
             model,
             tmp_path / "q.tflite",
-            scheme=scheme,
+            Recipe.of(scheme, exclude=["CONV_2D", "HARDSWISH"]),
             calibration=calibrate(model, 2),
-            exclude=["CONV_2D", "HARDSWISH"],
         )
     assert "near: HARD_SWISH" in caught.value.details
     assert not (tmp_path / "q.tflite").exists()

@@ -10,6 +10,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.float16 import to_float16
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, run, worst_sqnr
@@ -92,7 +93,7 @@ def test_small_constants_stay(tmp_path: Path) -> None:
 def test_a_file_that_holds_nothing_of_its_scheme_says_so(tmp_path: Path, scheme: str, size: int, noted: bool) -> None:
     g = Graph(x=(1, size))
     y = g.op("mul", [g.inputs[0], np.full(size, 1 / 3, np.float32)], (1, size), **NO_ACTIVATION)
-    made = quantize(g.save(tmp_path / "m.tflite", y=y), tmp_path / "q.tflite", scheme=scheme)
+    made = quantize(g.save(tmp_path / "m.tflite", y=y), tmp_path / "q.tflite", Recipe.of(scheme))
     dtype = "float16" if scheme == "float16" else "int8"
     held = {np.dtype(d["dtype"]).name for d in Interpreter(str(tmp_path / "q.tflite")).get_tensor_details()}
     assert (dtype not in held) == noted

@@ -8,6 +8,7 @@ import numpy as np
 from edgeworthy.artifact import FloatOp, TFLiteModel
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .tflite_graph import FC, NO_ACTIVATION, Graph, Weights, i32
 
@@ -24,14 +25,14 @@ def trigonometry(path: Path) -> TFLiteModel:
 
 def test_operators_without_an_int8_form_are_listed(tmp_path: Path, calibrate: Calibrate) -> None:
     model = trigonometry(tmp_path / "m.tflite")
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert result.float_ops == (FloatOp("SIN", "n2_sin", "the quantizer has no static_wi8_ai8 form of it"),)
 
 
 def test_excluded_operators_are_listed(tmp_path: Path, calibrate: Calibrate) -> None:
     model = trigonometry(tmp_path / "m.tflite")
     result = quantize(
-        model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model), exclude=["RELU", "y_out"]
+        model, tmp_path / "q.tflite", Recipe.of("int8", exclude=["RELU", "y_out"]), calibration=calibrate(model)
     )
     assert [(op.op, op.reason) for op in result.float_ops] == [
         ("RELU", "excluded by 'RELU'"),
@@ -43,7 +44,7 @@ def test_excluded_operators_are_listed(tmp_path: Path, calibrate: Calibrate) -> 
 def test_nothing_is_listed_for_a_network_all_in_int8(
     conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
 ) -> None:
-    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 8))
+    result = quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(conv_net, 8))
     assert result.float_ops == ()
 
 
@@ -53,7 +54,7 @@ def test_integer_arithmetic_is_not_float(tmp_path: Path, calibrate: Calibrate) -
     y = g.op("add", [g.inputs[1], i32(1)], (1, 4), "int32", **NO_ACTIVATION)
     shape = g.op("shape", [x], (2,), "int32")
     model = g.save(tmp_path / "m.tflite", x=x, y=y, shape=shape)
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert result.float_ops == ()
 
 
@@ -66,15 +67,15 @@ def embedding(path: Path) -> TFLiteModel:
 
 
 def test_dynamic_lists_large_weights_that_stayed_float(tmp_path: Path) -> None:
-    result = quantize(embedding(tmp_path / "m.tflite"), tmp_path / "q.tflite", scheme="dynamic_wi8_afp32")
+    result = quantize(embedding(tmp_path / "m.tflite"), tmp_path / "q.tflite", Recipe.of("dynamic_wi8_afp32"))
     assert [(op.op, op.reason) for op in result.float_ops] == [
         ("GATHER", "the quantizer has no dynamic_wi8_afp32 form of it")
     ]
 
 
 def test_float16_lists_weights_beyond_its_range(tmp_path: Path) -> None:
-    assert quantize(embedding(tmp_path / "m.tflite"), tmp_path / "h.tflite", scheme="float16").float_ops == ()
+    assert quantize(embedding(tmp_path / "m.tflite"), tmp_path / "h.tflite", Recipe.of("float16")).float_ops == ()
     g = Graph(x=(1, 64))
     y = g.op("mul", [g.inputs[0], np.full(64, 1e6, np.float32)], (1, 64), **NO_ACTIVATION)
-    result = quantize(g.save(tmp_path / "w.tflite", y=y), tmp_path / "q.tflite", scheme="float16")
+    result = quantize(g.save(tmp_path / "w.tflite", y=y), tmp_path / "q.tflite", Recipe.of("float16"))
     assert [(op.op, op.reason) for op in result.float_ops] == [("MUL", "it reaches ±1.0e+06, beyond float16")]

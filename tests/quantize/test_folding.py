@@ -10,6 +10,7 @@ from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.folding import fold_constants
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, i32, run, worst_sqnr
@@ -32,7 +33,7 @@ def test_products_of_constants_are_computed(tmp_path: Path) -> None:
     data = normal_feeds(model, 16)
     np.savez(tmp_path / "c.npz", x=np.stack([f["x"] for f in data]))
     for scheme in ("float16", "dynamic_wi8_afp32"):
-        result = quantize(model, tmp_path / "q.tflite", scheme=scheme)
+        result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme))
         assert result.float_ops == ()
         assert result.model.size < 0.6 * model.size
         assert worst_sqnr(model.path, result.model.path, data) > 35
@@ -88,7 +89,7 @@ def test_a_bias_that_is_computed_keeps_its_operator_in_float(
     g = Graph(x=(1, 8, 8, 8), shift=(8,))
     y = g.op("conv_2d", [g.inputs[0], w(8, 3, 3, 8, fan_in=72), g.inputs[1]], (1, 8, 8, 8), **CONV)
     model = g.save(tmp_path / "m.tflite", y=g.op("relu", [y], (1, 8, 8, 8)))
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert [(op.op, op.reason) for op in result.float_ops] == [("CONV_2D", "its bias is computed while running")]
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 2)) > 30
     assert fb.read(result.model.path.read_bytes()).subgraphs[0].operators

@@ -10,6 +10,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import Quantization, quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import NO_ACTIVATION, Graph, Weights, i32, run, sqnr, worst_sqnr
@@ -22,7 +23,7 @@ Make = Callable[[TFLiteModel, str], Quantization]
 def made(tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> Make:
     def make(model: TFLiteModel, dtype: str) -> Quantization:
         data = calibrate(model, 16)
-        return quantize(model, tmp_path / f"{dtype}.tflite", scheme="int8", calibration=data, io_dtype=dtype)
+        return quantize(model, tmp_path / f"{dtype}.tflite", Recipe.of("int8", io_dtype=dtype), calibration=data)
 
     return make
 

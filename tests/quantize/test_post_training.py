@@ -12,6 +12,7 @@ from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from ..noops import noops
 from .conftest import normal_feeds
@@ -49,7 +50,7 @@ def test_networks_keep_their_results(
     calibrate: Calibrate,
 ) -> None:
     model: TFLiteModel = request.getfixturevalue(network)
-    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 64))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme), calibration=calibrate(model, 64))
     assert result.float_ops == ()
     assert noops(result.model.path) == []
     assert result.model.size < size * model.size
@@ -65,7 +66,7 @@ def test_where_weights_dominate_int8_takes_at_most_30_percent(tmp_path: Path, ca
         x = g.op("relu", [x], (1, 8, 8, 64))
     model = g.save(tmp_path / "m.tflite", y=x)
     for scheme, share in (("int8", 0.28), ("dynamic_wi8_afp32", 0.28), ("float16", 0.51)):
-        result = quantize(model, tmp_path / f"{scheme}.tflite", scheme=scheme, calibration=calibrate(model, 4))
+        result = quantize(model, tmp_path / f"{scheme}.tflite", Recipe.of(scheme), calibration=calibrate(model, 4))
         assert result.model.size < share * model.size
 
 
@@ -95,14 +96,14 @@ def test_trained_digits_keep_their_accuracy(tmp_path: Path, calibrate: Calibrate
     reference = accuracy(model.path)
     assert reference > 0.9
     for scheme in ("float16", "dynamic_wi8_afp32", "int8"):
-        result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=data)
+        result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme), calibration=data)
         assert abs(accuracy(result.model.path) - reference) < 0.01
 
 
 def test_weights_are_per_channel_and_symmetric_and_biases_int32(
     conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
 ) -> None:
-    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 8))
+    result = quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(conv_net, 8))
     (graph,) = summarize(result.model.path).graphs
     axes = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
     found = 0
@@ -126,7 +127,7 @@ def test_weights_are_per_channel_and_symmetric_and_biases_int32(
 
 def test_the_result_tells_how_it_came_about(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
     path = tmp_path / "new" / "q.tflite"
-    result = quantize(conv_net, path, scheme="int8", calibration=calibrate(conv_net, 5), io_dtype="uint8")
+    result = quantize(conv_net, path, Recipe.of("int8", io_dtype="uint8"), calibration=calibrate(conv_net, 5))
     assert result.model.path == path
     assert result.model.scheme == result.scheme == "static_wi8_ai8"
     assert result.engine.startswith("ai-edge-quantizer 0.10")
@@ -135,15 +136,15 @@ def test_the_result_tells_how_it_came_about(conv_net: TFLiteModel, tmp_path: Pat
     assert result.calibration.endswith("calibration.npz: 5 samples")
     assert (result.samples, result.fit_for_deployment) == (5, True)
     assert 0 < result.seconds < 60
-    weights_only = quantize(conv_net, path, scheme="float16", calibration=calibrate(conv_net, 5))
+    weights_only = quantize(conv_net, path, Recipe.of("float16"), calibration=calibrate(conv_net, 5))
     assert (weights_only.calibration, weights_only.samples) == (None, 0)
 
 
 def test_noise_is_stamped(conv_net: TFLiteModel, tmp_path: Path) -> None:
     noise = load_calibration("random", conv_net.inputs, samples=4)
-    result = quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=noise)
+    result = quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=noise)
     assert not result.fit_for_deployment
-    assert quantize(conv_net, tmp_path / "h.tflite", scheme="float16", calibration=noise).fit_for_deployment
+    assert quantize(conv_net, tmp_path / "h.tflite", Recipe.of("float16"), calibration=noise).fit_for_deployment
 
 
 @pytest.mark.parametrize("scheme", ["float16", "dynamic_wi8_afp32", "int8"])
@@ -152,7 +153,7 @@ def test_two_runs_give_the_same_bytes(
 ) -> None:
     data = calibrate(transformer, 8)
     one, two = (
-        quantize(transformer, tmp_path / f"{i}.tflite", scheme=scheme, calibration=data, threads=i) for i in (1, 2)
+        quantize(transformer, tmp_path / f"{i}.tflite", Recipe.of(scheme), calibration=data, threads=i) for i in (1, 2)
     )
     assert one.model.sha256 == two.model.sha256
 
@@ -160,7 +161,13 @@ def test_two_runs_give_the_same_bytes(
 def test_progress_counts_the_feeds(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
     seen: list[tuple[int, int]] = []
     data = calibrate(conv_net, 3)
-    quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=data, progress=lambda *done: seen.append(done))
+    quantize(
+        conv_net,
+        tmp_path / "q.tflite",
+        Recipe.of("int8"),
+        calibration=data,
+        progress=lambda *done: seen.append(done),
+    )
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -180,14 +187,14 @@ def test_samples_in_the_source_layout_are_permuted(tmp_path: Path) -> None:
     permuted = quantize(
         model,
         tmp_path / "permuted.tflite",
-        scheme="int8",
+        Recipe.of("int8"),
         calibration=load_calibration(tmp_path / "nchw.npz", source),
         permute={"image": (0, 2, 3, 1)},
     )
     direct = quantize(
         model,
         tmp_path / "direct.tflite",
-        scheme="int8",
+        Recipe.of("int8"),
         calibration=load_calibration(tmp_path / "nhwc.npz", model.inputs),
     )
     assert permuted.model.sha256 == direct.model.sha256
@@ -195,7 +202,7 @@ def test_samples_in_the_source_layout_are_permuted(tmp_path: Path) -> None:
         quantize(
             model,
             tmp_path / "q.tflite",
-            scheme="int8",
+            Recipe.of("int8"),
             calibration=load_calibration(tmp_path / "nchw.npz", source),
         )
 
@@ -209,7 +216,7 @@ def test_dynamic_batches(scheme: str, tmp_path: Path, calibrate: Calibrate) -> N
     flat = FC | {"keep_num_dims": False}
     x = g.op("fully_connected", [x, w(4, 8, fan_in=8), w(4, fan_in=8)], (None, 4), **flat)
     model = g.save(tmp_path / "m.tflite", y=x)
-    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 16))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme), calibration=calibrate(model, 16))
     assert result.model.inputs == model.inputs == (TensorSpec("x", "float32", ("batch", 8, 8, 3)),)
     assert result.float_ops == ()
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4)) > 28
@@ -222,11 +229,11 @@ def test_an_int64_input_of_the_source_fits_an_int32_one(tmp_path: Path) -> None:
     source = (TensorSpec("rows", "int64", (1, 4)),)
     np.savez(tmp_path / "c.npz", rows=np.arange(40).reshape(10, 4))
     data = load_calibration(tmp_path / "c.npz", source)
-    assert quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data).model.size < model.size
+    assert quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data).model.size < model.size
     np.savez(tmp_path / "c.npz", rows=np.full((10, 4), 2**40))
     with pytest.raises(BadInput, match="don't fit the TFLite input's int32"):
         data = load_calibration(tmp_path / "c.npz", source)
-        quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data)
+        quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data)
 
 
 @pytest.mark.parametrize("scheme", ["dynamic_wi8_afp32", "int8"])
@@ -240,13 +247,13 @@ def test_constants_that_several_operators_read(scheme: str, tmp_path: Path, cali
     x = g.op("add", [x, weights], (1, 64, 64), **NO_ACTIVATION)
     x = g.op("minimum", [x, bias], (1, 64, 64))
     model = g.save(tmp_path / "m.tflite", y=x)
-    result = quantize(model, tmp_path / "q.tflite", scheme=scheme, calibration=calibrate(model, 16))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme), calibration=calibrate(model, 16))
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
 
 
 def test_bodies_of_control_flow_stay_float(tmp_path: Path, calibrate: Calibrate) -> None:
     model = _with_body(tmp_path / "m.tflite")
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model, 16))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model, 16))
     reasons = {op.op: op.reason for op in result.float_ops}
     assert "calibration doesn't see" in reasons["FULLY_CONNECTED"]
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
@@ -277,7 +284,7 @@ def _with_body(path: Path) -> TFLiteModel:
 def test_masked_attention_survives_int8(value: float, tmp_path: Path, calibrate: Calibrate) -> None:
     model = attention(tmp_path / "m.tflite", added(value))
     data = calibrate(model, feeds=masks(0, (8, 5, 3, 6) * 8))
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=data)
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data)
     for delegate in (True, False):
         assert worst_sqnr(model.path, result.model.path, masks(1, (7, 4, 2)), delegate=delegate) > 28
 
@@ -287,7 +294,7 @@ def test_an_operator_that_the_runtime_refuses_goes_back_to_float(tmp_path: Path)
     g = Graph(x=(1, 8, 16))
     y = g.op("batch_matmul", [Weights(0)(1, 4, 8, fan_in=8), g.inputs[0]], (1, 4, 16), adj_x=False, adj_y=False)
     model = g.save(tmp_path / "m.tflite", y=y)
-    result = quantize(model, tmp_path / "q.tflite", scheme="dynamic_wi8_afp32")
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("dynamic_wi8_afp32"))
     (op,) = result.float_ops
     assert op.op == "BATCH_MATMUL"
     assert "the runtime refused it" in op.reason

@@ -13,6 +13,7 @@ from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.ranges import SOFTMAX_REACH, Observer, input_tensors, unfit_operators
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import FC, NO_ACTIVATION, Array, Graph, Weights, i32, run, scalar, sqnr
@@ -149,7 +150,7 @@ def test_joined_operands_of_unlike_ranges_stay_float(ratio: int, tmp_path: Path,
     joined = g.op("concatenation", [wide, near], (1, 16, 7), axis=2, **NO_ACTIVATION)
     moved = g.op("transpose", [joined, i32(0, 2, 1)], (1, 7, 16))
     model = g.save(tmp_path / "m.tflite", y=moved)
-    result = quantize(model, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(model))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert [op.op for op in result.float_ops] == (["CONCATENATION", "TRANSPOSE"] if ratio > 16 else [])
     feeds = normal_feeds(model, 32)  # what it was calibrated on: nothing is clipped
     wanted, got = (np.concatenate([run(path, feed)["y"] for feed in feeds]) for path in (model.path, result.model.path))

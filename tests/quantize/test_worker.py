@@ -16,6 +16,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import OutOfMemory, RuntimeFailure
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 Calibrate = Callable[..., CalibrationSet]
 
@@ -45,7 +46,7 @@ def test_a_crash_is_told(
             child.send_signal(number)
 
     with pytest.raises(error, match=words):
-        quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=calibrate(conv_net, 4), progress=kill)
+        quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(conv_net, 4), progress=kill)
     assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
     assert not _children()
 
@@ -59,7 +60,7 @@ def test_a_hang_is_told(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibr
         quantize(
             conv_net,
             tmp_path / "q.tflite",
-            scheme="int8",
+            Recipe.of("int8"),
             calibration=calibrate(conv_net, 4),
             progress=stop,
             timeout_s=5,
@@ -74,7 +75,7 @@ def test_ctrl_c_leaves_nothing_behind(conv_net: TFLiteModel, tmp_path: Path, cal
 
     data = calibrate(conv_net, 4)
     with pytest.raises(KeyboardInterrupt):
-        quantize(conv_net, tmp_path / "q.tflite", scheme="int8", calibration=data, progress=interrupt)
+        quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data, progress=interrupt)
     assert list(tmp_path.iterdir()) == [tmp_path / "calibration.npz"]
     assert not _children()
 
@@ -83,7 +84,7 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
     with pytest.raises(RuntimeFailure) as caught:
-        quantize(TFLiteModel(path, (), ()), tmp_path / "q.tflite", scheme="float16")
+        quantize(TFLiteModel(path, (), ()), tmp_path / "q.tflite", Recipe.of("float16"))
     assert not any("Traceback" in line for line in caught.value.details)
 
 
@@ -93,10 +94,11 @@ def test_the_worker_ends_when_its_parent_is_killed(conv_net: TFLiteModel, tmp_pa
         "from edgeworthy.formats.tflite.summary import describe\n"
         "from edgeworthy.quantize.calibration import load_calibration\n"
         "from edgeworthy.quantize.post_training import quantize\n"
+        "from edgeworthy.quantize.recipe import Recipe\n"
         "model = describe(Path(sys.argv[1]))\n"
         "def wait(done, total): print(done, flush=True); time.sleep(60)\n"
         "data = load_calibration('random', model.inputs, samples=2)\n"
-        "quantize(model, Path(sys.argv[2]), scheme='int8', calibration=data, progress=wait)\n"
+        "quantize(model, Path(sys.argv[2]), Recipe.of('int8'), calibration=data, progress=wait)\n"
     )
     command = [sys.executable, "-c", script, str(conv_net.path), str(tmp_path / "q.tflite")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:

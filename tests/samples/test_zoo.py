@@ -13,6 +13,7 @@ from edgeworthy.convert import convert
 from edgeworthy.export.onnx_export import export_onnx
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.samples import zoo
 from edgeworthy.source.load import load_source
 
@@ -105,5 +106,5 @@ def test_nothing_in_a_converted_model_does_nothing(name: str, tmp_path: Path) ->
     calibration = load_calibration("random", made.inputs)
     for scheme in ("float16", "int8"):
         path = tmp_path / f"{scheme}.tflite"
-        quantize(made, path, scheme=scheme, calibration=calibration if scheme == "int8" else None)
+        quantize(made, path, Recipe.of(scheme), calibration=calibration if scheme == "int8" else None)
         assert noops(path) == []

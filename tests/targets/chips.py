@@ -12,6 +12,7 @@ from edgeworthy.convert import convert
 from edgeworthy.export.onnx_export import export_onnx
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.source.load import load_source
 
 FACTORY = """
@@ -150,5 +151,5 @@ def int8(folder: Path, name: str, io_dtype: str = "int8") -> TFLiteModel:
     shape = floating.inputs[0].concrete_shape()
     np.savez(folder / "data.npz", image=np.random.default_rng(0).normal(size=(16, *shape[1:])).astype(np.float32))
     data = load_calibration(folder / "data.npz", floating.inputs)
-    made = quantize(floating, folder / f"{name}.tflite", scheme="int8", calibration=data, io_dtype=io_dtype)
+    made = quantize(floating, folder / f"{name}.tflite", Recipe.of("int8", io_dtype=io_dtype), calibration=data)
     return made.model

@@ -1,0 +1,161 @@
+"""A recipe: all that decides how one quantized file is made of one float file and its calibration data.
+
+It is a value, and a JSON file. What a user asks for leaves things open (a scheme, patterns, a device); what comes back
+beside the file is ``resolved``: every decision is a rule on one operator, so that it makes the same bytes again,
+whatever a later table of devices says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+
+from .. import files
+from ..config import IoDtype
+from ..errors import BadInput, did_you_mean
+from ..schemes import get_scheme
+
+Compute = Literal["float32", "int8", "int16"]
+"""What an operator computes in. Weights follow: of a float operator they are float32."""
+
+By = Literal["any", "operator", "name", "module", "result"]
+"""What of an operator a pattern speaks of (see ``exclusion``); ``result``: its first result's name, as it is."""
+
+Engine = Literal["ai-edge-quantizer"]
+RangeMethod = Literal["min_max"]
+
+SUFFIX = ".recipe.json"
+
+
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_expression)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Rule(_Value):
+    """What the operators that a pattern means compute in.
+
+    Attributes:
+        pattern: A regular expression; of ``by="result"``, a name as it is.
+        compute: What they compute in.
+        by: What of an operator the pattern speaks of.
+        why: Shown beside each operator that the rule keeps in float.
+    """
+
+    pattern: str
+    compute: Compute = "float32"
+    by: By = "any"
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_pattern(self) -> Rule:
+        if self.by != "result":
+            _expression(self.pattern)
+        return self
+
+
+class Recipe(_Value):
+    """How one quantized file is made.
+
+    Attributes:
+        version: Of this format.
+        scheme: Full name of the scheme: what all operators get that no rule speaks of.
+        engine: What quantizes.
+        ranges: How samples become ranges of activations.
+        io_dtype: Dtype of the float model's float inputs and outputs.
+        only: Patterns; operators that none of them means stay float. Empty: all may be quantized.
+        rules: The last one that means an operator decides.
+        resolved: Every decision is in ``rules``; nothing is added to them.
+        float_model: SHA-256 of the float ``.tflite`` file; None: of any.
+        calibration: SHA-256 of the calibration samples; None: any, or none at all.
+        made_by: What made the file that the recipe came with, and in which versions.
+    """
+
+    version: Literal[1] = 1
+    scheme: Annotated[str, AfterValidator(lambda name: get_scheme(name).name)]
+    engine: Engine = "ai-edge-quantizer"
+    ranges: RangeMethod = "min_max"
+    io_dtype: IoDtype = "float32"
+    only: tuple[Pattern, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    resolved: bool = False
+    float_model: str | None = None
+    calibration: str | None = None
+    made_by: str = ""
+
+    @classmethod
+    def of(cls, scheme: str, *, exclude: Sequence[str] = (), only: Sequence[str] = (), **more: Any) -> Recipe:
+        """The recipe of a scheme, with what stays float by pattern.
+
+        Raises:
+            BadInput: there is no such scheme, a pattern is no regular expression, or a value isn't allowed.
+        """
+        rules = [{"pattern": pattern, "why": f"excluded by {pattern!r}"} for pattern in exclude]
+        return _checked({"scheme": scheme, "rules": tuple(rules), "only": tuple(only), **more}, "the recipe")
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether it speaks of operators that are yet to be found."""
+        return bool(self.only) or any(rule.by != "result" for rule in self.rules)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a recipe file.
+
+        Raises:
+            BadInput: there is none, it is no JSON, or it holds what a recipe doesn't have; each by name.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise BadInput(
+                f"the recipe can't be read: {said}",
+                where=str(path),
+                remedy=f"give the {SUFFIX[1:]} of a quantized file",
+            ) from error
+        return _checked(text, str(path))
+
+    def write(self, path: Path) -> None:
+        """Write it to ``path``, atomically; the same recipe gives the same bytes."""
+        files.write_text(path, self.model_dump_json(indent=2) + "\n")
+
+
+def path_beside(model: Path) -> Path:
+    """Where the recipe of a quantized file is: ``model_int8.recipe.json`` beside ``model_int8.tflite``."""
+    return model.with_name(model.stem + SUFFIX)
+
+
+def _checked(given: str | dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate_json(given) if isinstance(given, str) else Recipe.model_validate(given)
+    except ValidationError as error:
+        raise BadInput(
+            "this is no recipe",
+            where=where,
+            details=[_explained(e["loc"], e["type"], e["msg"]) for e in error.errors(include_url=False)],
+            remedy="correct these, or let `edgeworthy quantize` write a recipe and change that",
+        ) from error
+
+
+def _explained(place: Sequence[int | str], kind: str, message: str) -> str:
+    shown = ".".join(map(str, place))
+    if kind != "extra_forbidden":
+        return f"{shown}: {message.removeprefix('Value error, ')}".removeprefix(": ")
+    table = Rule if place[0] == "rules" else Recipe
+    near = did_you_mean(str(place[-1]), table.model_fields)
+    return f"unknown key {shown!r}{'; ' + near if near else ''} (known here: {', '.join(table.model_fields)})"
