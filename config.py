@@ -182,6 +182,19 @@ class PreprocessTable(Table):
     """how the pixels of another size are found"""
 
 
+class DataTable(Table):
+    """``[data]``: how texts, sound and code of calibration and labelled data become input arrays."""
+
+    tokenizer: Annotated[FilePath | None, Flag("--tokenizer")] = Field(default=None, examples=["tokenizer.json"])
+    """of texts: a tokenizer.json, or a folder as transformers saves it"""
+    text_column: Annotated[str, Flag("--text-column", metavar="NAME")] = "text"
+    """the column of a table that holds texts"""
+    sample_rate: Annotated[PositiveInt | None, Flag("--sample-rate")] = Field(default=None, examples=[16000])
+    """the model's, in Hz; sound of another rate is refused and not resampled"""
+    timeout_s: Annotated[PositiveFloat, Flag("--data-timeout", metavar="SECONDS")] = 300.0
+    """seconds that a generator or DataLoader may take for one sample before it counts as hung"""
+
+
 class QuantizeTable(Table):
     """``[quantize]``: float TFLite to quantized TFLite."""
 
@@ -192,9 +205,11 @@ class QuantizeTable(Table):
     calibration: Annotated[PathOrSpec | None, Flag("--calibration", metavar="DATA")] = Field(
         default=None, examples=["images"]
     )
-    """data.npz, data.npy, a folder of images, file.py:generator, sample:NAME, or random"""
-    samples: Annotated[PositiveInt, Flag("--samples")] = 128
-    """most calibration samples to use"""
+    """.npz, .npy, .csv, .parquet, .txt or .wav, a folder of images or .wav, file.py:NAME, sample:NAME, or random"""
+    samples: Annotated[PositiveInt | None, Flag("--samples")] = Field(default=None, examples=[128])
+    """most calibration samples to use; default: 128, or all of a set that was saved"""
+    save_calibration: Annotated[FilePath | None, Flag("--save-calibration")] = Field(default=None, examples=["c.npz"])
+    """.npz to write exactly the calibration samples to that are used; given as calibration it gives the same files"""
     io_dtype: Annotated[IoDtype, Flag("--io-dtype")] = "float32"
     """data type of int8 models' inputs and outputs"""
     exclude: Annotated[list[str], Flag("--exclude", metavar="PATTERN", repeat=True)] = Field(
@@ -206,7 +221,7 @@ class QuantizeTable(Table):
     )
     """the same as exclude"""
     only: Annotated[list[str], Flag("--only", metavar="PATTERN", repeat=True)] = Field(
-        default=[], examples=[["CONV_2D", "backbone"]]
+        default=[], examples=[["backbone"]]
     )
     """operators that alone are quantized, by the same patterns; all others stay float"""
     recipe: Annotated[FilePath | None, Flag("--recipe")] = Field(default=None, examples=["out/model_int8.recipe.json"])
@@ -237,7 +252,7 @@ class ValidateTable(Table):
     labelled: Annotated[PathOrSpec | None, Flag("--labelled", metavar="DATA")] = Field(
         default=None, examples=["test.npz"]
     )
-    """labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME"""
+    """labelled data for accuracy: as calibration, and with labels (an array or column, a folder for each class)"""
     timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
     """seconds after which a runtime, or another converter, counts as hung"""
 
@@ -329,6 +344,7 @@ class Config(Table):
     convert: ConvertTable = ConvertTable()
     preflight: PreflightTable = PreflightTable()
     quantize: QuantizeTable = QuantizeTable()
+    data: DataTable = DataTable()
     artifacts: ArtifactsTable = ArtifactsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
     bench: BenchTable = BenchTable()

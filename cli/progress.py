@@ -55,6 +55,9 @@ class Log:
     def taken_over(self, seconds: float) -> None:
         self._taken_over = seconds
 
+    def warn(self, text: str) -> None:
+        print(f"⚠ {text}", file=self._stream, flush=True)
+
 
 class Bars:
     """One line that moves for every stage."""
@@ -81,6 +84,9 @@ class Bars:
     def taken_over(self, seconds: float) -> None:
         if self._task is not None:
             self._bars.update(self._task, what=TAKEN_OVER)
+
+    def warn(self, text: str) -> None:
+        self._bars.console.print(f"⚠ {text}", markup=False, highlight=False)
 
 
 def _bars(stream: IO[str]) -> RichBars:

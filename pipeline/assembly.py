@@ -65,7 +65,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         latency=latency,
         limits=pipeline.config.gate,
         stage_seconds=pipeline.seconds,
-        notes=_notes(pipeline, earlier),
+        notes=[*_notes(pipeline, earlier), *pipeline.inputs.notes],
         warnings=[*pipeline.inputs.warnings, *_unfit(quantized)],
     )
 

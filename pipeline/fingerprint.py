@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .. import files
 from ..config import Config
+from ..data.survey import add_arrays
 from ..formats.model_files import model_files
 from ..validate.made import InputRole
 
@@ -46,9 +45,7 @@ def of_arrays(feeds: Iterable[Mapping[str, Array]]) -> str:
     """Hash of names, dtypes, shapes and values."""
     digest = hashlib.sha256()
     for feed in feeds:
-        for name, array in feed.items():
-            digest.update(f"{name}:{array.dtype.str}{array.shape}\0".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        add_arrays(digest, feed)
     return digest.hexdigest()
 
 

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import schemes as quantization
 from ..artifact import TensorSpec
-from ..config import EVERY
+from ..config import EVERY, Config
 from ..errors import BadInput
 from . import fingerprint
 from .wanted import Wanted
 
 if TYPE_CHECKING:
     from ..artifact import Array
+    from ..data.forms import Reading
+    from ..data.lint import Finding
+    from ..data.preprocess import Preprocess
     from ..quantize.calibration import CalibrationSet
-    from ..quantize.preprocess import Preprocess
     from ..quantize.recipe import Recipe
     from ..validate.inputs import Labelled
     from ..validate.results import Report
 
 
 class Inputs(Wanted):
-    """Everything of a ``Config`` that has to be read, found or defaulted, with the data. See `Wanted`."""
+    """Everything of a ``Config`` that has to be read, found or defaulted, with the data. See `Wanted`.
+
+    Args:
+        handed: Data that Python handed over itself, and not by name: ``calibration``, ``labelled``.
+        force: Whether files that edgeworthy didn't make may be overwritten.
+
+    Attributes:
+        notes: What is worth knowing of the data.
+    """
+
+    def __init__(
+        self, config: Config, stages: Sequence[str], handed: Mapping[str, object] | None = None, *, force: bool = False
+    ) -> None:
+        super().__init__(config, stages)
+        self.handed = handed or {}
+        self.force = force
+        self.notes: list[str] = []
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
@@ -34,6 +52,10 @@ class Inputs(Wanted):
 
         return recipes.of(self.config.quantize, self.schemes, self.recipe)
 
+    @property
+    def _calibration_spec(self) -> object:
+        return self.handed.get("calibration", super()._calibration_spec)
+
     @cached_property
     def calibration(self) -> CalibrationSet | None:
         """The calibration data, if one of the schemes needs any.
@@ -41,18 +63,27 @@ class Inputs(Wanted):
         Raises:
             BadInput: there is none, or it doesn't fit the model.
         """
+        from ..quantize import saved
         from ..quantize.calibration import load_calibration, no_calibration
 
         needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
         if not needy:
+            if self.config.quantize.save_calibration is not None:
+                raise BadInput(
+                    "no scheme that is made needs calibration data, so there is nothing to save",
+                    where="--save-calibration",
+                    remedy="add one that does, such as --scheme int8, or leave it out",
+                )
             return None
-        data = self._calibration_spec
+        data, target = self._calibration_spec, self.config.quantize.save_calibration
         if data is None:
             raise no_calibration(needy[0].short_name)
+        if target is not None:
+            saved.check(target, self.config.quantize.calibration, force=self.force)
         return load_calibration(
             data,
             self.source.inputs,
-            preprocess=self._preprocess(data) if Path(data).is_dir() else None,
+            how=self._reading(data),
             samples=self.config.quantize.samples,
             seed=self.config.seed,
             examples=self.source.examples,
@@ -60,16 +91,33 @@ class Inputs(Wanted):
 
     @cached_property
     def calibration_hash(self) -> str | None:
-        """Of the calibration data; reads all of it, so what is damaged, or unlike the example, shows."""
-        from ..quantize.spread import Spread
-
+        """Of the calibration data that is used; also looks for what makes it look wrong, see `data.lint`."""
         data = self.calibration
         if data is None:
             return None
-        spread, source = Spread(), self.source
-        digest = fingerprint.of_arrays(spread.of(data))
-        self.warnings += spread.doubts({name: source.examples[name] for name in source.given})
-        return f"{digest} {data.description}"
+        self.warnings += map(str, self.findings)
+        return f"{data.survey.sha256} {data.description}"
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What makes the calibration data look wrong."""
+        from ..data import lint
+        from ..data.normalization import observed
+
+        data, source = self.calibration, self.source
+        if data is None or not data.fit_for_deployment:
+            return []
+        classes = data.classes | (
+            frozenset(self.labelled.labels.tolist()) if self.labelled is not None else frozenset()
+        )
+        examples = {name: source.examples[name] for name in source.given}
+        seen = lint.Seen(data.survey, examples, classes, observed(source, data))
+        if unknown := lint.unknown_range(seen):
+            self.notes.append(
+                f"nothing says what range {', '.join(map(repr, unknown))} has in use, as nobody gave an example "
+                "(--inputs): calibration data of another scale would not be noticed"
+            )
+        return lint.check(seen)
 
     @cached_property
     def labelled(self) -> Labelled | None:
@@ -78,12 +126,12 @@ class Inputs(Wanted):
         from ..source.factories import user_code
         from ..validate.inputs import load_labelled
 
-        spec = self.config.validation.labelled
+        spec = self.config.validation.labelled or self.handed.get("labelled")
         sample = SAMPLES.get(self.spec.removeprefix("sample:")) if self._is_sample else None
         if spec is None and sample is not None:
             with user_code(self.spec, "the sample's data can't be made"):
                 spec = None if sample.labelled() is None else self.spec
-        return load_labelled(spec, self.source.inputs) if spec else None
+        return load_labelled(spec, self.source.inputs, self._reading(spec)) if spec is not None else None
 
     def samples(self) -> tuple[list[dict[str, Array]], str, int]:
         """What to compare models on, what it is, and how many of it, the last ones, were drawn at random.
@@ -157,10 +205,23 @@ class Inputs(Wanted):
         if self.labelled is not None:
             accuracy.check(self.labelled, outputs)
 
+    def _reading(self, spec: object) -> Reading:
+        """How what isn't arrays becomes inputs."""
+        from ..data.forms import Reading, holds_images
+
+        table = self.config.data
+        return Reading(
+            preprocess=self._preprocess(str(spec)) if holds_images(spec) else None,
+            tokenizer=table.tokenizer,
+            text_column=table.text_column,
+            sample_rate=table.sample_rate,
+            timeout_s=table.timeout_s,
+        )
+
     def _preprocess(self, folder: str) -> Preprocess:
         """How images become inputs: as flags and file say; what they leave open, as the model's makers wrote down."""
-        from ..quantize import found_preprocess
-        from ..quantize.preprocess import Preprocess, stated
+        from ..data import found_preprocess
+        from ..data.preprocess import Preprocess, stated
 
         table = self.config.quantize.preprocess
         given = table.model_dump(include=table.model_fields_set, exclude_none=True) if table else {}

@@ -12,7 +12,7 @@ from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, CheckFailed, InternalFault, NotAvailable, OutOfMemory, UnsupportedNodes
 from ..formats.model_files import model_files
 from ..quantize.recipe import path_beside
-from ..validate.made import ArtifactResult
+from ..validate.made import ArtifactResult, InputHash
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from .inspection import artifact_result
@@ -181,7 +181,21 @@ class Making(Staging):
     @cached_property
     def quantized(self) -> list[Quantized]:
         """``OUT/model_SCHEME.tflite`` for every scheme; a scheme that fails is a row that says so."""
-        return [self._quantized(scheme) for scheme in self.inputs.schemes]
+        saved = self._saved_calibration()
+        found = [self._quantized(scheme) for scheme in self.inputs.schemes]
+        return [made.saved_with(saved) for made in found] if saved else found
+
+    def _saved_calibration(self) -> InputHash | None:
+        """The file that the calibration samples were written to, where one is asked for."""
+        from ..quantize.saved import Saved, save
+
+        path, data = self.config.quantize.save_calibration, self.inputs.calibration
+        if path is None or data is None:
+            return None
+        with self.progress.stage("save", str(path)):
+            said = Saved(data.samples, data.description, data.fit_for_deployment)
+            save(data, said, self.inputs.source.inputs, path)
+        return InputHash(role="calibration", name=str(path), what="file", sha256=files.sha256(path))
 
     def _quantized(self, scheme: str) -> Quantized:
         from .subjects import to_artifact

@@ -31,6 +31,7 @@ class Manifest(BaseModel):
         inputs: Files that the run read; their paths are as given.
         artifacts: Files that the run made, relative to the manifest's folder.
         source: Hash of the model itself: weights and code for a module, content for a file.
+        calibration: Hash of the calibration samples that were used; None where there were none.
         tools: Package → version.
         seconds: Stage → wall time when it last ran.
     """
@@ -43,6 +44,7 @@ class Manifest(BaseModel):
     command: str
     options: dict[str, str | int | float | bool | list[str] | None]
     source: str
+    calibration: str | None = None
     inputs: list[FileHash]
     artifacts: list[FileHash]
     tools: dict[str, str]
@@ -58,6 +60,7 @@ def write(report: Report, output: Path, *, source: str, inputs: list[Path], tool
         command=report.command,
         options=report.options,
         source=source,
+        calibration=next((q.calibration.sha256 for q in report.quantization if q.calibration), None),
         inputs=[hash_of(path, str(path)) for path in inputs],
         artifacts=[FileHash(path=a.path, size_bytes=a.size_bytes, sha256=a.sha256) for a in report.artifacts],
         tools=tools,

@@ -85,7 +85,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
                 "edgeworthy quantize model.onnx -o again --recipe out/model_int8.recipe.json --calibration data.npz",
             ),
-            tables=("quantize",),
+            tables=("quantize", "data"),
             checks=("to", "schemes", "recipes", "source", "calibration_hash", "labelled"),
             results=("quantized", "fidelity"),
             builds_on=("convert",),

@@ -22,6 +22,10 @@ class Progress(Protocol):
         """The stage has its result from an earlier run, in which it took so long."""
         ...
 
+    def warn(self, text: str) -> None:
+        """Something that should be known before the work is done; the report has it too."""
+        ...
+
 
 class Silent:
     """Progress that nobody looks at."""
@@ -34,4 +38,7 @@ class Silent:
         pass
 
     def taken_over(self, seconds: float) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
         pass

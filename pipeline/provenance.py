@@ -25,9 +25,9 @@ def given(inputs: Inputs) -> list[InputHash]:
     made: dict[InputRole, tuple[str, str | None, str]] = {"source": (inputs.spec, inputs.source_hash, "weights, code")}
     if inputs.loaded("calibration_hash"):
         digest, _, described = (inputs.calibration_hash or "").partition(" ")
-        made["calibration"] = (config.quantize.calibration or inputs.spec, digest, described)
+        made["calibration"] = (config.quantize.calibration or _named(inputs, "calibration"), digest, described)
     if inputs.loaded("labelled_hash") and inputs.labelled is not None:
-        name = config.validation.labelled or inputs.spec
+        name = config.validation.labelled or _named(inputs, "labelled")
         made["labelled"] = (name, inputs.labelled_hash, inputs.labelled.description)
     found = {role: InputHash(role=role, name=n, what=w, sha256=h) for role, (n, h, w) in made.items() if h}
     for role, path in paths.items():
@@ -35,6 +35,11 @@ def given(inputs: Inputs) -> list[InputHash]:
             what = "folder" if path.is_dir() else "file"
             found[role] = InputHash(role=role, name=str(path), what=what, sha256=files.sha256(path))
     return list(found.values())
+
+
+def _named(inputs: Inputs, role: str) -> str:
+    """What data is called that has no name: Python handed it over, or the sample brought it."""
+    return f"a {type(inputs.handed[role]).__name__}" if role in inputs.handed else inputs.spec
 
 
 def revision(config: Config) -> Revision | None:

@@ -15,6 +15,7 @@ from ..validate.made import (
     CalibrationResult,
     ConversionResult,
     ExportResult,
+    InputHash,
     LayoutResult,
     OutputCheck,
     PassResult,
@@ -135,6 +136,14 @@ class Quantized(BaseModel):
             artifact=artifact_result(name, made.model, folder),
         )
 
+    def saved_with(self, file: InputHash) -> Quantized:
+        """With the file that the calibration samples were written to, if there were any."""
+        data = self.result.calibration
+        if data is None:
+            return self
+        told = self.result.model_copy(update={"calibration": data.model_copy(update={"saved": file})})
+        return self.model_copy(update={"result": told})
+
     @classmethod
     def failed(cls, scheme: str, error: EdgeworthyError, data: CalibrationSet | None) -> Quantized:
         """``error``: why; its notes hold the traceback of the process that it happened in."""
@@ -154,5 +163,8 @@ def _calibration(data: CalibrationSet | None) -> CalibrationResult | None:
     if data is None:
         return None
     return CalibrationResult(
-        description=data.description, samples=data.samples, fit_for_deployment=data.fit_for_deployment
+        description=data.description,
+        samples=data.samples,
+        fit_for_deployment=data.fit_for_deployment,
+        sha256=data.survey.sha256,
     )

@@ -46,7 +46,9 @@ def run(
         config: An ``edgeworthy.toml`` that ``tables`` are laid over.
         reuse: False redoes every stage.
         force: Overwrite files in ``output`` that edgeworthy didn't make.
-        tables: The tables of ``edgeworthy.toml`` as keywords, such as ``quantize={"schemes": ["int8"]}``.
+        tables: The tables of ``edgeworthy.toml`` as keywords, such as ``quantize={"schemes": ["int8"]}``. Its
+            ``calibration``, and ``labelled`` of ``validate``, may be the data itself: a ``DataLoader``, a generator, or
+            arrays by input name.
 
     Returns:
         What ``output/report.json`` holds. Of all stages together there are pages, JUnit and manifest too, and
@@ -55,7 +57,7 @@ def run(
     Raises:
         EdgeworthyError: see ``errors``; what is wrong with the input is said before anything is written.
     """
-    tables = tables | {"output": Path(output)}
+    tables, handed = _handed(tables | {"output": Path(output)})
     model = tables.pop("model", None)
     given = {**model} if isinstance(model, Mapping) else {}
     with ExitStack() as stack:
@@ -72,7 +74,19 @@ def run(
         else:
             given["source"] = str(source)
         loaded = load_config(config, tables | {"model": given})
-        return run_config(loaded, stages=stages, reuse=reuse, force=force)
+        return run_config(loaded, stages=stages, reuse=reuse, force=force, handed=handed)
+
+
+def _handed(tables: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """The tables without the data in them that is given itself, and that: it has no place in a file."""
+    left, handed = dict(tables), dict[str, object]()
+    for table, key in (("quantize", "calibration"), ("validate", "labelled")):
+        given = left.get(table)
+        value = given.get(key) if isinstance(given, Mapping) else None
+        if isinstance(given, Mapping) and value is not None and not isinstance(value, (str, Path)):
+            handed[key] = value
+            left[table] = {k: v for k, v in given.items() if k != key}
+    return left, handed
 
 
 def run_config(
@@ -83,9 +97,10 @@ def run_config(
     force: bool = False,
     progress: Progress | None = None,
     command: str = "",
+    handed: Mapping[str, object] | None = None,
 ) -> Report:
-    """As ``run``, with everything in ``config``. ``command`` is for the report."""
-    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress) as pipeline:
+    """As ``run``, with all in ``config`` but for ``handed`` (see `inputs.Inputs`). ``command`` is for the report."""
+    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress, handed=handed) as pipeline:
         pipeline.bring()
         if pipeline.stages == ALL:
             return finish(pipeline, command=command)

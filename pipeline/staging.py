@@ -36,6 +36,7 @@ class Staging:
         reuse: False redoes every stage.
         force: Overwrite files in OUT that edgeworthy didn't make.
         progress: Is told what happens.
+        handed: Data that Python handed over itself, see `inputs.Inputs`.
 
     Raises:
         BadInput: there is no source or no output folder.
@@ -49,9 +50,10 @@ class Staging:
         reuse: bool = True,
         force: bool = False,
         progress: Progress | None = None,
+        handed: Mapping[str, object] | None = None,
     ) -> None:
         self.stages = chosen(stages)
-        self.inputs = Inputs(config, self.stages)
+        self.inputs = Inputs(config, self.stages, handed, force=force)
         self.brought = brought(self.stages) - self.inputs.done_already
         if not self.inputs.converts:
             self.brought -= {"convert", "quantize"}
@@ -72,6 +74,8 @@ class Staging:
     def __enter__(self) -> Self:
         with self.progress.stage("load", self.inputs.spec):
             self._check()
+        for warning in self.inputs.warnings:
+            self.progress.warn(warning)
         self.workspace.inputs |= {path.resolve() for path in fingerprint.input_files(self.config)}
         with ExitStack() as stack:
             stack.enter_context(self.workspace)

@@ -342,7 +342,7 @@ class Wanted:
         return self.spec.startswith("sample:")
 
     @property
-    def _calibration_spec(self) -> str | None:
+    def _calibration_spec(self) -> object:
         return self.config.quantize.calibration or (self.spec if self._is_sample else None)
 
     def loaded(self, name: str) -> bool:

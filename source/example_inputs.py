@@ -117,9 +117,13 @@ def open_npz(path: Path) -> NpzFile:
 
 
 @contextmanager
-def reading_arrays(path: Path) -> Iterator[None]:
-    """What numpy and zipfile raise on a file that is missing, damaged, or holds pickles, as BadInput."""
-    if not path.is_file():
+def reading_arrays(path: Path, *, opened: bool = False) -> Iterator[None]:
+    """What numpy and zipfile raise on a file that is missing, damaged, or holds pickles, as BadInput.
+
+    Args:
+        opened: It is open already, so it doesn't matter whether it is still there.
+    """
+    if not opened and not path.is_file():
         raise BadInput("no such file", where=str(path), remedy="check the path")
     try:
         yield

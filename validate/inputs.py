@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifact import TensorSpec
+from ..data.forms import Reading, open_samples
+from ..data.samples import LABEL_KEYS, Samples
 from ..errors import BadInput
 from ..source.example_inputs import load_npz
 from ..source.factories import user_code
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..artifact import Array
-
-LABEL_KEYS = ("labels", "label")
-"""Names that the labels may have in an ``.npz`` file."""
 
 _MOST_BATCH = 64
 
@@ -45,15 +44,22 @@ class Labelled:
             yield batch, count
 
 
-def load_labelled(spec: str | Path, inputs: Sequence[TensorSpec]) -> Labelled:
-    """Labelled data of ``file.npz`` (one array per input, and one called ``labels``) or ``sample:NAME``.
+def load_labelled(spec: object, inputs: Sequence[TensorSpec], how: Reading | None = None) -> Labelled:
+    """Labelled data of ``sample:NAME``, ``file.npz`` (one array per input, and one called ``labels``), or another form.
+
+    Args:
+        spec: What is meant, see ``data.forms``: a table with a column ``label``, a folder with a folder for each class
+            (numbered by their sorted names), or a generator that yields labels.
+        how: How images, texts and sound become inputs.
 
     Raises:
-        BadInput: the file can't be read, or its arrays don't fit the model (see ``labelled``).
+        BadInput: the data can't be read, or doesn't fit the model (see ``labelled``), or has no labels.
     """
-    text = str(spec)
+    text = str(spec) if isinstance(spec, (str, Path)) else ""
     if text.startswith("sample:"):
         return labelled(*_of_sample(text), inputs, description=f"test data of {text}")
+    if not text.endswith(".npz"):
+        return _of_samples(open_samples(spec, inputs, how or Reading(), flag="--labelled"), inputs)
     arrays = load_npz(Path(text))
     key = next((k for k in LABEL_KEYS if k in arrays), None)
     if key is None:
@@ -101,6 +107,31 @@ def labelled(
         )
     fitting = {s.name: _fitting(arrays[s.name], s, flat.size, description) for s in inputs}
     return Labelled(fitting, flat.astype(np.int64), description)
+
+
+def _of_samples(found: Samples, inputs: Sequence[TensorSpec]) -> Labelled:
+    """All samples of a source, by their labels."""
+    rows = list(found.read(range(len(found))))
+    if not rows or any(row.label is None for row in rows):
+        raise BadInput(
+            "there is no label for every sample" if rows else "there are no samples",
+            where=found.where,
+            remedy="give each one: a column label, a folder for each class, or a generator that yields (input, label)",
+        )
+    names = sorted({row.label for row in rows if isinstance(row.label, str)})
+    numbers = {name: int(name) if all(n.isdigit() for n in names) else i for i, name in enumerate(names)}
+    classes = np.array([numbers[r.label] if isinstance(r.label, str) else r.label for r in rows])
+    if len(shapes := {tuple(a.shape for a in row.arrays.values()) for row in rows}) > 1:
+        raise BadInput(
+            "the samples are of different sizes",
+            where=found.where,
+            details=[str(list(map(list, shape))) for shape in sorted(shapes)[:8]],
+            remedy="make them of one size",
+        )
+    arrays = {spec.name: np.stack([row.arrays[spec.name] for row in rows]) for spec in inputs}
+    said = f"; classes are {', '.join(names[:12])}{' …' if len(names) > 12 else ''}" if names else ""
+    prepared = f"; {found.prepared}" if found.prepared else ""
+    return labelled(arrays, classes, inputs, description=f"{found.where}: {len(rows)} {found.noun}{prepared}{said}")
 
 
 def _fitting(array: Array, spec: TensorSpec, samples: int, where: str) -> Array:

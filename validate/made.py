@@ -166,6 +166,8 @@ class CalibrationResult(Record):
     description: str = Field(description="where the data came from and how it was prepared")
     samples: int
     fit_for_deployment: bool = Field(description="False for random data")
+    sha256: str = Field(default="", description="of the samples that were used: names, dtypes, shapes and values")
+    saved: InputHash | None = Field(default=None, description="the file that exactly these were written to")
 
 
 class QuantizationResult(Record):

@@ -69,7 +69,10 @@ def test_what_is_typed_becomes_what_the_schema_takes(key: str, given: Any, value
 
 
 def test_help_has_the_docstring_the_choices_and_the_default() -> None:
-    assert OPTIONS["quantize.samples"].help == "Most calibration samples to use; default: 128."
+    assert (
+        OPTIONS["quantize.samples"].help
+        == "Most calibration samples to use; default: 128, or all of a set that was saved."
+    )
     assert OPTIONS["bench.seconds"].help == "Time for each row; default: 2."
     assert OPTIONS["convert.io_layout"].metavar == "keep|nhwc"
     assert OPTIONS["model.inputs_file"].help.startswith(".npz")

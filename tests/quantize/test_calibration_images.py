@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from edgeworthy.artifact import TensorSpec
+from edgeworthy.data.forms import Reading
+from edgeworthy.data.preprocess import Preprocess
 from edgeworthy.quantize.calibration import load_calibration
-from edgeworthy.quantize.preprocess import Preprocess
 
 from .calibration_files import X, refused
 
@@ -25,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_images_become_feeds(folder: Path) -> None:
-    found = load_calibration(folder, (PHOTO,), preprocess=Preprocess(mean=(0.5,)), samples=4)
+    found = load_calibration(folder, (PHOTO,), how=Reading(Preprocess(mean=(0.5,))), samples=4)
     feeds = list(found)
     assert [f["image"].shape for f in feeds] == [(2, 3, 8, 8)] * 2
     values = [round(float(v + 0.5) * 255) for f in feeds for v in f["image"][:, 0, 0, 0]]
@@ -41,8 +42,8 @@ def test_images_need_stated_preprocessing(folder: Path) -> None:
 
 
 def test_images_feed_one_input_only(folder: Path) -> None:
-    assert "2 inputs" in str(refused(folder, (PHOTO, X), preprocess=Preprocess()))
+    assert "2 inputs" in str(refused(folder, (PHOTO, X), how=Reading(Preprocess())))
 
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
-    assert "no images" in str(refused(tmp_path, (PHOTO,), preprocess=Preprocess()))
+    assert "no images" in str(refused(tmp_path, (PHOTO,), how=Reading(Preprocess())))

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from edgeworthy.artifact import TensorSpec
+from edgeworthy.data.found_preprocess import find, fitting, of_processor, of_timm, of_transforms
+from edgeworthy.data.preprocess import ImageReader, Preprocess, stated
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize.found_preprocess import find, fitting, of_processor, of_timm, of_transforms
-from edgeworthy.quantize.preprocess import ImageReader, Preprocess, stated
 from edgeworthy.source.load import Source, load_source
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeworthy.artifact import TensorSpec
+from edgeworthy.data.preprocess import ImageReader, Preprocess, image_files
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize.preprocess import ImageReader, Preprocess, image_files
 
 NCHW = TensorSpec("image", "float32", (1, 3, 4, 6))
 NHWC = TensorSpec("image", "float32", (1, 4, 6, 3))

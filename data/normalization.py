@@ -1,0 +1,91 @@
+"""The range that a model was trained on, as its first batch normalization remembers it.
+
+An example that was drawn says nothing of the range of an input. The running mean and variance of a batch normalization
+do: they are what training saw behind the layers before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..source.load import Source
+
+if TYPE_CHECKING:
+    from ..artifact import Array
+
+_FEEDS = 4
+"""Feeds that go through the model's first layers."""
+
+_OPERATORS = ("aten::native_batch_norm", "aten::_native_batch_norm_legit_no_training", "aten::batch_norm")
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What data looks like to a batch normalization, against its training.
+
+    Attributes:
+        width: Deviation of its input ÷ the running one, the median over channels.
+        shift: Distance of the means in running deviations, the median over channels.
+    """
+
+    width: float
+    shift: float
+
+
+class _SeenEnough(BaseException):
+    """The first batch normalization was reached; what comes after it is of no interest. No user code may catch it."""
+
+    def __init__(self, sums: tuple[Any, Any, int], mean: Any, variance: Any) -> None:
+        super().__init__()
+        self.sums, self.mean, self.variance = sums, mean, variance
+
+
+def observed(source: Source, feeds: Iterable[Mapping[str, Array]]) -> Normalization | None:
+    """What the first batch normalization that runs sees of a few feeds; None where there is none, or it wasn't trained.
+
+    Raises:
+        BadInput: the model can't run on the data.
+    """
+    if source.module is None:
+        return None
+    found = [seen for _, feed in zip(range(_FEEDS), feeds, strict=False) if (seen := _until_norm(source, feed))]
+    if not found:
+        return None
+    mean, variance = (np.asarray(v, np.float64) for v in (found[0].mean, found[0].variance))
+    if not mean.any() and (variance == 1).all():
+        return None
+    count = sum(seen.sums[2] for seen in found)
+    means = np.sum([seen.sums[0] for seen in found], 0) / count
+    variances = np.maximum(np.sum([seen.sums[1] for seen in found], 0) / count - means**2, 0)
+    alive = variance > np.median(variance) * 1e-6
+    if not alive.any():
+        return None
+    deviation = np.sqrt(variance[alive])
+    return Normalization(
+        width=float(np.median(np.sqrt(variances[alive]) / deviation)),
+        shift=float(np.median(np.abs(means - mean)[alive] / deviation)),
+    )
+
+
+def _until_norm(source: Source, feed: Mapping[str, Array]) -> _SeenEnough | None:
+    """What comes to the first batch normalization; the model runs no further."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    def watch(_: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.name().partition(".")[0] in _OPERATORS and args[3] is not None:
+            x = args[0].double().transpose(0, 1).flatten(1)
+            sums = x.sum(1).numpy(), x.square().sum(1).numpy(), x.shape[1]
+            raise _SeenEnough(sums, args[3].double().numpy(), args[4].double().numpy())
+        return func(*args, **(kwargs or {}))
+
+    mode: Any = type("Watch", (TorchDispatchMode,), {"__torch_dispatch__": watch})
+    try:
+        with mode():
+            source.run(feed)
+    except _SeenEnough as seen:
+        return seen
+    return None
