@@ -220,9 +220,7 @@ class QuantizeTable(Table):
         default=[], examples=[["SOFTMAX"]]
     )
     """the same as exclude"""
-    only: Annotated[list[str], Flag("--only", metavar="PATTERN", repeat=True)] = Field(
-        default=[], examples=[["backbone"]]
-    )
+    only: Annotated[list[str], Flag("--only", metavar="PATTERN", repeat=True)] = Field(default=[], examples=[["head"]])
     """operators that alone are quantized, by the same patterns; all others stay float"""
     recipe: Annotated[FilePath | None, Flag("--recipe")] = Field(default=None, examples=["out/model_int8.recipe.json"])
     """recipe of a quantized file, as it lies beside it: makes the same bytes again, of the same model and data"""
