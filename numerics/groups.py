@@ -22,9 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
-
-from .comparison import Errors, compare
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -38,48 +35,25 @@ ZERO = 1e-6
 UNIT = 1.0
 
 
-class Group(BaseModel):
-    """Channels of an output that are of one scale, and how far they are off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    axis: int = Field(description="the axis that the channels are counted along")
-    channels: str = Field(description="which ones, such as '4–83'")
-    scale: float = Field(description="largest |b| of the reference in them")
-    errors: Errors
-
-
-def compare_groups(actuals: Sequence[Array], references: Sequence[Array]) -> list[Group]:
-    """Errors of each group of channels (see above); empty where there is but one group.
-
-    Args:
-        actuals: One array a sample, floats of the references' shapes.
-        references: One array a sample.
-    """
-    found = []
-    for axis, parts in find_groups(references):
-        for part in parts:
-            taken = [[np.take(array, part, axis) for array in arrays] for arrays in (actuals, references)]
-            scale = float(_scales(taken[1], axis).max())
-            errors = compare(*taken).model_copy(update={"top1_agreement": None})  # a part has no argmax of its own
-            found.append(Group(axis=axis, channels=ranges(part), scale=scale, errors=errors))
-    return found
-
-
 def find_groups(references: Sequence[Array]) -> Iterator[tuple[int, list[list[int]]]]:
     """(axis, the channels of each group) of every axis whose channels fall apart."""
-    first = references[0]
-    if first.dtype.kind != "f" or first.ndim < 2:
-        return
-    for axis in dict.fromkeys((1, first.ndim - 1)):
-        extents = {array.shape[axis] for array in references}
-        count = extents.pop()
-        values = sum(array.size for array in references) // count if count else 0
-        if extents or count < 2 or values < MIN_VALUES:
-            continue
+    for axis in channel_axes(references):
         parts = _split(_scales(references, axis))
         if len(parts) > 1:
             yield axis, parts
+
+
+def channel_axes(arrays: Sequence[Array]) -> Iterator[int]:
+    """The axes of floats that may count channels: the first behind the batch, and the last."""
+    first = arrays[0]
+    if first.dtype.kind != "f" or first.ndim < 2:
+        return
+    for axis in dict.fromkeys((1, first.ndim - 1)):
+        extents = {array.shape[axis] for array in arrays}
+        count = extents.pop()
+        values = sum(array.size for array in arrays) // count if count else 0
+        if not extents and count > 1 and values >= MIN_VALUES:
+            yield axis
 
 
 def ranges(channels: Sequence[int]) -> str:

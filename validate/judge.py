@@ -11,8 +11,8 @@ import numpy as np
 from ..config import EVERY
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
+from ..numerics.fidelity import Fidelity, fidelity
 from ..numerics.floor import EPS, Floor
-from ..numerics.groups import compare_groups
 from ..schemes import SCHEMES
 from . import remedies
 from .record import Status
@@ -114,20 +114,23 @@ def judge(
                 "remedy": remedies.OTHER_MODEL,
             }
         )
-    errors = metrics.compare(actual, truth)
-    groups = [] if SCHEMES[scheme].by_floor else compare_groups(actual, truth)
+    by_floor = SCHEMES[scheme].by_floor
+    kept = Fidelity(errors=metrics.compare(actual, truth)) if by_floor else fidelity(truth, actual)
+    errors = kept.errors
     is_float = actual[0].dtype.kind == "f"
-    by_floor = is_float and floor is not None and SCHEMES[scheme].by_floor
-    ruling = _apply(name, errors, actual, truth, scheme, rules, floor if by_floor else None)
-    if not all(_loud_enough(group.errors, scheme, rules) for group in groups):
+    floor = floor if is_float and by_floor else None
+    ruling = _apply(name, errors, actual, truth, scheme, rules, floor)
+    if not all(_loud_enough(group.errors, scheme, rules) for group in kept.groups):
         ruling = replace(ruling, limit=f"{ruling.limit} in each group of channels", passed=False)
     return result.model_copy(
         update={
             "vs_truth": errors,
-            "groups": groups,
+            "groups": kept.groups,
+            "saturated": kept.saturated,
+            "dead": kept.dead,
             "vs_previous": _own_share(actual, previous),
-            "noise_ratio": floor.ratio(errors) if by_floor and floor else None,
-            "noise_floor": floor.rms if by_floor and floor else None,
+            "noise_ratio": floor.ratio(errors) if floor else None,
+            "noise_floor": floor.rms if floor else None,
             "limit": ruling.limit,
             "bound": ruling.bound,
             "passed": ruling.passed,

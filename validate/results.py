@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
-from ..numerics.groups import Group
+from ..numerics.fidelity import Group
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
 from .host import Host
@@ -89,6 +89,8 @@ class OutputParity(Record):
     groups: list[Group] = Field(
         default_factory=list, description="vs_truth of channels of different scale, such as boxes and scores"
     )
+    saturated: float = Field(default=0.0, description="share of the truth's values beyond what the output reaches")
+    dead: float = Field(default=0.0, description="share of the channels that move in the truth, and here never do")
     vs_previous: Errors | None = Field(default=None, description="this hop's own share: against the hop before")
     noise_ratio: float | None = Field(
         default=None, description="error against the truth ÷ noise floor; of rms and max error the larger quotient"

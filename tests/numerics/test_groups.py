@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeworthy.numerics.groups import compare_groups, find_groups, ranges
+from edgeworthy.numerics.groups import find_groups, ranges
 
 Array = NDArray[np.float32]
 RANDOM = np.random.default_rng(0)
@@ -23,12 +23,6 @@ def head(anchors: int = 400, classes: int = 20, size: float = 640, seed: int = 0
     return np.concatenate((boxes, scores))[None].astype(np.float32)
 
 
-def int8(values: Array) -> Array:
-    """As a tensor with one scale keeps it."""
-    step = np.abs(values).max() / 127
-    return (np.rint(values / step) * step).astype(np.float32)
-
-
 def parts(*references: Array) -> dict[int, list[str]]:
     return {axis: [ranges(p) for p in found] for axis, found in find_groups(references)}
 
@@ -37,22 +31,6 @@ def test_boxes_and_scores_are_two_groups() -> None:
     assert parts(head()) == {1: ["0–3", "4–23"]}
     assert parts(head(seed=1), head(seed=2)) == {1: ["0–3", "4–23"]}
     assert parts(head().transpose(0, 2, 1)) == {2: ["0–3", "4–23"]}
-
-
-def test_lost_scores_show_and_kept_ones_pass() -> None:
-    truth = head()
-    lost = truth.copy()
-    lost[:, 4:] = 0
-    boxes, scores = compare_groups([lost], [truth])
-    assert boxes.errors.exact
-    assert scores.errors.sqnr_db == pytest.approx(0)
-    assert (scores.axis, scores.channels, scores.scale) == (1, "4–23", pytest.approx(0.95, abs=0.01))
-    separate = truth.copy()
-    separate[:, :4], separate[:, 4:] = int8(truth[:, :4]), int8(truth[:, 4:])
-    assert all((g.errors.sqnr_db or 0) > 30 for g in compare_groups([separate], [truth]))
-    together = compare_groups([int8(truth)], [truth])
-    assert (together[0].errors.sqnr_db or 0) > 35
-    assert (together[1].errors.sqnr_db or 0) < 1, "one scale for both: a step is 5 pixels, and no score reaches it"
 
 
 def test_a_column_of_scores_beside_boxes_and_class_numbers() -> None:
