@@ -201,6 +201,11 @@ class QuantizeTable(Table):
         default=[], examples=[["HARD_SWISH", "head.cls"]]
     )
     """operators that stay float, by kind (HARD_SWISH), a part of a tensor's name, or PyTorch module"""
+    floor_db: Annotated[float | None, Flag("--floor-db", metavar="DB")] = Field(default=None, examples=[20.0])
+    """least SQNR of a quantized file against the float32 model, of each output and each group of its channels; default:
+    the scheme's own, 15 dB (float16: 40)"""
+    accept: Annotated[bool, Flag("--accept")] = False
+    """let `quantize` exit 0 though a file is below its floor"""
     preprocess: PreprocessTable | None = None
 
 

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
-from ..numerics.fidelity import Group
+from ..numerics.fidelity import Group, worst
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
 from .host import Host
@@ -113,13 +113,14 @@ class OutputParity(Record):
     @property
     def worst_group(self) -> Group | None:
         """The group of channels with the least SQNR; None where all channels are one group."""
-        return min(self.groups, key=lambda group: group.errors.quality_db, default=None)
+        return worst(self.groups)
 
     @property
     def worst(self) -> Errors | None:
         """Against the truth: of the group of channels, or the whole, whose SQNR is least."""
-        found = [self.vs_truth, *(group.errors for group in self.groups)] if self.vs_truth else []
-        return min((e for e in found if e), key=lambda errors: errors.quality_db, default=None)
+        group = self.worst_group
+        found = [e for e in (self.vs_truth, group.errors if group else None) if e]
+        return min(found, key=lambda errors: errors.quality_db, default=None)
 
 
 class Hop(Record):
@@ -329,6 +330,9 @@ class Report(Record):
     quantization: list[QuantizationResult] = Field(default_factory=list)
     fidelity: ParityResult | None = Field(
         default=None, description="the quantized files against the float32 file, where parity was not measured"
+    )
+    speed: LatencyResult | None = Field(
+        default=None, description="the quantized files and the float32 file, timed in turns, where bench was not run"
     )
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
