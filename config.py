@@ -227,7 +227,16 @@ class ValidateTable(Table):
     labelled: Annotated[PathOrSpec | None, Flag("--labelled", metavar="DATA")] = Field(
         default=None, examples=["test.npz"]
     )
-    """labelled data for accuracy: .npz with an array per input and one called labels, or sample:NAME"""
+    """labelled data for accuracy: .npz with an array per input and one called labels, .json with lists of objects, or
+    sample:NAME"""
+    accuracy: Annotated[PathOrSpec, Flag("--accuracy", metavar="TASK")] = "classification"
+    """what is asked of the labelled data: classification (top-1), detection (mAP), segmentation (mIoU), or a metric of
+    your own, file.py:function of outputs and labels"""
+    box_format: Annotated[Literal["xyxy", "yxyx", "xywh", "cxcywh"] | None, Flag("--box-format")] = Field(
+        default=None, examples=["cxcywh"]
+    )
+    """of a detector's boxes; default: corners x1, y1, x2, y2; and centre, width, height where boxes and class scores
+    are one tensor"""
     timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
     """seconds after which a runtime, or another converter, counts as hung"""
 

@@ -186,10 +186,12 @@ class Pipeline(Judging):
                     [s for s in cast.subjects() if s.computes],
                     data,
                     self.inputs.source.inputs,
+                    task=self.inputs.task,
+                    seed=self.config.seed,
                     progress=self.progress.step,
                 )
 
-        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
+        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash, "task": self.inputs.task_hash}
         return self._stage("accuracy", AccuracyResult, depends, make, about=self.about, final=nothing_died)
 
     @cached_property

@@ -25,6 +25,9 @@ from ..numerics.comparison import Errors
 from ..numerics.fidelity import Group, worst
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
+from .accuracy_results import AccuracyResult as AccuracyResult
+from .accuracy_results import AccuracyRow as AccuracyRow
+from .accuracy_results import WorstSample as WorstSample
 from .host import Host
 from .made import (
     ArtifactResult,
@@ -237,46 +240,6 @@ class LatencyResult(Record):
     def fed(self) -> str:
         """What was fed, in words."""
         return ", ".join(map(str, self.inputs))
-
-
-# ---- Accuracy ----
-
-
-class AccuracyRow(Record):
-    """One runner on the labelled data. Shares are between 0 and 1."""
-
-    name: str
-    runtime: str
-    artifact: str | None = None
-    scheme: str = FLOAT32.name
-    status: Status
-    failure: str | None = None
-    correct: int | None = None
-    total: int | None = None
-    accuracy: float | None = None
-    low: float | None = Field(default=None, description="lower end of the 95 % Wilson interval")
-    high: float | None = None
-    drop: float | None = Field(
-        default=None, description="the reference's accuracy minus this one's, on the same samples"
-    )
-    drop_low: float | None = Field(
-        default=None, description="95 % interval of the drop (paired: Agresti-Min adjusted Wald)"
-    )
-    drop_high: float | None = None
-    changed: int | None = Field(default=None, description="samples whose predicted class differs from the reference's")
-
-
-class AccuracyResult(Record):
-    """Labelled data through every runner."""
-
-    status: Status
-    metric: Literal["top-1"] = "top-1"
-    data: str = Field(description="where the labelled data came from")
-    output: str = Field(description="the output that holds the class scores")
-    samples: int
-    reference: str = Field(description="name of the row that drops are taken against")
-    rows: list[AccuracyRow]
-    notes: list[str] = Field(default_factory=list)
 
 
 # ---- Gate and the whole ----
