@@ -224,6 +224,11 @@ class QuantizeTable(Table):
     """operators that alone are quantized, by the same patterns; all others stay float"""
     recipe: Annotated[FilePath | None, Flag("--recipe")] = Field(default=None, examples=["out/model_int8.recipe.json"])
     """recipe of a quantized file, as it lies beside it: makes the same bytes again, of the same model and data"""
+    floor_db: Annotated[float | None, Flag("--floor-db", metavar="DB")] = Field(default=None, examples=[20.0])
+    """least SQNR of a quantized file against the float32 model, of each output and each group of its channels; default:
+    the scheme's own, 15 dB (float16: 40)"""
+    accept: Annotated[bool, Flag("--accept")] = False
+    """let `quantize` exit 0 though a file is below its floor"""
     preprocess: PreprocessTable | None = None
 
     @property
@@ -250,7 +255,16 @@ class ValidateTable(Table):
     labelled: Annotated[PathOrSpec | None, Flag("--labelled", metavar="DATA")] = Field(
         default=None, examples=["test.npz"]
     )
-    """labelled data for accuracy: as calibration, and with labels (an array or column, a folder for each class)"""
+    """labelled data for accuracy: as calibration, with labels (an array or column, a folder for each class), or .json with
+    lists of objects"""
+    accuracy: Annotated[PathOrSpec, Flag("--accuracy", metavar="TASK")] = "classification"
+    """what is asked of the labelled data: classification (top-1), detection (mAP), segmentation (mIoU), or a metric of
+    your own, file.py:function of outputs and labels"""
+    box_format: Annotated[Literal["xyxy", "yxyx", "xywh", "cxcywh"] | None, Flag("--box-format")] = Field(
+        default=None, examples=["cxcywh"]
+    )
+    """of a detector's boxes; default: corners x1, y1, x2, y2; and centre, width, height where boxes and class scores
+    are one tensor"""
     timeout_s: Annotated[PositiveFloat, Flag("--timeout")] = 300.0
     """seconds after which a runtime, or another converter, counts as hung"""
 

@@ -28,6 +28,10 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
+def times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}×"
+
+
 def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 

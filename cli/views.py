@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..display import number, size
-from ..errors import FIX
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
-from ..validate.summary import decibels, glance, summarize
+from ..validate.summary import glance, summarize
 from .console import Console
+from .fidelity import accepts, fidelity, fix
 from .terminal import TextColumn
 
 _BAD = ("fail", "error", "skipped")
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..pipeline.inspection import Inspection
     from ..pipeline.trial import Trial
     from ..samples import Sample
-    from ..validate.results import GateResult, ParityResult, Report
+    from ..validate.results import GateResult, Report
 
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
@@ -35,7 +35,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     if shown.latency and shown.latency.inputs:
         console.say(f"Latency of one inference of {shown.latency.fed}")
     if shown.fidelity:
-        _fidelity(console, shown.fidelity)
+        fidelity(console, shown, shown.fidelity)
     told = [] if whole else [q.calibration.description for q in shown.quantization if q.calibration]  # on the pages
     for said in dict.fromkeys(told):
         console.say(f"· calibrated on {said}")
@@ -67,7 +67,7 @@ def gate(console: Console, result: GateResult) -> None:
     for line in result.lines:
         if line.status != "pass":
             console.say(f"{marks[line.status]} {line.check}: {line.message}")
-            _fix(console, line.remedy)
+            fix(console, line.remedy)
     verdict = {"pass": "✓ The gate passes", "fail": "✗ The gate fails", "inconclusive": "? The gate can't say"}
     console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
 
@@ -82,6 +82,8 @@ def exit_code(shown: Report, stages: Sequence[str]) -> int:
     fields = dict.fromkeys(field for stage in stages for field in STAGES[stage].verdicts)
     found = [getattr(shown, field) for field in fields]
     rows = [row for value in found for row in (value if isinstance(value, list) else [value]) if row]
+    if accepts(shown):
+        rows = [row for row in rows if row is not shown.fidelity]
     return 1 if {"fail", "error"} & {row.status for row in rows} else 0
 
 
@@ -92,12 +94,7 @@ def _failures(console: Console, shown: Report) -> None:
         said += [r.failure or r.status for r in (row.accuracy, *row.latencies) if r and r.status in _BAD]
         for why in dict.fromkeys(said):
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
-        _fix(console, row.hop.remedy if row.hop else "")
-
-
-def _fix(console: Console, remedy: str) -> None:
-    if remedy:
-        console.say(f"{FIX}{remedy}")
+        fix(console, row.hop.remedy if row.hop else "")
 
 
 def _rows(console: Console, shown: Report) -> None:
@@ -109,28 +106,6 @@ def _rows(console: Console, shown: Report) -> None:
     table = [[row.name, *(column.text(row) for column in columns), row.status] for row in summarize(shown)]
     heads = [TextColumn(column.title, right=True, rank=column.rank) for column in columns]
     console.table([TextColumn("runs as"), *heads, TextColumn("")], table)
-
-
-def _fidelity(console: Console, shown: ParityResult) -> None:
-    """Each output of each quantized file against the float32 file, and each group of its channels."""
-    rows: list[tuple[str, ...]] = []
-    for hop in shown.hops:
-        if hop.status == "reference":
-            continue
-        if hop.failure:
-            rows.append((hop.name, "–", "–", "", hop.status))
-        for out in hop.outputs:
-            status = "pass" if out.passed else "fail"
-            rows.append((hop.name, out.name, decibels(out.vs_truth), out.limit or "; ".join(out.problems), status))
-            rows += [("", f"channels {g.channels}", decibels(g.errors), "", "") for g in out.groups]
-    console.table(
-        (f"against {shown.truth}", "output", TextColumn("SQNR", right=True), TextColumn("limit", rank=1), ""), rows
-    )
-    console.say(f"· compared on {shown.samples} feeds: {shown.inputs}")
-    for hop in shown.hops:
-        if hop.status in _BAD:
-            console.say(f"✗ {hop.name}: {hop.failure or hop.reason}")
-            _fix(console, hop.remedy)
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:

@@ -8,7 +8,7 @@ always in float64. With ``a`` the array and ``b`` the reference, over all elemen
 - ``p99_rel``: 99th percentile of ``|a-b| / |b|`` where ``|b| > 1e-3 · max|b|``, of the worst sample;
 - cosine of the angle between ``a`` and ``b``;
 - SQNR ``10·log10(Σb² / Σ(a-b)²)`` in dB, of floats (the index of a class is no signal);
-- top-1 agreement: share of the rows of a class-like output with the same argmax.
+- top-1 agreement: share of the decisions that are the same (see ``decisions``).
 
 Elements where both are NaN, or both the same infinity, count as equal and enter no other number.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 _REL_FROM = 1e-3
+_SUM_WITHIN = 1e-2
 
 
 class Errors(BaseModel):
@@ -52,7 +53,8 @@ class Errors(BaseModel):
     exact: bool = Field(description="every element equal")
     equal: float | None = Field(default=None, description="share of the elements that are equal")
     top1_agreement: float | None = Field(
-        default=None, description="share of samples with the same argmax; None when the output is not class scores"
+        default=None,
+        description="share of the decisions that are the same, one a sample (step, pixel); None: no scores",
     )
 
     @property
@@ -94,6 +96,28 @@ def is_class_like(array: Array) -> bool:
     return array.ndim == 2 and array.shape[1] >= 2 and array.dtype.kind == "f"
 
 
+def decisions(array: Array, reference: Array) -> tuple[Array, Array] | None:
+    """What an output and its reference decide, one class a row; None where the reference is no scores.
+
+    Scores are floats [batch, classes]; a distribution (of a step, a pixel) along the last axis or axis 1, which is
+    never negative and sums to 1; and a column [batch, 1] of probabilities, which says yes from 0.5 on.
+    """
+    if is_class_like(reference) and is_class_like(array):
+        return np.argmax(array, axis=1), np.argmax(reference, axis=1)
+    if reference.dtype.kind != "f" or array.dtype.kind != "f" or reference.ndim < 2 or not reference.size:
+        return None
+    if not (np.min(reference) >= 0 and np.max(reference) <= 1 + _SUM_WITHIN):
+        return None
+    if reference.ndim == 2 and reference.shape[1] == 1:
+        return array >= 0.5, reference >= 0.5
+    for axis in (reference.ndim - 1, 1):
+        if reference.shape[axis] > 1 and np.allclose(
+            reference.sum(axis, dtype=np.float64), 1, rtol=0, atol=_SUM_WITHIN
+        ):
+            return np.argmax(array, axis), np.argmax(reference, axis)
+    return None
+
+
 def _finite(array: Array) -> NDArray[np.float64]:
     values = array.astype(np.float64).ravel()
     return values[np.isfinite(values)]
@@ -113,7 +137,7 @@ class Comparison:
         self._sum_abs = self._sum_noise = self._sum_actual = self._sum_reference = self._sum_product = 0.0
         self._p99: float | None = None
         self._rows = self._same_top1 = 0
-        self._floats = True
+        self._floats = self._decides = True
 
     def add(self, actual: Array, reference: Array) -> None:
         """Take in one sample.
@@ -126,9 +150,12 @@ class Comparison:
         both_nan = (actual != actual) & (reference != reference)
         self._elements += actual.size
         self._equal += int(np.sum((actual == reference) | both_nan))
-        if is_class_like(actual) and is_class_like(reference):
-            self._rows += actual.shape[0]
-            self._same_top1 += int(np.sum(np.argmax(actual, axis=1) == np.argmax(reference, axis=1)))
+        decided = decisions(actual, reference) if self._decides else None
+        if decided is None:
+            self._decides = False
+        else:
+            self._rows += decided[1].size
+            self._same_top1 += int(np.sum(decided[0] == decided[1]))
         self._floats = self._floats and actual.dtype.kind == "f"
         a, b = actual.astype(np.float64).ravel(), reference.astype(np.float64).ravel()
         finite = np.isfinite(a) & np.isfinite(b)
@@ -171,7 +198,7 @@ class Comparison:
             sqnr_db=10 * math.log10(self._sum_reference / self._sum_noise) if has_sqnr else None,
             exact=self._equal == self._elements,
             equal=self._equal / self._elements if self._elements else 1.0,
-            top1_agreement=self._same_top1 / self._rows if self._rows else None,
+            top1_agreement=self._same_top1 / self._rows if self._decides and self._rows else None,
         )
 
 

@@ -6,6 +6,10 @@ over boxes and scores is that of the boxes. Beside them, what quantization does 
 - *saturated*: values that the output can't reach. The reference lies beyond all that the output ever gives, by more
   than ``STEP`` of its range (rounding alone stays within half of that).
 - *dead*: channels that the output holds constant where the reference moves by more than ``STEP`` of its own size.
+
+A group of probabilities (beside larger channels, as groups are) of which none is off by more than ``STEP`` is
+*settled*: no int8 file tells such numbers apart, and where no sample shows a detector anything, all its scores are so
+small. Their SQNR says nothing, so it is shown and not judged.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from .comparison import Errors, compare
-from .groups import ZERO, channel_axes, find_groups, ranges
+from .groups import UNIT, ZERO, channel_axes, find_groups, ranges
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -36,6 +40,13 @@ class Group(BaseModel):
     channels: str = Field(description="which ones, such as '4–83'")
     scale: float = Field(description="largest |b| of the reference in them")
     errors: Errors
+    settled: bool = Field(default=False, description="probabilities, none off by more than 1/255: not judged")
+
+
+def worst(groups: Sequence[Group]) -> Group | None:
+    """The group with the least SQNR, of those that are judged."""
+    judged = [group for group in groups if not group.settled]
+    return min(judged, key=lambda group: group.errors.quality_db, default=None)
 
 
 class Fidelity(BaseModel):
@@ -56,17 +67,13 @@ class Fidelity(BaseModel):
     @property
     def worst_group(self) -> Group | None:
         """The group of channels with the least SQNR; None where all channels are one group."""
-        return min(self.groups, key=lambda group: group.errors.quality_db, default=None)
+        return worst(self.groups)
 
     @property
     def worst_group_db(self) -> float:
         """What a file is judged by: the least SQNR of a group of channels; of the whole, where they are one group."""
-        return self.worst.quality_db
-
-    @property
-    def worst(self) -> Errors:
-        """Of the whole or of the group of channels whose SQNR is least."""
-        return min([self.errors, *(group.errors for group in self.groups)], key=lambda errors: errors.quality_db)
+        group = self.worst_group
+        return min(self.errors.quality_db, group.errors.quality_db) if group else self.errors.quality_db
 
     @property
     def agreement(self) -> float | None:
@@ -105,8 +112,12 @@ def _groups(truths: Sequence[Array], gots: Sequence[Array]) -> list[Group]:
         for part in parts:
             taken = [[np.take(array, part, axis) for array in arrays] for arrays in (gots, truths)]
             errors = compare(*taken).model_copy(update={"top1_agreement": None})  # a part has no argmax of its own
-            scale = max(float(_finite(array).max(initial=0)) for array in map(np.abs, taken[1]))
-            found.append(Group(axis=axis, channels=ranges(part), scale=scale, errors=errors))
+            values = [_finite(array) for array in taken[1]]
+            low = min((float(v.min()) for v in values if v.size), default=0.0)
+            high = max((float(v.max()) for v in values if v.size), default=0.0)
+            scale = max(abs(low), abs(high))
+            settled = low >= 0 and high <= UNIT and errors.max_abs <= STEP
+            found.append(Group(axis=axis, channels=ranges(part), scale=scale, errors=errors, settled=settled))
     return found
 
 

@@ -30,7 +30,7 @@ GAP = 16.0
 """A group this many times smaller than the next has fewer than 16 of the 256 levels of an int8 tensor."""
 
 MIN_VALUES = 32
-SHARE = 1 / 8
+SHARE = 1 / 16
 ZERO = 1e-6
 UNIT = 1.0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .. import files
 from ..schemes import FLOAT32
-from ..validate import gate, host, matching
+from ..validate import gate, host, matching, tradeoff
 from ..validate import report as reports
 from ..validate.made import ArtifactResult, ConversionResult, ModelInfo, QuantizationResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult, Report
@@ -44,6 +44,9 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
     earlier = {n for n, r in (("parity", parity), ("accuracy", accuracy)) if r and not validates}
     earlier |= {"bench"} if latency and "bench" not in stages else set()
     machine = host.current()
+    fidelity, speed = (pipeline.fidelity, pipeline.speed) if "quantize" in pipeline.stages else (None, None)
+    bargains = tradeoff.tradeoffs(pipeline.artifacts, fidelity or parity, speed or latency) if quantized else {}
+    quantized = [q.model_copy(update={"tradeoff": bargains.get(q.artifact or "")}) for q in quantized]
     return Report(
         edgeworthy=importlib.metadata.version("edgeworthy"),
         created=datetime.now(UTC),
@@ -59,14 +62,15 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         else None,
         conversion=_conversion(pipeline) if "convert" in stages else None,
         quantization=quantized,
-        fidelity=pipeline.fidelity if "quantize" in pipeline.stages else None,
+        fidelity=fidelity,
+        speed=speed,
         parity=parity,
         accuracy=accuracy,
         latency=latency,
         limits=pipeline.config.gate,
         stage_seconds=pipeline.seconds,
         notes=[*_notes(pipeline, earlier), *pipeline.inputs.notes],
-        warnings=[*pipeline.inputs.warnings, *_unfit(quantized)],
+        warnings=[*pipeline.inputs.warnings, *_unfit(quantized), *tradeoff.warnings(quantized)],
     )
 
 

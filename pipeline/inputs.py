@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import files
 from .. import schemes as quantization
 from ..artifact import TensorSpec
 from ..config import EVERY, Config
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..quantize.recipe import Recipe
     from ..validate.inputs import Labelled
     from ..validate.results import Report
+    from ..validate.tasks import Task
 
 
 class Inputs(Wanted):
@@ -124,14 +126,37 @@ class Inputs(Wanted):
         """The labelled data, if there is any; a sample brings its own."""
         from ..samples import SAMPLES
         from ..source.factories import user_code
-        from ..validate.inputs import load_labelled
+        from ..validate.inputs import CLASSIFICATION, load_labelled
 
         spec = self.config.validation.labelled or self.handed.get("labelled")
         sample = SAMPLES.get(self.spec.removeprefix("sample:")) if self._is_sample else None
         if spec is None and sample is not None:
             with user_code(self.spec, "the sample's data can't be made"):
                 spec = None if sample.labelled() is None else self.spec
-        return load_labelled(spec, self.source.inputs, self._reading(spec)) if spec is not None else None
+        if spec is None and self.config.validation.accuracy != CLASSIFICATION:
+            raise BadInput(
+                f"--accuracy {self.config.validation.accuracy} asks for labelled data, and there is none",
+                where="--labelled",
+                remedy="give it with --labelled DATA",
+            )
+        if spec is None:
+            return None
+        return load_labelled(spec, self.source.inputs, self._reading(spec), self.config.validation.accuracy)
+
+    @cached_property
+    def task(self) -> Task | None:
+        """What accuracy is asked for, of the labelled data."""
+        from ..validate.accuracy import task_of
+
+        table = self.config.validation
+        return None if self.labelled is None else task_of(table.accuracy, self.labelled, table.box_format)
+
+    @property
+    def task_hash(self) -> list[str | None]:
+        """Of the task, and of the file of a metric of the user's own."""
+        table = self.config.validation
+        file = Path(table.accuracy.rpartition(":")[0])
+        return [table.accuracy, table.box_format, files.sha256(file) if file.is_file() else None]
 
     def samples(self) -> tuple[list[dict[str, Array]], str, int]:
         """What to compare models on, what it is, and how many of it, the last ones, were drawn at random.
@@ -190,8 +215,6 @@ class Inputs(Wanted):
         Raises:
             BadInput: there is a tolerance for another output, or a label that is none of the classes.
         """
-        from ..validate import accuracy
-
         table = self.config.validation
         names = [spec.name for spec in outputs]
         for flag, tolerances in (("--atol", table.atol), ("--rtol", table.rtol)):
@@ -202,8 +225,8 @@ class Inputs(Wanted):
                     details=[f"it has {name}" for name in names],
                     remedy="use the names of the model's own outputs, or give one number for all",
                 )
-        if self.labelled is not None:
-            accuracy.check(self.labelled, outputs)
+        if self.task is not None:
+            self.task.check(outputs)
 
     def _reading(self, spec: object) -> Reading:
         """How what isn't arrays becomes inputs."""

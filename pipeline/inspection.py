@@ -14,6 +14,7 @@ from .. import files
 from ..artifact import Artifact
 from ..errors import BadInput
 from ..formats.model_files import sha256, size
+from ..formats.tflite.releases import least_runtime
 from ..schemes import FLOAT32
 from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..workers.native import hushed
@@ -128,6 +129,7 @@ def artifact_result(name: str, artifact: Artifact, folder: Path, *, given: bool 
             "outputs": infos(artifact.outputs),
             "ops": ops,
             "transposes": _transposes(ops),
+            "loads_on": str(least_runtime(artifact.path)) if artifact.kind == "tflite" else "",
         }
     )
 

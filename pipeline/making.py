@@ -1,4 +1,4 @@
-"""The stages that make files: export → convert → quantize, and what the quantized files lose by it."""
+"""The stages that make files: export → convert → quantize."""
 
 from __future__ import annotations
 
@@ -247,36 +247,6 @@ class Making(Staging):
             return {}
         nodes = read_onnx(self.graph.path).graph.all_nodes()
         return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
-
-    @cached_property
-    def fidelity(self) -> ParityResult | None:
-        """The quantized files against the float32 file; None where ``parity`` says more, or nothing was made."""
-        made = {q.artifact.name: q.artifact for q in self.quantized if q.artifact is not None}
-        if "validate" in self.stages or not made:
-            return None
-        floating = self.floating
-        about = {name: artifact.sha256 for name, artifact in ({floating.name: floating} | made).items()}
-
-        def make() -> ParityResult:
-            from ..validate import parity
-            from .subjects import Cast, to_artifact
-
-            samples, origin, _ = self.inputs.samples()
-            cast = Cast(
-                None,
-                {a.name: to_artifact(a, self.output) for a in (floating, *made.values())},
-                permutations=self._permutations,
-                names=["tflite"],
-                timeout_s=self.config.validation.timeout_s,
-            )
-            return parity.measure(
-                cast.subjects(), samples, plans=[], seed=self.config.seed, inputs=origin, progress=self.progress.step
-            )
-
-        depends = about | {"permute": self._permutations, "seed": self.config.seed}
-        depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
-        depends |= {"samples": self.config.validation.samples}
-        return self._stage("fidelity", ParityResult, depends, make, about=about, final=nothing_died)
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:

@@ -18,7 +18,8 @@ from ..source.model_files import read
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from .inspection import artifact_result
-from .making import Making, nothing_died
+from .judging import Judging
+from .making import nothing_died
 from .others import check, file_name, place, scratch
 from .records import Aligned
 
@@ -33,7 +34,7 @@ _ALIGNED_BY = 3
 """Samples that a file's layout is tried on, the example among them."""
 
 
-class Pipeline(Making):
+class Pipeline(Judging):
     """A run: its files, and what is measured on them. Stages run when their result is asked for."""
 
     @cached_property
@@ -146,7 +147,11 @@ class Pipeline(Making):
 
             samples, origin, drawn = self.inputs.samples()
             rules = Rules(
-                multiple=table.noise_multiple, atol=table.atol, rtol=table.rtol, float_type=self._float_type()
+                multiple=table.noise_multiple,
+                atol=table.atol,
+                rtol=table.rtol,
+                sqnr_db=self.floors,
+                float_type=self._float_type(),
             )
             with self._cast() as cast:
                 return parity.measure(
@@ -163,7 +168,7 @@ class Pipeline(Making):
 
         depends = self.about | table.model_dump(exclude={"labelled"}) | self._settings()
         depends |= {"data": self.inputs.labelled_hash, "calibration": self.inputs.calibration_hash}
-        depends |= {"examples": self._examples_hash}
+        depends |= {"examples": self._examples_hash, "floors": self.floors}
         return self._stage("parity", ParityResult, depends, make, about=self.about, final=nothing_died)
 
     @cached_property
@@ -181,10 +186,12 @@ class Pipeline(Making):
                     [s for s in cast.subjects() if s.computes],
                     data,
                     self.inputs.source.inputs,
+                    task=self.inputs.task,
+                    seed=self.config.seed,
                     progress=self.progress.step,
                 )
 
-        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash}
+        depends = self.about | self._settings() | {"data": self.inputs.labelled_hash, "task": self.inputs.task_hash}
         return self._stage("accuracy", AccuracyResult, depends, make, about=self.about, final=nothing_died)
 
     @cached_property

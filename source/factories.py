@@ -54,6 +54,36 @@ def from_python(spec: str, seed: int) -> tuple[torch.nn.Module, object]:
     return module, examples
 
 
+def function(spec: str, what: str) -> Callable[..., Any]:
+    """The function that ``file.py:name`` names; what it raises when called is ``BadInput`` with its file and line.
+
+    Args:
+        what: It is, for errors.
+
+    Raises:
+        BadInput: there is no such file or name, it is no function, or importing the file raises.
+        NotAvailable: a package that the file imports isn't installed.
+    """
+    place, _, name = spec.rpartition(":")
+    folder, remedy = Path(place).resolve().parent, f"correct {what}"
+    with importable(folder), user_code(spec, f"importing {what} failed", remedy):
+        home = _import_file(Path(place))
+    named = getattr(home, name, None)
+    if not callable(named):
+        raise BadInput(
+            f"there is no function {name!r} in it",
+            where=spec,
+            details=[f"it has {candidate}" for candidate in _factories(home)],
+            remedy="write file.py:name with the name of a function",
+        )
+
+    def call(*given: object) -> object:
+        with importable(folder), user_code(spec, f"{what} raised", remedy):
+            return named(*given)
+
+    return call
+
+
 @contextmanager
 def user_code(
     spec: str, what: str, remedy: str = "correct the model's code; it must run by itself first"

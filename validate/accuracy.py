@@ -1,42 +1,51 @@
-"""How often each runner is right on labelled data, and what was lost against the first.
+"""How well each runner does on labelled data, and what was lost against the first. See ``tasks`` for what is asked.
 
-Shares come with Wilson's interval. The drop is taken on the same samples, so its interval is of paired shares: two
-runners that err on the same samples differ by little, whatever the width of their own intervals.
+The drop is taken on the same samples: two runners that err on the same ones differ by little, whatever the width of
+their own intervals. For right and wrong it has the interval of paired shares (Agresti and Min), which stays honest
+where no sample changes, and a share has Wilson's; other metrics have a paired bootstrap, in which both are given
+the same resamples of the samples. Samples that one does better and the other worse are counted: for right and wrong
+these are the two cells of McNemar's test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..errors import BadInput
-from ..numerics import comparison as metrics
+from ..errors import BadInput, did_you_mean
 from ..numerics import intervals
-from .inputs import Labelled
+from .detection import Detection
+from .inputs import CLASSIFICATION, DETECTION, TASKS, Labelled
+from .pictures import picture
 from .record import Status
-from .results import AccuracyResult, AccuracyRow
+from .results import AccuracyResult, AccuracyRow, WorstSample
 from .runners import ROW_FAILURES, OnStep, Subject, row_failure
+from .tasks import Classification, NoAnswers, Score, Segmentation, Task, UserMetric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..artifact import Array
+    Floats = NDArray[np.float64]
 
-_NO_CLASS = -1
+_WORST = 8
+"""Samples that the report shows, of all rows together."""
+
+_ALIKE = 1e-9
 
 
 @dataclass
-class _Predictions:
-    """Predicted class of each sample, or why there are none."""
+class _Answers:
+    """What a runner said, or why it didn't."""
 
     subject: Subject
-    classes: list[NDArray[np.int64]] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
     status: Status = "pass"
     failure: str | None = None
+    score: Score | None = None
 
 
 def measure(
@@ -44,119 +53,83 @@ def measure(
     data: Labelled,
     inputs: Sequence[TensorSpec],
     *,
+    task: Task | None = None,
     output: str | None = None,
+    seed: int = 0,
     progress: OnStep | None = None,
 ) -> AccuracyResult:
-    """Top-1 accuracy of every subject. A runtime that fails is a row; the first that runs is the reference.
+    """The accuracy of every subject. A runtime that fails is a row; the first that runs is the reference.
 
     Args:
-        data: Inputs in the common layout, and classes.
+        data: Inputs in the common layout, and labels of the task.
         inputs: The model's inputs; a static first dimension is the batch size, a dynamic one takes any.
-        output: The output with the scores, [batch, classes]; default: the first of that form.
+        task: What is asked; default: classification.
+        output: Of classification, the output with the scores, [batch, classes]; default: the first of that form.
+        seed: Of the bootstrap.
 
     Raises:
-        NoScores: no output looks like scores, or a label is not among the classes.
+        NoAnswers: the outputs or the labels are not of the task.
+        BadInput: a metric of the user's raises.
     """
-    chooser = _Scores(output, data)
+    asked = task or Classification(data, output)
     found = []
     for index, subject in enumerate(subjects):
         if progress:
             progress(subject.name, index, len(subjects))
-        found.append(_predict(subject, data, inputs, chooser))
-    ran = [p for p in found if p.failure is None]
+        found.append(_answers(subject, data, inputs, asked))
+    ran = [a for a in found if a.score is not None]
     reference = ran[0] if ran else None
-    rows = [_row(p, reference, data) for p in found]
+    rows = [_row(a, reference, data, asked, seed) for a in found]
     return AccuracyResult(
         status="fail" if any(r.status == "error" for r in rows) or not ran else "pass",
+        metric=asked.metric,
         data=data.description,
-        output=chooser.name or "",
+        output=asked.output or "",
         samples=len(data.labels),
         reference=reference.subject.name if reference else "",
-        rows=rows,
+        rows=_with_worst(rows, found, reference, data),
     )
 
 
-def check(data: Labelled, outputs: Sequence[TensorSpec]) -> None:
-    """Refuse data whose labels the model's outputs don't have, as far as their shapes tell, before anything runs.
+def task_of(name: str, data: Labelled, box_format: str | None = None) -> Task:
+    """The task called ``name``: classification, detection, segmentation, or ``file.py:function``.
 
     Raises:
-        NoScores: as ``measure``.
+        BadInput: there is no such task, or the function can't be had.
     """
-    scores = next((s for s in outputs if _may_be_scores(s)), None)
-    if scores is None:
-        raise _no_scores(data, map(str, outputs))
-    classes = scores.shape[1]
-    if isinstance(classes, int) and classes <= data.labels.max():
-        raise _no_such_class(data, scores.name, classes)
+    if name == DETECTION:
+        return Detection(data, box_format)
+    if name in TASKS:
+        return Classification(data) if name == CLASSIFICATION else Segmentation(data)
+    if ".py:" not in name:
+        raise BadInput(
+            f"there is no task {name!r}",
+            where="--accuracy",
+            details=[*TASKS, "file.py:function"],
+            remedy=did_you_mean(name, TASKS) or "use one of these",
+        )
+    return UserMetric(name, data)
 
 
-class NoScores(BadInput):
-    """The model's outputs, or the labels, allow no top-1 accuracy: no runner's fault."""
-
-
-class _Scores:
-    """Finds the scores among the outputs; the same output for every subject."""
-
-    def __init__(self, name: str | None, data: Labelled) -> None:
-        self.name = name
-        self._data = data
-
-    def of(self, outputs: dict[str, Array]) -> Array:
-        if self.name is None:
-            self.name = next((n for n, a in outputs.items() if metrics.is_class_like(a)), None)
-        if self.name not in outputs:
-            raise _no_scores(self._data, (f"{n}:{a.dtype}{list(a.shape)}" for n, a in outputs.items()), self.name)
-        scores = outputs[self.name]
-        if scores.ndim != 2:
-            raise _no_scores(self._data, [f"{self.name}:{scores.dtype}{list(scores.shape)}"])
-        if scores.shape[1] <= self._data.labels.max():
-            raise _no_such_class(self._data, self.name, scores.shape[1])
-        return scores
-
-
-def _may_be_scores(spec: TensorSpec) -> bool:
-    return spec.dtype.startswith("float") and len(spec.shape) == 2 and spec.shape[1] != 1
-
-
-def _no_scores(data: Labelled, outputs: Iterable[str], name: str | None = None) -> NoScores:
-    return NoScores(
-        f"the model has no output {name!r}" if name else "no output looks like class scores",
-        where=data.description,
-        details=[f"output {text}" for text in outputs],
-        remedy="accuracy needs an output of floats, [batch, classes]",
-    )
-
-
-def _no_such_class(data: Labelled, output: str, classes: int) -> NoScores:
-    return NoScores(
-        f"there is a label {data.labels.max()}, and the model's output {output!r} has {classes} classes",
-        where=data.description,
-        remedy="number the classes from 0, in the order of the model's scores",
-    )
-
-
-def _predict(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], scores: _Scores) -> _Predictions:
-    result = _Predictions(subject)
+def _answers(subject: Subject, data: Labelled, inputs: Sequence[TensorSpec], task: Task) -> _Answers:
+    made, first = _Answers(subject), 0
     try:
         with subject.open() as runner:
             for feeds, count in data.batches(inputs):
                 outputs = subject.outputs(runner.run(subject.feeds(feeds)))
-                result.classes.append(_top1(scores.of(outputs))[:count])
-    except NoScores:
+                made.kept.append(task.read(outputs, first, count))
+                first += count
+    except NoAnswers:
         raise
     except ROW_FAILURES as error:
-        result.status, result.failure = row_failure(subject.name, error)
-    return result
+        made.status, made.failure = row_failure(subject.name, error)
+        return made
+    made.score = task.score(made.kept)
+    return made
 
 
-def _top1(scores: Array) -> NDArray[np.int64]:
-    """Class of each row; none where a score is NaN."""
-    values = scores.astype(np.float64)
-    return np.where(np.isnan(values).any(axis=1), _NO_CLASS, np.argmax(values, axis=1))
-
-
-def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) -> AccuracyRow:
-    subject = found.subject
+def _row(found: _Answers, reference: _Answers | None, data: Labelled, task: Task, seed: int) -> AccuracyRow:
+    subject, score = found.subject, found.score
     row = AccuracyRow(
         name=subject.name,
         runtime=subject.runtime,
@@ -165,21 +138,73 @@ def _row(found: _Predictions, reference: _Predictions | None, data: Labelled) ->
         status=found.status,
         failure=found.failure,
     )
-    if found.failure is not None or reference is None:
+    if score is None or reference is None or reference.score is None:
         return row
-    classes, labels = np.concatenate(found.classes), data.labels
-    right = classes == labels
-    low, high = intervals.wilson(int(right.sum()), right.size)
-    update: dict[str, object] = {
-        "correct": int(right.sum()),
-        "total": right.size,
-        "accuracy": float(right.mean()),
-        "low": low,
-        "high": high,
-    }
+    update: dict[str, object] = {"accuracy": score.value(None), "total": len(data.labels), "more": dict(score.more)}
+    draws = None if score.right is not None else _draws(len(data.labels), task.resamples, seed)
+    values = None if draws is None else np.array([score.value(weights) for weights in draws])
+    if score.right is not None:
+        low, high = intervals.wilson(int(score.right.sum()), score.right.size)
+        update |= {"correct": int(score.right.sum()), "low": low, "high": high}
+    elif values is not None:
+        update |= dict(zip(("low", "high"), _ends(values), strict=True))
     if found is reference:
         return row.model_copy(update=update | {"status": "reference"})
-    others = np.concatenate(reference.classes)
-    drop, drop_low, drop_high = intervals.paired_drop(others == labels, right)
-    update |= {"drop": drop, "drop_low": drop_low, "drop_high": drop_high}
-    return row.model_copy(update=update | {"changed": int(np.sum(classes != others))})
+    other = reference.score
+    if score.right is not None and other.right is not None:
+        drop, low, high = intervals.paired_drop(other.right, score.right)
+    elif draws is not None and values is not None:
+        drop = other.value(None) - score.value(None)
+        low, high = _ends(np.array([other.value(weights) for weights in draws]) - values)
+    update |= {"drop": drop, "drop_low": low, "drop_high": high}
+    change = score.samples - other.samples
+    update |= {"lost": int(np.sum(change < -_ALIKE)), "won": int(np.sum(change > _ALIKE))}
+    if score.answers:
+        update["changed"] = sum(a != b for a, b in zip(score.answers, other.answers, strict=True))
+    return row.model_copy(update=update)
+
+
+def _draws(samples: int, count: int, seed: int) -> Floats:
+    """[resamples, samples]: how often each sample is drawn; the same for every row."""
+    return (
+        np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=count).astype(np.float64)
+    )
+
+
+def _ends(values: Floats) -> tuple[float, float]:
+    """95 % of the resamples lie between."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _with_worst(
+    rows: Sequence[AccuracyRow], found: Sequence[_Answers], reference: _Answers | None, data: Labelled
+) -> list[AccuracyRow]:
+    """The rows with the samples that lost most against the reference, as many of each as there is room for."""
+    if reference is None or reference.score is None:
+        return list(rows)
+    losses = []
+    for number, one in enumerate(found):
+        if one.score is None or one is reference:
+            continue
+        loss = np.nan_to_num(reference.score.samples - one.score.samples)
+        order = [int(at) for at in np.argsort(-loss, kind="stable")[:_WORST] if loss[at] > _ALIKE]
+        losses += [(place, -float(loss[at]), number, at) for place, at in enumerate(order)]
+    made: dict[int, list[WorstSample]] = {}
+    for _, loss_, number, at in sorted(losses)[:_WORST]:
+        score = found[number].score
+        if score is not None:
+            made.setdefault(number, []).append(_worst(at, -loss_, reference.score, score, data))
+    return [row.model_copy(update={"worst": made.get(number, [])}) for number, row in enumerate(rows)]
+
+
+def _worst(at: int, loss: float, before: Score, after: Score, data: Labelled) -> WorstSample:
+    label = data.labels[at]
+    return WorstSample(
+        sample=at,
+        loss=loss,
+        label=str(label) if label.ndim == 0 else "",
+        before=before.answers[at] if before.answers else "",
+        after=after.answers[at] if after.answers else "",
+        picture=next((p for array in data.inputs.values() if (p := picture(array[at]))), ""),
+    )

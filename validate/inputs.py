@@ -1,7 +1,19 @@
-"""Labelled data that a model is validated on."""
+"""Labelled data that a model is validated on.
+
+A ``.npz`` has an array for each input, [samples, …], and beside them the labels of the task:
+
+- classification: ``labels``, the class of each sample, integers from 0, [samples];
+- segmentation: ``labels``, the class of each pixel of the model's output, integers [samples, height, width]; negative
+  ones and 255 count for nothing;
+- detection: ``boxes``, x1, y1, x2, y2 in the unit of the model's boxes, [samples, most, 4], and ``classes``, integers
+  [samples, most], -1 where an image has fewer. Or a ``.json`` file:
+  ``{"inputs": "images.npz", "objects": [[{"box": [x1, y1, x2, y2], "class": 0}, …], …]}``, a list for each sample;
+- a metric of the user's own: ``labels``, anything of [samples, …].
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +29,24 @@ from ..source.example_inputs import load_npz
 from ..source.factories import user_code
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..artifact import Array
+
+CLASSIFICATION, DETECTION, SEGMENTATION = "classification", "detection", "segmentation"
+TASKS = (CLASSIFICATION, DETECTION, SEGMENTATION)
 
 _MOST_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Data with classes. ``inputs``: name → [samples, …]; ``labels``: int64 [samples]."""
+    """Data with the truth. ``inputs``: name → [samples, …].
+
+    ``labels``: int64 [samples] for classification and [samples, height, width] for segmentation; for detection float64
+    [samples, most, 5], corners and class, which is -1 where there is nothing; of a user's metric what was given.
+    """
 
     inputs: Mapping[str, Array]
-    labels: NDArray[np.int64]
+    labels: Array
     description: str
 
     def batches(self, specs: Sequence[TensorSpec]) -> Iterator[tuple[dict[str, Array], int]]:
@@ -44,48 +61,47 @@ class Labelled:
             yield batch, count
 
 
-def load_labelled(spec: object, inputs: Sequence[TensorSpec], how: Reading | None = None) -> Labelled:
+def load_labelled(
+    spec: object, inputs: Sequence[TensorSpec], how: Reading | None = None, task: str = CLASSIFICATION
+) -> Labelled:
     """Labelled data of ``sample:NAME``, ``file.npz`` (one array per input, and one called ``labels``), or another form.
 
     Args:
         spec: What is meant, see ``data.forms``: a table with a column ``label``, a folder with a folder for each class
-            (numbered by their sorted names), or a generator that yields labels.
+            (numbered by their sorted names), or a generator that yields labels; for detection also ``.json`` (above).
         how: How images, texts and sound become inputs.
+        task: classification, detection, segmentation, or a user's metric.
 
     Raises:
-        BadInput: the data can't be read, or doesn't fit the model (see ``labelled``), or has no labels.
+        BadInput: the data can't be read, or doesn't fit the model or the task (see ``labelled``), or has no labels.
     """
     text = str(spec) if isinstance(spec, (str, Path)) else ""
     if text.startswith("sample:"):
-        return labelled(*_of_sample(text), inputs, description=f"test data of {text}")
-    if not text.endswith(".npz"):
-        return _of_samples(open_samples(spec, inputs, how or Reading(), flag="--labelled"), inputs)
-    arrays = load_npz(Path(text))
-    key = next((k for k in LABEL_KEYS if k in arrays), None)
-    if key is None:
-        raise BadInput(
-            "the file has no labels",
-            where=text,
-            details=[f"it has {name}" for name in arrays],
-            remedy='add an array called "labels" with the class of each sample',
-        )
-    labels = arrays.pop(key)
+        return labelled(*_of_sample(text), inputs, description=f"test data of {text}", task=task)
+    if not text.endswith((".npz", ".json")):
+        return _of_samples(open_samples(spec, inputs, how or Reading(), flag="--labelled"), inputs, task)
+    arrays, labels = (_of_json if text.endswith(".json") else _of_npz)(Path(text), task)
     if len(arrays) == len(inputs) == 1:
         arrays = {inputs[0].name: next(iter(arrays.values()))}
-    return labelled(arrays, labels, inputs, description=text)
+    return labelled(arrays, labels, inputs, description=text, task=task)
 
 
 def labelled(
-    arrays: Mapping[str, Array], labels: Array, inputs: Sequence[TensorSpec], *, description: str = "arrays"
+    arrays: Mapping[str, Array],
+    labels: Array,
+    inputs: Sequence[TensorSpec],
+    *,
+    description: str = "arrays",
+    task: str = CLASSIFICATION,
 ) -> Labelled:
     """Labelled data from arrays, checked against the model's inputs.
 
     Args:
         arrays: Input name → [samples, …]. Floats of another width are cast to the input's dtype.
-        labels: Class of each sample: integers, [samples] or [samples, 1].
+        labels: As in ``Labelled``; classes may be [samples, 1] too.
 
     Raises:
-        BadInput: a name, shape, dtype or length doesn't fit, labels aren't classes, or there is NaN.
+        BadInput: a name, shape, dtype or length doesn't fit, labels aren't of the task, or there is NaN.
     """
     names = [s.name for s in inputs]
     if set(arrays) != set(names):
@@ -95,21 +111,118 @@ def labelled(
             details=[*(f"input: {s}" for s in inputs), *(f"array: {name}" for name in arrays)],
             remedy="give one array for each input, under its name, and the labels",
         )
-    flat = np.asarray(labels)
-    if flat.ndim == 2 and flat.shape[1] == 1:
-        flat = flat[:, 0]
+    truth = _LABELS.get(task, _anything)(np.asarray(labels), description)
+    fitting = {s.name: _fitting(arrays[s.name], s, len(truth), description) for s in inputs}
+    return Labelled(fitting, truth, description)
+
+
+def _of_npz(path: Path, task: str) -> tuple[dict[str, Array], Array]:
+    arrays = load_npz(path)
+    if task == DETECTION and {"boxes", "classes"} <= set(arrays):
+        return arrays, padded(arrays.pop("boxes"), arrays.pop("classes"), str(path))
+    key = next((k for k in LABEL_KEYS if k in arrays), None)
+    if key is None or task == DETECTION:
+        raise BadInput(
+            "the file has no labels" if task != DETECTION else "the file has no objects",
+            where=str(path),
+            details=[f"it has {name}" for name in arrays],
+            remedy='add an array called "labels" with the class of each sample'
+            if task != DETECTION
+            else 'add arrays "boxes" [samples, most, 4] and "classes" [samples, most], -1 where an image has fewer',
+        )
+    return arrays, arrays.pop(key)
+
+
+def _of_json(path: Path, task: str) -> tuple[dict[str, Array], Array]:
+    """Objects in lists; the inputs are in the ``.npz`` file that it names, relative to its own folder."""
+    form = '{"inputs": "images.npz", "objects": [[{"box": [x1, y1, x2, y2], "class": 0}, …], …]}'
+    wrong = BadInput("the file holds no objects of images", where=str(path), remedy=f"write {form}")
+    if task != DETECTION:
+        raise BadInput("labels in .json are of objects", where=str(path), remedy="add --accuracy detection")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        objects = [[(*map(float, one["box"]), int(one["class"])) for one in image] for image in told["objects"]]
+        inputs = path.parent / told["inputs"]
+    except OSError as error:
+        raise BadInput(f"can't read it: {error.strerror}", where=str(path), remedy="check the path") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise wrong from error
+    most = max((len(image) for image in objects), default=0)
+    labels = np.full((len(objects), most, 5), -1.0)
+    for number, image in enumerate(objects):
+        if any(len(row) != 5 for row in image):
+            raise wrong
+        labels[number, : len(image)] = np.reshape(image, (-1, 5))
+    return load_npz(inputs), labels
+
+
+def padded(boxes: Array, classes: Array, where: str) -> Array:
+    """[samples, most, 5] of boxes [samples, most, 4] and their classes [samples, most].
+
+    Raises:
+        BadInput: they are of other shapes, or classes are no integers.
+    """
+    if boxes.ndim != 3 or boxes.shape[2] != 4 or classes.shape != boxes.shape[:2] or classes.dtype.kind not in "iu":
+        raise BadInput(
+            f"boxes are {boxes.dtype} {list(boxes.shape)} and classes {classes.dtype} {list(classes.shape)}",
+            where=where,
+            remedy="give boxes [samples, most, 4] and classes as integers [samples, most], -1 where an image has fewer",
+        )
+    found: Array = np.concatenate((boxes, classes[..., None]), 2, dtype=np.float64)
+    return found
+
+
+def _classes(labels: Array, where: str) -> Array:
+    flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1 or flat.dtype.kind not in "iu" or flat.size == 0 or flat.min() < 0:
         raise BadInput(
             f"labels must be classes, integers from 0 of shape [samples]; they are {labels.dtype} {list(labels.shape)}"
             + (f" from {flat.min()}" if flat.dtype.kind in "iu" and flat.size else ""),
-            where=description,
-            remedy="number the classes from 0, in the order of the model's scores",
+            where=where,
+            remedy="number the classes from 0, in the order of the model's scores; other labels are for --accuracy "
+            "detection or segmentation",
         )
-    fitting = {s.name: _fitting(arrays[s.name], s, flat.size, description) for s in inputs}
-    return Labelled(fitting, flat.astype(np.int64), description)
+    return flat.astype(np.int64)
 
 
-def _of_samples(found: Samples, inputs: Sequence[TensorSpec]) -> Labelled:
+def _pixels(labels: Array, where: str) -> Array:
+    if labels.ndim != 3 or labels.dtype.kind not in "iu" or not labels.size:
+        raise BadInput(
+            f"labels must be the class of each pixel, integers [samples, height, width]; they are {labels.dtype} "
+            f"{list(labels.shape)}",
+            where=where,
+            remedy="give the classes from 0, and 255 or a negative number for pixels that don't count",
+        )
+    return labels.astype(np.int64)
+
+
+def _objects(labels: Array, where: str) -> Array:
+    if labels.ndim != 3 or labels.shape[2] != 5 or not len(labels):
+        raise BadInput(
+            f"labels must be objects, [samples, most, 5]; they are {labels.dtype} {list(labels.shape)}",
+            where=where,
+            remedy="give corners x1, y1, x2, y2 and the class of each, -1 where an image has fewer",
+        )
+    real = labels[labels[..., 4] >= 0]
+    if not len(real) or not np.isfinite(real).all() or not (real[:, 2:4] >= real[:, :2]).all():
+        raise BadInput(
+            "there is no object" if not len(real) else "a box has no corner below and right of the other",
+            where=where,
+            remedy="give boxes as x1, y1, x2, y2, with x2 ≥ x1 and y2 ≥ y1",
+        )
+    return labels.astype(np.float64)
+
+
+def _anything(labels: Array, where: str) -> Array:
+    if not labels.ndim or not len(labels):
+        raise BadInput("there are no labels", where=where, remedy="give one for each sample")
+    return labels
+
+
+_LABELS = {CLASSIFICATION: _classes, SEGMENTATION: _pixels, DETECTION: _objects}
+
+
+def _of_samples(found: Samples, inputs: Sequence[TensorSpec], task: str) -> Labelled:
     """All samples of a source, by their labels."""
     rows = list(found.read(range(len(found))))
     if not rows or any(row.label is None for row in rows):
@@ -131,7 +244,8 @@ def _of_samples(found: Samples, inputs: Sequence[TensorSpec]) -> Labelled:
     arrays = {spec.name: np.stack([row.arrays[spec.name] for row in rows]) for spec in inputs}
     said = f"; classes are {', '.join(names[:12])}{' …' if len(names) > 12 else ''}" if names else ""
     prepared = f"; {found.prepared}" if found.prepared else ""
-    return labelled(arrays, classes, inputs, description=f"{found.where}: {len(rows)} {found.noun}{prepared}{said}")
+    description = f"{found.where}: {len(rows)} {found.noun}{prepared}{said}"
+    return labelled(arrays, classes, inputs, description=description, task=task)
 
 
 def _fitting(array: Array, spec: TensorSpec, samples: int, where: str) -> Array:

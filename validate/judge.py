@@ -120,7 +120,7 @@ def judge(
     is_float = actual[0].dtype.kind == "f"
     floor = floor if is_float and by_floor else None
     ruling = _apply(name, errors, actual, truth, scheme, rules, floor)
-    if not all(_loud_enough(group.errors, scheme, rules) for group in kept.groups):
+    if not all(group.settled or _loud_enough(group.errors, scheme, rules) for group in kept.groups):
         ruling = replace(ruling, limit=f"{ruling.limit} in each group of channels", passed=False)
     return result.model_copy(
         update={
@@ -136,7 +136,7 @@ def judge(
             "passed": ruling.passed,
             "breach": "" if ruling.passed else ruling.breach,
             "remedy": "" if ruling.passed else ruling.remedy,
-            "notes": _notes(actual),
+            "notes": _notes(actual, kept),
         }
     )
 
@@ -195,6 +195,9 @@ def noted(result: OutputParity, *notes: str) -> OutputParity:
     """The result with more notes."""
     return result.model_copy(update={"notes": [*result.notes, *notes]})
 
+
+_TELLING_SHARE = 1e-3
+"""Of values that are clipped: one in a thousand, as quantizers that clip on purpose do, is worth a word."""
 
 _SAID_EDGES = 2
 """Edges whose problems the sentence tells; the record has all."""
@@ -272,10 +275,15 @@ def _own_share(actual: Sequence[Array], previous: Sequence[Array] | None) -> Err
     return metrics.compare(actual, previous)
 
 
-def _notes(actual: Sequence[Array]) -> list[str]:
+def _notes(actual: Sequence[Array], kept: Fidelity) -> list[str]:
+    notes = []
     if actual[0].dtype.kind == "f" and not all(np.isfinite(a).all() for a in actual):
-        return ["NaN or infinity in the same places as in the truth; numbers are of the finite elements"]
-    return []
+        notes.append("NaN or infinity in the same places as in the truth; numbers are of the finite elements")
+    if kept.dead:
+        notes.append(f"{100 * kept.dead:.3g} % of its channels never move")
+    if kept.saturated >= _TELLING_SHARE:
+        notes.append(f"{100 * kept.saturated:.3g} % of the truth's values lie beyond what it reaches")
+    return notes
 
 
 def _measured(output: OutputParity) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -78,6 +79,7 @@ class ArtifactResult(Record):
     outputs: list[TensorInfo] = Field(default_factory=list)
     ops: dict[str, int] = Field(default_factory=dict, description="operator → how many of them")
     transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
+    loads_on: str = Field(default="", description="the oldest TFLite runtime that loads it, and because of what")
     seconds: float | None = Field(default=None, description="wall time to make it")
     cached: bool = Field(default=False, description="taken over from an earlier run")
     made_by: str = Field(default="", description="the converter of a third party that made it, with its version")
@@ -170,6 +172,35 @@ class CalibrationResult(Record):
     saved: InputHash | None = Field(default=None, description="the file that exactly these were written to")
 
 
+class Tradeoff(Record):
+    """What a quantized file lost and gained against the float32 file. None: not measured."""
+
+    output: str = Field(default="", description="the output that is furthest off")
+    channels: str = Field(default="", description="its channels that are; empty: all")
+    sqnr_db: float | None = Field(default=None, description="of these; None: exact, or no number")
+    exact: bool = False
+    top1_agreement: float | None = Field(
+        default=None, description="share of the decisions that are the same; of several outputs the least"
+    )
+    size_ratio: float | None = Field(default=None, description="bytes ÷ those of the float32 file")
+    latency_ratio: float | None = Field(default=None, description="median ÷ that of the float32 file, timed in turns")
+    latency_low: float | None = Field(default=None, description="lower end of its 95 % bootstrap interval")
+    latency_high: float | None = None
+    speed: Literal["faster", "slower", "inconclusive"] | None = Field(default=None, description="by that interval")
+    beaten_by: str | None = Field(default=None, description="artifact that is both truer and faster; None: none is")
+
+    @property
+    def quality_db(self) -> float:
+        """The SQNR for comparing: infinite when exact, minus infinity without one."""
+        return math.inf if self.exact else -math.inf if self.sqnr_db is None else self.sqnr_db
+
+    @property
+    def said(self) -> str:
+        """``30.1 dB at 0.20×``."""
+        quality = "exact" if self.exact else "–" if self.sqnr_db is None else f"{self.sqnr_db:.1f} dB"
+        return quality + ("" if self.latency_ratio is None else f" at {self.latency_ratio:.2f}×")
+
+
 class QuantizationResult(Record):
     """TFLite float32 → one quantized TFLite file."""
 
@@ -186,5 +217,6 @@ class QuantizationResult(Record):
         default=True, description="False when it was calibrated with random data: the file must not be shipped"
     )
     float_ops: list[FloatOp] = Field(default_factory=list)
+    tradeoff: Tradeoff | None = Field(default=None, description="None when it failed")
     seconds: float = 0.0
     notes: list[str] = Field(default_factory=list)

@@ -22,9 +22,12 @@ from pydantic import Field
 
 from ..config import GateTable
 from ..numerics.comparison import Errors
-from ..numerics.fidelity import Group
+from ..numerics.fidelity import Group, worst
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
+from .accuracy_results import AccuracyResult as AccuracyResult
+from .accuracy_results import AccuracyRow as AccuracyRow
+from .accuracy_results import WorstSample as WorstSample
 from .host import Host
 from .made import (
     ArtifactResult,
@@ -113,13 +116,14 @@ class OutputParity(Record):
     @property
     def worst_group(self) -> Group | None:
         """The group of channels with the least SQNR; None where all channels are one group."""
-        return min(self.groups, key=lambda group: group.errors.quality_db, default=None)
+        return worst(self.groups)
 
     @property
     def worst(self) -> Errors | None:
         """Against the truth: of the group of channels, or the whole, whose SQNR is least."""
-        found = [self.vs_truth, *(group.errors for group in self.groups)] if self.vs_truth else []
-        return min((e for e in found if e), key=lambda errors: errors.quality_db, default=None)
+        group = self.worst_group
+        found = [e for e in (self.vs_truth, group.errors if group else None) if e]
+        return min(found, key=lambda errors: errors.quality_db, default=None)
 
 
 class Hop(Record):
@@ -238,46 +242,6 @@ class LatencyResult(Record):
         return ", ".join(map(str, self.inputs))
 
 
-# ---- Accuracy ----
-
-
-class AccuracyRow(Record):
-    """One runner on the labelled data. Shares are between 0 and 1."""
-
-    name: str
-    runtime: str
-    artifact: str | None = None
-    scheme: str = FLOAT32.name
-    status: Status
-    failure: str | None = None
-    correct: int | None = None
-    total: int | None = None
-    accuracy: float | None = None
-    low: float | None = Field(default=None, description="lower end of the 95 % Wilson interval")
-    high: float | None = None
-    drop: float | None = Field(
-        default=None, description="the reference's accuracy minus this one's, on the same samples"
-    )
-    drop_low: float | None = Field(
-        default=None, description="95 % interval of the drop (paired: Agresti-Min adjusted Wald)"
-    )
-    drop_high: float | None = None
-    changed: int | None = Field(default=None, description="samples whose predicted class differs from the reference's")
-
-
-class AccuracyResult(Record):
-    """Labelled data through every runner."""
-
-    status: Status
-    metric: Literal["top-1"] = "top-1"
-    data: str = Field(description="where the labelled data came from")
-    output: str = Field(description="the output that holds the class scores")
-    samples: int
-    reference: str = Field(description="name of the row that drops are taken against")
-    rows: list[AccuracyRow]
-    notes: list[str] = Field(default_factory=list)
-
-
 # ---- Gate and the whole ----
 
 
@@ -329,6 +293,9 @@ class Report(Record):
     quantization: list[QuantizationResult] = Field(default_factory=list)
     fidelity: ParityResult | None = Field(
         default=None, description="the quantized files against the float32 file, where parity was not measured"
+    )
+    speed: LatencyResult | None = Field(
+        default=None, description="the quantized files and the float32 file, timed in turns, where bench was not run"
     )
     parity: ParityResult | None = None
     latency: LatencyResult | None = None

@@ -90,6 +90,12 @@ class SummaryRow:
         return min((errors.quality_db for errors in told), default=None)
 
     @property
+    def top1_agreement(self) -> float | None:
+        """The least of all outputs; None: none decides anything."""
+        told = [o.vs_truth.top1_agreement for o in self.hop.outputs if o.vs_truth] if self.hop else []
+        return min((share for share in told if share is not None), default=None)
+
+    @property
     def noise_ratio(self) -> float | None:
         """The largest of all outputs."""
         ratios = [o.noise_ratio for o in self.hop.outputs if o.noise_ratio is not None] if self.hop else []

@@ -3,6 +3,11 @@
     python -m venv old && old/bin/pip install tflite-runtime==2.14.0 'numpy<2'
     python -m edgeworthy.targets.rules.runtime old/bin/python tflite-2.14 2023-10
 
+and of many runtimes, each in a Python of its own, which of them was the first to register an operator in a version
+(``formats/tflite/releases.toml``):
+
+    python -m edgeworthy.targets.rules.runtime releases 2.7/bin/python … 2.14/bin/python 1.0/bin/python …
+
 A model that names an operator in a version, and does nothing, is refused by a runtime that doesn't register it.
 """
 
@@ -12,10 +17,12 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import NotAvailable
+from ...formats import tflite
 from ...formats.tflite.edit import write
 from ...formats.tflite.summary import OP_NAMES
 
@@ -30,7 +37,12 @@ _NOT_OPERATORS = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
 
 _PROBE = """
 import base64, importlib.metadata, json, sys
-from tflite_runtime.interpreter import Interpreter
+try:
+    from tflite_runtime.interpreter import Interpreter
+    package = "tflite-runtime"
+except ImportError:
+    from ai_edge_litert.interpreter import Interpreter
+    package = "ai-edge-litert"
 found = {}
 for name, models in json.load(sys.stdin).items():
     for version, model in enumerate(models, 1):
@@ -41,8 +53,10 @@ for name, models in json.load(sys.stdin).items():
                 raise
         else:
             found[name] = version
-print(json.dumps([importlib.metadata.version("tflite-runtime"), found]))
+print(json.dumps([package, importlib.metadata.version(package), found]))
 """
+
+_TITLES = {"tflite-runtime": "TFLite", "ai-edge-litert": "LiteRT"}
 
 
 def model(code: int, version: int) -> bytes:
@@ -60,8 +74,8 @@ def model(code: int, version: int) -> bytes:
     return write(made)
 
 
-def registered(python: Path) -> tuple[str, dict[str, int]]:
-    """The version of the ``tflite-runtime`` of a Python, and operator → the highest version that it registers.
+def registered(python: Path) -> tuple[str, str, dict[str, int]]:
+    """The TFLite runtime of a Python as package and version, and operator → the highest version that it registers.
 
     Raises:
         NotAvailable: there is no such runtime.
@@ -73,9 +87,9 @@ def registered(python: Path) -> tuple[str, dict[str, int]]:
     }
     ran = subprocess.run([python, "-c", _PROBE], input=json.dumps(models), capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise NotAvailable("its tflite-runtime is missing or fails", where=str(python), details=[ran.stderr[-500:]])
-    version, found = json.loads(ran.stdout.splitlines()[-1])
-    return version, found
+        raise NotAvailable("its TFLite runtime is missing or fails", where=str(python), details=[ran.stderr[-500:]])
+    package, version, found = json.loads(ran.stdout.splitlines()[-1])
+    return package, version, found
 
 
 def written(version: str, found: dict[str, int], date: str) -> str:
@@ -100,7 +114,37 @@ def written(version: str, found: dict[str, int], date: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def releases(found: Sequence[tuple[str, str, dict[str, int]]]) -> str:
+    """Which runtime was the first for each version of each operator, as TOML. ``found``: in the order of releases."""
+    titles = [f"{_TITLES[package]} {'.'.join(version.split('.')[:2])}" for package, version, _ in found]
+    firsts: dict[str, dict[int, str]] = {}
+    for title, (_, _, versions) in zip(titles, found, strict=True):
+        for name, version in versions.items():
+            first = firsts.setdefault(name, {})
+            if version > max(first, default=0):
+                first[version] = title
+    wheels = ", ".join(f"{package} {version}" for package, version, _ in found)
+    lines = [
+        "# Written by `python -m edgeworthy.targets.rules.runtime releases`; change that, not this.",
+        "# Each operator in each version, tried in the runtimes themselves:",
+        f"# {wheels}",
+        f"releases = {json.dumps(titles)}",
+        "",
+        "# Operator → highest version → the first runtime that registers it.",
+        "[operators]",
+    ]
+    for name, first in sorted(firsts.items()):
+        rows = ", ".join(f"{version} = {json.dumps(title)}" for version, title in first.items())
+        lines.append(f"{name} = {{ {rows} }}")
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
-    _python, _name, _date = sys.argv[1:]
-    _path = Path(__file__).with_name(f"{_name}.toml")
-    _path.write_text(written(*registered(Path(_python)), _date), encoding="utf-8")
+    if sys.argv[1] == "releases":
+        _table = releases([registered(Path(python)) for python in sys.argv[2:]])
+        (Path(tflite.__file__).with_name("releases.toml")).write_text(_table, encoding="utf-8")
+    else:
+        _python, _name, _date = sys.argv[1:]
+        _, _version, _found = registered(Path(_python))
+        _path = Path(__file__).with_name(f"{_name}.toml")
+        _path.write_text(written(_version, _found, _date), encoding="utf-8")

@@ -95,12 +95,33 @@ def test_equal_nan_and_infinity_enter_no_number() -> None:
     assert metrics.largest([a]) == 1.5
 
 
-def test_top1_only_of_class_like_outputs() -> None:
-    scores = np.array([[0.1, 0.9], [0.8, 0.2]])
+def test_top1_only_where_something_is_decided() -> None:
+    scores = np.array([[1.1, 9.0], [0.8, -2]])
     assert metrics.compare([scores], [scores[:, ::-1]]).top1_agreement == 0.0
     assert metrics.compare([scores[None]], [scores[None]]).top1_agreement is None
     assert metrics.compare([scores.astype(int)], [scores.astype(int)]).top1_agreement is None
     assert metrics.compare([scores[:, :1]], [scores[:, :1]]).top1_agreement is None
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_top1_of_distributions_is_of_pixels(axis: int) -> None:
+    random = np.random.default_rng(0)
+    logits = np.moveaxis(random.normal(0, 3, (2, 6, 5, 21)), 3, axis)
+    truth = np.exp(logits) / np.exp(logits).sum(axis, keepdims=True)
+    got = np.rint(truth * 16) / 16
+    same = [int(np.argmax(a) == np.argmax(b)) for a, b in zip(*(_rows(x, axis) for x in (got, truth)), strict=True)]
+    assert metrics.compare([got], [truth]).top1_agreement == sum(same) / 60
+    assert metrics.compare([got, logits], [truth, logits]).top1_agreement is None, "logits of pixels look like anything"
+
+
+def _rows(array: Any, axis: int) -> Any:
+    return np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+
+
+def test_a_column_of_probabilities_decides_at_one_half() -> None:
+    truth = np.array([[0.1], [0.5], [0.9], [0.51]])
+    assert metrics.compare([np.array([[0.2], [0.4], [0.5], [1.2]])], [truth]).top1_agreement == 0.75
+    assert metrics.compare([truth, truth], [truth, truth * 3]).top1_agreement is None
 
 
 def test_integers_and_bools() -> None:

@@ -50,6 +50,20 @@ def test_lost_scores_show_and_kept_ones_pass() -> None:
     assert together.worst_group_db < 1, "one scale for both: a step is 5 pixels, and no score reaches it"
 
 
+def test_scores_of_nothing_are_settled_and_inventions_are_not() -> None:
+    """No sample shows an object: all scores are below what an int8 file can say, which is no fault of it."""
+    truth = head()
+    truth[:, 4:] = RANDOM.uniform(0, 0.003, truth[:, 4:].shape)
+    got = truth.copy()
+    got[:, 4:] = 0
+    boxes, scores = fidelity(truth, got).groups
+    assert scores.settled and not boxes.settled and (scores.errors.sqnr_db or 0) == pytest.approx(0)
+    assert fidelity(truth, got).worst_group_db > 60
+    got[0, 9, 3] = 0.5
+    found = fidelity(truth, got)
+    assert found.worst_group_db < 0 and found.worst_group and found.worst_group.channels == "4–23"
+
+
 def test_one_group_is_the_whole() -> None:
     logits = RANDOM.normal(0, 5, (64, 10)).astype(np.float32)
     found = fidelity(logits, int8(logits))

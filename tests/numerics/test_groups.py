@@ -52,6 +52,16 @@ def softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return e / e.sum(-1, keepdims=True)
 
 
+def unit(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_one_score_beside_boxes_and_landmarks() -> None:
+    """A face detector's: 4 of a box, 10 of landmarks, 1 score."""
+    rows = np.concatenate((RANDOM.uniform(0, 640, (200, 14)), RANDOM.uniform(0, 1, (200, 1))), 1).astype(np.float32)
+    assert parts(rows[None]) == {2: ["0–13", "14"]}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -63,6 +73,9 @@ def softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
         np.maximum(RANDOM.normal(-1, 2, (2, 64, 8, 8)) * RANDOM.uniform(0.3, 3, (1, 64, 1, 1)), 0),
         RANDOM.normal(size=(4, 16, 64)),
         np.where(np.arange(64) == 7, 1e-3, 1.0) * RANDOM.normal(0, 5, (4, 16, 64)),
+        np.array([1.0] * 63 + [0.0])[:, None, None] * RANDOM.normal(0, 9, (1, 64, 9, 9)) + 1e-3,
+        RANDOM.normal(0, 5, (1, 21, 33, 33)) + np.linspace(-9, 9, 21)[:, None, None],
+        unit(RANDOM.normal(size=(64, 128)) * np.linspace(0.01, 1, 128)),
         np.where(np.arange(64) % 4 == 0, 0.0, 1.0) * RANDOM.normal(0, 5, (4, 16, 64)),
         np.concatenate((RANDOM.normal(0, 50, (1, 40, 4)), np.full((1, 40, 4), 1e-12)), 2),
         np.zeros((1, 64, 64)),
@@ -74,8 +87,8 @@ def softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
     ],
     ids=[
         "logits", "few logits", "one row", "probabilities", "absent classes", "feature map", "hidden states",
-        "a weak channel", "dead channels", "noise beside values", "zeros", "constant", "empty", "vector", "scalar",
-        "integers",
+        "a weak channel", "a dead channel with a bias", "segmentation", "embeddings", "dead channels",
+        "noise beside values", "zeros", "constant", "empty", "vector", "scalar", "integers",
     ],
 )  # fmt: skip
 def test_what_is_one_group(values: NDArray[np.float64]) -> None:

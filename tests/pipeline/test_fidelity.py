@@ -103,6 +103,42 @@ def test_the_command_says_it_and_exits_1(nets: Path) -> None:
         assert ("held out" in ran.stdout) == (scheme == "int8")
 
 
+def test_it_ends_with_what_was_lost_and_gained(nets: Path) -> None:
+    report = quantized(nets, "together", schemes=["int8", "float16"])
+    assert report.speed and report.fidelity and report.speed.baseline == "TFLite float32"
+    assert {row.name for row in report.speed.rows} == {"TFLite float32", "TFLite float16", "TFLite int8"}
+    sizes = {a.name: (nets / "out" / a.path).stat().st_size for a in report.artifacts}
+    for q in report.quantization:
+        assert q.artifact and q.tradeoff and q.tradeoff.latency_ratio and q.tradeoff.latency_low
+        assert q.tradeoff.latency_low <= q.tradeoff.latency_ratio <= (q.tradeoff.latency_high or 0)
+        assert q.tradeoff.size_ratio == pytest.approx(sizes[q.artifact] / sizes["tflite_float32"])
+        artifact = report.artifact(q.artifact)
+        assert artifact and artifact.loads_on == "TFLite ≥ 2.7"
+    int8 = next(q for q in report.quantization if q.scheme == "static_wi8_ai8")
+    assert int8.tradeoff and (int8.tradeoff.channels, int8.tradeoff.output) == ("4–6", "output")
+    assert int8.tradeoff.sqnr_db == pytest.approx(0, abs=0.5)
+    (output,) = next(h for h in report.fidelity.hops if h.artifact == int8.artifact).outputs
+    assert output.dead == pytest.approx(3 / 7)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"), [((), 1), (("--accept",), 0), (("--floor-db", "-1"), 0), (("--set", "quantize.accept=true"), 0)]
+)
+def test_the_floor_and_who_accepts_less(nets: Path, flags: tuple[str, ...], code: int) -> None:
+    command = [sys.executable, "-m", "edgeworthy", "quantize", "nets.py:together", "-o", "out", "--to", "tflite"]
+    command += ["--calibration", "c.npz", "--samples", "32", "--scheme", "int8", *flags]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, env=WIDE, check=False)
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    assert ("accepted as asked" in ran.stdout) == bool({"--accept", "--set"} & set(flags))
+    assert "model_int8.tflite: runs on TFLite ≥ 2.7" in ran.stdout
+
+
+def test_a_floor_of_the_users_own_is_held(nets: Path) -> None:
+    report = quantized(nets, "apart", schemes=["dynamic"], floor_db=200.0)
+    assert report.fidelity and report.fidelity.status == "fail"
+    assert "SQNR at least 200 dB" in report.fidelity.hops[1].reason
+
+
 def test_neither_torch_nor_tensorflow_is_needed(nets: Path) -> None:
     edgeworthy.run(f"{nets}/nets.py:apart", nets / "onnx", stages=("export",))
     code = f"""if True:

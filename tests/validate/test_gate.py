@@ -64,6 +64,8 @@ def without_int8(report: Report) -> Report:
         ("sqnr_db", {"int8": 40}, "pass"),
         ("sqnr_db", {"int8": 41}, "fail"),
         ("sqnr_db", {"tflite_float16": 70}, "pass"),
+        ("top1_agreement", {"int8": 0.997}, "pass"),
+        ("top1_agreement", {"int8": 0.998}, "fail"),
         ("noise_ratio", {"onnx": 1.3}, "pass"),
         ("noise_ratio", {"onnx": 1.2}, "fail"),
         ("accuracy_drop", {"int8": 0.01}, "pass"),
