@@ -7,68 +7,16 @@ flags of it, `cli.reference` docs/config.md and what ``edgeworthy init`` writes,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
+from pydantic import Field, create_model
 
 from .metrics import METRICS, Metric
+from .tables import FilePath, Flag, IoDtype, Limits, PathOrSpec, PositiveFloat, PositiveInt, Table, Tolerances
 from .vocabulary import ROUTE, ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """The command-line flag of a key.
-
-    Attributes:
-        name: ``--output``.
-        short: ``-o``.
-        metavar: Shown in place of the type.
-        repeat: Each value needs a flag of its own, as it may hold commas; else ``a,b`` are two.
-    """
-
-    name: str
-    short: str | None = None
-    metavar: str | None = None
-    repeat: bool = False
-
-
-@dataclass(frozen=True)
-class MayBePath:
-    """Marks a text that may name a file: one that exists, or ``file.py:name``."""
-
-
-IoDtype = Literal["float32", "int8", "uint8"]
-FilePath = Annotated[Path, Strict(False)]
-PathOrSpec = Annotated[str, MayBePath()]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-
-EVERY = "*"
-"""The subject of a limit given as one number: it holds for every artifact that it can be measured on."""
-
-
-def _per_artifact(value: object) -> object:
-    """One number is a limit for every artifact."""
-    return {EVERY: value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-Limits = Annotated[dict[str, float], BeforeValidator(_per_artifact)]
-"""Artifact or scheme → limit, as in ``{int8 = 0.3}``; a lone number holds for all."""
-
-Tolerances = Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_per_artifact)]
-"""Output name → tolerance; a lone number holds for all outputs."""
-
-
-class Table(BaseModel):
-    """Base of all tables: unknown keys are errors, and nothing is silently converted ("yes" is no bool)."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class ModelTable(Table):
@@ -162,9 +110,9 @@ class PreprocessTable(Table):
         default=None, min_length=1, max_length=2, examples=[[224, 224]]
     )
     """[height, width] of the model's images, or one number for both; default: the model's own"""
-    mean: Annotated[list[float], Flag("--mean", metavar="R,G,B")] = [0.0]
+    mean: Annotated[list[float], Flag("--mean", metavar="R,G,B")] = Field(default=[0.0])
     """mean of the training images, on pixels scaled to 0…1; one number, or one a channel"""
-    std: Annotated[list[PositiveFloat], Flag("--std", metavar="R,G,B")] = [1.0]
+    std: Annotated[list[PositiveFloat], Flag("--std", metavar="R,G,B")] = Field(default=[1.0])
     """standard deviation of the training images; one number, or one a channel"""
     colour: Annotated[Literal["rgb", "bgr", "grey"], Flag("--colour")] = "rgb"
     """channel order of the model's input"""
@@ -255,7 +203,7 @@ class ValidateTable(Table):
     labelled: Annotated[PathOrSpec | None, Flag("--labelled", metavar="DATA")] = Field(
         default=None, examples=["test.npz"]
     )
-    """labelled data for accuracy: as calibration, with labels (an array or column, a folder for each class), or .json with
+    """labelled data for accuracy: as calibration, with labels (array, column or a folder for each class), or .json with
     lists of objects"""
     accuracy: Annotated[PathOrSpec, Flag("--accuracy", metavar="TASK")] = "classification"
     """what is asked of the labelled data: classification (top-1), detection (mAP), segmentation (mIoU), or a metric of
@@ -272,7 +220,7 @@ class ValidateTable(Table):
 class BenchTable(Table):
     """``[bench]``: latency."""
 
-    threads: Annotated[list[PositiveInt], Field(min_length=1), Flag("--threads", metavar="N,N")] = [1]
+    threads: Annotated[list[PositiveInt], Field(min_length=1), Flag("--threads", metavar="N,N")] = Field(default=[1])
     """numbers of threads, as in 1,2; at most the cores of this machine"""
     seconds: Annotated[PositiveFloat, Flag("--seconds")] = 2.0
     """time for each row"""

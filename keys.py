@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from .config import Config, Flag, MayBePath, Table
+from .config import Config
+from .tables import Flag, MayBePath, Table
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from .config import EVERY, Config
+from .config import Config
 from .errors import BadInput, did_you_mean
 from .keys import Key, keys
+from .tables import EVERY
 from .vocabulary import ROUTE
 
 

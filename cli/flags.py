@@ -1,4 +1,4 @@
-"""The flags of the commands that run stages, made from the keys of `edgeworthy.toml` (see `config.Flag`).
+"""The flags of the commands that run stages, made from the keys of `edgeworthy.toml` (see `tables.Flag`).
 
 A command has the flags of its stage and of all stages before it, so a flag means the same wherever it appears.
 """
@@ -13,10 +13,10 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
-from ..config import Flag
 from ..keys import Key, keys
 from ..pipeline.plan import ALL, STAGES
 from ..settings import value_of
+from ..tables import Flag
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from typing import Any
 
 from .. import files
 from ..artifact import TensorSpec
-from ..config import Config, Table
+from ..config import Config
 from ..errors import BadInput
 from ..keys import Key, keys
 from ..schemes import QUANTIZED
+from ..tables import Table
 from ..validate.judge import Rules
 from .flags import sentence
 

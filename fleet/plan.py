@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from ..config import FilePath, PositiveFloat, PositiveInt, Table
 from ..errors import BadInput
+from ..tables import FilePath, PositiveFloat, PositiveInt, Table
 from ..targets import find
 from ..vocabulary import MeasuredWhere
 

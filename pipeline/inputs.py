@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from .. import files
 from .. import schemes as quantization
 from ..artifact import TensorSpec
-from ..config import EVERY, Config
+from ..config import Config
 from ..errors import BadInput
+from ..tables import EVERY
 from . import fingerprint
 from .wanted import Wanted
 

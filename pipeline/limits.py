@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import targets
-from ..config import EVERY, GateTable
+from ..config import GateTable
 from ..errors import BadInput, did_you_mean
 from ..metrics import METRICS, Metric
 from ..schemes import FLOAT32, QUANTIZED
+from ..tables import EVERY
 from ..validate.evidence import names_of
 from ..validate.summary import SummaryRow
 from .subjects import row_name, row_name_given

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from .. import files
-from ..config import IoDtype
 from ..errors import BadInput, did_you_mean
 from ..schemes import get_scheme
+from ..tables import IoDtype
 
 Compute = Literal["float32", "int8", "int16"]
 """What an operator computes in. Weights follow: of a float operator they are float32."""

@@ -15,6 +15,7 @@ from edgeworthy.errors import BadInput
 from edgeworthy.keys import keys
 from edgeworthy.metrics import METRICS, Metric
 from edgeworthy.settings import load_config
+from edgeworthy.tables import EVERY
 
 
 def write(folder: Path, text: str) -> Path:
@@ -120,7 +121,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_one_number_is_a_limit_for_all(tmp_path: Path) -> None:
     loaded = load_config(write(tmp_path, "[gate]\nsqnr_db = 30\nsize_ratio = {int8 = 0.3}\n"))
-    assert loaded.gate.limits("sqnr_db") == {config.EVERY: 30}
+    assert loaded.gate.limits("sqnr_db") == {EVERY: 30}
     assert loaded.gate.limits("size_ratio") == {"int8": 0.3}
 
 
@@ -129,10 +130,10 @@ def test_a_dotted_metric_is_a_key_in_a_table_of_the_gate(tmp_path: Path) -> None
     text += "regression = {size_bytes = 1.0, latency_ms = {p50 = 1.1}}\nbaseline = 'old/report.json'\n"
     loaded = load_config(write(tmp_path, text)).gate
     assert loaded.limits("latency_ms.p50") == {"int8": 5}
-    assert loaded.limits("latency_ms.p99") == {config.EVERY: 9.5}
+    assert loaded.limits("latency_ms.p99") == {EVERY: 9.5}
     assert loaded.limits("latency_ms.p90") == {}
-    assert loaded.regressions("size_bytes") == {config.EVERY: 1.0}
-    assert loaded.regressions("latency_ms.p50") == {config.EVERY: 1.1}
+    assert loaded.regressions("size_bytes") == {EVERY: 1.0}
+    assert loaded.regressions("latency_ms.p50") == {EVERY: 1.1}
     assert loaded.baseline == tmp_path / "old/report.json"
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..config import EVERY, GateTable
+from ..config import GateTable
 from ..errors import FIX
 from ..metrics import METRICS, Metric
 from ..schemes import SCHEMES
+from ..tables import EVERY
 from . import regression
 from .evidence import altered, names_of, subjects, trouble
 from .lines import bound, ends, line, shown, title, unit, verdict

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..config import EVERY
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
 from ..numerics.fidelity import Fidelity, fidelity
 from ..numerics.floor import EPS, Floor
 from ..schemes import SCHEMES
+from ..tables import EVERY
 from . import remedies
 from .record import Status
 from .results import EdgeError, OutputParity

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 
-from ..config import EVERY, GateTable
+from ..config import GateTable
 from ..display import six_digits
 from ..errors import BadInput
 from ..metrics import METRICS, Metric
+from ..tables import EVERY
 from .evidence import names_of, subjects, trouble
 from .lines import ends, line, shown, title, verdict
 from .record import GateStatus
