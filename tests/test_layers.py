@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     "vocabulary", "errors", "files", "display", "schemes", "metrics", "artifact", "config", "keys", "settings",
-    "workers", "numerics", "formats", "source", "plugins", "kits", "export", "convert", "quantize", "targets",
-    "validate", "android", "pipeline", "fleet", "cli",
+    "workers", "numerics", "analysis", "formats", "source", "plugins", "kits", "export", "convert", "quantize",
+    "targets", "validate", "android", "pipeline", "fleet", "cli",
 )  # fmt: skip
 """A file may import from its own layer and those before it (docs/architecture.md)."""
 SIBLINGS = {"export", "convert", "quantize", "targets", "validate"}
