@@ -7,7 +7,8 @@ isn't there: of what is exact, or has no signal at all (then ``exact`` is False)
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +56,7 @@ class LayerError(Found):
     """One float activation and its counterpart in the quantized file."""
 
     place: Place
+    index: int = Field(description="position in the float file")
     dtype: str = Field(description="in the quantized file")
     accumulated: Deviation = Field(description="both files run from the input")
     local: Deviation | None = Field(
@@ -96,6 +98,9 @@ class OperatorSensitivity(Found):
 
     place: Place
     sqnr_db: float | None = Field(description="worst output, worst group of channels; None: exact, or not made")
+    along: list[str] = Field(
+        default_factory=list, description="results of operators that went into float with it, as they have its scale"
+    )
     failure: str = Field(default="", description="why there is no figure")
 
 
@@ -139,6 +144,21 @@ class QuantizationAnalysis(Found):
 
     def count(self, severity: Severity) -> int:
         return sum(f.severity == severity for f in self.findings)
+
+    def placed(self, where: Callable[[str], tuple[str, str]]) -> QuantizationAnalysis:
+        """With module and source line of every operator; ``where`` gives them of a tensor."""
+
+        def at(found: Any) -> Any:
+            module, source = where(found.place.tensor)
+            place = found.place.model_copy(update={"module": module, "source": source})
+            return found.model_copy(update={"place": place})
+
+        told: dict[str, Any] = {
+            name: [at(f) for f in getattr(self, name)] for name in ("findings", "layers", "histograms")
+        }
+        if self.sensitivity is not None:
+            told["sensitivity"] = self.sensitivity.model_copy(update={"rows": [at(r) for r in self.sensitivity.rows]})
+        return self.model_copy(update=told)
 
     def brief(self, most: int) -> QuantizationAnalysis:
         """With the ``most`` worst layers alone."""

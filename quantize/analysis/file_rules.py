@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,18 @@ from ...formats.tflite.arithmetic import flops
 from ...formats.tflite.ops import OPS, FixedScale
 from ...numerics.groups import ranges
 from ..bias import LIMIT
-from .pair import CASTS, grid_of
+from .pair import CASTS
 from .rules import LEVELS, Said, Subject
+
+if TYPE_CHECKING:
+    from ...artifact import Array
 
 FAR = 1e6
 """A scale this many times its neighbours' belongs to another tensor, or to none."""
 
 _SUBNORMAL = float(np.finfo(np.float32).smallest_normal)
 _MOST_BIAS = 2**31 - 1
-_FEW = 32
+_FEW = 16
 """A channel with fewer weights has no outliers, only weights."""
 _OUTLIERS = 0.005
 """Share of the weights that may be outliers of the rest; one may always be."""
@@ -37,7 +40,7 @@ _FIXED = {
 
 def absurd_scales(subject: Subject) -> Iterator[Said]:
     """Scales that are no positive normal numbers, or far from all others of their tensor or file."""
-    own = [g.scale for i in subject.activations if (g := grid_of(subject.graph.tensors[i]))]
+    own = [g.scale for i in subject.activations if (g := subject.pair.grid(int(i)))]
     usual = float(np.median(own)) if own else None
     seen = set()
     for op in subject.graph.operators:
@@ -109,8 +112,9 @@ def outlier_weights(subject: Subject) -> Iterator[Said]:
         if count < _FEW:
             continue
         few = max(1, int(_OUTLIERS * count))
-        rest = np.partition(rows, count - 1 - few, axis=1)[:, count - 1 - few]
-        eaten = (2 * rest < LEVELS) & (rows.max(axis=1) >= 4 * LEVELS) & (rest > 0)
+        rest = _without_largest(rows, few)
+        real = rest if found.real is None else _without_largest(np.abs(found.real).reshape(rows.shape), few)
+        eaten = (2 * rest < LEVELS) & (rows.max(axis=1) >= 4 * LEVELS) & (real > 0)
         if eaten.any():
             which = "" if rows.shape[0] == 1 else f"in channels {ranges(np.flatnonzero(eaten).tolist())} "
             yield Said(
@@ -118,6 +122,13 @@ def outlier_weights(subject: Subject) -> Iterator[Said]:
                 f"{which}of {found.name!r} at most {few} of {count} weights take the scale: all others have fewer than "
                 f"{LEVELS} levels",
             )
+
+
+def _without_largest(rows: Array, few: int) -> Array:
+    """The largest value of each row that isn't among its ``few`` largest."""
+    place = rows.shape[1] - 1 - few
+    found: Array = np.partition(rows, place, axis=1)[:, place]
+    return found
 
 
 def overflowing_biases(subject: Subject) -> Iterator[Said]:
@@ -138,7 +149,7 @@ def overflowing_biases(subject: Subject) -> Iterator[Said]:
 def _off(subject: Subject, op: Any, place: Any, bias: Any, steps: Any) -> float:
     """How many steps of the result a bias is off; 0 for less than one, or where nothing tells."""
     real = subject.float_constant(place, len(op.inputs) - 1)
-    grid, params = grid_of(subject.graph.tensors[op.outputs[0]]), bias.quantization
+    grid, params = subject.pair.grid(int(op.outputs[0])), bias.quantization
     if real is None or grid is None or params is None or params.scale is None or real.size != steps.size:
         return 0.0
     stands = steps.reshape(-1).astype(np.float64) * np.asarray(params.scale, np.float64)
@@ -164,7 +175,7 @@ def foreign_bias_scales(subject: Subject) -> Iterator[Said]:
 def fixed_scales(subject: Subject) -> Iterator[Said]:
     """Results in another scale than the one that their kernel has built in."""
     for index, op in subject.activations.items():
-        grid = grid_of(subject.graph.tensors[index])
+        grid = subject.pair.grid(index)
         built_in = _FIXED.get(subject.pair.kind(op), {}).get(grid.dtype) if grid else None
         if grid is None or built_in is None:
             continue
@@ -184,7 +195,7 @@ def ping_pong(subject: Subject) -> Iterator[Said]:
         before = subject.pair.producers.get(int(op.inputs[0]))
         if before is None or subject.pair.kind(before) not in CASTS:
             continue
-        source, result = (grid_of(subject.graph.tensors[i]) for i in (before.inputs[0], op.outputs[0]))
+        source, result = (subject.pair.grid(int(i)) for i in (before.inputs[0], op.outputs[0]))
         same = "the same scale" if source == result else "another scale"
         yield Said(
             subject.place(op),

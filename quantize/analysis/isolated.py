@@ -14,7 +14,8 @@ import numpy as np
 
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
-from .pair import CASTS, Grid, Pair, grid_of
+from .grid import Grid, grid_of
+from .pair import CASTS, Pair
 
 if TYPE_CHECKING:
     from ...artifact import Array

@@ -14,10 +14,10 @@ import numpy as np
 from ...analysis import Deviation, Histogram, LayerError, Place
 from ...formats.tflite.summary import DTYPE_NAMES
 from ...numerics.running import Running
-from ..ranges import input_tensors
+from .grid import Grid, grid_of
 from .isolated import Isolated
-from .pair import CASTS, Grid, Pair, grid_of
-from .probe import Probe
+from .pair import CASTS, Pair
+from .probe import Probe, Runner
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -31,6 +31,7 @@ class Layer:
     """A float activation, its counterpart, and sums over the samples so far."""
 
     def __init__(self, name: str, op: str, index: int, grid: Grid | None, dtype: str) -> None:
+        """``index``: of the counterpart."""
         self.name, self.op, self.index, self.grid, self.dtype = name, op, index, grid, dtype
         self.accumulated, self.local, self.rounding = Running(), Running(), Running()
         self.beyond = 0
@@ -68,7 +69,7 @@ class Layer:
             max_quanta=None if step is None else running.max_abs / step,
         )
 
-    def error(self, roots: Mapping[str, str]) -> LayerError | None:
+    def error(self, number: int, roots: Mapping[str, str]) -> LayerError | None:
         """The result; None where nothing was compared. ``roots``: see ``PerLayer``."""
         accumulated = self.deviation(self.accumulated)
         if accumulated is None:
@@ -79,6 +80,7 @@ class Layer:
             lent = rounding.quality_db <= local.quality_db + _EXPLAINED_DB
         return LayerError(
             place=self.place,
+            index=number,
             dtype=self.dtype,
             accumulated=accumulated,
             local=local,
@@ -109,10 +111,9 @@ class PerLayer:
 
     def __init__(self, floating: bytes, quantized: bytes, *, threads: int = 1) -> None:
         self.pair = Pair(floating, quantized)
-        self._float, self._quantized = Probe(floating, threads=threads), Probe(quantized, threads=threads)
+        self._float, self._quantized = (Runner(c, threads=threads, keep=True) for c in (floating, quantized))
         self._isolated = Isolated(self.pair)
         self._alone = Probe(self._isolated.content, threads=threads, keep=False) if self._isolated.outputs else None
-        self._inputs = input_tensors(self.pair.floating), input_tensors(self.pair.quantized)
         self.layers = [self._layer(*found) for found in self.pair.layers()]
         self.samples = 0
         self._counts: dict[str, Array] = {}
@@ -124,8 +125,8 @@ class PerLayer:
 
     def compare(self, feed: Mapping[str, Array]) -> None:
         """Take in one sample: input name → array, as the float model takes it."""
-        self._run(self._float, self._inputs[0], feed)
-        self._run(self._quantized, self._inputs[1], feed)
+        self._float.run(feed)
+        self._quantized.run(feed)
         if self._alone is not None:
             self._alone.run(self._isolated.feed({n: self._truth(n) for n in self._isolated.names}))
         for layer in self.layers:
@@ -140,12 +141,12 @@ class PerLayer:
     def errors(self) -> list[LayerError]:
         """Largest local error first; what another tensor's scale explains comes last."""
         roots = self._roots()
-        found = [error for layer in self.layers if (error := layer.error(roots)) is not None]
+        found = [error for n, layer in enumerate(self.layers) if (error := layer.error(n, roots)) is not None]
         return sorted(found, key=lambda e: (bool(e.scale_of), e.local_db, e.accumulated.quality_db))
 
     def count(self, feed: Mapping[str, Array], names: Sequence[str]) -> None:
         """Count one sample's float values for the histograms of ``names``."""
-        self._run(self._float, self._inputs[0], feed)
+        self._float.run(feed)
         for layer in self._named(names):
             values = self._truth(layer.name)
             counts, _ = np.histogram(values[np.isfinite(values)], BINS, self._edges(layer))
@@ -185,15 +186,6 @@ class PerLayer:
         index = self.pair.floats.get(name)
         return self._float.value(self.pair.others[name] if index is None else index)
 
-    def _run(self, probe: Probe, inputs: Mapping[str, int], feed: Mapping[str, Array]) -> None:
-        """Floats go into an integer input in its own steps."""
-        tensors = self.pair.graph.tensors if probe is self._quantized else self.pair.floating.subgraphs[0].tensors
-        fed = {}
-        for name, index in inputs.items():
-            grid = grid_of(tensors[index]) if feed[name].dtype.kind == "f" else None
-            fed[index] = feed[name] if grid is None else grid.quantized(feed[name])
-        probe.run(fed)
-
     def _roots(self) -> dict[str, str]:
         """Layer → the activation whose scale it has to take.
 
@@ -202,10 +194,10 @@ class PerLayer:
         lent: dict[int, int] = {}
         for op in self.pair.graph.operators:
             inputs = list(dict.fromkeys(int(i) for i in op.inputs if i >= 0 and not self.pair.is_constant(int(i))))
-            outputs = [int(i) for i in op.outputs if self._grid(int(i)) is not None]
+            outputs = [int(i) for i in op.outputs if self.pair.grid(int(i)) is not None]
             if self.pair.kind(op) in CASTS or not inputs or not outputs:
                 continue
-            if any(self._grid(i) != self._grid(outputs[0]) for i in inputs):
+            if any(self.pair.grid(i) != self.pair.grid(outputs[0]) for i in inputs):
                 continue
             if len(inputs) > 1:
                 lent |= dict.fromkeys(inputs, outputs[0])
@@ -213,9 +205,6 @@ class PerLayer:
                 lent |= {o: inputs[0] for o in outputs if o not in lent}
         roots = {layer.name: _root(lent, layer.index) for layer in self.layers if layer.index in lent}
         return {name: self.pair.origin(root) or "" for name, root in roots.items()}
-
-    def _grid(self, index: int) -> Grid | None:
-        return grid_of(self.pair.graph.tensors[index])
 
 
 def _root(lent: Mapping[int, int], index: int) -> int:

@@ -13,7 +13,7 @@ from ...analysis import Place, Severity
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
 from ..bias import BIASED
-from .pair import Pair, grid_of
+from .pair import Pair
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -79,7 +79,7 @@ class Subject:
     @cached_property
     def is_integer(self) -> bool:
         """Whether any activation is in steps."""
-        return any(grid_of(self.graph.tensors[i]) for i in self.activations)
+        return any(self.pair.grid(i) for i in self.activations)
 
     @cached_property
     def float_operators(self) -> Mapping[str, Any]:

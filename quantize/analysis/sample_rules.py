@@ -35,15 +35,16 @@ def mixed_activations(subject: Subject) -> Iterator[Said]:
 
 
 def constant_activations(subject: Subject) -> Iterator[Said]:
-    """Tensors and channels that move in the float file and not any more."""
+    """Channels that move in the float file and not any more, by the operator's own doing."""
     for layer in subject.layers:
-        step = layer.grid.scale if layer.grid else 0.0
-        for axis, sums in (layer.accumulated.channels or {}).items():
-            moves = sums.high - sums.low > _MOVES * step
-            dead = moves & (sums.got_low == sums.got_high)
-            if axis == max(layer.accumulated.channels or {}) and dead.any():
-                which = "all its channels" if dead.all() else f"channels {ranges(np.flatnonzero(dead).tolist())}"
-                yield Said(layer.place, f"{which} are constant on all samples, and move in the float file")
+        step, channels = layer.grid.scale if layer.grid else 0.0, layer.local.channels or {}
+        if not channels:
+            continue
+        sums = channels[max(channels)]
+        dead = (sums.high - sums.low > _MOVES * step) & (sums.got_low == sums.got_high)
+        if dead.any():
+            which = "all its channels" if dead.all() else f"channels {ranges(np.flatnonzero(dead).tolist())}"
+            yield Said(layer.place, f"{which} are constant on all samples, and move in the float file")
 
 
 def saturated_activations(subject: Subject) -> Iterator[Said]:
