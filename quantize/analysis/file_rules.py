@@ -138,7 +138,7 @@ def overflowing_biases(subject: Subject) -> Iterator[Said]:
         if steps is None or not steps.size:
             continue
         most = int(np.abs(steps.astype(np.float64)).max())
-        if steps.dtype == np.int32 and most >= LIMIT:
+        if steps.dtype == np.int32 and most > LIMIT + 1:
             end = most >= _MOST_BIAS - 1
             said = f"{fb.name(bias)!r} reaches {most:,} of {_MOST_BIAS:,} steps"
             yield Said(place, said + (" and is cut off there" if end else ""), "error" if end else "warning")
