@@ -219,9 +219,7 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
     return wanted
 
 
-def arranged(
-    feed: Mapping[str, Array], model: TFLiteModel, permute: Mapping[str, tuple[int, ...]]
-) -> dict[str, Array]:
+def arranged(feed: Mapping[str, Array], model: TFLiteModel, permute: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """The feed in the TFLite model's layout and dtypes."""
     arranged: dict[str, Array] = {}
     for spec in model.inputs:

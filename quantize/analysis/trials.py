@@ -15,14 +15,20 @@ from ...formats.tflite import edit as fb
 from ...numerics.fidelity import fidelity
 from ...schemes import get_scheme
 from ...workers.serve import Commands, Tell
-from .. import bias, engine
+from .. import engine
 from ..folding import fold_constants
-from ..io_dtype import set_io_dtype
+from ..recipe import Compute
+from ..worker import built
 from .pair import Pair
 from .probe import Runner
 
 if TYPE_CHECKING:
     from ...artifact import Array
+
+
+_FLOAT: Compute = "float32"
+_COMPUTES: dict[str, Compute] = {"int8": "int8", "uint8": "int8", "int16": "int16"}
+"""Dtype of a result in the file → what its operator computes in."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,12 @@ class _Job:
         steps = {name: grid for name, index, _ in self._pair.layers() if (grid := self._pair.grid(index))}
         self._follows = frozenset(request.ranges)
         self._ranges = {name: grid.limits for name, grid in steps.items()} | dict(request.ranges)
-        quantized = steps if self._scheme.needs_calibration else self._pair.with_integer_weights()
-        self._in_float = frozenset(self._indices.values()) - {self._indices.get(name) for name in quantized}
+        self._computes: dict[int, Compute] = dict.fromkeys(self._indices.values(), "float32")
+        if self._scheme.needs_calibration:
+            self._computes |= {self._indices[n]: _COMPUTES[g.dtype] for n, g in steps.items() if n in self._indices}
+        else:
+            for name in self._pair.with_integer_weights() & self._indices.keys():
+                del self._computes[self._indices[name]]
 
     def sample(self, feed: Mapping[str, Array]) -> None:
         self._float.run(feed)
@@ -76,7 +86,9 @@ class _Job:
 
     def alone(self, name: str) -> tuple[float, list[str]]:
         """The same with only the operator of this result quantized."""
-        return self._measure(self._quantized(frozenset(self._indices.values()) - {self._indices[name]})), []
+        own = self._indices[name]
+        others = dict.fromkeys((i for i in self._indices.values() if i != own), _FLOAT)
+        return self._measure(self._built(others | {i: c for i, c in self._computes.items() if i == own})), []
 
     def without(self, name: str) -> tuple[float, list[str]]:
         """The same with the operator of this result in float, beside those that are, and what has to go with it.
@@ -84,7 +96,8 @@ class _Job:
         What only hands its values on has its scale, and would lose in int8 what it gains.
         """
         along = self._behind(name)
-        return self._measure(self._quantized(self._in_float | {self._indices[n] for n in (name, *along)})), along
+        floats = dict.fromkeys((self._indices[n] for n in (name, *along)), _FLOAT)
+        return self._measure(self._built(self._computes | floats)), along
 
     def _behind(self, name: str) -> list[str]:
         """Results of the operators that read this one, or each other, and have its scale."""
@@ -96,13 +109,9 @@ class _Job:
                 found += writes
         return found[1:]
 
-    def _quantized(self, keep_float: frozenset[int]) -> bytes:
-        made = fb.read(engine.quantize(self._content, self._scheme, ranges=self._ranges, keep_float=keep_float))
-        fb.carry_shape_signatures(made)
-        bias.repair(made, self._pair.floating)
-        set_io_dtype(made, "float32")
-        fb.drop_unused_buffers(made)
-        return fb.write(made)
+    def _built(self, computes: Mapping[int, Compute]) -> bytes:
+        model, _ = built(self._content, self._pair.floating, self._scheme, self._ranges, computes, _FLOAT)
+        return fb.write(model)
 
     def _measure(self, content: bytes) -> float:
         runner = Runner(content, threads=self._threads)

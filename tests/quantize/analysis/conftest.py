@@ -14,6 +14,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.quantize.analysis.analyze import analyze
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .. import tflite_graph
 from ..conftest import normal_feeds
@@ -55,7 +56,7 @@ def _analyzed(name: str, folder: Path) -> Analyzed:
         feeds = normal_feeds(model, 16)
         np.savez(folder / "c.npz", **{n: np.stack([f[n] for f in feeds]) for n in feeds[0]})  # type: ignore[arg-type]
         data = load_calibration(folder / "c.npz", model.inputs)
-        file = quantize(model, out, scheme=scheme, calibration=data).model
+        file = quantize(model, out, Recipe.of(scheme), calibration=data).model
     else:
         makes = {"chain": planted.chain, "outlier": lambda p: planted.chain(p, planted=3), "head": planted.head}
         model = makes[name](path)

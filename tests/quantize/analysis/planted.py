@@ -10,9 +10,9 @@ import numpy as np
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.formats.tflite.summary import describe
-from edgeworthy.quantize import bias, engine
-from edgeworthy.quantize.io_dtype import set_io_dtype
+from edgeworthy.quantize import engine
 from edgeworthy.quantize.ranges import Observer
+from edgeworthy.quantize.worker import built
 from edgeworthy.schemes import INT8
 
 from ..tflite_graph import CONV, NO_ACTIVATION, Array, Graph, Weights
@@ -58,9 +58,6 @@ def force(model: TFLiteModel, path: Path, feeds: Sequence[dict[str, Array]]) -> 
     for feed in feeds:
         observer.observe(feed)
     engine.register_added_operators()
-    made = fb.read(engine.quantize(content, INT8, ranges=observer.ranges, keep_float=frozenset()))
-    bias.repair(made, observer.model)
-    set_io_dtype(made, "float32")
-    fb.drop_unused_buffers(made)
+    made, _ = built(content, observer.model, INT8, observer.ranges, {}, "float32")
     path.write_bytes(fb.write(made))
     return describe(path, INT8.name)

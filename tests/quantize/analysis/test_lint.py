@@ -18,6 +18,7 @@ from edgeworthy.quantize.analysis.lint import RULES, lint
 from edgeworthy.quantize.analysis.pair import Pair
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from ..conftest import normal_feeds
 from ..tflite_graph import Graph
@@ -212,7 +213,7 @@ def test_float_islands_and_their_share(analyzed: Get, tmp_path: Path) -> None:
     np.savez(tmp_path / "c.npz", image=np.stack([f["image"] for f in normal_feeds(model, 8)]))
     data = load_calibration(tmp_path / "c.npz", model.inputs)
     made = quantize(
-        model, tmp_path / "q.tflite", scheme="int8", calibration=data, exclude=["HARD_SWISH", "MEAN", "n4_conv_2d2"]
+        model, tmp_path / "q.tflite", Recipe.of("int8", exclude=["HARD_SWISH", "MEAN", "n4_conv_2d2"]), calibration=data
     )
     found = [f for f in analyze(model, made.model).findings if f.rule == "silent_float"]
     convolution = 16 * 16 * 96 * 16  # products of the excluded 1×1 convolution, of these in all:
