@@ -131,6 +131,7 @@ class QuantizationAnalysis(Found):
     scheme: str
     artifact: str = Field(description="key into Report.artifacts")
     findings: list[Finding] = Field(default_factory=list, description="worst first")
+    counts: dict[Severity, int] = Field(default_factory=dict, description="findings of each severity")
     samples: int = Field(default=0, description="that the errors are from; 0: only the file itself was read")
     inputs: str = Field(default="", description="where the samples are from")
     layers: list[LayerError] = Field(
@@ -141,9 +142,6 @@ class QuantizationAnalysis(Found):
     histograms: list[Histogram] = Field(default_factory=list)
     sensitivity: SensitivityResult | None = None
     failure: str = Field(default="", description="why the file could not be analyzed")
-
-    def count(self, severity: Severity) -> int:
-        return sum(f.severity == severity for f in self.findings)
 
     def placed(self, where: Callable[[str], tuple[str, str]]) -> QuantizationAnalysis:
         """With module and source line of every operator; ``where`` gives them of a tensor."""
@@ -161,8 +159,8 @@ class QuantizationAnalysis(Found):
         return self.model_copy(update=told)
 
     def brief(self, most: int) -> QuantizationAnalysis:
-        """With the ``most`` worst layers alone."""
-        return self.model_copy(update={"layers": self.layers[:most]})
+        """With the ``most`` worst layers and findings alone."""
+        return self.model_copy(update={"layers": self.layers[:most], "findings": self.findings[:most]})
 
 
 class AnalysisFile(Found):

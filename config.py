@@ -211,6 +211,16 @@ class QuantizeTable(Table):
     """operators that alone are quantized, by the same patterns; all others stay float"""
     recipe: Annotated[FilePath | None, Flag("--recipe")] = Field(default=None, examples=["out/model_int8.recipe.json"])
     """recipe of a quantized file, as it lies beside it: makes the same bytes again, of the same model and data"""
+    analyze: Annotated[bool, Flag("--analyze")] = False
+    """hold each quantized file against the float one layer by layer: analysis.json and analysis.html"""
+    sensitivity: Annotated[Literal["one", "all-but-one"] | None, Flag("--sensitivity")] = Field(
+        default=None, examples=["all-but-one"]
+    )
+    """with --analyze: quantize one operator at a time, or all but one, and measure the outputs"""
+    sensitivity_layers: Annotated[PositiveInt, Flag("--sensitivity-layers")] = 32
+    """most operators to try, those with the largest local error first"""
+    sensitivity_seconds: Annotated[PositiveFloat, Flag("--sensitivity-seconds")] = 120.0
+    """time after which no other operator is tried"""
     preprocess: PreprocessTable | None = None
 
     @property

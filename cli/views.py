@@ -12,6 +12,7 @@ from ..errors import FIX
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
 from ..validate.summary import decibels, glance, summarize
+from .analysis import analysis
 from .console import Console
 from .terminal import TextColumn
 
@@ -36,6 +37,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         console.say(f"Latency of one inference of {shown.latency.fed}")
     if shown.fidelity:
         _fidelity(console, shown.fidelity)
+    for found in shown.analyses:
+        analysis(console, found)
     told = [] if whole else [q.calibration.description for q in shown.quantization if q.calibration]  # on the pages
     for said in dict.fromkeys(told):
         console.say(f"· calibrated on {said}")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHOWN = 100
+"""Layers and findings of a quantized file that a report holds; ``analysis.json`` has all."""
+
 
 def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
     """The report of the stages that were asked for.
@@ -60,6 +63,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         conversion=_conversion(pipeline) if "convert" in stages else None,
         quantization=quantized,
         fidelity=pipeline.fidelity if "quantize" in pipeline.stages else None,
+        analyses=[one.brief(_SHOWN) for one in pipeline.analyses] if "quantize" in pipeline.stages else [],
         parity=parity,
         accuracy=accuracy,
         latency=latency,

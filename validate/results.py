@@ -20,6 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ..analysis import QuantizationAnalysis
 from ..config import GateTable
 from ..numerics.comparison import Errors
 from ..numerics.fidelity import Group
@@ -330,6 +331,7 @@ class Report(Record):
     fidelity: ParityResult | None = Field(
         default=None, description="the quantized files against the float32 file, where parity was not measured"
     )
+    analyses: list[QuantizationAnalysis] = Field(default_factory=list, description="the worst of each quantized file")
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None

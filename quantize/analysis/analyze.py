@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ...analysis import QuantizationAnalysis
+from ...analysis import SEVERITIES, Finding, QuantizationAnalysis
 from ...artifact import Feeds, TFLiteModel
 from ...errors import EdgeworthyError
 from ...schemes import SCHEMES
@@ -61,14 +61,14 @@ def analyze(
             if progress:
                 progress(done)
         if not done:
-            return found.model_copy(update={"findings": child.ask("lint")})
+            return found.model_copy(update=_told(child.ask("lint")))
         compared: Compared = child.ask("compared")
         worst = [layer.place.tensor for layer in compared.layers[:DRAWN] if _draws(layer)]
         for feed in feeds if worst else ():
             child.ask("count", arranged(feed, floating, axes), worst)
         return found.model_copy(
-            update={
-                "findings": compared.findings,
+            update=_told(compared.findings)
+            | {
                 "samples": done,
                 "layers": compared.layers,
                 "layer_count": len(compared.layers),
@@ -76,6 +76,11 @@ def analyze(
                 "histograms": child.ask("histograms", worst),
             }
         )
+
+
+def _told(findings: list[Finding]) -> dict[str, object]:
+    severities = [finding.severity for finding in findings]
+    return {"findings": findings, "counts": {s: severities.count(s) for s in SEVERITIES if s in severities}}
 
 
 def _draws(layer: LayerError) -> bool:
