@@ -57,7 +57,7 @@ def _layers(found: QuantizationAnalysis, width: float) -> Figure | None:
     axes.set_title("SQNR in dB (more is better)", loc="left", fontsize=9, color=MUTED)
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
-    axes.legend(loc="upper right", fontsize=8.5, labelcolor=MUTED)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.09), ncols=2, fontsize=8.5, labelcolor=MUTED, borderpad=0)
     axes.margins(y=0.15)
     return figure
 
