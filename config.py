@@ -177,6 +177,16 @@ class QuantizeTable(Table):
     the scheme's own, 15 dB (float16: 40)"""
     accept: Annotated[bool, Flag("--accept")] = False
     """let `quantize` exit 0 though a file is below its floor"""
+    analyze: Annotated[bool, Flag("--analyze")] = False
+    """hold each quantized file against the float one layer by layer: analysis.json and analysis.html"""
+    sensitivity: Annotated[Literal["one", "all-but-one"] | None, Flag("--sensitivity")] = Field(
+        default=None, examples=["all-but-one"]
+    )
+    """with --analyze: quantize one operator at a time, or all but one, and measure the outputs"""
+    sensitivity_layers: Annotated[PositiveInt, Flag("--sensitivity-layers")] = 32
+    """most operators to try, those with the largest local error first"""
+    sensitivity_seconds: Annotated[PositiveFloat, Flag("--sensitivity-seconds")] = 120.0
+    """time after which no other operator is tried"""
     preprocess: PreprocessTable | None = None
 
     @property

@@ -11,6 +11,7 @@ from ..display import number, size
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
 from ..validate.summary import glance, summarize
+from .analysis import analysis
 from .console import Console
 from .fidelity import accepts, fidelity, fix
 from .terminal import TextColumn
@@ -36,6 +37,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         console.say(f"Latency of one inference of {shown.latency.fed}")
     if shown.fidelity:
         fidelity(console, shown, shown.fidelity)
+    for found in shown.analyses:
+        analysis(console, found)
     told = [] if whole else [q.calibration.description for q in shown.quantization if q.calibration]  # on the pages
     for said in dict.fromkeys(told):
         console.say(f"· calibrated on {said}")

@@ -38,7 +38,7 @@ UNIT = 1.0
 def find_groups(references: Sequence[Array]) -> Iterator[tuple[int, list[list[int]]]]:
     """(axis, the channels of each group) of every axis whose channels fall apart."""
     for axis in channel_axes(references):
-        parts = _split(_scales(references, axis))
+        parts = split(_scales(references, axis))
         if len(parts) > 1:
             yield axis, parts
 
@@ -77,7 +77,7 @@ def _scales(arrays: Sequence[Array], axis: int) -> NDArray[np.float64]:
     return scales
 
 
-def _split(scales: NDArray[np.float64]) -> list[list[int]]:
+def split(scales: NDArray[np.float64]) -> list[list[int]]:
     """The channels of each group, from the largest scale to the smallest."""
     order = np.argsort(-scales, kind="stable")
     telling = [int(c) for c in order if scales[c] > ZERO * scales.max()]

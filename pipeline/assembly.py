@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHOWN = 100
+"""Layers and findings of a quantized file that a report holds; ``analysis.json`` has all."""
+
 
 def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
     """The report of the stages that were asked for.
@@ -64,6 +67,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         quantization=quantized,
         fidelity=fidelity,
         speed=speed,
+        analyses=[one.brief(_SHOWN) for one in pipeline.analyses] if "quantize" in pipeline.stages else [],
         parity=parity,
         accuracy=accuracy,
         latency=latency,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..config import EVERY
+from ..tables import EVERY
 from ..validate.made import ArtifactResult
 from ..validate.results import LatencyResult, ParityResult
 from .making import Making, nothing_died

@@ -14,6 +14,10 @@ PAGES = (reports.JSON, reports.HTML, reports.MARKDOWN, reports.JUNIT, manifest.N
 """Of a whole run; single stages leave the first alone."""
 
 
+ANALYSIS = ("analysis.json", "analysis.html")
+"""What ``quantize --analyze`` writes beside the files."""
+
+
 def rewrite(report: Report, folder: Path, *, force: bool = False) -> None:
     """Write the pages of a report again, in the folder of its run.
 

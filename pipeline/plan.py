@@ -78,18 +78,19 @@ STAGES: dict[str, Stage] = {
         Stage(
             "quantize",
             "TFLite to int8, float16 and others.",
-            "Writes OUT/model_SCHEME.tflite, and beside it the recipe that makes the same bytes again; says of each what "
-            "it lost and gained against the float32 file: SQNR of every output, decisions that changed, size and "
+            "Writes OUT/model_SCHEME.tflite, and beside it the recipe that makes the same bytes again; says of each "
+            "what it lost and gained against the float32 file: SQNR of every output, decisions that changed, size and "
             "latency. Exits 1 where a file is below its floor.",
             (
                 "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz",
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
+                "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --analyze --sensitivity all-but-one",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
                 "edgeworthy quantize model.onnx -o again --recipe out/model_int8.recipe.json --calibration data.npz",
             ),
             tables=("quantize", "data"),
             checks=("to", "schemes", "recipes", "source", "calibration_hash", "labelled"),
-            results=("quantized", "fidelity", "speed"),
+            results=("quantized", "fidelity", "speed", "analyses"),
             builds_on=("convert",),
             verdicts=("quantization", "fidelity"),
         ),

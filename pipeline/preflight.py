@@ -7,7 +7,6 @@ rules.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,9 @@ from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
 from ..config import PreflightTable, QuantizeTable
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
-from ..quantize.exclusion import matches, module_of
+from ..quantize.exclusion import matches
 from ..targets.rules import NodeRefusal, TargetRules, find, refused
-from ..vocabulary import MODULE_KEY, SOURCE_KEY
-
-_OUTPUT = re.compile(r"serving_default_(.*)_output")
-"""What a tensor that is an output is called after."""
+from .origins import Origins
 
 Refusals = Mapping[str, list[NodeRefusal]]
 """Target → the nodes that it would refuse."""
@@ -143,15 +139,8 @@ def _end(op: str, spec: TensorSpec, before: str, after: str) -> Operation:
 
 def _traced(operations: Sequence[Operation], model: Path | None) -> list[Operation]:
     """Operators of a file with the PyTorch modules and lines of the graph that it was made from."""
-    from ..formats.onnx.file import read_onnx
-
     if model is None:
         return list(operations)
-    nodes = {v.name: n.metadata_props for n in read_onnx(model).graph.all_nodes() for v in n.outputs if v.name}
-    places = [{name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)]
-
-    def place(operation: Operation, told: Mapping[str, str]) -> str:
-        parts = [match[1] if (match := _OUTPUT.fullmatch(p)) else p for p in operation.name.split(";")]
-        return next((found for part in parts if (found := module_of(part, told))), "")
-
-    return [replace(o, module=place(o, places[0]), source=place(o, places[1])) for o in operations]
+    origins = Origins(model)
+    places = [origins.of(operation.name) for operation in operations]
+    return [replace(o, module=m, source=s) for o, (m, s) in zip(operations, places, strict=True)]

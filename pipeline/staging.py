@@ -17,7 +17,7 @@ from . import fingerprint, limits
 from .cache import Workspace
 from .inputs import Inputs
 from .others import file_name
-from .pages import PAGES
+from .pages import ANALYSIS, PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
 from .wanted import MADE
@@ -116,6 +116,8 @@ class Staging:
         if "quantize" in self.brought:
             made = [self._quantized_path(scheme) for scheme in self.inputs.schemes]
             paths += [*made, *map(path_beside, made)]
+        if "quantize" in self.stages and self.config.quantize.analyze:
+            paths += [self.output / name for name in ANALYSIS]
         if self.inputs.measures:
             paths += [self.output / file_name(info) for info in self.inputs.converters.values()]
         return paths

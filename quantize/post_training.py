@@ -108,12 +108,12 @@ def quantize(
     start = time.perf_counter()
     seen = _Digest()
     with atomic_file(output) as part:
-        tried = _arranged(example, model, permute or {}) if example else {}
+        tried = arranged(example, model, permute or {}) if example else {}
         with _child(Request(model.path, part, recipe, threads, tried, modules or {}), timeout_s) as child:
             for done, feed in enumerate(feeds or (), start=1):
-                arranged = _arranged(feed, model, permute or {})
-                seen.add(arranged)
-                child.ask("calibrate", arranged)
+                fed = arranged(feed, model, permute or {})
+                seen.add(fed)
+                child.ask("calibrate", fed)
                 if progress:
                     progress(done, len(feeds or ()))
             _require_same("calibration data", recipe.calibration, seen.hex)
@@ -219,9 +219,7 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
     return wanted
 
 
-def _arranged(
-    feed: Mapping[str, Array], model: TFLiteModel, permute: Mapping[str, tuple[int, ...]]
-) -> dict[str, Array]:
+def arranged(feed: Mapping[str, Array], model: TFLiteModel, permute: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """The feed in the TFLite model's layout and dtypes."""
     arranged: dict[str, Array] = {}
     for spec in model.inputs:

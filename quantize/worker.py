@@ -24,7 +24,7 @@ from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .messages import Answer, Request
 from .ranges import Observer, input_tensors, unfit_operators
-from .recipe import Recipe, Rule
+from .recipe import Compute, Recipe, Rule
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -104,11 +104,7 @@ def _quantize(
     notes: list[str] = []
     while True:
         computes = {index: decision.compute for index, decision in decided.items()}
-        quantized = engine.quantize(content, scheme, ranges=ranges, computes=computes)
-        fb.carry_shape_signatures(quantized)
-        widened = bias.repair(quantized, original)
-        set_io_dtype(quantized, request.recipe.io_dtype)
-        fb.drop_unused_buffers(quantized)
+        quantized, widened = built(content, original, scheme, ranges, computes, request.recipe.io_dtype)
         final = fb.write(quantized)
         failure = _try(final, feed, request.threads)
         if failure is None:
@@ -124,6 +120,23 @@ def _quantize(
     found = float_operators(quantized, scheme, supported=engine.supported_operators(scheme), reasons=reasons)
     resolved = _resolved(request.recipe, original.subgraphs[0], decided)
     return Answer(engine.NAME, resolved, tuple(found), tuple(notes))
+
+
+def built(
+    content: bytes,
+    original: Any,
+    scheme: Scheme,
+    ranges: Mapping[str, tuple[float, float]],
+    computes: Mapping[int, Compute],
+    io_dtype: str,
+) -> tuple[Any, list[str]]:
+    """The quantized ``ModelT`` of a float one (``content``, as objects ``original``), and the biases mended in it."""
+    quantized = engine.quantize(content, scheme, ranges=ranges, computes=computes)
+    fb.carry_shape_signatures(quantized)
+    widened = bias.repair(quantized, original)
+    set_io_dtype(quantized, io_dtype)
+    fb.drop_unused_buffers(quantized)
+    return quantized, widened
 
 
 def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision]) -> Recipe:

@@ -1,18 +1,16 @@
-"""The report's pictures: inline SVG that follows the reader's light or dark mode, for a wide page and for a phone.
+"""The report's pictures, for a wide page and for a phone (see ``drawing``).
 
-Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG. Text stays text. Every
-number in a picture is one of the tables', written like there.
+Every number in a picture is one of the tables', written like there.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..display import milliseconds, number, percent, size
+from .drawing import FAIL, FIRST, INK, MUTED, SECOND, SURFACE, WIDTHS, canvas, label_rows, logarithmic, styled, svg
 from .results import LatencyRow, Report
 from .summary import SummaryRow
 
@@ -20,46 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, FIRST, SECOND, SURFACE, FAIL = (f"#01020{i}" for i in range(7))
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    FIRST: "var(--first)",
-    SECOND: "var(--second)",
-    SURFACE: "var(--surface)",
-    FAIL: "var(--fail)",
-}
-WIDTHS = {"wide": 8.2, "narrow": 3.4}
-"""Kind of page → width of a picture in inches, at 100 CSS pixels each."""
-
 
 def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, dict[str, str]]:
     """Name → kind of page → SVG text, of every picture that the report has numbers for."""
-    import matplotlib as mpl
-
     drawn: dict[str, dict[str, str]] = {}
-    with mpl.rc_context(
-        {
-            "svg.fonttype": "none",
-            "text.parse_math": False,
-            "font.family": "sans-serif",
-            "font.size": 10,
-            "text.color": INK,
-            "axes.edgecolor": GRID,
-            "axes.labelcolor": MUTED,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.spines.left": False,
-            "xtick.color": MUTED,
-            "ytick.color": INK,
-            "xtick.minor.bottom": False,
-            "ytick.major.size": 0,
-            "grid.color": GRID,
-            "grid.linewidth": 0.8,
-            "legend.frameon": False,
-        }
-    ):
+    with styled():
         for kind, width in WIDTHS.items():
             for name, figure in (
                 ("errors", _errors(rows, width)),
@@ -67,7 +30,7 @@ def plots(report: Report, rows: Sequence[SummaryRow]) -> dict[str, dict[str, str
                 ("front", _front(rows, width)),
             ):
                 if figure is not None:
-                    drawn.setdefault(name, {})[kind] = _svg(figure, f"{name}-{kind}")
+                    drawn.setdefault(name, {})[kind] = svg(figure, f"{name}-{kind}")
     return drawn
 
 
@@ -99,7 +62,7 @@ def _errors(rows: Sequence[SummaryRow], width: float) -> Figure | None:
     if not panels:
         return None
     heights = [0.3 * len(p.bars) + 0.75 for p in panels]
-    figure, grid = _figure(width, sum(heights), heights)
+    figure, grid = canvas(width, sum(heights), heights)
     for axes, panel in zip(grid, panels, strict=True):
         _draw(axes, panel)
     return figure
@@ -138,11 +101,11 @@ def _draw(axes: Axes, panel: _Panel) -> None:
     end = max([*values, *limits])
     if panel.log:
         axes.set_xlim(start, end * (end / start) ** 0.3)
-        _logarithmic(axes)
+        logarithmic(axes)
     else:
         axes.set_xlim(start, end + 0.3 * (end - start))
     axes.set_title(panel.title, loc="left", fontsize=9, color=MUTED, x=0)
-    _rows(axes, [bar.name for bar in panel.bars])
+    label_rows(axes, [bar.name for bar in panel.bars])
 
 
 # -- latency ------------------------------------------------------------------------------------------
@@ -153,7 +116,7 @@ def _latency(rows: Sequence[LatencyRow], width: float) -> Figure | None:
     timed = [r for r in rows if len(r.quantiles_ms) == 21]
     if not timed:
         return None
-    figure, (axes,) = _figure(width, len(timed) * 0.42 + 0.8)
+    figure, (axes,) = canvas(width, len(timed) * 0.42 + 0.8)
     for at, row in enumerate(timed):
         q = row.quantiles_ms
         axes.plot([q[0], q[19]], [at, at], color=FIRST, linewidth=1.5, solid_capstyle="butt")
@@ -164,14 +127,14 @@ def _latency(rows: Sequence[LatencyRow], width: float) -> Figure | None:
     least, most = min(r.quantiles_ms[0] for r in timed), max(r.quantiles_ms[19] for r in timed)
     if most > 10 * least > 0:
         axes.set_xlim(least / 1.5, most * (most / least) ** (1.6 / width))
-        _logarithmic(axes)
+        logarithmic(axes)
         unit = "ms, logarithmic"
     else:
         axes.set_xlim(0, most * (1 + 1.2 / width))
         unit = "ms"
     axes.set_xlabel(f"one inference in {unit}")
     several = len({r.threads for r in timed}) > 1
-    _rows(axes, [f"{r.name}, {r.threads} thr." if several else r.name for r in timed])
+    label_rows(axes, [f"{r.name}, {r.threads} thr." if several else r.name for r in timed])
     return figure
 
 
@@ -185,7 +148,7 @@ def _front(rows: Sequence[SummaryRow], width: float) -> Figure | None:
     ]
     if len(points) < 2:
         return None
-    figure, (axes,) = _figure(width, 4.2)
+    figure, (axes,) = canvas(width, 4.2)
     for _, bytes_, time in points:
         beaten = any(b <= bytes_ and t <= time and (b, t) != (bytes_, time) for _, b, t in points)
         axes.plot(time, bytes_, "o", markersize=9, markeredgecolor=FIRST, markeredgewidth=2,
@@ -193,7 +156,7 @@ def _front(rows: Sequence[SummaryRow], width: float) -> Figure | None:
     axes.margins(x=0.25, y=0.15)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _logarithmic(axes)
+    logarithmic(axes)
     axes.set_xlabel("median latency in ms, logarithmic")
     axes.set_title("size", loc="left", fontsize=10, color=MUTED)
     ticks = _apart(sorted(b for _, b, _ in points))
@@ -241,57 +204,3 @@ def _apart(ticks: Sequence[float]) -> list[float]:
         if not kept or tick > kept[-1] * 1.3:
             kept.append(tick)
     return kept
-
-
-# -- what they share ----------------------------------------------------------------------------------
-
-
-def _figure(width: float, height: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many inches, and its axes one below the other, with heights like ``panels``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.patch.set_alpha(0)
-    grid = figure.subplots(len(panels), squeeze=False, height_ratios=panels)[:, 0]
-    for axes in grid:
-        axes.patch.set_alpha(0)
-    return figure, list(grid)
-
-
-def _logarithmic(axes: Axes) -> None:
-    """A logarithmic x axis with plain numbers (names may hold a "$", so mathtext is off)."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    narrow = axes.get_window_extent().width < 300
-    if high < (30 if narrow else 300) * low:  # whole decades alone would leave too few marks
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    else:
-        axes.xaxis.set_major_locator(LogLocator(numticks=5 if narrow else 9))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(True, axis="x")
-    axes.set_axisbelow(True)
-
-
-def _svg(figure: Figure, name: str) -> str:
-    """The figure as SVG text with ids of its own, no XML prologue and colours from CSS."""
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, variable)
-    return text

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from .. import files
 from ..display import milliseconds, number, percent, six_digits, size
 from ..errors import FIX, BadInput
-from . import digest
+from . import analysis_plots, analysis_words, digest
 from .plots import plots
 from .report_file import JSON as JSON
 from .report_file import read as read
@@ -143,6 +143,10 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         timed=[one for row in rows for one in row.timed],
         latency_columns=latency_columns(),
         fallbacks=_fallbacks(report),
+        words=analysis_words,
+        analyses=[
+            (a, analysis_plots.plots(a) if autoescape else {}) for a in report.analyses if a.findings or a.layers
+        ],
         plots={k: drawn.get(k) for k in ("errors", "latency", "front")},
     )
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ..analysis import QuantizationAnalysis
 from ..config import GateTable
 from ..numerics.comparison import Errors
 from ..numerics.fidelity import Group, worst
@@ -297,6 +298,7 @@ class Report(Record):
     speed: LatencyResult | None = Field(
         default=None, description="the quantized files and the float32 file, timed in turns, where bench was not run"
     )
+    analyses: list[QuantizationAnalysis] = Field(default_factory=list, description="the worst of each quantized file")
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None

@@ -22,7 +22,8 @@ from edgeworthy.numerics.comparison import Errors
 from edgeworthy.numerics.floor import Floor
 from edgeworthy.validate import gate, judge
 from edgeworthy.validate import report as reports
-from edgeworthy.validate.plots import WIDTHS, plots
+from edgeworthy.validate.drawing import WIDTHS
+from edgeworthy.validate.plots import plots
 from edgeworthy.validate.results import GateLine, Report
 from edgeworthy.validate.summary import Figure, summarize
 

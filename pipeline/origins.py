@@ -1,0 +1,40 @@
+"""Where tensors of a TFLite file come from: PyTorch module and source line, as the ONNX graph's nodes carry them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..quantize.exclusion import module_of
+from ..vocabulary import MODULE_KEY, SOURCE_KEY
+
+_OUTPUT = re.compile(r"serving_default_(.*)_output")
+"""What a tensor that is an output is called after."""
+
+
+class Origins:
+    """Module and line by tensor.
+
+    Args:
+        model: The ONNX file that the TFLite file was made from; None: nothing is known.
+    """
+
+    def __init__(self, model: Path | None) -> None:
+        from ..formats.onnx.file import read_onnx
+
+        nodes = {} if model is None else {
+            v.name: n.metadata_props for n in read_onnx(model).graph.all_nodes() for v in n.outputs if v.name
+        }  # fmt: skip
+        self._modules, self._lines = (
+            {name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)
+        )
+
+    def of(self, tensor: str) -> tuple[str, str]:
+        """Module and source line of a tensor, each empty where it isn't known."""
+        return _told(tensor, self._modules), _told(tensor, self._lines)
+
+
+def _told(tensor: str, told: Mapping[str, str]) -> str:
+    parts = [match[1] if (match := _OUTPUT.fullmatch(part)) else part for part in tensor.split(";")]
+    return next((found for part in parts if (found := module_of(part, told))), "")

@@ -1,0 +1,237 @@
+"""Rules of the lint that need the files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...formats.tflite import edit as fb
+from ...formats.tflite.arithmetic import flops
+from ...formats.tflite.ops import OPS, FixedScale
+from ...numerics.groups import ranges
+from ..bias import LIMIT
+from .pair import CASTS
+from .rules import LEVELS, Said, Subject
+
+if TYPE_CHECKING:
+    from ...artifact import Array
+
+FAR = 1e6
+"""A scale this many times its neighbours' belongs to another tensor, or to none."""
+
+_SUBNORMAL = float(np.finfo(np.float32).smallest_normal)
+_MOST_BIAS = 2**31 - 1
+_FEW = 16
+"""A channel with fewer weights has no outliers, only weights."""
+_OUTLIERS = 0.005
+"""Share of the weights that may be outliers of the rest; one may always be."""
+
+_SHARES = {"int8": (1 / 256, -128), "uint8": (1 / 256, 0), "int16": (1 / 32768, 0)}
+_FIXED = {
+    "SOFTMAX": _SHARES,
+    "LOGISTIC": _SHARES,
+    "TANH": {"int8": (1 / 128, 0), "uint8": (1 / 128, 128), "int16": (1 / 32768, 0)},
+    **{r.builtin: {"int8": (r.int8.scale, r.int8.zero_point)} for r in OPS.values() if isinstance(r.int8, FixedScale)},
+}
+"""Operator → dtype → scale and zero point that its kernel has built in (LiteRT 2.3: ``kernels/activations.cc``)."""
+
+
+def absurd_scales(subject: Subject) -> Iterator[Said]:
+    """Scales that are no positive normal numbers, or far from all others of their tensor or file."""
+    own = [g.scale for i in subject.activations if (g := subject.pair.grid(int(i)))]
+    usual = float(np.median(own)) if own else None
+    seen = set()
+    for op in subject.graph.operators:
+        for index in (int(i) for i in [*op.inputs, *op.outputs] if i >= 0 and int(i) not in seen):
+            seen.add(index)
+            tensor = subject.graph.tensors[index]
+            if why := _absurd(tensor, usual if index in subject.activations else None):
+                yield Said(subject.place(op), f"{fb.name(tensor)!r} {why}")
+
+
+def _absurd(tensor: Any, usual: float | None) -> str:
+    params = tensor.quantization
+    if params is None or params.scale is None or not len(params.scale):
+        return ""
+    scales = np.asarray(params.scale, np.float64)
+    broken = ~np.isfinite(scales) | (scales < _SUBNORMAL)
+    if broken.any():
+        return f"has the scale {scales[broken][0]:.3g}" + (f" in {broken.sum()} channels" if scales.size > 1 else "")
+    middle = usual or float(np.median(scales))
+    far = scales > FAR * middle
+    if far.any():
+        whose = "of the other channels" if scales.size > 1 else "usual in this file"
+        return f"has the scale {scales[far][0]:.3g}, {scales[far][0] / middle:.1g} times what is {whose}"
+    return ""
+
+
+def mixed_weights(subject: Subject) -> Iterator[Said]:
+    """Channels of weights that share one scale with far larger ones."""
+    for found in subject.weights():
+        if found.scales.size != 1 or found.steps.shape[0] < 2:
+            continue
+        tops = np.abs(found.steps.astype(np.int32)).reshape(found.steps.shape[0], -1).max(axis=1)
+        small = (tops > 0) & (2 * tops < LEVELS)
+        if small.any():
+            yield Said(
+                found.place,
+                f"channels {ranges(np.flatnonzero(small).tolist())} of {found.name!r} have fewer than {LEVELS} levels "
+                f"of the one scale that all {small.size} share",
+            )
+
+
+def dead_weights(subject: Subject) -> Iterator[Said]:
+    """Channels whose weights quantization made all zero, or all equal; zero ones of the float file are a note."""
+    for found in subject.weights():
+        rows = found.steps.reshape(found.steps.shape[0], -1)
+        same = (rows == rows[:, :1]).all(axis=1) & (rows.shape[1] > 1)
+        zero = ~rows.any(axis=1)
+        real = None if found.real is None else found.real.reshape(rows.shape)
+        lost = same & (np.ptp(real, axis=1) > 0) if real is not None else same & ~zero
+        if lost.any():
+            yield Said(
+                found.place, f"channels {ranges(np.flatnonzero(lost).tolist())} of {found.name!r} became constant"
+            )
+        there = zero & ~lost
+        if there.any():
+            yield Said(
+                found.place,
+                f"channels {ranges(np.flatnonzero(there).tolist())} of {found.name!r} are zero, in the float file too",
+                "note",
+            )
+
+
+def outlier_weights(subject: Subject) -> Iterator[Said]:
+    """Scales that a few weights take for themselves."""
+    for found in subject.weights():
+        rows = np.abs(found.steps.astype(np.int32))
+        rows = rows.reshape(1, -1) if found.scales.size == 1 else rows.reshape(rows.shape[0], -1)
+        count = rows.shape[1]
+        if count < _FEW:
+            continue
+        few = max(1, int(_OUTLIERS * count))
+        rest = _without_largest(rows, few)
+        real = rest if found.real is None else _without_largest(np.abs(found.real).reshape(rows.shape), few)
+        eaten = (2 * rest < LEVELS) & (rows.max(axis=1) >= 4 * LEVELS) & (real > 0)
+        if eaten.any():
+            which = "" if rows.shape[0] == 1 else f"in channels {ranges(np.flatnonzero(eaten).tolist())} "
+            yield Said(
+                found.place,
+                f"{which}of {found.name!r} at most {few} of {count} weights take the scale: all others have fewer than "
+                f"{LEVELS} levels",
+            )
+
+
+def _without_largest(rows: Array, few: int) -> Array:
+    """The largest value of each row that isn't among its ``few`` largest."""
+    place = rows.shape[1] - 1 - few
+    found: Array = np.partition(rows, place, axis=1)[:, place]
+    return found
+
+
+def overflowing_biases(subject: Subject) -> Iterator[Said]:
+    """Biases at the end of int32, near it, or that are no longer the float file's."""
+    for op, _, _, bias in subject.biased():
+        place, steps = subject.place(op), fb.values(subject.model, bias)
+        if steps is None or not steps.size:
+            continue
+        most = int(np.abs(steps.astype(np.float64)).max())
+        if steps.dtype == np.int32 and most > LIMIT + 1:
+            end = most >= _MOST_BIAS - 1
+            said = f"{fb.name(bias)!r} reaches {most:,} of {_MOST_BIAS:,} steps"
+            yield Said(place, said + (" and is cut off there" if end else ""), "error" if end else "warning")
+        elif off := _off(subject, op, place, bias, steps):
+            yield Said(place, f"{fb.name(bias)!r} is off by {off:.3g} steps of the result from the float file's")
+
+
+def _off(subject: Subject, op: Any, place: Any, bias: Any, steps: Any) -> float:
+    """How many steps of the result a bias is off; 0 for less than one, or where nothing tells."""
+    real = subject.float_constant(place, len(op.inputs) - 1)
+    grid, params = subject.pair.grid(int(op.outputs[0])), bias.quantization
+    if real is None or grid is None or params is None or params.scale is None or real.size != steps.size:
+        return 0.0
+    stands = steps.reshape(-1).astype(np.float64) * np.asarray(params.scale, np.float64)
+    off = float(np.abs(stands - real.reshape(-1)).max() / grid.scale)
+    return off if off > 1 else 0.0
+
+
+def foreign_bias_scales(subject: Subject) -> Iterator[Said]:
+    """Biases whose scale isn't input scale × weight scale: kernels add them as if it were."""
+    for op, source, weights, bias in subject.biased():
+        found = [t.quantization.scale if t.quantization is not None else None for t in (source, weights, bias)]
+        if any(scale is None or not len(scale) for scale in found):
+            continue
+        inputs, own, given = (np.asarray(scale, np.float64) for scale in found)
+        if given.size not in (1, own.size) or not (inputs[0] * own > 0).all():
+            continue
+        ratio = given / (inputs[0] * own)
+        if (np.abs(ratio - 1) > 1e-2).any():
+            worst = float(ratio[np.argmax(np.abs(np.log(np.maximum(ratio, 1e-30))))])
+            yield Said(subject.place(op), f"{fb.name(bias)!r} has {worst:.3g} times the scale that it is added in")
+
+
+def fixed_scales(subject: Subject) -> Iterator[Said]:
+    """Results in another scale than the one that their kernel has built in."""
+    for index, op in subject.activations.items():
+        grid = subject.pair.grid(index)
+        built_in = _FIXED.get(subject.pair.kind(op), {}).get(grid.dtype) if grid else None
+        if grid is None or built_in is None:
+            continue
+        if not np.isclose(grid.scale, built_in[0], rtol=1e-3) or grid.zero_point != built_in[1]:
+            yield Said(
+                subject.place(op),
+                f"its result has scale {grid.scale:.4g} and zero point {grid.zero_point}, and the kernel writes "
+                f"{built_in[0]:.4g} and {built_in[1]}",
+            )
+
+
+def ping_pong(subject: Subject) -> Iterator[Said]:
+    """Casts of casts."""
+    for op in subject.graph.operators:
+        if subject.pair.kind(op) not in CASTS or subject.pair.is_constant(int(op.outputs[0])):
+            continue
+        before = subject.pair.producers.get(int(op.inputs[0]))
+        if before is None or subject.pair.kind(before) not in CASTS:
+            continue
+        source, result = (subject.pair.grid(int(i)) for i in (before.inputs[0], op.outputs[0]))
+        same = "the same scale" if source == result else "another scale"
+        yield Said(
+            subject.place(op),
+            f"{subject.pair.kind(before)} → {subject.pair.kind(op)} of "
+            f"{fb.name(subject.graph.tensors[before.inputs[0]])!r}, into {same}",
+        )
+
+
+def silent_float(subject: Subject) -> Iterator[Said]:
+    """Float operators inside an integer file, by island, with their share of the arithmetic."""
+    if not subject.is_integer:
+        return
+    count = {id(op): flops(subject.model, subject.graph, op) for op in subject.activations.values()}
+    total = sum(count.values())
+    for island in _islands(subject):
+        share = sum(count[id(op)] for op in island) / max(1, total)
+        kinds = [subject.pair.kind(op) for op in island]
+        listed = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
+        yield Said(
+            subject.place(island[0]),
+            f"{len(island)} in float ({listed}): {share:.1%} of the arithmetic",
+            "warning" if share >= 0.01 else "note",
+        )
+
+
+def _islands(subject: Subject) -> list[list[Any]]:
+    """Float operators that hand float tensors to each other, in the order of the file."""
+    graph = subject.graph
+    island: dict[int, list[Any]] = {}
+    for op in dict.fromkeys(subject.activations.values()):
+        touched = [int(i) for i in [*op.inputs, *op.outputs] if i >= 0 and not subject.pair.is_constant(int(i))]
+        floats = [i for i in touched if fb.is_float(graph.tensors[i])]
+        if subject.pair.kind(op) in CASTS or not floats:
+            continue
+        met = {id(island[i]): island[i] for i in floats if i in island}
+        joined = [o for one in met.values() for o in one] + [op]
+        island |= dict.fromkeys(floats, joined)
+        island |= {i: joined for i, one in island.items() if id(one) in met}
+    return list({id(one): one for one in island.values()}.values())

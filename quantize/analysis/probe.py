@@ -1,0 +1,99 @@
+"""A model whose every tensor can be read after a run, by index or by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from ...formats.tflite import edit as fb
+from ..ranges import input_tensors
+from .grid import grid_of
+
+if TYPE_CHECKING:
+    from ...artifact import Array
+
+
+class Probe:
+    """Runs a model, one sample at a time; inputs and tensors go by index.
+
+    Args:
+        content: The flatbuffer.
+        threads: Threads for one inference.
+        keep: Keep every tensor; without it only inputs and outputs can be read.
+    """
+
+    def __init__(self, content: bytes, *, threads: int = 1, keep: bool = True) -> None:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # it costs memory: we know
+            self._interpreter = Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_preserve_all_tensors=keep,
+                experimental_op_resolver_type=OpResolverType.BUILTIN,
+            )
+        self._shapes = {d["index"]: tuple(map(int, d["shape"])) for d in self._interpreter.get_input_details()}
+        self._ready = False
+
+    def run(self, feed: Mapping[int, Array]) -> None:
+        """Run once on tensor index → array in the input's own dtype; other extents than last time are taken over."""
+        for index, array in feed.items():
+            if array.shape != self._shapes[index]:
+                self._interpreter.resize_tensor_input(index, array.shape)
+                self._shapes[index], self._ready = array.shape, False
+        if not self._ready:
+            self._interpreter.allocate_tensors()
+            self._ready = True
+        for index, array in feed.items():
+            self._interpreter.set_tensor(index, np.require(array, requirements="C"))
+        self._interpreter.invoke()
+
+    def value(self, index: int) -> Array:
+        """The value of a tensor after the last run, a copy."""
+        found: Array = self._interpreter.get_tensor(index)
+        return found
+
+
+class Runner:
+    """A file that takes and gives floats by name, whatever its inputs and outputs are.
+
+    Args:
+        content: The flatbuffer.
+        threads, keep: As of ``Probe``.
+    """
+
+    def __init__(self, content: bytes, *, threads: int = 1, keep: bool = False) -> None:
+        model = fb.read(content)
+        self._tensors = model.subgraphs[0].tensors
+        self._inputs, self._outputs = input_tensors(model), output_tensors(model)
+        self._probe = Probe(content, threads=threads, keep=keep)
+
+    def run(self, feed: Mapping[str, Array]) -> None:
+        """Run on input name → array; floats go into an input of integers in its own steps."""
+        fed = {}
+        for name, index in self._inputs.items():
+            grid = grid_of(self._tensors[index]) if feed[name].dtype.kind == "f" else None
+            fed[index] = feed[name] if grid is None else grid.quantized(feed[name])
+        self._probe.run(fed)
+
+    def value(self, index: int) -> Array:
+        """A tensor as it is."""
+        return self._probe.value(index)
+
+    def outputs(self) -> dict[str, Array]:
+        """Output name → value of the last run, as floats where it is in steps."""
+        found = {}
+        for name, index in self._outputs.items():
+            grid, value = grid_of(self._tensors[index]), self._probe.value(index)
+            found[name] = value if grid is None else grid.real(value)
+        return found
+
+
+def output_tensors(model: Any) -> dict[str, int]:
+    """Output name of the signature → tensor index; the tensor's own name where there is no signature."""
+    if model.signatureDefs:
+        return {entry.name.decode(): int(entry.tensorIndex) for entry in model.signatureDefs[0].outputs}
+    graph = model.subgraphs[0]
+    return {fb.name(graph.tensors[i]): int(i) for i in graph.outputs}

@@ -1,0 +1,107 @@
+"""How the report's pictures are drawn: inline SVG that follows the reader's light or dark mode.
+
+Matplotlib draws with stand-in colours, which become CSS variables in the text of the SVG. Text stays text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, FIRST, SECOND, SURFACE, FAIL = (f"#01020{i}" for i in range(7))
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--line)",
+    FIRST: "var(--first)",
+    SECOND: "var(--second)",
+    SURFACE: "var(--surface)",
+    FAIL: "var(--fail)",
+}
+WIDTHS = {"wide": 8.2, "narrow": 3.4}
+"""Kind of page → width of a picture in inches, at 100 CSS pixels each."""
+
+
+def styled() -> AbstractContextManager[None]:
+    """Matplotlib's settings, as long as the context lasts."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "text.parse_math": False,
+            "font.family": "sans-serif",
+            "font.size": 10,
+            "text.color": INK,
+            "axes.edgecolor": GRID,
+            "axes.labelcolor": MUTED,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "xtick.color": MUTED,
+            "ytick.color": INK,
+            "xtick.minor.bottom": False,
+            "ytick.major.size": 0,
+            "grid.color": GRID,
+            "grid.linewidth": 0.8,
+            "legend.frameon": False,
+        }
+    )
+
+
+def canvas(width: float, height: float, panels: Sequence[float] = (1.0,)) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many inches, and its axes one below the other, with heights like ``panels``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    grid = figure.subplots(len(panels), squeeze=False, height_ratios=panels)[:, 0]
+    for axes in grid:
+        axes.patch.set_alpha(0)
+    return figure, list(grid)
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers (names may hold a "$", so mathtext is off)."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    narrow = axes.get_window_extent().width < 300
+    if high < (30 if narrow else 300) * low:  # whole decades alone would leave too few marks
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(numticks=5 if narrow else 9))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def label_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(True, axis="x")
+    axes.set_axisbelow(True)
+
+
+def svg(figure: Figure, name: str) -> str:
+    """The figure as SVG text with ids of its own, no XML prologue and colours from CSS."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text
