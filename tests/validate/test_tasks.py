@@ -123,7 +123,7 @@ def test_the_bootstrap_is_paired_and_seeded() -> None:
 # -- detection -----------------------------------------------------------------------------------------
 
 
-def objects() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def objects() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Corners and classes: two objects an image, -1 where there is one."""
     low = RANDOM.uniform(0, 300, (COUNT, 2, 2))
     boxes = np.concatenate((low, low + RANDOM.uniform(20, 100, (COUNT, 2, 2))), 2)
