@@ -20,6 +20,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from .bias import BIASED
+from .unlike import unlike
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -37,12 +38,6 @@ _ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
 
 _COARSE = 16
 """An operand this many times wider than a sum has fewer than 16 of its 256 levels within it."""
-
-
-_JOINS = ("CONCATENATION", "PACK")
-
-_MOVES = ("EXPAND_DIMS", "GATHER", "RESHAPE", "REVERSE_V2", "SLICE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
-"""Operators that keep the values, and with them what was joined, as they are."""
 
 
 class Observer:
@@ -132,19 +127,8 @@ def input_tensors(model: Any) -> dict[str, int]:
 
 def unfit_operators(observer: Observer) -> dict[int, str]:
     """Operators of the main graph that int8 would ruin → why; found from what the samples did to them."""
-    found: dict[int, str] = {}
-    mixed: set[int] = set()
-    for index, op in enumerate(observer.graph.operators):
-        kind = fb.op_name(observer.model, op)
-        reason = _why_unfit(observer, op)
-        if kind in _JOINS and not reason and (reason := _unlike_operands(observer, op)):
-            mixed.update(int(i) for i in op.outputs)
-        elif kind in _MOVES and op.inputs[0] in mixed:
-            reason = reason or f"it moves what {fb.name(observer.graph.tensors[op.inputs[0]])!r} joined in float"
-            mixed.update(int(i) for i in op.outputs)
-        if reason:
-            found[index] = reason
-    return found
+    reasons = {index: _why_unfit(observer, op) for index, op in enumerate(observer.graph.operators)}
+    return unlike(observer.model, observer.ranges) | {index: reason for index, reason in reasons.items() if reason}
 
 
 def _why_unfit(observer: Observer, op: Any) -> str:
@@ -197,19 +181,6 @@ def _coarse_operand(observer: Observer, op: Any) -> str:
         if ratio > _COARSE:
             return f"{name!r} spans {ratio:.0f} times the range of the result"
     return ""
-
-
-def _unlike_operands(observer: Observer, op: Any) -> str:
-    """Whether an operand that is joined with others spans so much less that few steps of their scale fall into it."""
-    extents = {}
-    for tensor in fb.tensors(observer.graph, op.inputs):
-        constant = fb.values(observer.model, tensor)
-        if constant is None and fb.is_float(tensor):
-            extents[fb.name(tensor)] = _extent(observer.ranges[fb.name(tensor)])
-    least, most = (pick(extents, key=extents.__getitem__, default="") for pick in (min, max))
-    if not extents or extents[most] <= _COARSE * extents[least]:
-        return ""
-    return f"{most!r} spans {extents[most] / extents[least]:.0f} times the range of {least!r}, which it is joined with"
 
 
 def _extent(bounds: tuple[float, float]) -> float:
