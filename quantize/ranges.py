@@ -125,10 +125,18 @@ def input_tensors(model: Any) -> dict[str, int]:
     return {fb.name(graph.tensors[i]): int(i) for i in graph.inputs}
 
 
-def unfit_operators(observer: Observer) -> dict[int, str]:
-    """Operators of the main graph that int8 would ruin → why; found from what the samples did to them."""
-    reasons = {index: _why_unfit(observer, op) for index, op in enumerate(observer.graph.operators)}
-    return unlike(observer.model, observer.ranges) | {index: reason for index, reason in reasons.items() if reason}
+def unfit_operators(observer: Observer, *, lossy: bool = True) -> dict[int, str]:
+    """Operators of the main graph that int8 would ruin → why; found from what the samples did to them.
+
+    Args:
+        lossy: With those that int8 would only leave with few levels.
+    """
+    found = unlike(observer.model, observer.ranges) if lossy else {}
+    for index, op in enumerate(observer.graph.operators):
+        sums = lossy and fb.op_name(observer.model, op) in ("ADD", "SUB")
+        if reason := _why_unfit(observer, op) or (_coarse_operand(observer, op) if sums else ""):
+            found[index] = reason
+    return found
 
 
 def _why_unfit(observer: Observer, op: Any) -> str:
@@ -151,7 +159,7 @@ def _why_unfit(observer: Observer, op: Any) -> str:
             return f"{name!r} reaches ±{max(map(abs, observer.full[name])):.1e}, as masks do"
     if _has_computed_bias(model, graph, op, kind):
         return "its bias is computed while running"
-    return _coarse_operand(observer, op) if kind in ("ADD", "SUB") else ""
+    return ""
 
 
 def _has_computed_bias(model: Any, graph: Any, op: Any, kind: str) -> bool:
