@@ -160,6 +160,11 @@ class QuantizeTable(Table):
     """.npz to write exactly the calibration samples to that are used; given as calibration it gives the same files"""
     io_dtype: Annotated[IoDtype, Flag("--io-dtype")] = "float32"
     """data type of int8 models' inputs and outputs"""
+    device: Annotated[str, Flag("--device", metavar="DEVICE")] = Field(default="cpu", examples=["ethos-u"])
+    """what static schemes are quantized for: what it computes better in float stays so; cpu (x86 and arm), x86, arm,
+    reference, npu, ethos-u or edgetpu"""
+    full_integer: Annotated[bool, Flag("--full-integer")] = False
+    """no operator may stay float, whatever it costs; one that has to is an error"""
     exclude: Annotated[list[str], Flag("--exclude", metavar="PATTERN", repeat=True)] = Field(
         default=[], examples=[["HARD_SWISH", "head.cls"]]
     )

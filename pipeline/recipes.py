@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from ..config import QuantizeTable
 from ..errors import BadInput
+from ..quantize.devices import find
 from ..quantize.recipe import Recipe
 from ..schemes import SCHEMES
 
-_SAYS = ("schemes", "io_dtype", "exclude", "keep_float", "only")
+_SAYS = ("schemes", "io_dtype", "device", "full_integer", "exclude", "keep_float", "only")
 """Keys of ``[quantize]`` that a recipe speaks for."""
 
 
@@ -35,10 +36,11 @@ def of(table: QuantizeTable, schemes: Iterable[str], recipe: Recipe | None) -> d
     """Scheme → the recipe that its file is made by.
 
     Raises:
-        BadInput: a pattern is no regular expression.
+        BadInput: there is no such device, or a pattern is no regular expression.
     """
     if recipe is not None:
         return {recipe.scheme: recipe}
-    plain = {"exclude": table.stays_float, "only": table.only}
-    static = plain | {"io_dtype": table.io_dtype}
+    find(table.device)
+    plain = {"exclude": table.stays_float, "only": table.only, "device": table.device}
+    static = plain | {"io_dtype": table.io_dtype, "full_integer": table.full_integer}
     return {name: Recipe.of(name, **(static if SCHEMES[name].needs_calibration else plain)) for name in schemes}

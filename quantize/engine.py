@@ -143,7 +143,22 @@ def quantize(
     result = engine.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
     quantized = fb.read(bytes(result.quantized_model))
     _let_float_read_float(quantized)
+    _restore_outputs(quantized, fb.read(content))
     return quantized
+
+
+def _restore_outputs(model: Any, original: Any) -> None:
+    """Undo what the engine does to an int8 output that a float operator reads too.
+
+    The graph gets the float copy for its output, and the signature keeps the int8 tensor, which a delegate may swallow.
+    """
+    for graph in model.subgraphs:
+        casts = {op.outputs[0]: op.inputs[0] for op in graph.operators if fb.op_name(model, op) == "DEQUANTIZE"}
+        graph.outputs = [casts.get(i, i) for i in graph.outputs]
+    for signature, before in zip(model.signatureDefs or [], original.signatureDefs or [], strict=True):
+        old, new = (m.subgraphs[signature.subgraphIndex].outputs for m in (original, model))
+        for entry, known in zip(signature.outputs, before.outputs, strict=True):
+            entry.tensorIndex = new[list(old).index(known.tensorIndex)]
 
 
 def _let_float_read_float(model: Any) -> None:

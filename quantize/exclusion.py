@@ -9,12 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
-from .recipe import Compute, Recipe, Rule
+from .recipe import Decision, Recipe, Rule
 
 _SHOWN = 8
 
@@ -23,14 +22,6 @@ _Words = tuple[str, str, list[str]]
 
 _ADDED = re.compile(r"(_channels_last|_natural)?\d*$")
 """What conversion adds to a value's name: the layout that it is in, and a number where names would be the same."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What an operator computes in, and why not in what its scheme says."""
-
-    compute: Compute
-    why: str
 
 
 def decisions(model: Any, recipe: Recipe, modules: Mapping[str, str]) -> dict[int, Decision]:

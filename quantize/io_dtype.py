@@ -52,8 +52,11 @@ def _replace_output(model: Any, graph: Any, index: int, dtype: str) -> int:
     """Put an output of ``dtype`` behind the int8 tensor ``index``; returns the new output's index."""
     if dtype == "float32":
         for op in graph.operators:
-            if index in op.outputs and fb.op_name(model, op) == "QUANTIZE" and fb.is_float(graph.tensors[op.inputs[0]]):
+            kind = fb.op_name(model, op)
+            if index in op.outputs and kind == "QUANTIZE" and fb.is_float(graph.tensors[op.inputs[0]]):
                 return int(op.inputs[0])
+            if index in op.inputs and kind == "DEQUANTIZE" and op.outputs[0] not in graph.outputs:
+                return int(op.outputs[0])
     outer = _twin(graph, index, dtype)
     constant = fb.values(model, graph.tensors[index])
     if constant is not None:  # XNNPACK mixes up the outputs when one is a cast of a constant

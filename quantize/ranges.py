@@ -20,6 +20,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from .bias import BIASED
+from .unlike import unlike
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -37,12 +38,6 @@ _ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
 
 _COARSE = 16
 """An operand this many times wider than a sum has fewer than 16 of its 256 levels within it."""
-
-
-_JOINS = ("CONCATENATION", "PACK")
-
-_MOVES = ("EXPAND_DIMS", "GATHER", "RESHAPE", "REVERSE_V2", "SLICE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
-"""Operators that keep the values, and with them what was joined, as they are."""
 
 
 class Observer:
@@ -130,19 +125,16 @@ def input_tensors(model: Any) -> dict[str, int]:
     return {fb.name(graph.tensors[i]): int(i) for i in graph.inputs}
 
 
-def unfit_operators(observer: Observer) -> dict[int, str]:
-    """Operators of the main graph that int8 would ruin → why; found from what the samples did to them."""
-    found: dict[int, str] = {}
-    mixed: set[int] = set()
+def unfit_operators(observer: Observer, *, lossy: bool = True) -> dict[int, str]:
+    """Operators of the main graph that int8 would ruin → why; found from what the samples did to them.
+
+    Args:
+        lossy: With those that int8 would only leave with few levels.
+    """
+    found = unlike(observer.model, observer.ranges) if lossy else {}
     for index, op in enumerate(observer.graph.operators):
-        kind = fb.op_name(observer.model, op)
-        reason = _why_unfit(observer, op)
-        if kind in _JOINS and not reason and (reason := _unlike_operands(observer, op)):
-            mixed.update(int(i) for i in op.outputs)
-        elif kind in _MOVES and op.inputs[0] in mixed:
-            reason = reason or f"it moves what {fb.name(observer.graph.tensors[op.inputs[0]])!r} joined in float"
-            mixed.update(int(i) for i in op.outputs)
-        if reason:
+        sums = lossy and fb.op_name(observer.model, op) in ("ADD", "SUB")
+        if reason := _why_unfit(observer, op) or (_coarse_operand(observer, op) if sums else ""):
             found[index] = reason
     return found
 
@@ -167,7 +159,7 @@ def _why_unfit(observer: Observer, op: Any) -> str:
             return f"{name!r} reaches ±{max(map(abs, observer.full[name])):.1e}, as masks do"
     if _has_computed_bias(model, graph, op, kind):
         return "its bias is computed while running"
-    return _coarse_operand(observer, op) if kind in ("ADD", "SUB") else ""
+    return ""
 
 
 def _has_computed_bias(model: Any, graph: Any, op: Any, kind: str) -> bool:
@@ -197,19 +189,6 @@ def _coarse_operand(observer: Observer, op: Any) -> str:
         if ratio > _COARSE:
             return f"{name!r} spans {ratio:.0f} times the range of the result"
     return ""
-
-
-def _unlike_operands(observer: Observer, op: Any) -> str:
-    """Whether an operand that is joined with others spans so much less that few steps of their scale fall into it."""
-    extents = {}
-    for tensor in fb.tensors(observer.graph, op.inputs):
-        constant = fb.values(observer.model, tensor)
-        if constant is None and fb.is_float(tensor):
-            extents[fb.name(tensor)] = _extent(observer.ranges[fb.name(tensor)])
-    least, most = (pick(extents, key=extents.__getitem__, default="") for pick in (min, max))
-    if not extents or extents[most] <= _COARSE * extents[least]:
-        return ""
-    return f"{most!r} spans {extents[most] / extents[least]:.0f} times the range of {least!r}, which it is joined with"
 
 
 def _extent(bounds: tuple[float, float]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,6 +69,14 @@ class Rule(_Value):
         return self
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What an operator computes in, and why not in what its scheme says."""
+
+    compute: Compute
+    why: str
+
+
 class Recipe(_Value):
     """How one quantized file is made.
 
@@ -77,6 +86,9 @@ class Recipe(_Value):
         engine: What quantizes.
         ranges: How samples become ranges of activations.
         io_dtype: Dtype of the float model's float inputs and outputs.
+        device: What it is quantized for: what that computes better in another type gets it (``devices``). None: for
+            nothing in particular.
+        full_integer: No operator may stay float.
         only: Patterns; operators that none of them means stay float. Empty: all may be quantized.
         rules: The last one that means an operator decides.
         resolved: Every decision is in ``rules``; nothing is added to them.
@@ -90,6 +102,8 @@ class Recipe(_Value):
     engine: Engine = "ai-edge-quantizer"
     ranges: RangeMethod = "min_max"
     io_dtype: IoDtype = "float32"
+    device: str | None = None
+    full_integer: bool = False
     only: tuple[Pattern, ...] = ()
     rules: tuple[Rule, ...] = ()
     resolved: bool = False

@@ -17,14 +17,14 @@ from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
 from ..workers.serve import Commands, Tell
 from . import bias, engine
-from .exclusion import Decision, decisions
+from .deciding import decide, require_integers
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .messages import Answer, Request
-from .ranges import Observer, input_tensors, unfit_operators
-from .recipe import Compute, Recipe, Rule
+from .ranges import Observer, input_tensors
+from .recipe import Compute, Decision, Recipe, Rule
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -58,14 +58,11 @@ class _Job:
             self._observer.observe(feed)
 
     def quantize(self) -> Answer:
-        recipe = self._request.recipe
-        decided = decisions(self._model, recipe, self._request.modules)
+        decided, notes = decide(self._content, self._request.recipe, self._request.modules, self._observer)
         if self._scheme.method == "cast":
             return _float16(self._model, self._request, self._scheme, decided)
-        if self._observer and not recipe.resolved:
-            decided |= {i: Decision("float32", why) for i, why in unfit_operators(self._observer).items()}
         ranges = self._observer.ranges if self._observer else {}
-        return _quantize(self._content, self._request, self._scheme, ranges, decided, self._feed)
+        return _quantize(self._content, self._request, self._scheme, ranges, decided, notes, self._feed)
 
 
 def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int, Decision]) -> Answer:
@@ -96,12 +93,12 @@ def _quantize(
     scheme: Scheme,
     ranges: Mapping[str, tuple[float, float]],
     decided: dict[int, Decision],
+    notes: list[str],
     feed: Mapping[str, Array],
 ) -> Answer:
     """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts."""
     original = fb.read(content)
     names = [_result(original.subgraphs[0], op) for op in original.subgraphs[0].operators]
-    notes: list[str] = []
     while True:
         computes = {index: decision.compute for index, decision in decided.items()}
         quantized, widened = built(content, original, scheme, ranges, computes, request.recipe.io_dtype)
@@ -115,9 +112,11 @@ def _quantize(
         decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
     if widened:
         notes.append(f"weight scales widened so that biases fit into int32: {', '.join(widened)}")
-    request.output.write_bytes(final)
     reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
     found = float_operators(quantized, scheme, supported=engine.supported_operators(scheme), reasons=reasons)
+    if request.recipe.full_integer:
+        require_integers(found)
+    request.output.write_bytes(final)
     resolved = _resolved(request.recipe, original.subgraphs[0], decided)
     return Answer(engine.NAME, resolved, tuple(found), tuple(notes))
 

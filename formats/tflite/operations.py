@@ -191,6 +191,12 @@ def read(path: Path) -> list[Operation]:
         return [operation for k in range(model.SubgraphsLength()) for operation in _graph(model, k, codes)]
 
 
+def of_main(content: bytes) -> list[Operation]:
+    """The operators of the main graph of a flatbuffer, in their order."""
+    model = schema.Model.GetRootAs(content, 0)
+    return _graph(model, 0, [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())])
+
+
 def as_int8(operation: Operation) -> Operation:
     """A float operator as the quantizer will leave it: in int8, where it has a rule for that."""
     row = OPS.get(operation.op.lower())

@@ -1,11 +1,10 @@
 """What a target takes and what it refuses, as data: ``targets/rules/NAME.toml``.
 
 A file says where its rules are from (document, version, date), which TFLite operators there are, and what must hold of
-them. A condition is a Python expression of a few forms over the facts of one operator (:mod:`.condition`). What is
-refused gets a remedy: the rule's own, or that of ``remedies.toml``, which says for an operator what to write in PyTorch
-instead.
+them. A condition is a Python expression of a few forms over the facts of one operator (``formats.tflite.condition``).
+What is refused gets a remedy: the rule's own, or that of ``remedies.toml``, which says for an operator what to write in
+PyTorch instead.
 
-:mod:`.condition`  the expressions
 :mod:`.vela`       writes ``ethos-u*.toml`` from the compiler's own report
 :mod:`.runtime`    writes ``tflite-*.toml`` from what a TFLite runtime registers
 """
@@ -23,10 +22,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import BadInput, InternalFault
+from ...formats.tflite.condition import Condition
 from ...formats.tflite.operations import FLOATS, Operand, Operation
 from ...formats.tflite.ops import OPS, Int8
 from ...schemes import SCHEMES
-from .condition import Condition
 
 FOLDER = Path(__file__).parent
 _REMEDIES = "remedies"

@@ -165,6 +165,22 @@ def test_a_float_operator_behind_a_float_output_reads_floats(
             assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > least
 
 
+@pytest.mark.parametrize("io_dtype", ["float32", "int8", "uint8"])
+def test_an_integer_output_that_a_float_operator_reads(
+    io_dtype: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """The engine makes its float copy the graph's output, and leaves the signature with what XNNPACK swallows."""
+    g = Graph(x=(1, 16))
+    logits = g.op("tanh", [g.inputs[0]], (1, 16))
+    model = g.save(tmp_path / "m.tflite", logits=logits, shares=g.op("softmax", [logits], (1, 16), beta=1.0))
+    recipe = Recipe.of("int8", exclude=["SOFTMAX"], io_dtype=io_dtype)
+    made = quantize(model, tmp_path / "q.tflite", recipe, calibration=calibrate(model))
+    assert [op.op for op in made.float_ops] == ["SOFTMAX"]
+    assert [spec.dtype for spec in made.model.outputs] == [io_dtype] * 2
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > 30
+
+
 def test_supported_operators_follow_the_scheme() -> None:
     static = engine.supported_operators(SCHEMES["static_wi8_ai8"])
     dynamic = engine.supported_operators(SCHEMES["dynamic_wi8_afp32"])

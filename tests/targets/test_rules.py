@@ -13,11 +13,11 @@ from ai_edge_litert.interpreter import Interpreter
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput, InternalFault
 from edgeworthy.formats.tflite import edit
+from edgeworthy.formats.tflite.condition import Condition
 from edgeworthy.formats.tflite.operations import Operand, Operation, as_int8, read
 from edgeworthy.formats.tflite.ops import OPS
 from edgeworthy.formats.tflite.summary import OP_NAMES
 from edgeworthy.targets.rules import TargetRules, find, names, refused, remedies
-from edgeworthy.targets.rules.condition import Condition
 from edgeworthy.targets.rules.runtime import model
 from edgeworthy.targets.rules.vela import written
 

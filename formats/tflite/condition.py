@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any
 
 from ...errors import InternalFault
-from ...formats.tflite.operations import Operand, Operation
+from .operations import Operand, Operation
 
 FACTS = ("op", "x", "y", "inputs", "outputs", "tensors", "weights", "bias", "kernel", "axes", "pads", "permutation")
 """Names of :class:`Operation` that a condition may use."""

@@ -1,0 +1,74 @@
+"""What each operator of a model computes in: by its device, by what the user says, and by what the samples showed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..artifact import FloatOp
+from ..errors import CheckFailed
+from ..formats.tflite import edit as fb
+from ..schemes import get_scheme
+from . import devices, engine
+from .exclusion import decisions
+from .islands import joined
+from .ranges import Observer, unfit_operators
+from .recipe import Decision, Recipe
+
+_JOINED = "a cast before and behind it would cost more than it gains"
+
+
+def decide(
+    content: bytes, recipe: Recipe, modules: Mapping[str, str], observer: Observer | None
+) -> tuple[dict[int, Decision], list[str]]:
+    """Operators of the main graph that don't follow the scheme → what they compute in; and notes.
+
+    The device's wish is the weakest, a rule of the recipe is stronger, and what int8 would ruin stays float whoever
+    wants it. With ``full_integer`` only what has no integer form does, and the notes say what that costs.
+
+    Args:
+        content: The float model.
+        recipe: Where it is resolved, it has the only say.
+        modules: As in ``exclusion.decisions``.
+        observer: What samples showed; None for a scheme without ranges.
+
+    Raises:
+        BadInput: a pattern matches nothing, or there is no such device.
+    """
+    scheme, model = get_scheme(recipe.scheme), fb.read(content)
+    told = decisions(model, recipe, modules)
+    if recipe.resolved:
+        return told, []
+    unfit = unfit_operators(observer, lossy=not recipe.full_integer) if observer else {}
+    ruined = {index: Decision("float32", why) for index, why in unfit.items()}
+    if recipe.device is None or devices.find(recipe.device).integer:
+        return told | ruined, []
+    if recipe.full_integer:
+        return told | ruined, devices.costs(content, scheme, recipe.device)
+    decided = devices.preferences(content, scheme, recipe.device) | told | ruined
+    if observer is not None:
+        floats = {index for index, d in decided.items() if d.compute == "float32"} | _without_form(model, recipe)
+        fixed = {index for index, d in decided.items() if d.compute != "float32"}
+        decided |= dict.fromkeys(joined(model, floats, fixed), Decision("float32", _JOINED))
+    return decided, []
+
+
+def _without_form(model: Any, recipe: Recipe) -> set[int]:
+    """Operators that the quantizer leaves in float by itself."""
+    supported = engine.supported_operators(get_scheme(recipe.scheme))
+    return {i for i, op in enumerate(model.subgraphs[0].operators) if fb.op_name(model, op) not in supported}
+
+
+def require_integers(found: Sequence[FloatOp]) -> None:
+    """Refuse a file with float operators.
+
+    Raises:
+        CheckFailed: there are some; names them.
+    """
+    if found:
+        raise CheckFailed(
+            f"{len(found)} operator{'s' if len(found) > 1 else ''} can't be integer",
+            where="--full-integer",
+            details=[f"{op.op} {op.name}: {op.reason}" for op in found],
+            remedy="compute them by other operations, or outside of the model; or leave --full-integer out",
+        )

@@ -1,0 +1,194 @@
+"""What a device wants in float stays float, with what lies between; and --full-integer means what it says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.errors import BadInput, CheckFailed
+from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.formats.tflite.condition import Condition
+from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
+from edgeworthy.quantize import devices
+from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.islands import joined
+from edgeworthy.quantize.normalization import normalizations
+from edgeworthy.quantize.post_training import Quantization, quantize
+from edgeworthy.quantize.recipe import Recipe, Rule
+
+from .conftest import normal_feeds
+from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, i32, scalar, worst_sqnr
+
+Calibrate = Callable[..., CalibrationSet]
+TABLE = devices.table()
+
+
+def integers(made: Quantization) -> Counter[str]:
+    """Kinds of the operators whose result is int8, without casts."""
+    (graph,) = summarize(made.model.path).graphs
+    kinds = [op.op for op in graph.ops if graph.tensors[op.outputs[0]].dtype == "int8"]
+    return Counter(kind for kind in kinds if kind != "QUANTIZE")
+
+
+# ---- the table ----
+
+
+def test_the_table_is_whole() -> None:
+    for name, device in TABLE.devices.items():
+        assert set(device.of) <= set(TABLE.devices), name
+        assert not (device.integer and any(name in rule.devices for rule in TABLE.rules)), name
+    for rule in TABLE.rules:
+        assert rule.devices
+        assert set(rule.devices) <= set(TABLE.devices)
+        assert bool(rule.operators) != bool(rule.part), "it speaks of kinds, or of a part"
+        assert set(rule.operators) <= set(OP_NAMES.values())
+        assert rule.gain
+        assert any(year in rule.source for year in ("2025-", "2026-")), "where and when it was measured"
+        Condition.of(rule.when)
+    assert tomllib.loads(devices.FILE.read_text())["devices"].keys() == TABLE.devices.keys()
+
+
+def test_a_device_that_isnt_there_names_the_near_ones() -> None:
+    with pytest.raises(BadInput, match="nothing is known of a device 'armm'") as caught:
+        devices.find("armm")
+    assert caught.value.remedy == "did you mean 'arm'?"
+    assert len(caught.value.details) == len(TABLE.devices)
+
+
+# ---- what it does to models ----
+
+
+def test_a_transformer_keeps_its_products_of_weights_alone_in_int8(
+    transformer: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    data = calibrate(transformer, 32)
+    whole = quantize(transformer, tmp_path / "whole.tflite", Recipe.of("int8"), calibration=data)
+    made = quantize(transformer, tmp_path / "cpu.tflite", Recipe.of("int8", device="cpu"), calibration=data)
+    assert integers(made) == {"FULLY_CONNECTED": 6} | {
+        kind: count for kind, count in integers(made).items() if kind in ("RESHAPE", "TRANSPOSE")
+    }
+    assert integers(whole).total() > 40
+    better, full = (worst_sqnr(transformer.path, m.model.path, normal_feeds(transformer, 8, 1)) for m in (made, whole))
+    assert better > full + 6
+    assert {op.op for op in made.float_ops} >= {"BATCH_MATMUL", "SOFTMAX", "GELU", "RSQRT", "MEAN"}
+    assert all(op.reason for op in made.float_ops)
+
+
+@pytest.mark.parametrize(
+    ("device", "floats"),
+    [
+        ("cpu", {"HARD_SWISH", "MEAN", "SOFTMAX"}), ("x86", {"HARD_SWISH", "MEAN", "SOFTMAX"}), ("arm", set()),
+        ("reference", set()), ("edgetpu", set()), ("npu", set()), ("ethos-u", set()), (None, set()),
+    ],
+)  # fmt: skip
+def test_a_conv_net_follows_its_device(
+    device: str | None, floats: set[str], conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    recipe = Recipe.of("int8", device=device)
+    made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 8))
+    assert {op.op for op in made.float_ops} == floats
+    for delegate in (True, False):
+        assert worst_sqnr(conv_net.path, made.model.path, normal_feeds(conv_net, 8), delegate=delegate) > 33
+
+
+@pytest.mark.parametrize(("size", "kept"), [(3, False), (5, False), (7, True)])
+def test_depthwise_windows_stay_float_above_25_taps(
+    size: int, kept: bool, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    g, w = Graph(x=(1, 8, 8, 8)), Weights(0)
+    x = g.op("conv_2d", [g.inputs[0], w(8, 3, 3, 8, fan_in=72), w(8, fan_in=8)], (1, 8, 8, 8), **CONV)
+    kernel = [w(1, size, size, 8, fan_in=size**2), w(8, fan_in=8)]
+    x = g.op("depthwise_conv_2d", [x, *kernel], (1, 8, 8, 8), **CONV, depth_multiplier=1)
+    x = g.op("conv_2d", [x, w(8, 3, 3, 8, fan_in=72), w(8, fan_in=8)], (1, 8, 8, 8), **CONV)
+    model = g.save(tmp_path / "m.tflite", y=x)
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8", device="cpu"), calibration=calibrate(model))
+    assert [op.op for op in made.float_ops] == ["DEPTHWISE_CONV_2D"] * kept
+    assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4)) > 28
+
+
+def test_the_users_word_is_stronger_than_the_devices(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    rules = (Rule(pattern="HARD_SWISH", compute="int8"), Rule(pattern="SOFTMAX", compute="int8"))
+    recipe = Recipe.of("int8", device="cpu", rules=rules)
+    made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 4))
+    assert made.float_ops == ()
+
+
+def test_what_a_device_wants_is_in_the_recipe(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    data = calibrate(conv_net, 4)
+    made = quantize(conv_net, tmp_path / "a.tflite", Recipe.of("int8", device="cpu"), calibration=data)
+    assert {rule.why.partition(":")[0] for rule in made.recipe.rules} == {
+        "better in float32 on cpu",
+        "a cast before and behind it would cost more than it gains",
+    }
+    again = quantize(conv_net, tmp_path / "b.tflite", made.recipe, calibration=data)
+    assert again.model.sha256 == made.model.sha256
+
+
+# ---- full integer ----
+
+
+def test_full_integer_says_what_it_costs(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    recipe = Recipe.of("int8", device="cpu", full_integer=True, io_dtype="int8")
+    made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 8))
+    assert made.float_ops == ()
+    assert "float32" not in summarize(made.model.path).activation_dtypes
+    assert any(note.startswith("1 HARD_SWISH in int8, which would be better in float on cpu") for note in made.notes)
+
+
+def test_full_integer_names_what_cant_be(tmp_path: Path, calibrate: Calibrate) -> None:
+    g = Graph(x=(1, 16))
+    y = g.op("sin", [g.op("tanh", [g.inputs[0]], (1, 16))], (1, 16))
+    model = g.save(tmp_path / "m.tflite", y=y)
+    with pytest.raises(CheckFailed, match="1 operator can't be integer") as caught:
+        quantize(model, tmp_path / "q.tflite", Recipe.of("int8", full_integer=True), calibration=calibrate(model))
+    (line,) = caught.value.details
+    assert line.startswith("SIN ")
+    assert "no static_wi8_ai8 form" in line
+    assert not (tmp_path / "q.tflite").exists()
+
+
+# ---- normalizations, islands ----
+
+
+def test_the_statistics_of_a_normalization_are_found(transformer: TFLiteModel) -> None:
+    model = fb.read(transformer.path.read_bytes())
+    kinds = [fb.op_name(model, op) for op in model.subgraphs[0].operators]
+    found = Counter(kinds[i] for i in normalizations(model))
+    assert found["RSQRT"] == 3
+    assert found["MEAN"] == 6
+    assert found["ADD"] == 3, "what adds epsilon, and neither beta nor a residual"
+
+
+def test_a_root_alone_is_no_normalization(tmp_path: Path) -> None:
+    g = Graph(x=(1, 8, 8))
+    pooled = g.op("mean", [g.inputs[0], i32(1)], (1, 8), keep_dims=False)
+    y = g.op("sqrt", [g.op("exp", [pooled], (1, 8))], (1, 8))
+    model = fb.read(g.save(tmp_path / "m.tflite", y=y).path.read_bytes())
+    assert normalizations(model) == set()
+
+
+def test_an_island_joins_its_neighbours_and_a_residual_doesnt(tmp_path: Path) -> None:
+    g, w = Graph(x=(1, 16, 32)), Weights(0)
+
+    def linear(x: object) -> object:
+        return g.op("fully_connected", [x, w(32, 32, fan_in=32), w(32, fan_in=8)], (1, 16, 32), **FC)
+
+    a = g.op("gelu", [linear(g.inputs[0])], (1, 16, 32), approximate=False)  # 1, in float
+    b = g.op("mul", [a, scalar(0.5)], (1, 16, 32), **NO_ACTIVATION)  # 2
+    c = g.op("tanh", [b], (1, 16, 32))  # 3, in float
+    d = linear(c)  # 4
+    e = g.op("add", [d, linear(d)], (1, 16, 32), **NO_ACTIVATION)  # 6
+    f = g.op("reshape", [e, i32(16, 32)], (16, 32))  # 7
+    model = fb.read(g.save(tmp_path / "m.tflite", y=linear(f)).path.read_bytes())
+    kinds = [fb.op_name(model, op) for op in model.subgraphs[0].operators]
+    floats = {kinds.index("GELU"), kinds.index("TANH")}
+    assert [kinds[i] for i in joined(model, floats, ())] == ["MUL"]
+    assert joined(model, floats, {kinds.index("MUL")}) == set()
+    assert joined(model, (), ()) == set()
