@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import BadInput
 from ..source.load import Source
 
 if TYPE_CHECKING:
@@ -36,12 +37,19 @@ class Normalization:
     shift: float
 
 
-class _SeenEnough(BaseException):
-    """The first batch normalization was reached; what comes after it is of no interest. No user code may catch it."""
+@dataclass(frozen=True)
+class _Seen:
+    """Of one run: sums of values and squares by channel, how many there were, and the running mean and variance."""
 
-    def __init__(self, sums: tuple[Any, Any, int], mean: Any, variance: Any) -> None:
-        super().__init__()
-        self.sums, self.mean, self.variance = sums, mean, variance
+    sums: Array
+    squares: Array
+    count: int
+    mean: Array
+    variance: Array
+
+
+class _Enough(BaseException):
+    """What comes after the first batch normalization is of no interest. No user code may catch it."""
 
 
 def observed(source: Source, feeds: Iterable[Mapping[str, Array]]) -> Normalization | None:
@@ -55,12 +63,12 @@ def observed(source: Source, feeds: Iterable[Mapping[str, Array]]) -> Normalizat
     found = [seen for _, feed in zip(range(_FEEDS), feeds, strict=False) if (seen := _until_norm(source, feed))]
     if not found:
         return None
-    mean, variance = (np.asarray(v, np.float64) for v in (found[0].mean, found[0].variance))
+    mean, variance = found[0].mean, found[0].variance
     if not mean.any() and (variance == 1).all():
         return None
-    count = sum(seen.sums[2] for seen in found)
-    means = np.sum([seen.sums[0] for seen in found], 0) / count
-    variances = np.maximum(np.sum([seen.sums[1] for seen in found], 0) / count - means**2, 0)
+    count = sum(seen.count for seen in found)
+    means = np.sum([seen.sums for seen in found], 0) / count
+    variances = np.maximum(np.sum([seen.squares for seen in found], 0) / count - means**2, 0)
     alive = variance > np.median(variance) * 1e-6
     if not alive.any():
         return None
@@ -71,21 +79,26 @@ def observed(source: Source, feeds: Iterable[Mapping[str, Array]]) -> Normalizat
     )
 
 
-def _until_norm(source: Source, feed: Mapping[str, Array]) -> _SeenEnough | None:
+def _until_norm(source: Source, feed: Mapping[str, Array]) -> _Seen | None:
     """What comes to the first batch normalization; the model runs no further."""
     from torch.utils._python_dispatch import TorchDispatchMode
+
+    found: list[_Seen] = []
 
     def watch(_: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.name().partition(".")[0] in _OPERATORS and args[3] is not None:
             x = args[0].double().transpose(0, 1).flatten(1)
-            sums = x.sum(1).numpy(), x.square().sum(1).numpy(), x.shape[1]
-            raise _SeenEnough(sums, args[3].double().numpy(), args[4].double().numpy())
+            arrays = (t.double().numpy() for t in (x.sum(1), x.square().sum(1), args[3], args[4]))
+            sums, squares, mean, variance = arrays
+            found.append(_Seen(sums, squares, x.shape[1], mean, variance))
+            raise _Enough
         return func(*args, **(kwargs or {}))
 
     mode: Any = type("Watch", (TorchDispatchMode,), {"__torch_dispatch__": watch})
     try:
         with mode():
             source.run(feed)
-    except _SeenEnough as seen:
-        return seen
-    return None
+    except (_Enough, BadInput):  # TorchScript's interpreter makes an error of its own of whatever is raised in it
+        if not found:
+            raise
+    return found[0] if found else None

@@ -75,6 +75,8 @@ def test_a_machine_that_is_lost_loses_no_other_results(cluster: Any, models: Pat
 
         def taken_over(self, seconds: float) -> None: ...
 
+        def warn(self, text: str) -> None: ...
+
     report = run_fleet(plan, tmp_path / "out", executor="ray", progress=Killer())
     assert {r.device.name: r.status for r in report.results} == {"here": "pass", "there": "fail"}
     assert "lost" in report.results[1].cause and report.exit_code == 1
