@@ -70,6 +70,9 @@ def _sensitivity(console: Console, found: QuantizationAnalysis) -> None:
         ),
         [(_name(row.place), words.figure(row), words.gain(row, tried), words.where(row.place)) for row in tried.rows],
     )
+    for row in tried.rows:
+        if row.failure:
+            console.say(f"✗ {_name(row.place)}: {row.failure}")
     console.say(f"· {words.budget(tried)}")
 
 

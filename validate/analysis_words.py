@@ -95,7 +95,9 @@ def budget(found: SensitivityResult) -> str:
 
 def figure(row: OperatorSensitivity) -> str:
     """What a trial gave."""
-    return row.failure or ("exact" if row.sqnr_db is None else f"{row.sqnr_db:.1f} dB")
+    if row.failure:
+        return "failed"
+    return "exact" if row.sqnr_db is None else f"{row.sqnr_db:.1f} dB"
 
 
 def gain(row: OperatorSensitivity, found: SensitivityResult) -> str:

@@ -29,7 +29,7 @@ _OUTLIERS = 0.005
 """Share of the weights that may be outliers of the rest; one may always be."""
 
 _SHARES = {"int8": (1 / 256, -128), "uint8": (1 / 256, 0), "int16": (1 / 32768, 0)}
-_FIXED = {
+FIXED = {
     "SOFTMAX": _SHARES,
     "LOGISTIC": _SHARES,
     "TANH": {"int8": (1 / 128, 0), "uint8": (1 / 128, 128), "int16": (1 / 32768, 0)},
@@ -176,7 +176,7 @@ def fixed_scales(subject: Subject) -> Iterator[Said]:
     """Results in another scale than the one that their kernel has built in."""
     for index, op in subject.activations.items():
         grid = subject.pair.grid(index)
-        built_in = _FIXED.get(subject.pair.kind(op), {}).get(grid.dtype) if grid else None
+        built_in = FIXED.get(subject.pair.kind(op), {}).get(grid.dtype) if grid else None
         if grid is None or built_in is None:
             continue
         if not np.isclose(grid.scale, built_in[0], rtol=1e-3) or grid.zero_point != built_in[1]:

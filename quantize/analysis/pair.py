@@ -32,7 +32,7 @@ class Pair:
         self.graph = self.quantized.subgraphs[0]
         self.floats: dict[str, int] = {}
         self.others: dict[str, int] = {}
-        for index, tensor in _activations(self.floating):
+        for index, tensor in _activations(self.floating):  # results that nobody reads may not be computed
             (self.floats if fb.is_float(tensor) else self.others)[fb.name(tensor)] = index
         self.producers = {int(i): op for op in self.graph.operators for i in op.outputs}
         self._constant = self._constants()
@@ -99,8 +99,9 @@ class Pair:
 
 
 def _activations(model: Any) -> Iterator[tuple[int, Any]]:
-    """Inputs and operators' results of the main graph."""
+    """Inputs and operators' results of the main graph, without those that nobody reads."""
     graph = model.subgraphs[0]
+    read = {int(i) for op in graph.operators for i in op.inputs} | {int(i) for i in graph.outputs}
     for i in dict.fromkeys([*map(int, graph.inputs), *(int(i) for op in graph.operators for i in op.outputs)]):
-        if not fb.is_constant(model, graph.tensors[i]):
+        if i in read and not fb.is_constant(model, graph.tensors[i]):
             yield i, graph.tensors[i]

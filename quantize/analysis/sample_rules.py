@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...numerics.groups import MIN_VALUES, ranges, split
+from .file_rules import FIXED
 from .rules import LEVELS, Said, Subject
 
 SATURATED = 0.01
@@ -63,7 +64,7 @@ def saturated_activations(subject: Subject) -> Iterator[Said]:
 def wide_ranges(subject: Subject) -> Iterator[Said]:
     """Ranges that values use little of."""
     for layer in subject.layers:
-        if layer.grid is None or not layer.rounding.count or layer.op in ("SOFTMAX", "LOGISTIC"):
+        if layer.grid is None or not layer.rounding.count or layer.op in FIXED:
             continue
         levels = (layer.rounding.high - layer.rounding.low) / layer.grid.scale
         if 0 < levels < LEVELS:

@@ -60,7 +60,7 @@ def sensitivity(
     """
     begin = time.monotonic()
     candidates = [layer for layer in layers if _is_candidate(layer)]
-    job = _Trials(floating, quantized, _ranges(layers), threads, timeout_s)
+    job = _Trials(_request(floating, quantized, layers, threads), timeout_s)
     job.feeds = [arranged(feed, floating, permute or {}) for feed in feeds]
     rows = []
     try:
@@ -89,15 +89,11 @@ class _Trials:
 
     def __init__(
         self,
-        floating: TFLiteModel,
-        quantized: TFLiteModel,
-        ranges: Mapping[str, tuple[float, float]],
-        threads: int,
+        request: TrialRequest,
         timeout_s: float,
     ) -> None:
         self.feeds: Sequence[Mapping[str, Array]] = ()
-        self._request = TrialRequest(floating.path, quantized.path, quantized.scheme, ranges, threads)
-        self._timeout_s = timeout_s
+        self._request, self._timeout_s = request, timeout_s
         self._child: Child | None = None
 
     def ask(self, command: str, *arguments: object) -> Any:
@@ -145,9 +141,10 @@ def _is_candidate(layer: LayerError) -> bool:
     return layer.place.op != "INPUT" and layer.local is not None and not layer.local.exact and not layer.scale_of
 
 
-def _ranges(layers: Sequence[LayerError]) -> dict[str, tuple[float, float]]:
-    """Of tensors that have another's scale in the file: what they need where that one isn't quantized."""
-    return {layer.place.tensor: layer.used for layer in layers if layer.scale_of}
+def _request(floating: TFLiteModel, quantized: TFLiteModel, layers: Sequence[LayerError], threads: int) -> TrialRequest:
+    used = {layer.place.tensor: layer.used for layer in layers if layer.scale_of or layer.there is None}
+    follows = frozenset(layer.place.tensor for layer in layers if layer.scale_of)
+    return TrialRequest(floating.path, quantized.path, quantized.scheme, used, follows, threads)
 
 
 def _for_sorting(row: OperatorSensitivity) -> float:

@@ -36,13 +36,16 @@ class TrialRequest:
     """Which operators of which file.
 
     Attributes:
-        ranges: Activation → least and largest value, where it has another's scale in the file (``scale_of``).
+        used: Activation → least and largest value on samples, where its own scale in the file doesn't say what it
+            needs: it is in float, or has another's scale.
+        follows: Activations that have another's scale.
     """
 
     floating: Path
     quantized: Path
     scheme: str
-    ranges: Mapping[str, tuple[float, float]]
+    used: Mapping[str, tuple[float, float]]
+    follows: frozenset[str]
     threads: int
 
 
@@ -66,8 +69,8 @@ class _Job:
         graph = self._pair.floating.subgraphs[0]
         self._indices = {fb.name(graph.tensors[o]): i for i, op in enumerate(graph.operators) for o in op.outputs}
         steps = {name: grid for name, index, _ in self._pair.layers() if (grid := self._pair.grid(index))}
-        self._follows = frozenset(request.ranges)
-        self._ranges = {name: grid.limits for name, grid in steps.items()} | dict(request.ranges)
+        self._follows = request.follows
+        self._ranges = {name: grid.limits for name, grid in steps.items()} | dict(request.used)
         self._computes: dict[int, Compute] = dict.fromkeys(self._indices.values(), "float32")
         if self._scheme.needs_calibration:
             self._computes |= {self._indices[n]: _COMPUTES[g.dtype] for n, g in steps.items() if n in self._indices}
