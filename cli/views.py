@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..display import number, size
+from ..display import number, percent, size
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
-from ..validate.summary import glance, summarize
+from ..validate.summary import flips, glance, summarize
 from .analysis import analysis
 from .console import Console
 from .fidelity import accepts, fidelity, fix
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..pipeline.inspection import Inspection
     from ..pipeline.trial import Trial
     from ..samples import Sample
-    from ..validate.results import GateResult, Report
+    from ..validate.results import AccuracyResult, GateResult, Report
 
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
@@ -33,6 +33,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         _rows(console, shown)
     elif shown.artifacts:
         _artifacts(console, shown, folder)
+    if shown.accuracy:
+        _drops(console, shown.accuracy)
     if shown.latency and shown.latency.inputs:
         console.say(f"Latency of one inference of {shown.latency.fed}")
     if shown.fidelity:
@@ -109,6 +111,18 @@ def _rows(console: Console, shown: Report) -> None:
     table = [[row.name, *(column.text(row) for column in columns), row.status] for row in summarize(shown)]
     heads = [TextColumn(column.title, right=True, rank=column.rank) for column in columns]
     console.table([TextColumn("runs as"), *heads, TextColumn("")], table)
+
+
+def _drops(console: Console, found: AccuracyResult) -> None:
+    """What each quantized file lost of the accuracy, and how sure that is."""
+    console.say(f"Accuracy is {found.metric} on {found.samples} samples of {found.data}, against {found.reference}")
+    worse, better = flips(found)
+    for row in found.rows:
+        if row.drop is None or row.drop_low is None or SCHEMES[row.scheme].by_floor:
+            continue
+        interval = f"95 % interval {percent(row.drop_low)} to {percent(row.drop_high)}"
+        flipped = "" if row.lost is None else f"; samples {worse}: {row.lost}, {better}: {row.won}"
+        console.say(f"· {row.name} loses {percent(row.drop)} ({interval}){flipped}")
 
 
 def _artifacts(console: Console, shown: Report, folder: Path) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from .. import files
-from ..display import milliseconds, number, percent, six_digits, size
+from ..display import milliseconds, number, percent, six_digits, size, times
 from ..errors import FIX, BadInput
 from . import analysis_plots, analysis_words, digest
 from .plots import plots
 from .report_file import JSON as JSON
 from .report_file import read as read
 from .results import GateResult, Report
-from .summary import decibels, glance, latency_columns, summarize
+from .summary import decibels, flips, glance, latency_columns, summarize
 
 if TYPE_CHECKING:
     import jinja2
@@ -147,6 +147,8 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         analyses=[
             (a, analysis_plots.plots(a) if autoescape else {}) for a in report.analyses if a.findings or a.layers
         ],
+        bargains={q.artifact: q.tradeoff for q in report.quantization if q.tradeoff},
+        flips=flips(report.accuracy),
         plots={k: drawn.get(k) for k in ("errors", "latency", "front")},
     )
 
@@ -176,6 +178,7 @@ def environment(*folders: Path, autoescape: bool) -> jinja2.Environment:
         "size": size,
         "ms": milliseconds,
         "percent": percent,
+        "times": times,
         "number": number,
         "db": decibels,
         "cosine": lambda v: "–" if v is None else f"{v:.6f}",

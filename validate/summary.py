@@ -12,7 +12,7 @@ from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
 from .made import ArtifactResult
-from .results import AccuracyRow, Hop, LatencyRow, OutputParity, Report
+from .results import AccuracyResult, AccuracyRow, Hop, LatencyRow, OutputParity, Report
 
 
 @dataclass(frozen=True)
@@ -279,3 +279,9 @@ def decibels(errors: Errors | None) -> str:
     if errors.sqnr_db is None:
         return "–" if errors.equal is None else f"{100 * errors.equal:.3g} % equal"
     return f"{errors.sqnr_db:.1f} dB"
+
+
+def flips(accuracy: AccuracyResult | None) -> tuple[str, str]:
+    """What the samples are called that a runner does worse than the reference, and better."""
+    flipped = accuracy is not None and any(row.correct is not None for row in accuracy.rows)
+    return ("right → wrong", "wrong → right") if flipped else ("worse", "better")
