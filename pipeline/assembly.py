@@ -74,7 +74,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         limits=pipeline.config.gate,
         stage_seconds=pipeline.seconds,
         notes=[*_notes(pipeline, earlier), *pipeline.inputs.notes],
-        warnings=[*pipeline.inputs.warnings, *_unfit(quantized), *tradeoff.warnings(quantized)],
+        warnings=[*pipeline.inputs.warnings, *_unfit(quantized), *tradeoff.warnings(quantized, speed)],
     )
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..artifact import TensorSpec
 from ..errors import BadInput, did_you_mean
 from ..numerics import intervals
+from ..numerics.average_precision import Floats
 from .detection import Detection
 from .inputs import CLASSIFICATION, DETECTION, TASKS, Labelled
 from .pictures import picture
@@ -25,11 +26,6 @@ from .record import Status
 from .results import AccuracyResult, AccuracyRow, WorstSample
 from .runners import ROW_FAILURES, OnStep, Subject, row_failure
 from .tasks import Classification, NoAnswers, Score, Segmentation, Task, UserMetric
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 _WORST = 8
 """Samples that the report shows, of all rows together."""

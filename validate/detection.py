@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..artifact import TensorSpec
-from ..numerics.average_precision import AveragePrecision, Boxes, overlaps
+from ..numerics.average_precision import AveragePrecision, Boxes, Floats, overlaps
 from .inputs import Labelled
 from .tasks import NoAnswers, Score
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from ..artifact import Array
 
-    Floats = NDArray[np.float64]
 
 BoxFormat = Literal["xyxy", "yxyx", "xywh", "cxcywh"]
 FORMATS: tuple[str, ...] = get_args(BoxFormat)

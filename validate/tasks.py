@@ -20,6 +20,7 @@ import numpy as np
 from ..artifact import TensorSpec
 from ..errors import BadInput
 from ..numerics import comparison as metrics
+from ..numerics.average_precision import Floats
 from ..source.factories import function
 from .inputs import Labelled
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from ..artifact import Array
 
-    Floats = NDArray[np.float64]
 
 _NO_CLASS = -1
 _IGNORED = 255

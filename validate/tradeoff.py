@@ -35,8 +35,14 @@ def tradeoffs(
     return {key: made.model_copy(update={"beaten_by": _beaten_by(key, found)}) for key, made in found.items()}
 
 
-def warnings(quantized: Sequence[QuantizationResult]) -> Iterator[str]:
-    """What a reader must not miss of quantized files: those that are slower than float32, or beaten by another."""
+def warnings(quantized: Sequence[QuantizationResult], speed: LatencyResult | None = None) -> Iterator[str]:
+    """What a reader must not miss of quantized files: those that are slower than float32, or beaten by another.
+
+    ``speed``: where they were timed besides; what couldn't be is told.
+    """
+    for row in speed.rows if speed else ():
+        if row.failure:
+            yield f"{row.name} could not be timed: {row.failure.splitlines()[0]}"
     found = {q.artifact: (SCHEMES[q.scheme].short_name, q.tradeoff) for q in quantized if q.tradeoff}
     for name, one in found.values():
         if one.speed == "slower":

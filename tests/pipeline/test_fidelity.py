@@ -134,7 +134,7 @@ def test_the_floor_and_who_accepts_less(nets: Path, flags: tuple[str, ...], code
 
 
 def test_a_floor_of_the_users_own_is_held(nets: Path) -> None:
-    report = quantized(nets, "apart", schemes=["dynamic"], floor_db=200.0)
+    report = quantized(nets, "apart", schemes=["dynamic_wi8_afp32"], floor_db=200.0)
     assert report.fidelity and report.fidelity.status == "fail"
     assert "SQNR at least 200 dB" in report.fidelity.hops[1].reason
 

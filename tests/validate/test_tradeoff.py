@@ -70,3 +70,9 @@ def test_another_baseline_gives_a_ratio_without_interval(report: Report) -> None
     one = tradeoffs(report.artifacts, report.parity, other)[INT8]
     assert one.latency_ratio == pytest.approx(0.0121 / 0.0287)
     assert (one.latency_low, one.speed) == (None, None)
+
+
+def test_what_could_not_be_timed_is_said(report: Report) -> None:
+    slow = changed(report, INT8, status="error", failure="crashed with SIGILL\nmore", p50_ms=None)
+    assert slow.latency and told(slow)[INT8].latency_ratio is None
+    assert list(warnings([], slow.latency)) == ["TFLite int8 could not be timed: crashed with SIGILL"]
