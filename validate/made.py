@@ -168,6 +168,10 @@ class CalibrationResult(Record):
     fit_for_deployment: bool = Field(description="False for random data")
 
 
+OWN_ENGINE = "the model's own"
+"""The engine of a model that came quantized."""
+
+
 class QuantizationResult(Record):
     """TFLite float32 → one quantized TFLite file."""
 
