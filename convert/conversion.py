@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifact import Artifact, SavedModel, TensorSpec, TFLiteModel
+from ..artifact import Artifact, FloatOp, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, UnsupportedNodes
 from ..files import atomic_directory, atomic_file
-from ..schemes import FLOAT32
+from ..schemes import FLOAT32, INT8, Scheme
 from ..vocabulary import CONVERTED
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ class Conversion:
     """What :func:`convert` made.
 
     Attributes:
-        tflite: ``OUTPUT/model_float32.tflite``, if asked for.
+        tflite: ``OUTPUT/model_float32.tflite``, if asked for; see :func:`scheme_of`.
         saved_model: ``OUTPUT/saved_model``, if asked for.
         passes: What every pass changed, and what it left alone and why.
         layout: Transposes that the minimum cut placed.
         permutations: See :class:`Prepared`.
         nodes: ONNX nodes in the model as read, and when lowering began.
+        float_ops: Operators of a model that is quantized already that stay float, and why.
         seconds: Stage → wall-clock seconds.
     """
 
@@ -61,7 +62,15 @@ class Conversion:
     layout: LayoutReport | None = None
     permutations: dict[str, tuple[int, ...]] = field(default_factory=dict)
     nodes: tuple[int, int] = (0, 0)
+    float_ops: tuple[FloatOp, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+def scheme_of(path: Path) -> Scheme:
+    """What the TFLite file of an ONNX file computes in: ``int8`` with the model's own scales, if it has such."""
+    from ..formats.onnx.summary import summarize
+
+    return INT8 if summarize(path).quantizes else FLOAT32
 
 
 def convert(
@@ -72,11 +81,12 @@ def convert(
     io_layout: str = "keep",
     check_passes: Check | None = None,
 ) -> Conversion:
-    """Convert an ONNX file to float32 artifacts in the folder ``output``.
+    """Convert an ONNX file to artifacts in the folder ``output``: float32, or as the model itself is quantized.
 
     Args:
         model: The ONNX model.
-        output: Folder for ``model_float32.tflite`` and ``saved_model/``.
+        output: Folder for ``saved_model/`` and ``model_float32.tflite``, or ``model_int8.tflite`` where the model is
+            quantized; its SavedModel computes the rounding to its scales in float32.
         to: Which artifacts: ``tflite`` (needs no TensorFlow), ``saved_model``.
         io_layout: ``keep`` the model's own input and output layouts, or make 4-D and 5-D ones ``nhwc``.
         check_passes: Called after every step with the model, which is runnable.
@@ -100,10 +110,13 @@ def convert(
     result.permutations = prepared.permutations
     result.nodes = (nodes, len(prepared.model.graph))
     if "tflite" in to:
-        with _timed(result.seconds, "tflite"), atomic_file(output / FLOAT32.file_name) as part:
+        scheme = scheme_of(path)
+        with _timed(result.seconds, "tflite"), atomic_file(output / scheme.file_name) as part:
             release = "saved_model" not in to
             inputs, outputs = build_tflite(prepared.model, part, release=release, where=str(path))
-        result.tflite = TFLiteModel(output / FLOAT32.file_name, inputs, outputs)
+            if scheme != FLOAT32:
+                result.float_ops = _use_integers(part)
+        result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
             inputs, outputs = build_saved_model(prepared.model, part, where=str(path))
@@ -172,6 +185,15 @@ def build_tflite(
         )
     builder.save(outputs, path)
     return _signature(model)
+
+
+def _use_integers(path: Path) -> tuple[FloatOp, ...]:
+    """Put integer kernels into a file, where the scales in it allow them; returns what stays float, and why."""
+    from .integer import to_integers
+
+    content, float_ops = to_integers(path.read_bytes())
+    path.write_bytes(content)
+    return float_ops
 
 
 def build_saved_model(

@@ -155,7 +155,7 @@ def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
         return artifact
     stages = {"onnx": "export", FLOAT32.artifact: "convert", "saved_model": "convert"}
     made = artifact.name.replace(ROUTE, "route.") if artifact.made_by else f"quantize.{artifact.scheme}"
-    stage = stages.get(artifact.name, made)
+    stage = stages.get(artifact.name, made if made in pipeline.seconds else "convert")
     seconds, cached = pipeline.seconds.get(stage), stage in pipeline.cached
     return artifact.model_copy(update={"seconds": seconds, "cached": cached})
 

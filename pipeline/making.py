@@ -16,6 +16,8 @@ from ..validate.made import ArtifactResult, InputHash
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
 from .inspection import artifact_result
+from .own_scales import quantized_already
+from .plan import ALL
 from .records import Converted, Exported, Quantized
 from .staging import Staging
 from .wanted import MADE
@@ -124,8 +126,10 @@ class Making(Staging):
 
     @cached_property
     def converted(self) -> Converted:
-        """The float32 TFLite file and ``OUT/saved_model``."""
-        table, to = self.config.convert, self.inputs.to
+        """The TFLite file, float32 unless the model is quantized already, and ``OUT/saved_model``."""
+        from ..convert import scheme_of
+
+        table, to, scheme = self.config.convert, self.inputs.to, scheme_of(self.graph.path)
 
         def make() -> Converted:
             from ..convert import convert
@@ -142,11 +146,12 @@ class Making(Staging):
             except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
                 raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
             if made.tflite is not None:
-                self._check_made(made.tflite.path, quantization.FLOAT32.name)
+                self._check_made(made.tflite.path, made.tflite.scheme)
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
         depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to} | self._asked_for
-        outputs = [self.output / MADE[kind] for kind in to]
+        outputs = [self.output / (scheme.file_name if kind == "tflite" else MADE[kind]) for kind in to]
+        self.workspace.claim(outputs, force=self.force)  # what an export is quantized to is known only now
         origins = [self.graph.path] if self.graph.path.parent == self.output else []
         return self._stage("convert", Converted, depends, make, outputs, origins=origins)
 
@@ -171,7 +176,7 @@ class Making(Staging):
 
     @property
     def floating(self) -> ArtifactResult:
-        """The float32 TFLite file."""
+        """The float32 TFLite file, which others are made from."""
         if self.given is not None:
             return self.given
         return next(a for a in self.converted.artifacts if a.name == quantization.FLOAT32.artifact)
@@ -180,7 +185,17 @@ class Making(Staging):
 
     @cached_property
     def quantized(self) -> list[Quantized]:
-        """``OUT/model_SCHEME.tflite`` for every scheme; a scheme that fails is a row that says so."""
+        """``OUT/model_SCHEME.tflite`` for every scheme; a scheme that fails is a row that says so.
+
+        Of a model that is quantized already, the one file that conversion made.
+
+        Raises:
+            BadInput: such a model is to be quantized.
+        """
+        if self.given is None and self.converted.own is not None:
+            if self.config.quantize.schemes or ("quantize" in self.stages and self.stages != ALL):
+                raise quantized_already(self.inputs.spec)
+            return [Quantized(result=self.converted.own, artifact=None)]
         saved = self._saved_calibration()
         found = [self._quantized(scheme) for scheme in self.inputs.schemes]
         return [made.saved_with(saved) for made in found] if saved else found

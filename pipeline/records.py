@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ..quantize.recipe import path_beside
 from ..schemes import FLOAT32, SCHEMES
 from ..validate.made import (
+    OWN_ENGINE,
     ArtifactResult,
     CalibrationResult,
     ConversionResult,
@@ -24,6 +25,7 @@ from ..validate.made import (
 from .inspection import artifact_result
 
 if TYPE_CHECKING:
+    from ..artifact import Artifact
     from ..config import ConvertTable
     from ..convert import Conversion
     from ..errors import EdgeworthyError
@@ -50,11 +52,13 @@ class Exported(BaseModel):
 
 
 class Converted(BaseModel):
-    """Of the stage ``convert``. ``permutations``: see ``convert.Conversion``."""
+    """Of the stage ``convert``. ``permutations``: see ``convert.Conversion``; ``own``: how the model was quantized, if
+    it came so."""
 
     result: ConversionResult
     artifacts: list[ArtifactResult]
     permutations: dict[str, list[int]]
+    own: QuantizationResult | None = None
 
     @classmethod
     def of(
@@ -87,7 +91,9 @@ class Converted(BaseModel):
         if "layout" in changes:
             moved = len(made.layout.inserted) if made.layout else 0
             passes.append(PassResult(name="layout", changes=moved, max_abs=changes["layout"]))
-        files = {FLOAT32.artifact: made.tflite, "saved_model": made.saved_model}
+        files: dict[str, Artifact | None] = {"saved_model": made.saved_model}
+        if made.tflite is not None:
+            files = {SCHEMES[made.tflite.scheme].artifact: made.tflite} | files
         return cls(
             result=ConversionResult(
                 status="pass",
@@ -100,6 +106,7 @@ class Converted(BaseModel):
             ),
             artifacts=[artifact_result(name, a, folder) for name, a in files.items() if a is not None],
             permutations={name: list(axes) for name, axes in made.permutations.items()},
+            own=_own(made),
         )
 
 
@@ -157,6 +164,22 @@ class Quantized(BaseModel):
             fit_for_deployment=False,
         )
         return cls(result=result, artifact=None)
+
+
+def _own(made: Conversion) -> QuantizationResult | None:
+    """The model's own quantization, as a row among those that edgeworthy makes."""
+    if made.tflite is None or made.tflite.scheme == FLOAT32.name:
+        return None
+    scheme = SCHEMES[made.tflite.scheme]
+    emulated = ["the SavedModel computes in float32 and rounds to the model's scales"] if made.saved_model else []
+    return QuantizationResult(
+        status="pass",
+        scheme=scheme.name,
+        engine=OWN_ENGINE,
+        artifact=scheme.artifact,
+        float_ops=list(made.float_ops),
+        notes=[f"{op.op} {op.name} stays float: {op.reason}" for op in made.float_ops] + emulated,
+    )
 
 
 def _calibration(data: CalibrationSet | None) -> CalibrationResult | None:

@@ -12,6 +12,7 @@ from ..config import Config
 from ..errors import BadInput, NotAvailable
 from ..vocabulary import CONVERTED
 from . import fingerprint
+from .own_scales import is_quantized, quantized_already
 from .plan import ALL
 
 MADE = {"tflite": quantization.FLOAT32.file_name, "saved_model": "saved_model"}
@@ -196,6 +197,10 @@ class Wanted:
             if asked:
                 raise BadInput("quantization starts from TFLite", where="--to", remedy="add tflite to --to")
             return []
+        if is_quantized(self.source):
+            if asked or ("quantize" in self.stages and self.stages != ALL):
+                raise quantized_already(self.spec)
+            return []
         if asked is not None:
             return list(dict.fromkeys(quantization.get_scheme(name).name for name in asked))
         usual = [s for s in quantization.QUANTIZED if s.default]
@@ -283,7 +288,7 @@ class Wanted:
     def _tflite_schemes(self) -> list[str]:
         """Of the TFLite files that there will be."""
         floating = quantization.FLOAT32.name if self.converted is None else self.converted.scheme
-        return [floating, *self.schemes]
+        return [quantization.INT8.name if is_quantized(self.source) else floating, *self.schemes]
 
     @cached_property
     def baseline(self) -> str | None:
@@ -299,7 +304,7 @@ class Wanted:
             "onnx": [quantization.FLOAT32.name],
         }
         schemes |= {"saved_model": [quantization.FLOAT32.name]} if "saved_model" in self.to else {}
-        schemes |= {"tflite": [quantization.FLOAT32.name, *self.schemes]} if "tflite" in self.to else {}
+        schemes |= {"tflite": self._tflite_schemes} if "tflite" in self.to else {}
         if self.converted is not None:
             schemes = {self.converted.artifact.kind: [self.converted.scheme, *self.schemes]}
         asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)

@@ -10,6 +10,7 @@ from ..errors import EdgeworthyError
 from ..formats.model_files import sha256, size
 from ..metrics import RowField
 from ..schemes import FLOAT32, SCHEMES
+from .made import OWN_ENGINE
 from .results import GateLine, Report
 from .summary import SummaryRow, summarize
 
@@ -50,7 +51,7 @@ def absent(report: Report) -> list[SummaryRow]:
     ]
     conversion = report.conversion
     for kind in conversion.targets if conversion else []:
-        key = FLOAT32.artifact if kind == "tflite" else kind
+        key = converted(report) if kind == "tflite" else kind
         if conversion and report.artifact(key) is None:
             why = f"it could not be made: {conversion.failure or conversion.status}"
             rows.append(SummaryRow(name=kind, key=key, kind=kind, missing=why))
@@ -76,13 +77,22 @@ def trouble(row: SummaryRow, stage: RowField) -> Trouble | None:
     return Trouble("fail", "; ".join(problems)) if problems else None
 
 
-def names_of(row: SummaryRow) -> set[str]:
-    """What a limit may call a row: title, artifact key, a TFLite file's scheme, the scheme's alias."""
+def converted(report: Report) -> str:
+    """The key of the TFLite file that conversion makes: float32, or as the model came quantized."""
+    own = [q.artifact for q in report.quantization if q.engine == OWN_ENGINE and q.artifact]
+    return own[0] if own else FLOAT32.artifact
+
+
+def names_of(row: SummaryRow, plain: str = FLOAT32.artifact) -> set[str]:
+    """What a limit may call a row: title, artifact key, a TFLite file's scheme, the scheme's alias.
+
+    ``plain``: the file that is called ``tflite``; see `converted`.
+    """
     names = {row.name, row.key}
     for scheme in SCHEMES.values():
         if row.key == scheme.artifact:
             names |= set(scheme.names)
-    return names | {row.kind} if row.key == FLOAT32.artifact else names
+    return names | {row.kind} if row.key == plain else names
 
 
 def altered(report: Report, folder: Path) -> Iterator[GateLine]:

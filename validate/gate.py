@@ -18,7 +18,7 @@ from ..metrics import METRICS, Metric
 from ..schemes import SCHEMES
 from ..tables import EVERY
 from . import regression
-from .evidence import altered, names_of, subjects, trouble
+from .evidence import altered, converted, names_of, subjects, trouble
 from .lines import bound, ends, line, shown, title, unit, verdict
 from .record import GateStatus
 from .results import GateLine, GateResult, Report
@@ -104,7 +104,7 @@ def _must_convert(report: Report, wanted: Sequence[str] | None) -> Iterator[Gate
     failures = {name: q.failure for q in report.quantization if q.failure for name in SCHEMES[q.scheme].names}
     general = report.conversion.failure if report.conversion else None
     for name in [*_wanted(report), *left_out] if wanted is None else wanted:
-        there = any(name in names_of(row) for row in subjects(report, "artifact") if row.artifact)
+        there = any(name in names_of(row, converted(report)) for row in subjects(report, "artifact") if row.artifact)
         excused = not there and wanted is None and name in left_out
         why = failures.get(name) or left_out.get(name) or general or "nobody made it"
         yield GateLine(
@@ -153,7 +153,7 @@ def _parity(report: Report, rules: GateTable) -> Iterator[GateLine]:
     run = {hop.artifact for hop in report.parity.hops}
     must = _wanted(report) if rules.must_convert is None else rules.must_convert
     for row in subjects(report, "artifact"):
-        if row.artifact and row.key not in run and names_of(row) & set(must):
+        if row.artifact and row.key not in run and names_of(row, converted(report)) & set(must):
             remedy = "add the target that runs it to --target"
             yield said(row.artifact.path, "inconclusive", f"{row.artifact.path}: no target ran it", remedy)
 

@@ -201,6 +201,10 @@ class Tradeoff(Record):
         return quality + ("" if self.latency_ratio is None else f" at {self.latency_ratio:.2f}×")
 
 
+OWN_ENGINE = "the model's own"
+"""The engine of a model that came quantized."""
+
+
 class QuantizationResult(Record):
     """TFLite float32 → one quantized TFLite file."""
 

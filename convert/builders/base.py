@@ -70,7 +70,7 @@ class BuilderBase(ABC):
         if arrays is not None:
             return tuple(self.const(array) for array in arrays)
         handles = self._emit(op, operands, attributes, results)
-        return tuple(Tensor(h, s.dtype, s.shape) for h, s in zip(handles, results, strict=True))
+        return tuple(Tensor(h, s.dtype, s.shape, steps=s.steps) for h, s in zip(handles, results, strict=True))
 
     def emit_one(
         self, op: str, operands: Sequence[Tensor], dtype: str, shape: Shape, **attributes: Attribute

@@ -10,7 +10,7 @@ import numpy as np
 from ...artifact import Array
 from .base import BuilderBase
 from .kernels import working_dtype
-from .tensor import Tensor, Unsupported, broadcast
+from .tensor import Spec, Steps, Tensor, Unsupported, broadcast
 
 UNARY = frozenset(
     [
@@ -125,6 +125,11 @@ class Elementwise(BuilderBase):
 
     def div(self, a: Tensor, b: Tensor) -> Tensor:
         return self.binary("div", a, b)
+
+    def fake_quantize(self, x: Tensor, dtype: str, steps: Steps) -> Tensor:
+        """``x`` rounded to steps, and back in float32. TFLite: QUANTIZE and DEQUANTIZE."""
+        (counted,) = self.emit("quantize", [self.cast(x, "float32")], [Spec(dtype, x.shape, steps)])
+        return self.cast(self.emit_one("dequantize", [counted], "float32", x.shape), x.dtype)
 
     def like(self, x: Tensor, value: float) -> Tensor:
         """A scalar constant of ``x``'s dtype.

@@ -29,11 +29,20 @@ class Unsupported(Exception):
 
 
 @dataclass(frozen=True)
+class Steps:
+    """What a quantized tensor's integers stand for, ``scale * (q - zero_point)``, of the tensor as a whole."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class Spec:
-    """dtype (numpy name) and shape of a tensor."""
+    """dtype (numpy name) and shape of a tensor, and what its integers stand for where they are steps of a scale."""
 
     dtype: str
     shape: Shape
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +55,7 @@ class Tensor:
         shape: Extents, None where dynamic.
         value: The contents, if the tensor is constant.
         reshaped: The tensor that this one is a reshape of.
+        steps: What its integers stand for, if it is quantized.
     """
 
     handle: Any
@@ -53,6 +63,7 @@ class Tensor:
     shape: Shape
     value: Array | None = None
     reshaped: Tensor | None = None
+    steps: Steps | None = None
 
     @property
     def rank(self) -> int:

@@ -40,7 +40,7 @@ class TensorFlowBuilder(Builder):
     ) -> list[Any]:
         from .tensorflow_ops import emit
 
-        made = emit(self.tensors, op, operands, {"dtype": results[0].dtype, **attributes})
+        made = emit(self.tensors, op, operands, {"dtype": results[0].dtype, "steps": results[0].steps, **attributes})
         tensors = list(made) if isinstance(made, list | tuple) else [made]
         for tensor, spec in zip(tensors, results, strict=True):
             tensor.set_shape(spec.shape)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from ...errors import InternalFault
 from ...formats.tflite.ops import HANDLER, OPS
 from .tensor import Tensor
 from .tensorflow_tensors import TensorFlowTensors
@@ -30,6 +32,19 @@ def emit(b: TensorFlowTensors, op: str, operands: Sequence[Tensor], attributes: 
 
 def _cast(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     return tf.cast(b.tf(t[0]), a["dtype"])
+
+
+def _quantize(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    steps, limits = a["steps"], np.iinfo(a["dtype"])
+    counted = tf.round(b.tf(t[0]) / np.float32(steps.scale)) + float(steps.zero_point)
+    return tf.cast(tf.clip_by_value(counted, float(limits.min), float(limits.max)), a["dtype"])
+
+
+def _dequantize(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    steps = t[0].steps
+    if steps is None:
+        raise InternalFault("DEQUANTIZE of a tensor without a scale")
+    return (tf.cast(b.tf(t[0]), a["dtype"]) - float(steps.zero_point)) * np.float32(steps.scale)
 
 
 def _div(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
@@ -125,6 +140,8 @@ def _reduction(function: Callable[..., Any]) -> TensorFlowHandler:
 
 HANDLERS: dict[str, TensorFlowHandler] = {
     "cast": _cast,
+    "quantize": _quantize,
+    "dequantize": _dequantize,
     "div": _div,
     "conv_2d": _conv_2d,
     "depthwise_conv_2d": _depthwise_conv_2d,

@@ -17,7 +17,7 @@ from ...errors import InternalFault
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
-from .tensor import Shape, Spec, Tensor
+from .tensor import Shape, Spec, Steps, Tensor
 
 _ELEMENT_TYPES = {
     "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
@@ -139,9 +139,10 @@ class TfliteBuilder(Builder):
         with self._context, ir.InsertionPoint(self._block), self._location(op):
             operation = ir.Operation.create(
                 f"tfl.{op}",
-                results=[self._type(s.dtype, s.shape) for s in results],
+                results=(types := [self._type(s.dtype, s.shape, s.steps) for s in results]),
                 operands=[t.handle for t in operands],
-                attributes={name: self._attribute(name, value) for name, value in attributes.items()},
+                attributes={name: self._attribute(name, value) for name, value in attributes.items()}
+                | ({"qtype": ir.TypeAttr.get(types[0])} if op == "quantize" else {}),
             )
         return list(operation.results)
 
@@ -162,10 +163,15 @@ class TfliteBuilder(Builder):
                 self._constants[key] = _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
         return self._constants[key]
 
-    def _type(self, dtype: str, shape: Shape) -> ir.Type:
+    def _type(self, dtype: str, shape: Shape, steps: Steps | None = None) -> ir.Type:
         dynamic = ir.ShapedType.get_dynamic_size()
         extents = [dynamic if d is None else d for d in shape]
-        return ir.RankedTensorType.get(extents, self._element[dtype], loc=ir.Location.unknown(self._context))
+        element = self._element[dtype]
+        if steps is not None:
+            # A float32 as a decimal of 17 digits is read back as it was.
+            text = f"!quant.uniform<{_ELEMENT_TYPES[dtype]}:f32, {steps.scale:.17e}:{steps.zero_point}>"
+            element = ir.Type.parse(text, context=self._context)
+        return ir.RankedTensorType.get(extents, element, loc=ir.Location.unknown(self._context))
 
     def _attribute(self, name: str, value: Attribute) -> ir.Attribute:
         if isinstance(value, bool):

@@ -11,6 +11,7 @@ Gelu                 X                              approximate = "none"        
 Gelu:tanh            X                              approximate = "tanh"                    Gelu-20
 HardSwish            X                                                                      HardSwish-14
 LayerNormalization   X, Scale, B                    axis = -1, epsilon                      LayerNormalization-17
+QuantizeDequantize   X, scale, zero_point                                                   the pair, per tensor
 RMSNormalization     X, scale                       axis = -1, epsilon                      RMSNormalization-23
 ==================== ============================== ======================================= =====================
 """
@@ -75,6 +76,10 @@ _BODIES = {
         normal = Div (centred, deviation)
         scaled = Mul (normal, Scale)
         Y = Add (scaled, B)
+    }""",
+    "QuantizeDequantize": """QuantizeDequantize (X, scale, zero_point) => (Y) {
+        steps = QuantizeLinear (X, scale, zero_point)
+        Y = DequantizeLinear (steps, scale, zero_point)
     }""",
     "RMSNormalization": """RMSNormalization <axis, epsilon> (X, scale) => (Y) {
         last = Constant <value: tensor = int64[1] {-1}> ()

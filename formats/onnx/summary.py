@@ -18,6 +18,10 @@ from .dtypes import float_type
 from .file import external, parse, signature
 from .rules import check_form
 
+_INTEGER = ("QLinear", "QGemm")
+"""Operators whose operands and results are integers with scales; the second, and most of the first, are ONNX Runtime's
+own."""
+
 _KEPT = 8
 """Summaries that are kept: a run has one or two ONNX files."""
 
@@ -60,6 +64,18 @@ class OnnxSummary:
         """Operator → how many of them in the graph itself, the most frequent first."""
         counts = Counter(node.op_type for node in self._proto.graph.node)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @cached_property
+    def quantizes(self) -> bool:
+        """Whether the graph rounds what it computes to steps of a scale, not only its constants."""
+        graph = self._proto.graph
+        known = {""} | {t.name for t in graph.initializer}
+        for node in graph.node:
+            if all(name in known for name in node.input):
+                known.update(node.output)
+            elif node.op_type == "QuantizeLinear" or node.op_type.startswith(_INTEGER):
+                return True
+        return any(node.op_type == "QuantizeLinear" for f in self._proto.functions for node in f.node)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ....vocabulary import FUSED_DOMAIN
+from ...builders.tensor import Steps, Tensor, Unsupported, normalize_axis
 from ...layout.axes import quantization
 from ..context import Context
 from ..registry import lowers
@@ -26,6 +27,18 @@ def lower_quantize(ctx: Context, node: ir.Node) -> Tensor:
     steps = steps if zero is None else b.add(steps, zero)
     low, high = b.like(steps, limits.min), b.like(steps, limits.max)
     return b.cast(b.binary("minimum", b.binary("maximum", steps, low), high), dtype)
+
+
+@lowers("QuantizeDequantize", domain=FUSED_DOMAIN, layout=quantization)
+def lower_quantize_dequantize(ctx: Context, node: ir.Node) -> Tensor:
+    """X rounded to whole steps of ``scale``, per tensor. TFLite: QUANTIZE, DEQUANTIZE.
+
+    uint8 becomes int8, which stands for the same numbers with a zero point 128 less; TFLite's kernels are int8's.
+    """
+    scale, zero = float(ctx.constant(node, 1).reshape(())), ctx.constant(node, 2).reshape(())
+    shift = 128 if zero.dtype == np.uint8 else 0
+    dtype = "int8" if shift else zero.dtype.name
+    return ctx.b.fake_quantize(ctx.input(node, 0), dtype, Steps(scale, int(zero) - shift))
 
 
 @lowers("DequantizeLinear", since=10, layout=quantization)
