@@ -14,9 +14,12 @@ from .schemes import FLOAT32
 from .vocabulary import MeasuredWhere
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Array: TypeAlias = "NDArray[Any]"
+
+Floats: TypeAlias = "NDArray[np.float64]"
 
 Dim = int | str
 """A static extent, or the name of a dynamic one."""

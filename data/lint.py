@@ -92,7 +92,7 @@ class DataRule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Doubt:
     """What a rule found."""
 
     rule: str
@@ -104,10 +104,10 @@ class Finding:
         return f"{self.what}: {self.remedy}"
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(seen: Seen) -> list[Doubt]:
     """All that the rules find."""
     return [
-        Finding(rule.name, rule.severity, what, rule.remedy)
+        Doubt(rule.name, rule.severity, what, rule.remedy)
         for rule in RULES
         if rule.find is not None
         for what in rule.find(seen)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ..artifact import Floats
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """Of the intersection over union."""

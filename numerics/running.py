@@ -10,14 +10,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .groups import MIN_VALUES, ranges, split
 
 if TYPE_CHECKING:
-    from ..artifact import Array
-
-Floats = NDArray[np.float64]
+    from ..artifact import Array, Floats
 
 
 class ChannelSums:

@@ -20,7 +20,7 @@ from .wanted import Wanted
 if TYPE_CHECKING:
     from ..artifact import Array
     from ..data.forms import Reading
-    from ..data.lint import Finding
+    from ..data.lint import Doubt
     from ..data.preprocess import Preprocess
     from ..quantize.calibration import CalibrationSet
     from ..quantize.recipe import Recipe
@@ -102,7 +102,7 @@ class Inputs(Wanted):
         return f"{data.survey.sha256} {data.description}"
 
     @cached_property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Doubt]:
         """What makes the calibration data look wrong."""
         from ..data import lint
         from ..data.normalization import observed
@@ -228,6 +228,34 @@ class Inputs(Wanted):
                 )
         if self.task is not None:
             self.task.check(outputs)
+
+    @cached_property
+    def baseline(self) -> str | None:
+        """The row that latencies are compared with.
+
+        Raises:
+            BadInput: nothing that will be timed is called so.
+        """
+        from .subjects import row_name_given, row_names
+
+        schemes = {
+            "pytorch": [quantization.FLOAT32.name] if self.source.module is not None else [],
+            "onnx": [quantization.FLOAT32.name],
+        }
+        schemes |= {"saved_model": [quantization.FLOAT32.name]} if "saved_model" in self.to else {}
+        schemes |= {"tflite": self._tflite_schemes} if "tflite" in self.to else {}
+        if self.converted is not None:
+            schemes = {self.converted.artifact.kind: [self.converted.scheme, *self.schemes]}
+        asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)
+        rows += [row_name_given(name, file.scheme) for name, file in self.artifacts.items()] + list(self.converters)
+        if asked is not None and asked not in rows:
+            raise BadInput(
+                f"there is no row {asked!r} to compare with",
+                where="--baseline",
+                details=rows,
+                remedy="use one of these",
+            )
+        return asked
 
     def _reading(self, spec: object) -> Reading:
         """How what isn't arrays becomes inputs."""

@@ -291,34 +291,6 @@ class Wanted:
         return [quantization.INT8.name if is_quantized(self.source) else floating, *self.schemes]
 
     @cached_property
-    def baseline(self) -> str | None:
-        """The row that latencies are compared with.
-
-        Raises:
-            BadInput: nothing that will be timed is called so.
-        """
-        from .subjects import row_name_given, row_names
-
-        schemes = {
-            "pytorch": [quantization.FLOAT32.name] if self.source.module is not None else [],
-            "onnx": [quantization.FLOAT32.name],
-        }
-        schemes |= {"saved_model": [quantization.FLOAT32.name]} if "saved_model" in self.to else {}
-        schemes |= {"tflite": self._tflite_schemes} if "tflite" in self.to else {}
-        if self.converted is not None:
-            schemes = {self.converted.artifact.kind: [self.converted.scheme, *self.schemes]}
-        asked, rows = self.config.bench.baseline, row_names(self.targets, schemes)
-        rows += [row_name_given(name, file.scheme) for name, file in self.artifacts.items()] + list(self.converters)
-        if asked is not None and asked not in rows:
-            raise BadInput(
-                f"there is no row {asked!r} to compare with",
-                where="--baseline",
-                details=rows,
-                remedy="use one of these",
-            )
-        return asked
-
-    @cached_property
     def _given_kinds(self) -> set[str]:
         """Of other converters' files."""
         from ..convert.routes import CONVERTERS

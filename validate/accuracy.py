@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import TensorSpec
+from ..artifact import Floats, TensorSpec
 from ..errors import BadInput, did_you_mean
 from ..numerics import intervals
-from ..numerics.average_precision import Floats
 from .detection import Detection
 from .inputs import CLASSIFICATION, DETECTION, TASKS, Labelled
 from .pictures import picture

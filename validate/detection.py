@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..artifact import TensorSpec
-from ..numerics.average_precision import AveragePrecision, Boxes, Floats, overlaps
+from ..artifact import Floats, TensorSpec
+from ..numerics.average_precision import AveragePrecision, Boxes, overlaps
 from .inputs import Labelled
 from .tasks import NoAnswers, Score
 

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from ..artifact import TensorSpec
+from ..artifact import Floats, TensorSpec
 from ..errors import BadInput
 from ..numerics import comparison as metrics
-from ..numerics.average_precision import Floats
 from ..source.factories import function
 from .inputs import Labelled
 

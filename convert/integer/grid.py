@@ -22,7 +22,7 @@ _SAMPLE = 64
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridConstant:
     """Constants in steps: ``scale · (steps - zero_point)``, with one scale, or one for each channel."""
 
     steps: Array
@@ -30,11 +30,11 @@ class Grid:
     zero_point: int = 0
 
 
-def weights(values: Array, axis: int) -> Grid | None:
+def weights(values: Array, axis: int) -> GridConstant | None:
     """Weights as int8 with a zero point of 0 and one scale, or one along ``axis``; None if they aren't that."""
     whole = _step(values.reshape(-1), -128, 127)
     if whole is not None:
-        return Grid(np.rint(values / (whole or 1.0)).astype(np.int8), np.array([whole or 1.0], np.float32))
+        return GridConstant(np.rint(values / (whole or 1.0)).astype(np.int8), np.array([whole or 1.0], np.float32))
     rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
     found = [_step(row, -128, 127) for row in rows]
     known = [step for step in found if step is not None]
@@ -44,10 +44,10 @@ def weights(values: Array, axis: int) -> Grid | None:
     scale = np.array([step or max(known) for step in known])
     along = [-1 if a == axis else 1 for a in range(values.ndim)]
     steps = np.rint(values / scale.reshape(along))
-    return Grid(steps.astype(np.int8), scale.astype(np.float32))
+    return GridConstant(steps.astype(np.int8), scale.astype(np.float32))
 
 
-def operand(values: Array, low: int, high: int) -> Grid | None:
+def operand(values: Array, low: int, high: int) -> GridConstant | None:
     """A constant operand with one scale, in ``low … high``; None if it isn't made of so few steps.
 
     ``low = -high`` asks for a zero point of 0.
@@ -62,7 +62,7 @@ def operand(values: Array, low: int, high: int) -> Grid | None:
     zero = 0 if symmetric else min(max(low - least, low, min(0, high - most)), high)
     if least + zero < low or most + zero > high:
         return None
-    return Grid((count + zero).astype(np.int32), np.array([step], np.float32), zero)
+    return GridConstant((count + zero).astype(np.int32), np.array([step], np.float32), zero)
 
 
 def _step(values: Array, low: int, high: int) -> float | None:

@@ -238,7 +238,7 @@ class _Rewrite:
             op.inputs[bias] = self.edit.add_constant(op.inputs[bias], steps, step, 0)
         self._finish(op, result)
 
-    def _bias(self, op: Any, position: int, scale: Scale, weights: grid.Grid) -> Array | None:
+    def _bias(self, op: Any, position: int, scale: Scale, weights: grid.GridConstant) -> Array | None:
         if len(op.inputs) <= position or op.inputs[position] < 0:
             return None
         values = self.edit.constant(op.inputs[position])

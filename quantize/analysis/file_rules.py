@@ -13,7 +13,7 @@ from ...formats.tflite.ops import OPS, FixedScale
 from ...numerics.groups import ranges
 from ..bias import LIMIT
 from .pair import CASTS
-from .rules import LEVELS, Said, Subject
+from .rules import LEVELS, Linted, Said
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -38,7 +38,7 @@ FIXED = {
 """Operator → dtype → scale and zero point that its kernel has built in (LiteRT 2.3: ``kernels/activations.cc``)."""
 
 
-def absurd_scales(subject: Subject) -> Iterator[Said]:
+def absurd_scales(subject: Linted) -> Iterator[Said]:
     """Scales that are no positive normal numbers, or far from all others of their tensor or file."""
     own = [g.scale for i in subject.activations if (g := subject.pair.grid(int(i)))]
     usual = float(np.median(own)) if own else None
@@ -67,7 +67,7 @@ def _absurd(tensor: Any, usual: float | None) -> str:
     return ""
 
 
-def mixed_weights(subject: Subject) -> Iterator[Said]:
+def mixed_weights(subject: Linted) -> Iterator[Said]:
     """Channels of weights that share one scale with far larger ones."""
     for found in subject.weights():
         if found.scales.size != 1 or found.steps.shape[0] < 2:
@@ -82,7 +82,7 @@ def mixed_weights(subject: Subject) -> Iterator[Said]:
             )
 
 
-def dead_weights(subject: Subject) -> Iterator[Said]:
+def dead_weights(subject: Linted) -> Iterator[Said]:
     """Channels whose weights quantization made all zero, or all equal; zero ones of the float file are a note."""
     for found in subject.weights():
         rows = found.steps.reshape(found.steps.shape[0], -1)
@@ -103,7 +103,7 @@ def dead_weights(subject: Subject) -> Iterator[Said]:
             )
 
 
-def outlier_weights(subject: Subject) -> Iterator[Said]:
+def outlier_weights(subject: Linted) -> Iterator[Said]:
     """Scales that a few weights take for themselves."""
     for found in subject.weights():
         rows = np.abs(found.steps.astype(np.int32))
@@ -131,7 +131,7 @@ def _without_largest(rows: Array, few: int) -> Array:
     return found
 
 
-def overflowing_biases(subject: Subject) -> Iterator[Said]:
+def overflowing_biases(subject: Linted) -> Iterator[Said]:
     """Biases at the end of int32, near it, or that are no longer the float file's."""
     for op, _, _, bias in subject.biased():
         place, steps = subject.place(op), fb.values(subject.model, bias)
@@ -146,7 +146,7 @@ def overflowing_biases(subject: Subject) -> Iterator[Said]:
             yield Said(place, f"{fb.name(bias)!r} is off by {off:.3g} steps of the result from the float file's")
 
 
-def _off(subject: Subject, op: Any, place: Any, bias: Any, steps: Any) -> float:
+def _off(subject: Linted, op: Any, place: Any, bias: Any, steps: Any) -> float:
     """How many steps of the result a bias is off; 0 for less than one, or where nothing tells."""
     real = subject.float_constant(place, len(op.inputs) - 1)
     grid, params = subject.pair.grid(int(op.outputs[0])), bias.quantization
@@ -157,7 +157,7 @@ def _off(subject: Subject, op: Any, place: Any, bias: Any, steps: Any) -> float:
     return off if off > 1 else 0.0
 
 
-def foreign_bias_scales(subject: Subject) -> Iterator[Said]:
+def foreign_bias_scales(subject: Linted) -> Iterator[Said]:
     """Biases whose scale isn't input scale × weight scale: kernels add them as if it were."""
     for op, source, weights, bias in subject.biased():
         found = [t.quantization.scale if t.quantization is not None else None for t in (source, weights, bias)]
@@ -172,7 +172,7 @@ def foreign_bias_scales(subject: Subject) -> Iterator[Said]:
             yield Said(subject.place(op), f"{fb.name(bias)!r} has {worst:.3g} times the scale that it is added in")
 
 
-def fixed_scales(subject: Subject) -> Iterator[Said]:
+def fixed_scales(subject: Linted) -> Iterator[Said]:
     """Results in another scale than the one that their kernel has built in."""
     for index, op in subject.activations.items():
         grid = subject.pair.grid(index)
@@ -187,7 +187,7 @@ def fixed_scales(subject: Subject) -> Iterator[Said]:
             )
 
 
-def ping_pong(subject: Subject) -> Iterator[Said]:
+def ping_pong(subject: Linted) -> Iterator[Said]:
     """Casts of casts."""
     for op in subject.graph.operators:
         if subject.pair.kind(op) not in CASTS or subject.pair.is_constant(int(op.outputs[0])):
@@ -204,7 +204,7 @@ def ping_pong(subject: Subject) -> Iterator[Said]:
         )
 
 
-def silent_float(subject: Subject) -> Iterator[Said]:
+def silent_float(subject: Linted) -> Iterator[Said]:
     """Float operators inside an integer file, by island, with their share of the arithmetic."""
     if not subject.is_integer:
         return
@@ -221,7 +221,7 @@ def silent_float(subject: Subject) -> Iterator[Said]:
         )
 
 
-def _islands(subject: Subject) -> list[list[Any]]:
+def _islands(subject: Linted) -> list[list[Any]]:
     """Float operators that hand float tensors to each other, in the order of the file."""
     graph = subject.graph
     island: dict[int, list[Any]] = {}

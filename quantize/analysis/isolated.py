@@ -15,7 +15,7 @@ import numpy as np
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
 from .grid import Grid, grid_of
-from .pair import CASTS, Pair
+from .pair import CASTS, FilePair
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -29,7 +29,7 @@ class Isolated:
         outputs: Tensors that an operator writes from fed values alone.
     """
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: FilePair) -> None:
         self._twins: dict[int, int] = {}
         self._feeds: dict[int, tuple[str, Grid | None, str]] = {}
         model = copy.copy(pair.quantized)
@@ -55,7 +55,7 @@ class Isolated:
         """The float model's activations that ``feed`` asks for."""
         return frozenset(name for name, _, _ in self._feeds.values())
 
-    def _apart(self, pair: Pair, graph: Any, op: Any) -> Any:
+    def _apart(self, pair: FilePair, graph: Any, op: Any) -> Any:
         """The operator with inputs of its own; None where they can't be fed, or it is a cast of an activation."""
         constant = all(pair.is_constant(int(i)) for i in op.inputs if i >= 0)
         if constant and len(op.inputs):
@@ -69,7 +69,7 @@ class Isolated:
         found.inputs = np.array(inputs, np.int32)
         return found
 
-    def _twin(self, pair: Pair, graph: Any, index: int) -> int | None:
+    def _twin(self, pair: FilePair, graph: Any, index: int) -> int | None:
         """An input that stands for a tensor that another operator writes."""
         if index in self._twins:
             return self._twins[index]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...analysis import SEVERITIES, Finding
 from . import file_rules, sample_rules
-from .pair import Pair
-from .rules import LintRule, Subject
+from .pair import FilePair
+from .rules import Linted, LintRule
 
 if TYPE_CHECKING:
     from .per_layer import Layer
@@ -107,9 +107,9 @@ RULES: dict[str, LintRule] = {
 """Every rule, by id."""
 
 
-def lint(pair: Pair, layers: Sequence[Layer] = ()) -> list[Finding]:
+def lint(pair: FilePair, layers: Sequence[Layer] = ()) -> list[Finding]:
     """What the rules find, worst first; those about samples find nothing without ``layers``."""
-    subject = Subject(pair, layers)
+    subject = Linted(pair, layers)
     found = [
         Finding(
             rule=rule.id,

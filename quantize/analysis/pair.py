@@ -17,7 +17,7 @@ CASTS = ("QUANTIZE", "DEQUANTIZE")
 _OPAQUE = ("string", "resource", "variant")
 
 
-class Pair:
+class FilePair:
     """Two models as objects, and what stands for what.
 
     Attributes:

@@ -16,8 +16,8 @@ from ...formats.tflite.summary import DTYPE_NAMES
 from ...numerics.running import Running
 from .grid import Grid, grid_of
 from .isolated import Isolated
-from .pair import CASTS, Pair
-from .probe import Probe, Runner
+from .pair import CASTS, FilePair
+from .probe import Probe, TensorRunner
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -110,8 +110,8 @@ class PerLayer:
     """
 
     def __init__(self, floating: bytes, quantized: bytes, *, threads: int = 1) -> None:
-        self.pair = Pair(floating, quantized)
-        self._float, self._quantized = (Runner(c, threads=threads, keep=True) for c in (floating, quantized))
+        self.pair = FilePair(floating, quantized)
+        self._float, self._quantized = (TensorRunner(c, threads=threads, keep=True) for c in (floating, quantized))
         self._isolated = Isolated(self.pair)
         self._alone = Probe(self._isolated.content, threads=threads, keep=False) if self._isolated.outputs else None
         self.layers = [self._layer(*found) for found in self.pair.layers()]

@@ -56,7 +56,7 @@ class Probe:
         return found
 
 
-class Runner:
+class TensorRunner:
     """A file that takes and gives floats by name, whatever its inputs and outputs are.
 
     Args:

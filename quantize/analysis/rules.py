@@ -13,7 +13,7 @@ from ...analysis import Place, Severity
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
 from ..bias import BIASED
-from .pair import Pair
+from .pair import FilePair
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -56,14 +56,14 @@ class Weights:
     real: Array | None
 
 
-class Subject:
+class Linted:
     """A quantized file, its float one, and what samples showed of it.
 
     Attributes:
         layers: Sums over samples; empty where only the file is read.
     """
 
-    def __init__(self, pair: Pair, layers: Sequence[Layer] = ()) -> None:
+    def __init__(self, pair: FilePair, layers: Sequence[Layer] = ()) -> None:
         self.pair, self.layers = pair, layers
         self.model, self.graph = pair.quantized, pair.graph
 
@@ -127,7 +127,7 @@ class Subject:
                 )
 
 
-Check = Callable[[Subject], Iterator[Said]]
+LintCheck = Callable[[Linted], Iterator[Said]]
 
 
 @dataclass(frozen=True)
@@ -146,4 +146,4 @@ class LintRule:
     severity: Severity
     means: str
     remedy: str
-    checks: tuple[Check, ...]
+    checks: tuple[LintCheck, ...]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...numerics.groups import MIN_VALUES, ranges, split
 from .file_rules import FIXED
-from .rules import LEVELS, Said, Subject
+from .rules import LEVELS, Linted, Said
 
 SATURATED = 0.01
 """Share of a tensor's values beyond its range from which on it is too narrow."""
@@ -20,7 +20,7 @@ _MOVES = 2.0
 """Steps that a channel has to move in the float file to count as lost when it doesn't move any more."""
 
 
-def mixed_activations(subject: Subject) -> Iterator[Said]:
+def mixed_activations(subject: Linted) -> Iterator[Said]:
     """Groups of channels so much smaller than others of their scale that few levels are left to them."""
     for layer in subject.layers:
         for sums in (layer.rounding.channels or {}).values() if layer.grid else ():
@@ -35,7 +35,7 @@ def mixed_activations(subject: Subject) -> Iterator[Said]:
                     )
 
 
-def constant_activations(subject: Subject) -> Iterator[Said]:
+def constant_activations(subject: Linted) -> Iterator[Said]:
     """Channels that move in the float file and not any more, by the operator's own doing."""
     for layer in subject.layers:
         step, channels = layer.grid.scale if layer.grid else 0.0, layer.local.channels or {}
@@ -48,7 +48,7 @@ def constant_activations(subject: Subject) -> Iterator[Said]:
             yield Said(layer.place, f"{which} are constant on all samples, and move in the float file")
 
 
-def saturated_activations(subject: Subject) -> Iterator[Said]:
+def saturated_activations(subject: Linted) -> Iterator[Said]:
     """Ranges that values lie beyond."""
     for layer in subject.layers:
         share = layer.beyond / max(1, layer.rounding.count)
@@ -61,7 +61,7 @@ def saturated_activations(subject: Subject) -> Iterator[Said]:
             )
 
 
-def wide_ranges(subject: Subject) -> Iterator[Said]:
+def wide_ranges(subject: Linted) -> Iterator[Said]:
     """Ranges that values use little of."""
     for layer in subject.layers:
         if layer.grid is None or not layer.rounding.count or layer.op in FIXED:
@@ -76,7 +76,7 @@ def wide_ranges(subject: Subject) -> Iterator[Said]:
             )
 
 
-def softmax_sums(subject: Subject) -> Iterator[Said]:
+def softmax_sums(subject: Linted) -> Iterator[Said]:
     """Shares that don't sum to about 1."""
     for layer in subject.layers:
         low, high = layer.sums

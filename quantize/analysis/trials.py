@@ -19,8 +19,8 @@ from .. import engine
 from ..folding import fold_constants
 from ..recipe import Compute
 from ..worker import built
-from .pair import Pair
-from .probe import Runner
+from .pair import FilePair
+from .probe import TensorRunner
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -62,8 +62,8 @@ class _Job:
         self._threads, self._scheme = request.threads, get_scheme(request.scheme)
         engine.register_added_operators()
         self._content, self._file = fold_constants(fb.load(request.floating)), fb.load(request.quantized)
-        self._pair = Pair(self._content, self._file)
-        self._float = Runner(self._content, threads=self._threads)
+        self._pair = FilePair(self._content, self._file)
+        self._float = TensorRunner(self._content, threads=self._threads)
         self._feeds: list[Mapping[str, Array]] = []
         self._truth: list[dict[str, Array]] = []
         graph = self._pair.floating.subgraphs[0]
@@ -117,7 +117,7 @@ class _Job:
         return fb.write(model)
 
     def _measure(self, content: bytes) -> float:
-        runner = Runner(content, threads=self._threads)
+        runner = TensorRunner(content, threads=self._threads)
         got = []
         for feed in self._feeds:
             runner.run(feed)

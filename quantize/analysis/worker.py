@@ -16,7 +16,7 @@ from ...formats.tflite import edit as fb
 from ...workers.serve import Commands, Tell
 from ..folding import fold_constants
 from .lint import lint
-from .pair import Pair
+from .pair import FilePair
 from .per_layer import PerLayer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _Job:
         return PerLayer(*self._contents, threads=self._threads)
 
     def lint(self) -> list[Finding]:
-        return lint(Pair(*self._contents))
+        return lint(FilePair(*self._contents))
 
     def compare(self, feed: Mapping[str, Array]) -> None:
         self._per_layer.compare(feed)

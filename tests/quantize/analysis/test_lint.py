@@ -15,7 +15,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.analysis.analyze import analyze
 from edgeworthy.quantize.analysis.lint import RULES, lint
-from edgeworthy.quantize.analysis.pair import Pair
+from edgeworthy.quantize.analysis.pair import FilePair
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
@@ -45,7 +45,7 @@ def edited(one: Analyzed, change: Callable[[Any], None]) -> list[Finding]:
     """What the files alone show after ``change`` of the quantized one."""
     model = fb.read(fb.load(one.quantized.path))
     change(model)
-    return lint(Pair(fb.load(one.floating.path), fb.write(model)))
+    return lint(FilePair(fb.load(one.floating.path), fb.write(model)))
 
 
 def set_steps(model: Any, tensor: Any, change: Callable[[Any], None]) -> None:
