@@ -18,7 +18,7 @@ import numpy as np
 from ..artifact import TensorSpec
 from ..errors import BadInput
 from ..source.example_inputs import reading_arrays
-from .fitting import Fitting
+from .fitting import Fitting, as_array
 from .samples import LABEL_KEYS, Label, Sample, Samples
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class ArraySamples(Samples):
 
 def in_memory(arrays: Mapping[str, Array], inputs: Sequence[TensorSpec], where: str) -> ArraySamples:
     """Samples of arrays that are there."""
-    return ArraySamples({name: _InMemory(np.asarray(array)) for name, array in arrays.items()}, inputs, where)
+    return ArraySamples({name: _InMemory(as_array(array, where)) for name, array in arrays.items()}, inputs, where)
 
 
 def npz(path: Path, inputs: Sequence[TensorSpec]) -> ArraySamples:

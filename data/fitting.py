@@ -166,11 +166,13 @@ class Fitting:
         if isinstance(item, Mapping):
             missing = [name for name in names if name not in item]
             if not missing:
-                labels = next((as_array(item[key]) for key in LABEL_KEYS if key in item and key not in names), None)
-                return {name: as_array(item[name]) for name in names}, labels
+                labels = next(
+                    (as_array(item[key], self.where) for key in LABEL_KEYS if key in item and key not in names), None
+                )
+                return {name: as_array(item[name], self.where) for name in names}, labels
             problem = f"has no {', '.join(map(repr, missing))}, only {', '.join(map(repr, item))}"
         else:
-            parts = [as_array(part) for part in item] if isinstance(item, (tuple, list)) else [as_array(item)]
+            parts = [as_array(part, self.where) for part in (item if isinstance(item, (tuple, list)) else [item])]
             more = parts[len(names) :]
             classes = len(more) == 1 and more[0].ndim < 2 and more[0].dtype.kind in "iu"
             if len(parts) == len(names) or classes:
@@ -195,10 +197,21 @@ class Fitting:
         )
 
 
-def as_array(value: object) -> Array:
-    """A number, list, array, or a tensor of any device, as an array."""
+def as_array(value: object, where: str) -> Array:
+    """A number, list, array, or a tensor of any device, as an array.
+
+    Raises:
+        BadInput: it is none of these, such as a list of lists of different lengths.
+    """
     detach = getattr(value, "detach", None)
-    return np.asarray(detach().cpu() if detach is not None else value)
+    try:
+        return np.asarray(detach().cpu() if callable(detach) else value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BadInput(
+            f"a {type(value).__name__} is no array: {str(error).splitlines()[0]}",
+            where=where,
+            remedy="yield arrays or tensors of numbers",
+        ) from error
 
 
 def _classes(labels: Array | None, count: int) -> list[Label | None]:

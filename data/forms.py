@@ -113,6 +113,12 @@ def _folder(path: Path, inputs: Sequence[TensorSpec], how: Reading) -> Samples:
             details=[str(sounds[0]), str(pictures[0])],
             remedy="put what the model takes into a folder of its own",
         )
+    if not sounds and not pictures:
+        raise BadInput(
+            "the folder holds no images and no sound",
+            where=str(path),
+            remedy=f"put files in it that end in {', '.join((*IMAGE_SUFFIXES, *audio.SUFFIXES))}",
+        )
     if sounds:
         return audio.WavSamples(path, inputs, how.sample_rate)
     return images.ImageSamples(path, inputs, how.preprocess)
@@ -122,8 +128,7 @@ def _table(path: Path, inputs: Sequence[TensorSpec], how: Reading) -> Samples:
     """Of texts where a tokenizer is stated, else of numbers."""
     if how.tokenizer is None:
         return tables.of_numbers(path, inputs)
-    table = tables.open_table(path)
-    return tables.TableSamples(table, text.of_column(table, how.text_column, inputs, how.tokenizer))
+    return text.of_column(tables.open_table(path), how.text_column, inputs, how.tokenizer)
 
 
 _BY_SUFFIX: Mapping[Iterable[str], Callable[[Path, Sequence[TensorSpec], Reading], Samples]] = {

@@ -58,7 +58,7 @@ def observed(source: Source, feeds: Iterable[Mapping[str, Array]]) -> Normalizat
     Raises:
         BadInput: the model can't run on the data.
     """
-    if source.module is None:
+    if source.module is None or not any("running_mean" in name for name, _ in source.module.named_buffers()):
         return None
     found = [seen for _, feed in zip(range(_FEEDS), feeds, strict=False) if (seen := _until_norm(source, feed))]
     if not found:

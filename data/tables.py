@@ -35,6 +35,9 @@ Cells = Mapping[str, Any]
 """Column → cell: a text of CSV; a number, text or list of Parquet."""
 
 
+Makes = tuple[list[str], Callable[[Cells, int], Mapping[str, "Array"]]]
+
+
 class TableFile:
     """A file of records. ``columns``: their names, in order."""
 
@@ -66,13 +69,14 @@ class TableSamples(Samples):
 
     Args:
         makes: Columns that are needed, and how a record and its number become a row for each input.
+        prepared: See `Samples`.
     """
 
     direct = False
     noun = "rows"
 
-    def __init__(self, table: TableFile, makes: tuple[list[str], Callable[[Cells, int], Mapping[str, Array]]]) -> None:
-        self.where = str(table.path)
+    def __init__(self, table: TableFile, makes: Makes, prepared: str = "") -> None:
+        self.where, self.prepared = str(table.path), prepared
         self._table = table
         self._columns, self._make = makes
         self._label = next((key for key in LABEL_KEYS if key in table.columns and key not in self._columns), None)

@@ -17,7 +17,7 @@ from ..errors import BadInput, NotAvailable
 from ..source.factories import user_code
 from .fitting import Fitting
 from .samples import Label, Sample, Samples
-from .tables import Cells, TableFile
+from .tables import TableFile, TableSamples
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -70,10 +70,8 @@ class TextLines(Samples):
             ) from error
 
 
-def of_column(
-    table: TableFile, column: str, inputs: Sequence[TensorSpec], tokenizer: Path | None
-) -> tuple[list[str], Callable[[Cells, int], Mapping[str, Array]]]:
-    """What `TableSamples` takes to make inputs of a column of texts.
+def of_column(table: TableFile, column: str, inputs: Sequence[TensorSpec], tokenizer: Path | None) -> TableSamples:
+    """A sample for each text in a column.
 
     Raises:
         BadInput: there is no such column.
@@ -85,8 +83,8 @@ def of_column(
             details=[f"it has {name}" for name in table.columns[:20]],
             remedy="name the one with the texts by --text-column, or text_column in [data]",
         )
-    make, _ = _maker(Fitting(inputs, str(table.path)), tokenizer)
-    return [column], lambda record, number: make(str(record[column] or ""), number)
+    make, prepared = _maker(Fitting(inputs, str(table.path)), tokenizer)
+    return TableSamples(table, ([column], lambda cells, number: make(str(cells[column] or ""), number)), prepared)
 
 
 def _maker(fitting: Fitting, tokenizer: Path | None) -> tuple[Callable[[str, int], dict[str, Array]], str]:

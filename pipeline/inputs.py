@@ -15,6 +15,7 @@ from ..config import Config
 from ..errors import BadInput
 from ..tables import EVERY
 from . import fingerprint
+from .plan import STAGES
 from .wanted import Wanted
 
 if TYPE_CHECKING:
@@ -110,9 +111,8 @@ class Inputs(Wanted):
         data, source = self.calibration, self.source
         if data is None or not data.fit_for_deployment:
             return []
-        classes = data.classes | (
-            frozenset(self.labelled.labels.tolist()) if self.labelled is not None else frozenset()
-        )
+        labelled = self.labelled if any("labelled" in STAGES[name].checks for name in self.stages) else None
+        classes = data.classes | (frozenset(labelled.labels.tolist()) if labelled is not None else frozenset())
         examples = {name: source.examples[name] for name in source.given}
         seen = lint.Seen(data.survey, examples, classes, observed(source, data))
         if unknown := lint.unknown_range(seen):

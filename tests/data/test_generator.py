@@ -156,3 +156,9 @@ def test_samples_of_other_sizes_dont_go_into_one_feed() -> None:
     with pytest.raises(BadInput, match="different sizes") as caught:
         load_calibration([np.ones(3, np.float32), np.ones(4, np.float32)], (spec,))
     assert caught.value.details == ("[3]", "[4]")
+
+
+@pytest.mark.parametrize("item", [[[1.0, 2.0], [3.0]], None, {"x": object()}, np.array([{}])])
+def test_what_is_no_array(item: Any) -> None:
+    with pytest.raises(BadInput, match=r"is no array|holds object and no numbers|has 2 arrays"):
+        load_calibration([item], (X,))
