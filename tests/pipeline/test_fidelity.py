@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import edgeworthy
 from edgeworthy.validate.results import Report
@@ -137,6 +138,22 @@ def test_a_floor_of_the_users_own_is_held(nets: Path) -> None:
     report = quantized(nets, "apart", schemes=["dynamic_wi8_afp32"], floor_db=200.0)
     assert report.fidelity and report.fidelity.status == "fail"
     assert "SQNR at least 200 dB" in report.fidelity.hops[1].reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8"])
+def test_a_file_for_a_phone_has_its_signature_names_and_scales(nets: Path, dtype: str) -> None:
+    report = quantized(nets, "apart", schemes=["int8"], io_dtype=dtype)
+    for resolver in (OpResolverType.BUILTIN, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        loaded = Interpreter(str(nets / "out/model_int8.tflite"), experimental_op_resolver_type=resolver)
+        loaded.allocate_tensors()
+        (signature,) = loaded.get_signature_list().values()
+        assert signature == {"inputs": ["image"], "outputs": ["output"]}
+        for detail in (*loaded.get_input_details(), *loaded.get_output_details()):
+            assert (len(detail["quantization_parameters"]["scales"]) == 1) == (detail["dtype"] != np.float32)
+        assert loaded.get_input_details()[0]["dtype"] == np.dtype(dtype)
+        loaded.invoke()
+    artifact = report.artifact("tflite_static_wi8_ai8")
+    assert artifact and artifact.inputs[0].dtype == dtype
 
 
 def test_neither_torch_nor_tensorflow_is_needed(nets: Path) -> None:

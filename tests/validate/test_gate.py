@@ -196,8 +196,9 @@ def test_messages_carry_limit_and_measure(report: Report) -> None:
 def test_every_line_that_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
     """By a remedy of its own, or in the message of the error that it tells."""
     everything = {
-        "noise_ratio": 0.1, "sqnr_db": 99, "accuracy": 1, "accuracy_drop": -1, "size_bytes": 1, "size_mb": 1e-6,
-        "size_ratio": 0.01, "latency_ms": dict.fromkeys(("p50", "p90", "p99"), 1e-6), "latency_ratio": 1e-6,
+        "noise_ratio": 0.1, "sqnr_db": 99, "top1_agreement": 2, "accuracy": 1, "accuracy_drop": -1,
+        "size_bytes": 1, "size_mb": 1e-6, "size_ratio": 0.01, "latency_ratio": 1e-6,
+        "latency_ms": dict.fromkeys(("p50", "p90", "p99"), 1e-6),
         "memory_mb": 1e-6, "first_inference_ms": 1e-6, "load_ms": 1e-6, "must_convert": ["int4"], "parity": True,
         "regression": {"size_bytes": 0.5},
     }  # fmt: skip

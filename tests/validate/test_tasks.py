@@ -219,8 +219,8 @@ def test_objects_in_arrays_and_in_lists_are_the_same(tmp_path: Path) -> None:
         for row in zip(BOXES, KINDS, strict=True)
     ]
     (tmp_path / "o.json").write_text(json.dumps({"inputs": "images.npz", "objects": lists}))
-    arrays = load_labelled(tmp_path / "arrays.npz", IMAGE, "detection")
-    listed = load_labelled(tmp_path / "o.json", IMAGE, "detection")
+    arrays = load_labelled(tmp_path / "arrays.npz", IMAGE, task="detection")
+    listed = load_labelled(tmp_path / "o.json", IMAGE, task="detection")
     for a, b in zip(arrays.labels, listed.labels, strict=True):
         np.testing.assert_array_equal(a[a[:, 4] >= 0], b[b[:, 4] >= 0])
 
@@ -243,7 +243,7 @@ def test_objects_in_arrays_and_in_lists_are_the_same(tmp_path: Path) -> None:
 def test_labels_of_another_task(tmp_path: Path, task: str, arrays: Arrays, message: str) -> None:
     np.savez(tmp_path / "d.npz", image=numbered(), **arrays)
     with pytest.raises(BadInput, match=message):
-        load_labelled(tmp_path / "d.npz", IMAGE, task)
+        load_labelled(tmp_path / "d.npz", IMAGE, task=task)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_lists_of_another_form(tmp_path: Path, text: str) -> None:
     np.savez(tmp_path / "i.npz", image=numbered()[:1])
     (tmp_path / "o.json").write_text(text)
     with pytest.raises(BadInput, match="holds no objects"):
-        load_labelled(tmp_path / "o.json", IMAGE, "detection")
+        load_labelled(tmp_path / "o.json", IMAGE, task="detection")
     with pytest.raises(BadInput, match="are of objects"):
         load_labelled(tmp_path / "o.json", IMAGE)
 
