@@ -27,13 +27,13 @@ def analysis(console: Console, found: QuantizationAnalysis) -> None:
     if found.findings or found.samples:
         more = "" if len(shown) == sum(found.counts.values()) else "; --analyze shows all"
         console.say(f"· {found.scheme}: the lint found {words.tally(found)}{more}")
-    for finding in shown:
+    for number, finding in enumerate(shown, start=1):
         place = f"{finding.place.op} {finding.place.tensor}"
         console.say(f"{words.MARKS[finding.severity]} {finding.rule}: {place}: {finding.message}")
         if said := words.where(finding.place):
             console.say(f"  {said}")
-    for rule in dict.fromkeys(f.remedy for f in shown):
-        console.say(f"{FIX}{rule}")
+        if number == len(shown) or shown[number].rule != finding.rule:
+            console.say(f"{FIX}{finding.remedy}")
     if found.samples:
         _layers(console, found)
         _sensitivity(console, found)

@@ -12,7 +12,8 @@ from ..schemes import Scheme
 MIN_ELEMENTS = 1024
 """A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""
 
-_NO_ARITHMETIC = ("QUANTIZE", "DEQUANTIZE", "SHAPE", "RANK")
+NO_ARITHMETIC = ("QUANTIZE", "DEQUANTIZE", "SHAPE", "RANK")
+"""Operators that are neither float nor integer."""
 
 
 def float_operators(
@@ -29,7 +30,7 @@ def float_operators(
     for number, graph, op in fb.operators(model):
         kind = fb.op_name(model, op)
         stayed = _is_float if scheme.needs_calibration else _has_float_weights
-        if kind in _NO_ARITHMETIC or not op.outputs:
+        if kind in NO_ARITHMETIC or not op.outputs:
             continue
         name = fb.name(graph.tensors[op.outputs[0]])
         if name not in reasons and not stayed(model, graph, op):

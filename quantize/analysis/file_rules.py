@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...formats.tflite.arithmetic import flops
 from ...formats.tflite.ops import OPS, FixedScale
 from ...numerics.groups import ranges
 from ..bias import LIMIT
+from ..float_ops import NO_ARITHMETIC
 from .pair import CASTS
 from .rules import LEVELS, Linted, Said
 
@@ -221,17 +223,29 @@ def silent_float(subject: Linted) -> Iterator[Said]:
         )
 
 
+@dataclass(eq=False)
+class _Island:
+    """Float operators that hand float tensors to each other, by position, and those tensors."""
+
+    operators: list[tuple[int, Any]] = field(default_factory=list)
+    tensors: set[int] = field(default_factory=set)
+
+
 def _islands(subject: Linted) -> list[list[Any]]:
-    """Float operators that hand float tensors to each other, in the order of the file."""
-    graph = subject.graph
-    island: dict[int, list[Any]] = {}
-    for op in dict.fromkeys(subject.activations.values()):
-        touched = [int(i) for i in [*op.inputs, *op.outputs] if i >= 0 and not subject.pair.is_constant(int(i))]
-        floats = [i for i in touched if fb.is_float(graph.tensors[i])]
-        if subject.pair.kind(op) in CASTS or not floats:
+    """The operators of each island, in the order of the file."""
+    owner: dict[int, _Island] = {}
+    for position, op in enumerate(dict.fromkeys(subject.activations.values())):
+        touched = {int(i) for i in [*op.inputs, *op.outputs] if i >= 0 and not subject.pair.is_constant(int(i))}
+        floats = {i for i in touched if fb.is_float(subject.graph.tensors[i])}
+        if subject.pair.kind(op) in NO_ARITHMETIC or not floats:
             continue
-        met = {id(island[i]): island[i] for i in floats if i in island}
-        joined = [o for one in met.values() for o in one] + [op]
-        island |= dict.fromkeys(floats, joined)
-        island |= {i: joined for i, one in island.items() if id(one) in met}
-    return list({id(one): one for one in island.values()}.values())
+        met = sorted({owner[i] for i in floats if i in owner}, key=lambda one: len(one.tensors))
+        island = met.pop() if met else _Island()
+        for smaller in met:
+            island.operators += smaller.operators
+            floats |= smaller.tensors
+        island.operators.append((position, op))
+        island.tensors |= floats
+        owner |= dict.fromkeys(floats, island)
+    found = [sorted(island.operators, key=lambda one: one[0]) for island in dict.fromkeys(owner.values())]
+    return [[op for _, op in island] for island in sorted(found, key=lambda one: one[0][0])]

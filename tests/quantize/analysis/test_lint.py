@@ -235,3 +235,9 @@ def test_worst_findings_come_first(analyzed: Get) -> None:
     severities = [f.severity for f in analyzed("outlier").found.findings]
     assert severities == sorted(severities, key=("error", "warning", "note").index)
     assert {"error", "warning"} == set(severities)
+
+
+def test_the_page_lists_every_rule() -> None:
+    page = (Path(__file__).parents[3] / "docs/quantization.md").read_text(encoding="utf-8")
+    listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert listed == list(RULES)

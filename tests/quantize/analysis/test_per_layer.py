@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeworthy.analysis import LayerError
+from edgeworthy.errors import RuntimeFailure
 from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.quantize.analysis.analyze import analyze
 
-from ..tflite_graph import Array, run, sqnr, worst_sqnr
+from ..tflite_graph import FC, Array, Graph, Weights, run, sqnr, worst_sqnr
+from . import planted
 from .conftest import Analyzed
 
 Get = Callable[[str], Analyzed]
@@ -140,3 +145,38 @@ def test_saturation_and_ranges_are_counted(analyzed: Get) -> None:
     assert found.used == (image.min(), image.max())
     assert found.saturated == pytest.approx(np.mean((image < low - step) | (image > high + step)), abs=1e-9)
     assert found.used_share == pytest.approx((image.max() - image.min()) / (high - low))
+
+
+def test_samples_of_other_extents(tmp_path: Path) -> None:
+    """A dynamic batch: the figures are those of all samples, whatever the size of each."""
+    w, g = Weights(5), Graph(x=(None, 6))
+    y = g.op("fully_connected", [g.inputs[0], w(4, 6, fan_in=9), w(4, fan_in=50)], (None, 4), **FC)
+    model = g.save(tmp_path / "m.tflite", y=g.op("logistic", [y], (None, 4)))
+    random = np.random.default_rng(0)
+    feeds = [{"x": random.normal(size=(n, 6)).astype(np.float32)} for n in (1, 7, 3, 40)]
+    file = planted.force(model, tmp_path / "q.tflite", feeds)
+    found = analyze(model, file, feeds)
+    last = next(layer for layer in found.layers if layer.place.op == "LOGISTIC")
+    wanted, got = ([np.ravel(resized(path, feed)) for feed in feeds] for path in (model.path, file.path))
+    assert last.accumulated.sqnr_db == pytest.approx(sqnr(np.concatenate(wanted), np.concatenate(got)), abs=1e-3)
+
+
+def resized(path: Path, feed: dict[str, Array]) -> Array:
+    interpreter = Interpreter(str(path))
+    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], feed["x"].shape)
+    interpreter.allocate_tensors()
+    found: Array = interpreter.get_signature_runner()(**feed)["y"]
+    return found
+
+
+def test_a_file_that_the_runtime_refuses_is_an_error_that_says_so(analyzed: Get, tmp_path: Path) -> None:
+    one = analyzed("conv_net:int8")
+    model = fb.read(fb.load(one.quantized.path))
+    graph = model.subgraphs[0]
+    op = next(o for o in graph.operators if fb.op_name(model, o) == "ADD")
+    op.inputs = [op.inputs[0], next(o for o in graph.operators if fb.op_name(model, o) == "MEAN").outputs[0]]
+    (tmp_path / "bad.tflite").write_bytes(fb.write(model))
+    bad = replace(one.quantized, path=tmp_path / "bad.tflite")
+    with pytest.raises(RuntimeFailure, match=r"analyzing bad\.tflite") as caught:
+        analyze(one.floating, bad, one.held)
+    assert "--analyze" in str(caught.value)
