@@ -25,6 +25,10 @@ TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
 _FLOORS = 30
 """An output passes too if its error is within so many noise floors: PyTorch's own error against float64."""
 
+_STEP = 2e-2
+"""The same of the error's rms where the graph rounds to steps of a scale: what lies between two steps may tip over and
+go on as the other, and a step of 8 bits is 4e-3."""
+
 _FLIPS = 1e-3
 """Share of an integer or boolean output that may differ: a comparison of nearly equal numbers may tip over."""
 
@@ -55,6 +59,7 @@ def check_export(
     floor: Callable[[Feeds], Outputs | None],
     edges: Mapping[str, tuple[Feeds, Outputs]] | None = None,
     hints: Sequence[str] = (),
+    rounds: bool = False,
 ) -> dict[str, OutputError]:
     """Compare shape, dtype, NaN and numbers of every output; returns output name → error.
 
@@ -67,6 +72,7 @@ def check_export(
         edges: Name → inputs at an edge (``source.variations.edges``), and what the module computes there. Their
             finite outputs must be finite; the numbers are for parity to judge.
         hints: Lines to add to the error: what the exporter warned of.
+        rounds: Whether the graph rounds to steps of a scale.
 
     Raises:
         CheckFailed: an output differs.
@@ -79,7 +85,7 @@ def check_export(
     for inputs, want, got in zip(feeds, wanted, results[: len(feeds)], strict=True):
         for (name, reference), array in zip(want.items(), got, strict=True):
             try:
-                error = _compare(reference, array, partial(_of, floor, inputs, name))
+                error = _compare(reference, array, partial(_of, floor, inputs, name), rounds=rounds)
             except _DifferError as differ:
                 sizes = ", ".join(f"{n}:{list(a.shape)}" for n, a in inputs.items())
                 raise _other(name, sizes, str(differ), hints) from differ
@@ -140,12 +146,14 @@ class _DifferError(Exception):
     """Two outputs aren't the same; says how."""
 
 
-def _compare(reference: Array, array: Array, truth: Callable[[], Array | None]) -> OutputError:
+def _compare(reference: Array, array: Array, truth: Callable[[], Array | None], *, rounds: bool) -> OutputError:
     """The error of an output; ``truth`` is asked where it is large."""
     if found := problems(array, reference):
         raise _DifferError("against the module's own: " + "; ".join(found))
     errors = compare([array], [reference])
     relative = change(errors, reference.dtype)
+    if rounds and reference.dtype.kind == "f" and errors.rms <= _STEP * float(np.abs(reference).max(initial=0)):
+        return OutputError(errors.max_abs, relative)
     if relative > TOLERANCE.get(reference.dtype.name, _FLIPS):
         _refuse_above_floor(reference, errors, relative, truth() if reference.dtype.kind == "f" else None)
     return OutputError(errors.max_abs, relative)

@@ -82,6 +82,9 @@ def export_onnx(source: Source, output: Path, *, exporter: Exporter = "dynamo", 
     if source.kind == "torchscript" and exporter == "dynamo":
         exporter = "torchscript"
         notes.append("TorchScript files can't go through torch.export: the TorchScript exporter was used")
+    if exporter == "dynamo" and source.module is not None and _is_packed(source.module):
+        exporter = "torchscript"
+        notes.append("torch.export doesn't take modules of torch.ao.nn.quantized: the TorchScript exporter was used")
     if source.kind == "exported_program" and exporter == "torchscript":
         raise BadInput(
             "the TorchScript exporter doesn't take exported programs",
@@ -98,6 +101,12 @@ def export_onnx(source: Source, output: Path, *, exporter: Exporter = "dynamo", 
     with staged_onnx(model, output) as whole:
         check, more = _check(source, whole, wanted, traced=exporter == "torchscript", hints=warned)
     return Export(describe(output), exporter, made, (*notes, *more), check)
+
+
+def _is_packed(module: torch.nn.Module) -> bool:
+    """Whether a module computes on integers that are packed for PyTorch's own kernels (``convert_fx``, ``convert``)."""
+    homes = {type(part).__module__ for part in module.modules()}
+    return any(home.startswith("torch.ao.nn.") and "quantized" in home and "reference" not in home for home in homes)
 
 
 def _graph(source: Source, exporter: Exporter, opset: int | None, outputs: Sequence[str]) -> tuple[ir.Model, list[str]]:
@@ -294,7 +303,9 @@ def _check(
         return None if truth is None else dict(zip(wanted, truth.values(), strict=True))
 
     at_edges = {n: (at, want) for n, at in edges(source.examples).items() if (want := run(at)) is not None}
-    return check_export(model, feeds, references, floor=floor, edges=at_edges, hints=hints), notes
+    rounds = summarize(model).quantizes
+    checked = check_export(model, feeds, references, floor=floor, edges=at_edges, hints=hints, rounds=rounds)
+    return checked, notes
 
 
 def _refuse_random(source: Source, feeds: Feeds) -> None:

@@ -7,10 +7,14 @@ from ..source.load import Source
 
 
 def is_quantized(source: Source) -> bool:
-    """Whether an ONNX source is quantized already; of a PyTorch source its export tells."""
+    """Whether a source is seen to be quantized already; of a module without a graph its export tells."""
     from ..formats.onnx.summary import summarize
 
-    return source.kind == "onnx" and source.path is not None and summarize(source.path).quantizes
+    if source.kind == "onnx" and source.path is not None:
+        return summarize(source.path).quantizes
+    graph = getattr(source.program if source.program is not None else source.module, "graph", None)
+    # A TorchScript graph has no list of nodes under this name.
+    return any("quantize_per_tensor" in str(node.target) for node in getattr(graph, "nodes", ()) if _calls(node))
 
 
 def quantized_already(spec: str) -> BadInput:
@@ -20,3 +24,8 @@ def quantized_already(spec: str) -> BadInput:
         where=spec,
         remedy="convert makes an int8 file of it, with these scales; to quantize it otherwise, give the float model",
     )
+
+
+def _calls(node: object) -> bool:
+    """Whether a node of a graph of PyTorch's calls an operator."""
+    return getattr(node, "op", None) == "call_function"

@@ -253,7 +253,9 @@ class Pipeline(Analyzing):
 
         source, seed, module = self.inputs.source, self.config.seed, None
         others, failed = self._judged if others is None else (others, {})
-        weights = self.workspace.scratch("weights.pt") if source.kind == "module" else None
+        # A module with packed integers has no plain state: its factory makes it again.
+        plain = source.module is not None and _is_plain(source.module)
+        weights = self.workspace.scratch("weights.pt") if source.kind == "module" and plain else None
         try:
             if source.module is not None:
                 if weights is not None:
@@ -275,6 +277,12 @@ class Pipeline(Analyzing):
         finally:
             if weights is not None:
                 weights.unlink(missing_ok=True)
+
+
+def _is_plain(module: torch.nn.Module) -> bool:
+    import torch
+
+    return all(isinstance(value, torch.Tensor) for value in module.state_dict().values())
 
 
 def _save_weights(module: torch.nn.Module, path: Path) -> None:

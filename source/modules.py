@@ -23,7 +23,8 @@ _SHOWN = 10
 def prepare(module: torch.nn.Module, where: str) -> list[str]:
     """Put the module on the CPU and in eval mode, and refuse weights that aren't numbers."""
     notes = []
-    if any(tensor.is_meta for tensor in module.state_dict().values()):
+    # A quantized module's state holds dtypes and schemes as well.
+    if any(getattr(tensor, "is_meta", False) for tensor in module.state_dict().values()):
         raise BadInput(
             "the module's weights are on the 'meta' device: there are none",
             where=where,
@@ -31,8 +32,11 @@ def prepare(module: torch.nn.Module, where: str) -> list[str]:
         )
     module.cpu()
     if any(part.training for part in module.modules()):
-        module.eval()
-        notes.append("the model was in training mode; it was switched to eval")
+        try:
+            module.eval()
+            notes.append("the model was in training mode; it was switched to eval")
+        except NotImplementedError:  # a graph that torch.export made, as PT2E's are, has what it was traced with
+            notes.append("the model is a graph that torch.export made: it is in the mode that it was exported in")
     check_weights(module, where)
     return notes
 

@@ -19,6 +19,7 @@ from ..artifact import Dim, TensorSpec
 from ..errors import BadInput
 from ..formats.onnx.names import unnamed
 from .checkpoints import chosen, some
+from .custom_operators import register
 from .torch_names import require_torch
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def load_exported_program(path: Path) -> torch.export.ExportedProgram:
 
     Raises:
         BadInput: it is cut off, of another kind, or holds a pickle that wants to run code.
+        NotAvailable: it uses operators of a package that isn't installed.
     """
     require_torch()
     import torch
@@ -67,6 +69,7 @@ def load_exported_program(path: Path) -> torch.export.ExportedProgram:
         opaque = [n for n in archive.namelist() if Path(n).name.startswith("opaque_obj")]
     if opaque:
         raise _refused(path, f"the member {opaque[0]!r} is a pickled Python object")
+    register(path)
     with _reading(path, "torch.export.save"):
         return torch.export.load(path)
 

@@ -38,6 +38,7 @@ from . import (
     shuffle_channels_last,
     split_batch_norm,
     unwrap_transposes,
+    write_integer_ops,
 )
 from .contract import WHOLE_MODEL, Pass, PassPipeline, PassReport, Repeat, check_order, passes_of
 
@@ -51,6 +52,7 @@ _MAX_ROUNDS = 12
 
 PIPELINE: PassPipeline = (
     inline_functions.PASS,
+    write_integer_ops.PASS,
     Repeat(
         (
             lift_constants.PASS,

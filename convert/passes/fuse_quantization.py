@@ -10,6 +10,9 @@ After::
     x ── edgeworthy::QuantizeDequantize(s, z) ─┬─ Conv
                                                └─ Add
 
+Where integers are moved in between, as by a MaxPool or Reshape, what they stand for is moved instead: the
+DequantizeLinear goes before it.
+
 As one operator the pair stays together on its way through layouts and is lowered to TFLite's two, from which integer
 kernels come (``convert.integer``).
 
@@ -24,6 +27,7 @@ import onnx_ir as ir
 
 from ...vocabulary import FUSED_DOMAIN
 from ..graph.quantization import Parameters, parameters_of
+from ..graph.reading import producer, sole_consumer
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -31,7 +35,13 @@ from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 _KINDS = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16)
 
 
+_MOVING = ("Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators whose first operand's values are the result's, in whatever type."""
+
+
 def fuse_quantization(rw: Rewriter) -> None:
+    for node in rw.nodes("DequantizeLinear"):
+        _read_earlier(rw, node)
     for node in rw.nodes("QuantizeLinear"):
         found = parameters_of(node, rw.opset)
         reason = found if isinstance(found, str) else _objection(found)
@@ -46,6 +56,28 @@ def fuse_quantization(rw: Rewriter) -> None:
                 rw.refuse(reader, "its scale and zero point aren't those that its operand was quantized with")
                 continue
             _fuse(rw, node, reader, found)
+
+
+def _read_earlier(rw: Rewriter, node: ir.Node) -> None:
+    """Put a DequantizeLinear before the operators that move its operand, if they do so for it alone."""
+    found = parameters_of(node, rw.opset)
+    if isinstance(found, str) or not found.per_tensor:
+        return
+    while True:
+        moved = node.inputs[0]
+        maker = producer(moved, *_MOVING)
+        if moved is None or maker is None or sole_consumer(moved) is not node or len(maker.outputs) > 1:
+            return
+        source = maker.inputs[0]
+        if source is None or source.type is None:
+            return
+        earlier = rw.node("DequantizeLinear", [source, *node.inputs[1:]], main=node)
+        rw.insert(maker, earlier)
+        earlier.outputs[0].type, earlier.outputs[0].shape = node.outputs[0].type, source.shape
+        maker.replace_input_with(0, earlier.outputs[0])
+        moved.type = node.outputs[0].type
+        rw.replace(node, moved)
+        node = earlier
 
 
 def _objection(found: Parameters) -> str | None:

@@ -55,6 +55,8 @@ def _parameters(ctx: Context, node: ir.Node, x: Tensor) -> tuple[Tensor, Tensor 
     if ctx.attribute(node, "block_size"):
         raise Unsupported("quantization in blocks", "quantize per tensor or per channel")
     scale, zero = ctx.input(node, 1), ctx.optional(node, 2)
+    if scale.value is not None and not (np.isfinite(scale.value) & (scale.value > 0)).all():
+        raise Unsupported("a scale that isn't a positive number", "quantize the model again")
     axis = ctx.attribute(node, "axis")
     if zero is not None and zero.value is not None and not zero.value.any():
         zero = None

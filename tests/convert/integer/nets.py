@@ -146,7 +146,7 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Feeds(CalibrationDataReader):  # type: ignore[misc]
+class Feeds(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, feeds: Iterator[dict[str, Array]]) -> None:
         self._feeds = feeds
 
@@ -176,7 +176,7 @@ def quantized(make: Callable[[], nn.Module], shape: tuple[int, ...], folder: Pat
             opset_version=17,
         )
     path = folder / "qdq.onnx"
-    feeds = _Feeds(samples(shape, 8, seed=0))
+    feeds = Feeds(samples(shape, 8, seed=0))
     quantize_static(str(folder / "float.onnx"), str(path), feeds, quant_format=QuantFormat.QDQ, **way)
     return path
 

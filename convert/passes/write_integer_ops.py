@@ -1,0 +1,153 @@
+"""Write operators on integers with scales as the float operator between DequantizeLinear and QuantizeLinear.
+
+Before::
+
+    a, a_scale, a_zero, w, w_scale, w_zero, y_scale, y_zero, bias ── QLinearConv ── y
+
+After::
+
+    a ── DequantizeLinear ── Conv(·, DequantizeLinear(w), DequantizeLinear(bias)) ── QuantizeLinear ── y
+
+ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a Cast to int32; float32 holds their sums
+exactly up to 2²⁴, which is more than 250 products of the largest operands.
+
+Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point for each row of an operand.
+Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10; ONNX Runtime's ContribOperators.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph.reading import static_shape
+from ..graph.rewriter import Rewriter
+from .contract import Pass
+from .properties import NO_LOCAL_FUNCTIONS
+
+_MICROSOFT = "com.microsoft"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Where an operator has its operands, each followed by scale and zero point, and the result's two.
+
+    Attributes:
+        op: The float operator.
+        operands: Positions of the quantized operands; None: from 2 on, in threes.
+        result: Position of the result's scale.
+        drop: Attributes that the float operator hasn't.
+    """
+
+    op: str
+    operands: tuple[int, ...] | None
+    result: int
+    drop: tuple[str, ...] = ()
+
+
+_FORMS = {
+    ("", "QLinearConv"): _Form("Conv", (0, 3), 6),
+    ("", "QLinearMatMul"): _Form("MatMul", (0, 3), 6),
+    (_MICROSOFT, "QLinearAdd"): _Form("Add", (0, 3), 6),
+    (_MICROSOFT, "QLinearMul"): _Form("Mul", (0, 3), 6),
+    (_MICROSOFT, "QGemm"): _Form("Gemm", (0, 3), 7),
+    (_MICROSOFT, "QLinearSigmoid"): _Form("Sigmoid", (0,), 3),
+    (_MICROSOFT, "QLinearLeakyRelu"): _Form("LeakyRelu", (0,), 3),
+    (_MICROSOFT, "QLinearAveragePool"): _Form("AveragePool", (0,), 3, ("channels_last",)),
+    (_MICROSOFT, "QLinearGlobalAveragePool"): _Form("GlobalAveragePool", (0,), 3, ("channels_last",)),
+    (_MICROSOFT, "QLinearConcat"): _Form("Concat", None, 0),
+}
+_COUNTING = {"ConvInteger": "Conv", "MatMulInteger": "MatMul"}
+
+
+def write_integer_ops(rw: Rewriter) -> None:
+    for graph in rw.model.graphs():
+        for node in list(graph):
+            form = _FORMS.get((node.domain, node.op_type))
+            if form is not None:
+                _write(rw, node, form)
+            elif node.domain == "" and node.op_type in _COUNTING:
+                _count(rw, node)
+
+
+def _write(rw: Rewriter, node: ir.Node, form: _Form) -> None:
+    if any(name in node.attributes and node.attributes[name].as_int() for name in form.drop):
+        rw.refuse(node, "it is channels-last")
+        return
+    positions = form.operands if form.operands is not None else range(2, len(node.inputs), 3)
+    weights = form.op in ("Conv", "MatMul", "Gemm")
+    made: list[ir.Node] = []
+    real: list[ir.Value | None] = []
+    for position in positions:
+        data, scale, zero = (node.inputs[position + i] for i in range(3))
+        axis = _axis(node, form, data, scale) if weights and position else 1
+        real.append(_add(rw, node, made, "DequantizeLinear", [data, scale, zero], {"axis": axis}))
+    bias = _bias(node, form)
+    if bias is not None:
+        real.append(_dequantized_bias(rw, node, made, bias))
+    given = {a.name: a for a in node.attributes.values() if a.name not in form.drop}
+    result = _add(rw, node, made, form.op, real, given)
+    ends = node.inputs[form.result : form.result + 2]
+    if ends and ends[0] is not None:
+        result = _add(rw, node, made, "QuantizeLinear", [result, *ends], {"axis": 1})
+    rw.insert(node, *made)
+    rw.replace(node, result)
+
+
+def _add(
+    rw: Rewriter, node: ir.Node, made: list[ir.Node], op: str, inputs: Sequence[ir.Value | None], attributes: Any
+) -> ir.Value:
+    made.append(rw.node(op, inputs, attributes, main=node))
+    return made[-1].outputs[0]
+
+
+def _axis(node: ir.Node, form: _Form, data: ir.Value | None, scale: ir.Value | None) -> int:
+    """Of the weights, along which they have scales, if they have several."""
+    if form.op == "Conv":
+        return 0
+    transposed = form.op == "Gemm" and "transB" in node.attributes and node.attributes["transB"].as_int()
+    return 0 if transposed else max(len(data.shape or ()) - 1, 0) if data is not None else 1
+
+
+def _bias(node: ir.Node, form: _Form) -> ir.Value | None:
+    at = {"Conv": 8, "Gemm": 6}.get(form.op)
+    return node.inputs[at] if at is not None and at < len(node.inputs) else None
+
+
+def _dequantized_bias(rw: Rewriter, node: ir.Node, made: list[ir.Node], bias: ir.Value) -> ir.Value:
+    """int32 in steps of the operand's scale times the weights'."""
+    step = _add(rw, node, made, "Mul", [node.inputs[1], node.inputs[4]], {})
+    counted = _add(rw, node, made, "Cast", [bias], {"to": ir.DataType.FLOAT})
+    return _add(rw, node, made, "Mul", [counted, step], {})
+
+
+def _count(rw: Rewriter, node: ir.Node) -> None:
+    zeros = [node.inputs[i] if i < len(node.inputs) else None for i in (2, 3)]
+    if any(zero is not None and static_shape(zero) not in ((), (1,)) for zero in zeros):
+        rw.refuse(node, "it has a zero point for each row, or of an unknown shape")
+        return
+    made: list[ir.Node] = []
+    real = []
+    for data, zero in zip(node.inputs[:2], zeros, strict=True):
+        value = _add(rw, node, made, "Cast", [data], {"to": ir.DataType.FLOAT})
+        if zero is not None:
+            shift = _add(rw, node, made, "Cast", [zero], {"to": ir.DataType.FLOAT})
+            shift = _add(rw, node, made, "Reshape", [shift, rw.constant(node, "scalar", np.zeros(0, np.int64))], {})
+            value = _add(rw, node, made, "Sub", [value, shift], {})
+        real.append(value)
+    product = _add(rw, node, made, _COUNTING[node.op_type], real, dict(node.attributes))
+    result = _add(rw, node, made, "Cast", [product], {"to": ir.DataType.INT32})
+    rw.insert(node, *made)
+    rw.replace(node, result)
+
+
+PASS = Pass(
+    name="write_integer_ops",
+    run=write_integer_ops,
+    requires=frozenset({NO_LOCAL_FUNCTIONS}),
+    must_follow=("inline_functions",),
+)
