@@ -12,7 +12,8 @@ ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a
 exactly up to 2²⁴, which is more than 250 products of the largest operands.
 
 Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point for each row of an operand.
-Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10; ONNX Runtime's ContribOperators.md.
+Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10;
+ONNX Runtime's ContribOperators.md.
 """
 
 from __future__ import annotations
