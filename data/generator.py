@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _END = object()
 _REMEDY = "correct the function; it takes no arguments and yields samples"
-_RAISED = "the calibration generator raised"
+_RAISED = "the generator of samples raised"
 _IN_WORKER = "in DataLoader worker process"
 """What PyTorch says of an exception in a worker, before the traceback that it had there."""
 
@@ -76,7 +76,7 @@ def of_file(file: Path, name: str, timeout_s: float) -> Iterator[object]:
         raise BadInput("there is no such Python file", where=str(file), remedy="check the path")
     spec = f"{file}:{name}"
     with importable(file.resolve().parent), _watched(spec, timeout_s) as watched:
-        with user_code(spec, "importing the calibration generator failed", _REMEDY):
+        with user_code(spec, "importing the generator of samples failed", _REMEDY):
             module = watched("importing the file", lambda: _load(file))
         if not hasattr(module, name):
             own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
@@ -164,7 +164,7 @@ class _Watched:
             value, error = self._answers.get(timeout=self._timeout_s)
         except queue.Empty:
             raise BadInput(
-                f"the calibration generator hangs: {what} took more than {self._timeout_s:g} s",
+                f"the generator of samples hangs: {what} took more than {self._timeout_s:g} s",
                 where=self._spec,
                 remedy="mend it; or, if it needs that long, allow it: --data-timeout SECONDS, or timeout_s in [data]",
             ) from None

@@ -112,7 +112,9 @@ class Inputs(Wanted):
         if data is None or not data.fit_for_deployment:
             return []
         labelled = self.labelled if any("labelled" in STAGES[name].checks for name in self.stages) else None
-        classes = data.classes | (frozenset(labelled.labels.tolist()) if labelled is not None else frozenset())
+        classes = data.classes
+        if labelled is not None and labelled.labels.ndim == 1 and labelled.labels.dtype.kind in "iu":  # classes
+            classes |= frozenset(labelled.labels.tolist())
         examples = {name: source.examples[name] for name in source.given}
         seen = lint.Seen(data.survey, examples, classes, observed(source, data))
         if unknown := lint.unknown_range(seen):

@@ -16,6 +16,7 @@ from PIL import Image
 import edgeworthy
 from edgeworthy.config import Config, DataTable, ModelTable, QuantizeTable
 from edgeworthy.errors import BadInput
+from edgeworthy.pipeline import manifest
 from edgeworthy.pipeline.run import run_config
 from edgeworthy.validate.results import Report
 
@@ -81,10 +82,10 @@ def test_raw_pixels_into_a_trained_net_are_told_before_the_work(net: Path, tmp_p
         listening = Listening()
         report = quantized(net, tmp_path / name, listening, calibration=str(net / f"{name}.npz"), **source)
         warnings = [line for line in listening.heard if line.startswith("⚠")]
-        assert warnings == [f"⚠ {w}" for w in report.warnings]
+        told[name] = [line.removeprefix("⚠ ") for line in warnings]
+        assert told[name] == report.warnings[: len(warnings)], "those that the result brings come after them"
         assert all(listening.heard.index(w) < listening.heard.index("export") for w in warnings)
         assert not [note for note in report.notes if "nothing says what range" in note]
-        told[name] = report.warnings
     assert any("batch normalization sees values" in w and "times as wide as in training" in w for w in told["raw"])
     assert any("as raw pixels" in w for w in told["raw"])
     assert told["scaled"] == []
@@ -115,6 +116,8 @@ def test_what_was_used_is_kept_and_gives_the_same_bytes(net: Path, tmp_path: Pat
     assert files[0].read_bytes() == files[1].read_bytes()
     stored = Report.model_validate_json((tmp_path / "one" / "report.json").read_text())
     assert stored.quantization[0].calibration == one
+    written = manifest.write(first, tmp_path, source="", inputs=[], tools={})
+    assert json.loads(written.read_text())["calibration"] == one.sha256
     with np.load(kept) as archive, np.load(net / "calibration.npz") as data:
         np.testing.assert_array_equal(archive["image"], data["image"][np.linspace(0, 15, 8).round().astype(int)])
 
@@ -177,3 +180,24 @@ def test_an_unreadable_image_in_the_middle_is_named_before_anything_is_made(net:
         quantized(net, out, calibration=str(tmp_path), preprocess={"colour": "grey"})
     assert caught.value.where == str(tmp_path / "4.png")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("labels", "said"), [(np.arange(16) % 3, True), (np.zeros((16, 4, 4), int), False)])
+def test_classes_of_labelled_data_are_missed(net: Path, labels: Any, said: bool) -> None:
+    """Of pixels there is no class of a sample."""
+    from edgeworthy.config import ValidateTable
+    from edgeworthy.pipeline.inputs import Inputs
+
+    with np.load(net / "calibration.npz") as archive:
+        image = archive["image"]
+    np.savez(net / "calibration.npz", image=image, labels=np.arange(16) % 2)
+    np.savez(net / "labelled.npz", image=image, labels=labels)
+    config = Config(
+        model=ModelTable(source=f"{net}/net.py:make"),
+        quantize=QuantizeTable(schemes=["int8"], calibration=str(net / "calibration.npz")),
+        validate=ValidateTable(
+            labelled=str(net / "labelled.npz"), accuracy="classification" if labels.ndim == 1 else "segmentation"
+        ),
+    )
+    found = [str(finding) for finding in Inputs(config, ["validate"]).findings]
+    assert any("no calibration sample is of 1 of 3 classes (2)" in text for text in found) == said
