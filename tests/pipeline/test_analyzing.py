@@ -27,10 +27,10 @@ class Net(nn.Module):
     def __init__(self, planted):
         super().__init__()
         torch.manual_seed(0)
-        self.stem = nn.Conv2d(3, 16, 3, padding=1)
-        self.good = nn.Conv2d(16, 16, 1)
-        self.bad = nn.Conv2d(16, 16, 1)
-        self.tail = nn.Conv2d(16, 8, 1)
+        self.stem = nn.Conv2d(3, 24, 3, padding=1)
+        self.good = nn.Conv2d(24, 24, 1)
+        self.bad = nn.Conv2d(24, 24, 1)
+        self.tail = nn.Conv2d(24, 8, 1)
         if planted:
             with torch.no_grad():
                 self.good.weight[0] *= 1e-4

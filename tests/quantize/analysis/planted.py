@@ -18,6 +18,8 @@ from edgeworthy.schemes import INT8
 from ..tflite_graph import CONV, NO_ACTIVATION, Array, Graph, Weights
 
 SHAPE = (1, 8, 8, 16)
+WIDE = (1, 8, 8, 24)
+"""So many channels that a single one of another size is no group of its own (``numerics.groups.SHARE``)."""
 DEPTH = 6
 
 
@@ -26,16 +28,16 @@ def chain(path: Path, *, planted: int | None = None) -> TFLiteModel:
 
     That weight adds next to nothing to the result, and takes the scale of its channel.
     """
-    w, g = Weights(3), Graph(x=SHAPE)
+    w, g = Weights(3), Graph(x=WIDE)
     x = g.inputs[0]
     for number in range(DEPTH):
-        weights, biases = w(16, 1, 1, 16, fan_in=24), w(16, fan_in=200)
+        weights, biases = w(24, 1, 1, 24, fan_in=36), w(24, fan_in=200)
         if planted is not None and number == planted - 1:
             weights[0], biases[0] = weights[0] * 1e-4, 0
         if number == planted:
             weights[..., 0] = 300
-        x = g.op("conv_2d", [x, weights, biases], SHAPE, **CONV)
-        x = g.op("leaky_relu", [x], SHAPE, alpha=0.3)
+        x = g.op("conv_2d", [x, weights, biases], WIDE, **CONV)
+        x = g.op("leaky_relu", [x], WIDE, alpha=0.3)
     return g.save(path, y=x)
 
 

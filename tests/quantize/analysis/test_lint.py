@@ -142,7 +142,7 @@ def test_ranges_that_do_not_fit_the_samples(factor: float, rule: str, analyzed: 
 def test_outlier_weights(analyzed: Get) -> None:
     found = [f for f in analyzed("outlier").found.findings if f.rule == "outlier_weight"]
     assert [f.place.tensor for f in found] == ["n7_conv_2d2"]
-    assert found[0].message.startswith("in channels 0–15 of 'n7_conv_2d' at most 1 of 16 weights")
+    assert found[0].message.startswith("in channels 0–23 of 'n7_conv_2d' at most 1 of 24 weights")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_histograms_hold_every_value_and_the_range(analyzed: Get) -> None:
     assert list(drawn) == [found.place.tensor for found in one.found.layers[:8]]
     for name, found in drawn.items():
         error = layer(one, name)
-        assert sum(found.counts) == 6 * 8 * 8 * 16
+        assert sum(found.counts) == 6 * 8 * 8 * 24
         assert found.there == error.there
         assert found.edges[0] <= error.used[0]
         assert found.edges[1] >= error.used[1]
