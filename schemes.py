@@ -6,7 +6,8 @@ files and rows are called, what the command line offers. A new scheme is one ent
 The name of a quantized one says how activations are treated (``static``: calibrated ranges, ``dynamic``: ranges
 found while running, ``weight_only``: not at all), then the weights (``w``) and the activations (``a``) as ``i``
 (integer) or ``fp`` (float) with bits: ``static_wi8_ai8`` is calibrated, with 8-bit integer weights and 8-bit integer
-activations.
+activations. A suffix of the weights says what shares one scale where that isn't a channel: ``t`` the whole tensor,
+``b32`` a block of 32.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .errors import BadInput, did_you_mean
 Method = Literal["none", "cast", "weight_only", "dynamic", "static"]
 """``none``: float; ``cast``: weights rounded to another float; the others as in the names."""
 
-Granularity = Literal["tensor", "channel"]
+Granularity = Literal["tensor", "channel", "block32"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Scheme:
         least_sqnr_db: Least SQNR against the truth that parity passes, in dB; None: judged by the noise floor.
         alias: Short name, for ``--scheme`` and the file.
         default: Whether it is made when none is asked for (a calibrated one: when there is data).
+        fast: Who runs it faster than float32.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Scheme:
     least_sqnr_db: float | None = None
     alias: str = ""
     default: bool = True
+    fast: str = ""
 
     @property
     def needs_calibration(self) -> bool:
@@ -68,6 +71,11 @@ class Scheme:
     @property
     def activation_bits(self) -> int:
         return _bits(self.activations)
+
+    @property
+    def size(self) -> float:
+        """Bytes of the weights relative to float32, without their scales."""
+        return self.weight_bits / 32
 
     @property
     def short_name(self) -> str:
@@ -99,6 +107,7 @@ FLOAT16 = Scheme(
     weights="float16",
     activations="float32",
     least_sqnr_db=40.0,
+    fast="GPUs, which compute in float16; as fast as float32 elsewhere",
 )
 INT8 = Scheme(
     "static_wi8_ai8",
@@ -110,6 +119,7 @@ INT8 = Scheme(
     granularity="channel",
     least_sqnr_db=15.0,
     alias="int8",
+    fast="CPUs, NPUs, Ethos-U, Edge TPU",
 )
 
 SCHEMES: dict[str, Scheme] = {
@@ -127,6 +137,31 @@ SCHEMES: dict[str, Scheme] = {
             activations="float32",
             granularity="channel",
             least_sqnr_db=15.0,
+            fast="CPUs, where fully connected layers and wide convolutions dominate",
+        ),
+        Scheme(
+            "dynamic_wi4_afp32",
+            "dynamic int4",
+            "int4 weights of fully connected layers and convolutions, int8 of others; else as dynamic",
+            "dynamic",
+            weights="int4",
+            activations="float32",
+            granularity="channel",
+            least_sqnr_db=8.0,
+            default=False,
+            fast="CPUs, where fully connected layers dominate",
+        ),
+        Scheme(
+            "dynamic_wi4b32_afp32",
+            "dynamic int4 blocks",
+            "int4 weights of fully connected layers, one scale for 32 of a row, int8 of others; else as dynamic",
+            "dynamic",
+            weights="int4",
+            activations="float32",
+            granularity="block32",
+            least_sqnr_db=8.0,
+            default=False,
+            fast="CPUs, where fully connected layers dominate",
         ),
         Scheme(
             "weight_only_wi8_afp32",
@@ -138,8 +173,57 @@ SCHEMES: dict[str, Scheme] = {
             granularity="channel",
             least_sqnr_db=15.0,
             default=False,
+            fast="nobody; it is for the size",
+        ),
+        Scheme(
+            "weight_only_wi4_afp32",
+            "weights int4",
+            "int4 weights, one scale a channel, unpacked to float32 before use; everything is computed in float32",
+            "weight_only",
+            weights="int4",
+            activations="float32",
+            granularity="channel",
+            least_sqnr_db=8.0,
+            default=False,
+            fast="nobody; it is for the size",
         ),
         INT8,
+        Scheme(
+            "static_wi8t_ai8",
+            "int8 per tensor",
+            "as int8, with one scale for all weights of a layer, as some accelerators want it",
+            "static",
+            weights="int8",
+            activations="int8",
+            granularity="tensor",
+            least_sqnr_db=12.0,
+            default=False,
+            fast="as int8",
+        ),
+        Scheme(
+            "static_wi8_ai16",
+            "int16 activations",
+            "int8 weights, one scale a channel; int16 activations with calibrated ranges; int64 bias",
+            "static",
+            weights="int8",
+            activations="int16",
+            granularity="channel",
+            least_sqnr_db=20.0,
+            default=False,
+            fast="Ethos-U and some NPUs; several times slower than float32 on CPUs",
+        ),
+        Scheme(
+            "static_wi4_ai8",
+            "int4 static",
+            "int4 weights of fully connected layers and convolutions, int8 of others; else as int8",
+            "static",
+            weights="int4",
+            activations="int8",
+            granularity="channel",
+            least_sqnr_db=8.0,
+            default=False,
+            fast="CPUs, where fully connected layers dominate",
+        ),
     )
 }
 """Every scheme, by name."""
@@ -148,9 +232,14 @@ QUANTIZED = tuple(scheme for scheme in SCHEMES.values() if scheme.method != "non
 """Those that ``--scheme`` takes."""
 
 
-def made_by(method: Method) -> Scheme:
-    """The scheme that a file made by ``method`` goes by, where its bits don't tell more."""
-    return next(scheme for scheme in SCHEMES.values() if scheme.method == method)
+def made_by(method: Method, weights: str | None = None, activations: str | None = None) -> Scheme:
+    """The scheme that a file made by ``method`` goes by: of several the first with these dtypes, if any."""
+    of_method = [scheme for scheme in SCHEMES.values() if scheme.method == method]
+    for known in ((weights, activations), (None, activations)):
+        for scheme in of_method:
+            if known[0] in (None, scheme.weights) and known[1] in (None, scheme.activations):
+                return scheme
+    return of_method[0]
 
 
 def get_scheme(name: str) -> Scheme:

@@ -19,7 +19,7 @@ import typer
 from ..pipeline.plan import ALL, STAGES, help_text
 from . import fleet
 from .console import Console
-from .options import ConfigFile, Debug, Force, Json, NoCache, Quiet, Sets, Verbose
+from .options import ConfigFile, Debug, Force, Json, ListSchemes, NoCache, Quiet, Sets, Verbose
 from .usage import PlainErrors
 
 if TYPE_CHECKING:
@@ -83,13 +83,18 @@ def _stages(name: str) -> Callable[..., None]:
     def command(**given: Any) -> None:
         shows = {key: given[key] for key in ("as_json", "quiet", "debug", "verbose")}
         with Console(**shows) as console:
+            if given.get("listed"):
+                from . import schemes
+
+                schemes.show(console)
+                return
             if given.get("devices") is not None:
                 fleet.run(console, options, given)
             _run(console, stages, options, given)
 
-    fleets = fleet.FLAGS if name == "bench" else {}
+    own = {"bench": fleet.FLAGS, "quantize": {"listed": (ListSchemes, False)}}.get(name, {})
     more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}
-    return _signed(command, options, **fleets, **more, sets=(Sets, None), config=(ConfigFile, None))
+    return _signed(command, options, **own, **more, sets=(Sets, None), config=(ConfigFile, None))
 
 
 def _run(console: Console, stages: tuple[str, ...], options: list[Option], given: dict[str, Any]) -> None:

@@ -25,6 +25,12 @@ Force = Annotated[
         "--force", help="Overwrite files that edgeworthy didn't make.", rich_help_panel=PANEL, show_default=False
     ),
 ]
+ListSchemes = Annotated[
+    bool,
+    typer.Option(
+        "--list", help="List the schemes: what each needs, its size, and who runs it fast.", rich_help_panel=PANEL
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="edgeworthy.toml; flags win over it.", metavar="TOML", rich_help_panel=PANEL),

@@ -86,7 +86,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
                 "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --analyze --sensitivity all-but-one",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
-                "edgeworthy quantize model.onnx -o again --recipe out/model_int8.recipe.json --calibration data.npz",
+                "edgeworthy quantize model.onnx -o again --recipe theirs.recipe.json --calibration data.npz",
             ),
             tables=("quantize", "data"),
             checks=("to", "schemes", "recipes", "source", "calibration_hash", "labelled"),

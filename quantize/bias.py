@@ -17,6 +17,12 @@ from ..formats.tflite import edit as fb
 LIMIT = 2.0**30
 """Largest bias in steps; the other half of int32 is left to the products that are added to it."""
 
+_INT4_LIMIT = LIMIT / 16
+"""XNNPACK computes with int4 weights in the upper half of a byte, and so with sums sixteen times as large."""
+
+_DTYPES = {fb.TensorType.INT32: np.int32, fb.TensorType.INT64: np.int64}
+"""Beside int16 activations a bias has 64 bits, and such a scale is lost all the same: kernels shift by 31 at most."""
+
 BIASED = {
     "CONV_2D": (0, 1, 2),
     "DEPTHWISE_CONV_2D": (0, 1, 2),
@@ -61,11 +67,14 @@ def _operands(model: Any, graph: Any, op: Any) -> tuple[Any, Any, Any] | None:
 def _widen(quantized: Any, graph: Any, op: Any, operands: tuple[Any, Any, Any], real: Any) -> bool:
     """Rescale one operator's weights and bias; says whether it had to."""
     source, weights, bias = operands
-    if bias.type != fb.TensorType.INT32 or source.quantization is None or source.quantization.scale is None:
+    if bias.type not in _DTYPES or source.quantization is None or source.quantization.scale is None:
         return False
     step = float(source.quantization.scale[0])
+    if weights.quantization.details is not None:  # blocks of a row
+        return False
     old = np.asarray(weights.quantization.scale, np.float64)
-    needed = np.abs(real.reshape(-1)) / (step * LIMIT)
+    limit = _INT4_LIMIT if weights.type == fb.TensorType.INT4 else LIMIT
+    needed = np.abs(real.reshape(-1)) / (step * limit)
     new = np.maximum(old, needed if old.size > 1 else needed.max())
     if (new <= old * (1 + 1e-6)).all():
         return False
@@ -77,7 +86,7 @@ def _widen(quantized: Any, graph: Any, op: Any, operands: tuple[Any, Any, Any], 
     rescaled = np.rint(values * (old / new).reshape(axes)).astype(np.int8)
     weights, bias = (_own(graph, op, tensor) for tensor in (weights, bias))
     _store(quantized, weights, rescaled, new)
-    _store(quantized, bias, np.rint(real.reshape(-1) / (step * new)).astype(np.int32), step * new)
+    _store(quantized, bias, np.rint(real.reshape(-1) / (step * new)).astype(_DTYPES[bias.type]), step * new)
     return True
 
 
@@ -98,5 +107,5 @@ def _own(graph: Any, op: Any, tensor: Any) -> Any:
 
 
 def _store(model: Any, tensor: Any, values: Any, scale: Any) -> None:
-    tensor.buffer = fb.add_buffer(model, values)
+    tensor.buffer = fb.add_buffer(model, values, tensor.type)
     tensor.quantization.scale = np.asarray(scale, np.float32)

@@ -98,9 +98,13 @@ def register_added_operators() -> None:
     tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME = codes
 
 
+_NARROW = (_OpName.FULLY_CONNECTED, _OpName.CONV_2D, _OpName.EMBEDDING_LOOKUP)
+"""Operators whose weights can have fewer than 8 bits; those of others get 8."""
+
+
 def supported_operators(scheme: Scheme) -> frozenset[str]:
-    """Schema names of the operators that the engine can quantize under ``scheme``."""
-    config = _config(scheme)
+    """Schema names of the operators that the engine can quantize under ``scheme``, or with 8 bits in place of fewer."""
+    config = _config(dataclasses.replace(scheme, weights="int8", granularity="channel"))
     return frozenset(
         OP_NAMES[code] for code, key in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items() if _is_supported(key, config)
     )
@@ -122,17 +126,19 @@ def quantize(
         computes: Operators of the main graph → what they compute in, where it isn't what the scheme says.
     """
     engine = quantizer.Quantizer(content)
-    engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(scheme))
+    base = dataclasses.replace(scheme, weights="int8", granularity="channel") if scheme.weight_bits < 8 else scheme
+    engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(base))
     if scheme.needs_calibration:
-        engine.update_quantization_recipe(".*", _OpName.BATCH_MATMUL, _config(scheme, _OpName.BATCH_MATMUL))
+        engine.update_quantization_recipe(".*", _OpName.BATCH_MATMUL, _config(base, _OpName.BATCH_MATMUL))
+    for kind in _NARROW if base is not scheme else ():
+        if _is_supported(kind, _config(scheme)):
+            engine.update_quantization_recipe(".*", kind, _config(scheme))
     for operator, scope, compute in _scopes(fb.read(content), computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
         if compute == "float32":
             engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
         else:
-            engine.update_quantization_recipe(
-                *where, _config(dataclasses.replace(scheme, activations=compute), operator)
-            )
+            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, activations=compute), operator))
     measured = None
     if scheme.needs_calibration:
         # Without axes, so that the scale fits constants of any rank that share it.
@@ -200,7 +206,11 @@ def _engine_name(model: Any, op: Any) -> Any:
     return tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.get(builtin)
 
 
-_GRANULARITIES = {"tensor": qtyping.QuantGranularity.TENSORWISE, "channel": qtyping.QuantGranularity.CHANNELWISE}
+_GRANULARITIES = {
+    "tensor": qtyping.QuantGranularity.TENSORWISE,
+    "channel": qtyping.QuantGranularity.CHANNELWISE,
+    "block32": qtyping.QuantGranularity.BLOCKWISE_32,
+}
 
 
 def _config(scheme: Scheme, operator: Any = None) -> Any:

@@ -51,7 +51,7 @@ def _is_float(model: Any, graph: Any, op: Any) -> bool:
 def _has_float_weights(model: Any, graph: Any, op: Any) -> bool:
     """Whether it reads a large float32 constant and none that is compressed (then the float one is a bias)."""
     constants = [t for t in fb.tensors(graph, op.inputs) if fb.is_constant(model, t)]
-    if any(t.type == fb.TensorType.INT8 for t in constants):
+    if any(t.type in (fb.TensorType.INT8, fb.TensorType.INT4) for t in constants):
         return False
     sizes = [v.size for t in constants if fb.is_float(t) and (v := fb.values(model, t)) is not None]
     return max(sizes, default=0) >= MIN_ELEMENTS

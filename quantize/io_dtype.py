@@ -13,9 +13,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..formats.tflite import edit as fb
 
+_INTEGERS = (fb.TensorType.INT8, fb.TensorType.INT16)
+
 
 def set_io_dtype(model: Any, dtype: str) -> None:
-    """Make the int8 inputs and outputs of the main graph ``dtype`` (``ModelT``, edited in place).
+    """Make the int8 (or int16) inputs and outputs of the main graph ``dtype`` (``ModelT``, edited in place).
 
     Args:
         dtype: ``float32``; ``int8`` (nothing to do); or ``uint8``, the same numbers shifted by 128.
@@ -24,9 +26,9 @@ def set_io_dtype(model: Any, dtype: str) -> None:
     if dtype == "int8":
         return
     graph = model.subgraphs[0]
-    inputs = {i: _replace_input(model, graph, i, dtype) for i in dict.fromkeys(graph.inputs) if _is_int8(graph, i)}
+    inputs = {i: _replace_input(model, graph, i, dtype) for i in dict.fromkeys(graph.inputs) if _steps(graph, i)}
     graph.inputs = [inputs.get(i, i) for i in graph.inputs]
-    outputs = {i: _replace_output(model, graph, i, dtype) for i in dict.fromkeys(graph.outputs) if _is_int8(graph, i)}
+    outputs = {i: _replace_output(model, graph, i, dtype) for i in dict.fromkeys(graph.outputs) if _steps(graph, i)}
     graph.outputs = [outputs.get(i, i) for i in graph.outputs]
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex == 0:
@@ -66,10 +68,10 @@ def _replace_output(model: Any, graph: Any, index: int, dtype: str) -> int:
     return outer
 
 
-def _is_int8(graph: Any, index: int) -> bool:
+def _steps(graph: Any, index: int) -> bool:
     tensor = graph.tensors[index]
     scale = tensor.quantization.scale if tensor.quantization is not None else None
-    return bool(tensor.type == fb.TensorType.INT8 and scale is not None and len(scale))
+    return bool(tensor.type in _INTEGERS and scale is not None and len(scale))
 
 
 def _twin(graph: Any, index: int, dtype: str) -> int:
@@ -99,7 +101,7 @@ def _cast(model: Any, kind: str, source: int, target: int) -> Any:
 def _store_cast(model: Any, graph: Any, index: int, outer: int, constant: Any) -> None:
     """Give tensor ``outer`` the values that casting the constant ``index`` would have."""
     inner, target = graph.tensors[index].quantization, graph.tensors[outer]
-    shifted = constant.astype(np.int16) - int(inner.zeroPoint[0])
+    shifted = constant.astype(np.int32) - int(inner.zeroPoint[0])
     cast = shifted * np.float32(inner.scale[0])
     if target.type == fb.TensorType.UINT8:
         cast = (shifted + int(target.quantization.zeroPoint[0])).astype(np.uint8)

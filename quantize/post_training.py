@@ -205,6 +205,12 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             where="--io-dtype",
             remedy=f"use --io-dtype float32, or --scheme {calibrated}",
         )
+    if recipe.io_dtype != "float32" and wanted.activation_bits != 8:
+        raise BadInput(
+            f"{wanted.name} computes in {wanted.activations}, so its inputs and outputs can't be {recipe.io_dtype}",
+            where="--io-dtype",
+            remedy=f"use --io-dtype float32, or --scheme {calibrated}",
+        )
     integers = [rule for rule in recipe.rules if rule.compute != "float32"]
     if integers and not wanted.needs_calibration:
         raise BadInput(

@@ -23,9 +23,13 @@ def test_names_tell_what_the_scheme_does(name: str) -> None:
     assert scheme.method == (name.partition("_w")[0] if "_w" in name else "cast")
     if scheme.method != "cast":
         weights, activations = name.removeprefix(f"{scheme.method}_w").split("_a")
+        weights, shared = re.fullmatch(r"(i\d+)(t|b32)?", weights).groups()  # type: ignore[union-attr]
+        assert scheme.granularity == {"t": "tensor", "b32": "block32", None: "channel"}[shared]
         assert (scheme.weights, scheme.weight_bits) == (f"int{weights[1:]}", int(weights[1:]))
         wanted = f"int{activations[1:]}" if activations[0] == "i" else f"float{activations[2:]}"
         assert scheme.activations == wanted
+    assert scheme.fast
+    assert scheme.size == {"float16": 0.5, "int8": 0.25, "int4": 0.125}[scheme.weights]
     assert scheme.least_sqnr_db, "what is quantized is never held to float32's noise floor"
 
 

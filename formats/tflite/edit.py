@@ -82,7 +82,8 @@ def is_constant(model: Any, tensor: Any) -> bool:
 def nbytes(tensor: Any) -> int:
     """Bytes of a tensor's values; of a dynamic shape, with 1 for what isn't known."""
     shape = [] if tensor.shape is None else [abs(int(d)) for d in tensor.shape]
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(DTYPE_NAMES[tensor.type]).itemsize
+    count = int(np.prod(shape, dtype=np.int64))
+    return -(-count // 2) if tensor.type == TensorType.INT4 else count * np.dtype(DTYPE_NAMES[tensor.type]).itemsize
 
 
 def is_float(tensor: Any) -> bool:
@@ -90,17 +91,30 @@ def is_float(tensor: Any) -> bool:
 
 
 def values(model: Any, tensor: Any) -> Array | None:
-    """The constant that a tensor holds, as a read-only view in its dtype and shape; None if it holds none."""
+    """The constant that a tensor holds, as a read-only view in its dtype and shape; None if it holds none.
+
+    int4 comes as int8: two to a byte, the first in the low half.
+    """
     if not is_constant(model, tensor):
         return None
-    array: Array = model.buffers[tensor.buffer].data.view(DTYPE_NAMES[tensor.type])
+    data = model.buffers[tensor.buffer].data
+    array: Array
+    if tensor.type == TensorType.INT4:
+        halves = np.stack([data << 4, data & 0xF0], axis=-1).reshape(-1).view(np.int8) >> 4
+        array = halves[: int(np.prod(tensor.shape, dtype=np.int64))]
+    else:
+        array = data.view(DTYPE_NAMES[tensor.type])
     return array.reshape([] if tensor.shape is None else list(tensor.shape))
 
 
-def add_buffer(model: Any, constant: Array) -> int:
-    """A new buffer that holds ``constant``; returns its index."""
+def add_buffer(model: Any, constant: Array, dtype: int | None = None) -> int:
+    """A new buffer that holds ``constant``; returns its index. ``dtype``: the tensor's; int4 is packed."""
     buffer = schema.BufferT()
-    buffer.data = np.ascontiguousarray(constant).reshape(-1).view(np.uint8)
+    data: Array = np.ascontiguousarray(constant).reshape(-1).view(np.uint8)
+    if dtype == TensorType.INT4:
+        data = np.pad(data, (0, data.size % 2)).reshape(-1, 2)
+        data = (data[:, 0] & 0xF) | (data[:, 1] << 4)
+    buffer.data = data
     model.buffers.append(buffer)
     return len(model.buffers) - 1
 
@@ -128,6 +142,7 @@ def drop_unused_buffers(model: Any) -> None:
     for graph in model.subgraphs:
         ends = [*graph.inputs, *graph.outputs]
         read = {int(i) for op in graph.operators for i in [*op.inputs, *op.outputs]} | {int(i) for i in ends}
+        read |= {i for tensor in graph.tensors for i in _scales_elsewhere(tensor)}
         for index, tensor in enumerate(graph.tensors):
             if index not in read:
                 tensor.buffer = 0
@@ -135,6 +150,12 @@ def drop_unused_buffers(model: Any) -> None:
     for index, buffer in enumerate(model.buffers):
         if index not in used:
             buffer.data = None
+
+
+def _scales_elsewhere(tensor: Any) -> set[int]:
+    """Tensors that hold the scales and zero points of blocks of another."""
+    details = tensor.quantization.details if tensor.quantization is not None else None
+    return set() if not isinstance(details, schema.BlockwiseQuantizationT) else {details.scales, details.zeroPoints}
 
 
 def op_code(model: Any, builtin: int, version: int = 1) -> int:

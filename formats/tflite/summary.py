@@ -26,6 +26,7 @@ _IDENTIFIER = b"TFL3"
 STEPS = ("int8", "uint8", "int16")
 """Dtypes that inputs, outputs and activations are quantized to."""
 _WEIGHTS = ("int2", "int4", "int8", "uint8")
+_NARROW = ("int2", "int4")
 _LEFT_OUT = -1
 """Index of an operator's input that isn't given."""
 
@@ -139,14 +140,17 @@ class TFLiteSummary:
         before use, weight-only; float16 weights ``float16``.
         """
         main = self.graphs[0]
-        if any(t.quantization and t.dtype in STEPS and not t.is_constant for t in main.tensors):
-            return made_by("static").name
+        stored = {t.dtype for t in main.tensors if _is_quantized_constant(t)}
+        narrow = next((dtype for dtype in _WEIGHTS if dtype in stored), None)
+        steps = {t.dtype for t in main.tensors if t.quantization and t.dtype in STEPS and not t.is_constant}
+        if steps:
+            return made_by("static", narrow, "int16" if steps == {"int16"} else "int8").name
         unpacked = {i for op in main.ops if op.op == "DEQUANTIZE" for i in op.inputs}
-        weights = {i for i, t in enumerate(main.tensors) if t.is_constant and t.quantization and t.dtype in _WEIGHTS}
+        weights = {i for i, t in enumerate(main.tensors) if _is_quantized_constant(t)}
         if weights - unpacked:
-            return made_by("dynamic").name
+            return made_by("dynamic", narrow).name
         if weights:
-            return made_by("weight_only").name
+            return made_by("weight_only", narrow).name
         return made_by("cast" if any(main.tensors[i].dtype == "float16" for i in unpacked) else "none").name
 
     @property
@@ -169,6 +173,11 @@ class TFLiteSummary:
         """Dtype name → how many tensors that are no constants have it."""
         total = Counter(t.dtype for graph in self.graphs for t in graph.tensors if not t.is_constant)
         return dict(sorted(total.items()))
+
+
+def _is_quantized_constant(tensor: TensorSummary) -> bool:
+    """Scales of blocks are in another tensor; what has less than a byte has scales in any case."""
+    return tensor.is_constant and tensor.dtype in _WEIGHTS and (tensor.dtype in _NARROW or bool(tensor.quantization))
 
 
 def describe(path: Path, scheme: str = FLOAT32.name) -> TFLiteModel:

@@ -73,6 +73,25 @@ def test_layers_that_share_weights_get_their_own_where_one_is_widened(
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 33
 
 
+@pytest.mark.parametrize(
+    ("scheme", "least"), [("static_wi4_ai8", 17), ("static_wi8t_ai8", 25), ("static_wi8_ai16", 30)]
+)
+def test_narrow_weights_and_wide_activations_keep_their_bias(
+    scheme: str, least: float, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    w = Weights(0)
+    kernel, bias = w(512, 1024, fan_in=1024), np.linspace(1, 2, 512).astype(np.float32)
+    kernel[::7] *= 1e-7
+    g = Graph(x=(1, 4, 1024))
+    model = g.save(tmp_path / "m.tflite", y=g.op("fully_connected", [g.inputs[0], kernel, bias], (1, 4, 512), **FC))
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of(scheme), calibration=calibrate(model, 8))
+    feeds = normal_feeds(model, 2, seed=1)
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, result.model.path, feeds, delegate=delegate) > least
+    wanted, got = (np.concatenate([run(p, f)["y"] for f in feeds])[..., ::7] for p in (model.path, result.model.path))
+    np.testing.assert_allclose(got, wanted, atol=0.05)
+
+
 def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> None:
     """From 256 KiB on the quantizer writes constants behind the flatbuffer, where they are read as bytes."""
     w = Weights(0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeworthy.artifact import TFLiteModel
@@ -82,6 +83,21 @@ def test_constants_behind_the_flatbuffer_are_read_as_arrays(tmp_path: Path) -> N
     assert all(isinstance(b.data, np.ndarray) for b in read.buffers if b.data is not None)
     np.testing.assert_array_equal(fb.values(read, weights), kernel)
     assert fb.write(read) == fb.write(plain)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 4), (1,)])
+def test_int4_is_two_to_a_byte(shape: tuple[int, ...], conv_net: TFLiteModel) -> None:
+    model = fb.read(conv_net.path.read_bytes())
+    wanted = np.random.default_rng(0).integers(-8, 8, shape).astype(np.int8)
+    wanted.flat[0] = -8
+    tensor = next(t for t in model.subgraphs[0].tensors if fb.is_constant(model, t))
+    tensor.type, tensor.shape = fb.TensorType.INT4, list(shape)
+    tensor.buffer = fb.add_buffer(model, wanted, fb.TensorType.INT4)
+    assert len(model.buffers[tensor.buffer].data) == fb.nbytes(tensor) == -(-wanted.size // 2)
+    assert model.buffers[tensor.buffer].data[0] & 0xF == 8, "the first is in the low half"
+    got = fb.values(model, tensor)
+    assert got is not None
+    np.testing.assert_array_equal(got, wanted)
 
 
 def test_operator_codes_are_added_once(conv_net: TFLiteModel) -> None:

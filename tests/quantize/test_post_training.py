@@ -13,6 +13,7 @@ from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.schemes import QUANTIZED, SCHEMES
 
 from ..noops import noops
 from .conftest import normal_feeds
@@ -33,10 +34,21 @@ Calibrate = Callable[..., CalibrationSet]
         ("conv_net", "dynamic_wi8_afp32", 33, 0.32),
         ("conv_net", "weight_only_wi8_afp32", 33, 0.34),
         ("conv_net", "int8", 33, 0.34),
+        ("conv_net", "dynamic_wi4_afp32", 18, 0.21),
+        ("conv_net", "dynamic_wi4b32_afp32", 20, 0.31),
+        ("conv_net", "weight_only_wi4_afp32", 18, 0.21),
+        ("conv_net", "static_wi8t_ai8", 33, 0.30),
+        ("conv_net", "static_wi4_ai8", 18, 0.22),
         ("transformer", "float16", 60, 0.56),
         ("transformer", "dynamic_wi8_afp32", 36, 0.34),
         ("transformer", "weight_only_wi8_afp32", 36, 0.36),
         ("transformer", "int8", 26, 0.36),
+        ("transformer", "dynamic_wi4_afp32", 16, 0.22),
+        ("transformer", "dynamic_wi4b32_afp32", 18, 0.21),
+        ("transformer", "weight_only_wi4_afp32", 16, 0.23),
+        ("transformer", "static_wi8t_ai8", 26, 0.32),
+        ("transformer", "static_wi8_ai16", 38, 0.37),
+        ("transformer", "static_wi4_ai8", 14, 0.25),
     ],
 )
 def test_networks_keep_their_results(
@@ -55,6 +67,30 @@ def test_networks_keep_their_results(
     assert noops(result.model.path) == []
     assert result.model.size < size * model.size
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 8, seed=1), delegate=delegate) > sqnr
+
+
+def test_what_has_no_16_bit_kernel_stays_float(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
+    recipe = Recipe.of("static_wi8_ai16")
+    result = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 64))
+    assert [op.op for op in result.float_ops] == ["HARD_SWISH"]
+    assert "no static_wi8_ai16 form" in result.float_ops[0].reason
+    assert "int16" in summarize(result.model.path).activation_dtypes
+    assert [spec.dtype for spec in (*result.model.inputs, *result.model.outputs)] == ["float32"] * 3
+    for delegate in (True, False):
+        assert worst_sqnr(conv_net.path, result.model.path, normal_feeds(conv_net, 8, 1), delegate=delegate) > 38
+
+
+@pytest.mark.parametrize("name", [scheme.name for scheme in QUANTIZED])
+def test_a_file_is_known_by_its_scheme(
+    name: str, transformer: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    """As far as bits tell: what shares a scale isn't asked."""
+    made = quantize(transformer, tmp_path / "q.tflite", Recipe.of(name), calibration=calibrate(transformer, 2))
+    found = SCHEMES[summarize(made.model.path).scheme]
+    wanted = SCHEMES[name]
+    assert (found.method, found.weights, found.activations) == (wanted.method, wanted.weights, wanted.activations)
+    again = quantize(transformer, tmp_path / "r.tflite", made.recipe, calibration=calibrate(transformer, 2))
+    assert again.model.sha256 == made.model.sha256
 
 
 def test_where_weights_dominate_int8_takes_at_most_30_percent(tmp_path: Path, calibrate: Calibrate) -> None:

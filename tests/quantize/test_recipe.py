@@ -17,6 +17,7 @@ from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe, Rule, path_beside
+from edgeworthy.schemes import QUANTIZED
 
 from .conftest import normal_feeds
 from .test_exclusion import NET, two_convolutions
@@ -184,3 +185,14 @@ def test_the_command_line_makes_a_file_again(tmp_path: Path) -> None:
     assert (code, "schemes and exclude would say it too" in said) == (2, True)
     code, said = run("third", "--scheme", "int8", "--keep-float", "haed")
     assert (code, "near: head" in said) == (2, True)
+
+
+def test_the_schemes_are_listed() -> None:
+    command = [sys.executable, "-m", "edgeworthy", "quantize", "--list"]
+    ran = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    listed = {row["name"]: row for row in json.loads(ran.stdout)}
+    assert set(listed) == {scheme.name for scheme in QUANTIZED}
+    assert listed["static_wi8_ai8"]["needs_calibration"] is True
+    assert listed["dynamic_wi4_afp32"]["size"] == 0.125
+    plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert all(scheme.name in plain for scheme in QUANTIZED)
