@@ -125,7 +125,8 @@ def quantize(
     engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(scheme))
     if scheme.needs_calibration:
         engine.update_quantization_recipe(".*", _OpName.BATCH_MATMUL, _config(scheme, _OpName.BATCH_MATMUL))
-    for operator, scope, compute in _scopes(fb.read(content), computes, bodies=scheme.needs_calibration):
+    original = fb.read(content)
+    for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
         if compute == "float32":
             engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
