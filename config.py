@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, create_model
 
 from .metrics import METRICS, Metric
-from .tables import FilePath, Flag, IoDtype, Limits, PathOrSpec, PositiveFloat, PositiveInt, Table, Tolerances
+from .tables import Engine, FilePath, Flag, IoDtype, Limits, PathOrSpec, PositiveFloat, PositiveInt, Table, Tolerances
 from .vocabulary import ROUTE, ConvertedKind
 
 FILE_NAME = "edgeworthy.toml"
@@ -160,6 +160,11 @@ class QuantizeTable(Table):
     """.npz to write exactly the calibration samples to that are used; given as calibration it gives the same files"""
     io_dtype: Annotated[IoDtype, Flag("--io-dtype")] = "float32"
     """data type of int8 models' inputs and outputs"""
+    ranges: Annotated[str, Flag("--ranges", metavar="METHOD")] = "auto"
+    """how samples become ranges of int8 models' activations: min_max, moving_average, sample_extremes, percentile, mse
+    or entropy (docs/quantization.md); auto tries them and keeps what is best on samples that no range was taken from"""
+    engine: Annotated[Engine, Flag("--engine")] = "ai-edge"
+    """what quantizes: ai-edge-quantizer, TensorFlow's own quantizer from the SavedModel, or the better of both"""
     device: Annotated[str, Flag("--device", metavar="DEVICE")] = Field(default="cpu", examples=["ethos-u"])
     """what static schemes are quantized for: what it computes better in float stays so; cpu (x86 and arm), x86, arm,
     reference, npu, ethos-u or edgetpu"""

@@ -32,6 +32,7 @@ class MayBePath:
 
 
 IoDtype = Literal["float32", "int8", "uint8"]
+Engine = Literal["ai-edge", "tensorflow", "both"]
 FilePath = Annotated[Path, Strict(False)]
 PathOrSpec = Annotated[str, MayBePath()]
 PositiveInt = Annotated[int, Field(gt=0)]

@@ -125,6 +125,13 @@ class Inputs(Wanted):
         return lint.check(seen)
 
     @cached_property
+    def held_hash(self) -> str | None:
+        """Of the samples that files are chosen by."""
+        from ..quantize.post_training import HELD
+
+        return None if self.calibration is None else fingerprint.of_arrays(self.calibration.held_out(HELD)[0])
+
+    @cached_property
     def labelled(self) -> Labelled | None:
         """The labelled data, if there is any; a sample brings its own."""
         from ..samples import SAMPLES

@@ -233,6 +233,7 @@ class Making(Staging):
                 permute=self._permutations,
                 modules=self._modules if recipe.has_patterns else {},
                 example=self.inputs.source.examples,
+                saved_model=self._saved_model,
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
             self._check_made(path, scheme)
@@ -244,6 +245,7 @@ class Making(Staging):
             "recipe": recipe.model_dump(mode="json"),
             "permute": self._permutations,
             "data": data,
+            "held": self.inputs.held_hash if needs_data else None,
         } | self._asked_for
         try:
             made = [path, path_beside(path)]
@@ -252,6 +254,12 @@ class Making(Staging):
             raise
         except (CheckFailed, NotAvailable, InternalFault) as error:
             return Quantized.failed(scheme, error, calibration)
+
+    @property
+    def _saved_model(self) -> Path | None:
+        """The SavedModel beside the float32 file, for TensorFlow's quantizer."""
+        made = [] if self.given is not None else self.converted.artifacts
+        return next((self.output / artifact.path for artifact in made if artifact.name == "saved_model"), None)
 
     @cached_property
     def _modules(self) -> dict[str, str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..config import QuantizeTable
-from ..errors import BadInput
+from ..errors import BadInput, NotAvailable
 from ..quantize.devices import find
+from ..quantize.range_methods import checked
 from ..quantize.recipe import Recipe
 from ..schemes import SCHEMES
+from ..tables import Engine
+from ..targets import TARGETS
 
-_SAYS = ("schemes", "io_dtype", "device", "full_integer", "exclude", "keep_float", "only")
+_SAYS = ("schemes", "io_dtype", "ranges", "engine", "device", "full_integer", "exclude", "keep_float", "only")
 """Keys of ``[quantize]`` that a recipe speaks for."""
 
 
@@ -32,15 +35,29 @@ def given(table: QuantizeTable) -> Recipe | None:
     return Recipe.read(table.recipe)
 
 
+def engine(table: QuantizeTable, recipe: Recipe | None) -> Engine:
+    """What quantizes."""
+    return recipe.engine if recipe else table.engine
+
+
 def of(table: QuantizeTable, schemes: Iterable[str], recipe: Recipe | None) -> dict[str, Recipe]:
     """Scheme → the recipe that its file is made by.
 
     Raises:
-        BadInput: there is no such device, or a pattern is no regular expression.
+        BadInput: there is no such device or range method, or a pattern is no regular expression.
+        NotAvailable: TensorFlow's quantizer is asked for, and TensorFlow isn't installed.
     """
+    tensorflow = TARGETS["tensorflow"]
+    if engine(table, recipe) != "ai-edge" and tensorflow.version is None:
+        raise NotAvailable(
+            f"the engine {engine(table, recipe)} needs TensorFlow, which is not installed",
+            where="--engine",
+            remedy=f"{tensorflow.install}, or use --engine ai-edge",
+        )
     if recipe is not None:
         return {recipe.scheme: recipe}
     find(table.device)
-    plain = {"exclude": table.stays_float, "only": table.only, "device": table.device}
-    static = plain | {"io_dtype": table.io_dtype, "full_integer": table.full_integer}
+    checked(table.ranges)
+    plain = {"exclude": table.stays_float, "only": table.only, "device": table.device, "engine": table.engine}
+    static = plain | {"io_dtype": table.io_dtype, "full_integer": table.full_integer, "ranges": table.ranges}
     return {name: Recipe.of(name, **(static if SCHEMES[name].needs_calibration else plain)) for name in schemes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,9 @@ class Quantized(BaseModel):
                     "io_dtype": made.io_dtype,
                     "calibration": _calibration(data),
                     "fit_for_deployment": made.fit_for_deployment,
+                    "ranges": [asdict(contender) for contender in made.ranges],
+                    "engines": [asdict(contender) for contender in made.engines],
+                    "judged_on": made.judged_on,
                     "float_ops": list(made.float_ops),
                     "notes": list(made.notes),
                 }

@@ -181,7 +181,9 @@ def _models(layer: _Layer, target: TargetInfo, folder: Path) -> Iterator[tuple[s
             feeds = CalibrationSet("the trial's input", 1, 1, lambda _: {"x": layer.x})
             yield (
                 INT8.name,
-                quantize(made.tflite, folder / "int8.tflite", Recipe.of(INT8.name), calibration=feeds).model,
+                quantize(
+                    made.tflite, folder / "int8.tflite", Recipe.of(INT8.name, ranges="min_max"), calibration=feeds
+                ).model,
             )
 
 

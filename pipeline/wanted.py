@@ -304,9 +304,11 @@ class Wanted:
     def _saved_model_is_of_use(self) -> bool:
         """Somebody asked for it, or runs it; or it is there from an earlier command, and is to stay as it should be."""
         from ..targets import find
+        from . import recipes
         from .subjects import choose
 
-        if "saved_model" in (self.config.gate.must_convert or ()):
+        asked = recipes.engine(self.config.quantize, self.recipe) != "ai-edge"
+        if asked or "saved_model" in (self.config.gate.must_convert or ()):
             return True
         if self.stages != ALL and self.config.output and (self.config.output / "saved_model").is_dir():
             return True

@@ -7,6 +7,7 @@ saturates it, and the channel loses its bias. Such a channel gets a larger weigh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,22 @@ BIASED = {
 """Operator → positions of input, weights and bias."""
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """A layer whose bias doesn't fit: its input's step, its real bias, and the weight scales that would hold it."""
+
+    graph: Any
+    op: Any
+    step: float
+    bias: Any
+    scales: Any
+
+
 def repair(quantized: Any, original: Any) -> list[str]:
     """Widen weight scales of ``quantized`` (a ``ModelT``, edited in place) where biases of ``original`` overflow.
+
+    Layers that share weights, such as the steps of an unrolled recurrent one, go on sharing them: those whose bias
+    overflows in the same channels get one copy for them all, and the others keep what they have.
 
     Returns:
         Names of the outputs of the operators that were changed.
@@ -43,14 +58,18 @@ def repair(quantized: Any, original: Any) -> list[str]:
         operands = _operands(original, graph, op)
         if operands:
             biases[fb.name(graph.tensors[op.outputs[0]])] = fb.values(original, operands[2])
-    changed = []
-    for _, graph, op in fb.operators(quantized):
+    groups: dict[tuple[int, int, bytes], list[_Layer]] = {}
+    for number, graph, op in fb.operators(quantized):
         operands = _operands(quantized, graph, op)
-        result = fb.name(graph.tensors[op.outputs[0]]) if operands else ""
-        bias = biases.get(result)
-        if operands and bias is not None and _widen(quantized, graph, op, operands, bias.astype(np.float64)):
-            changed.append(result)
-    return changed
+        bias = biases.get(fb.name(graph.tensors[op.outputs[0]])) if operands else None
+        if operands is None or bias is None or (needs := _needs(operands, bias.astype(np.float64).reshape(-1))) is None:
+            continue
+        step, scales, wider = needs
+        key = number, _position(graph, op, operands[1]), wider.tobytes()
+        groups.setdefault(key, []).append(_Layer(graph, op, step, bias.astype(np.float64).reshape(-1), scales))
+    for (_, weights, _), layers in groups.items():
+        _widen(quantized, weights, layers)
+    return [fb.name(layer.graph.tensors[layer.op.outputs[0]]) for layers in groups.values() for layer in layers]
 
 
 def _operands(model: Any, graph: Any, op: Any) -> tuple[Any, Any, Any] | None:
@@ -64,37 +83,50 @@ def _operands(model: Any, graph: Any, op: Any) -> tuple[Any, Any, Any] | None:
     return source, weights, bias
 
 
-def _widen(quantized: Any, graph: Any, op: Any, operands: tuple[Any, Any, Any], real: Any) -> bool:
-    """Rescale one operator's weights and bias; says whether it had to."""
+def _needs(operands: tuple[Any, Any, Any], real: Any) -> tuple[float, Any, Any] | None:
+    """The input's step, the weight scales that hold the bias, and where they are wider; None if none is."""
     source, weights, bias = operands
     if bias.type not in _DTYPES or source.quantization is None or source.quantization.scale is None:
-        return False
+        return None
     step = float(source.quantization.scale[0])
     if weights.quantization.details is not None:  # blocks of a row
-        return False
+        return None
     old = np.asarray(weights.quantization.scale, np.float64)
     limit = _INT4_LIMIT if weights.type == fb.TensorType.INT4 else LIMIT
-    needed = np.abs(real.reshape(-1)) / (step * limit)
-    new = np.maximum(old, needed if old.size > 1 else needed.max())
-    if (new <= old * (1 + 1e-6)).all():
-        return False
-    values = fb.values(quantized, weights)
+    needed = np.abs(real) / (step * limit)
+    scales = np.maximum(old, needed if old.size > 1 else needed.max())
+    wider = scales > old * (1 + 1e-6)
+    return (step, scales, wider) if wider.any() else None
+
+
+def _widen(quantized: Any, index: int, layers: list[_Layer]) -> None:
+    """Rescale the weights that some layers share, in a copy if others read them too, and the bias of each."""
+    graph = layers[0].graph
+    values = fb.values(quantized, graph.tensors[index])
     if values is None:
-        return False
+        return
+    old = np.asarray(graph.tensors[index].quantization.scale, np.float64)
+    new = np.max([layer.scales for layer in layers], axis=0)
     axes = [1] * values.ndim
-    axes[weights.quantization.quantizedDimension if old.size > 1 else 0] = old.size
-    rescaled = np.rint(values * (old / new).reshape(axes)).astype(np.int8)
-    weights, bias = (_own(graph, op, tensor) for tensor in (weights, bias))
-    _store(quantized, weights, rescaled, new)
-    _store(quantized, bias, np.rint(real.reshape(-1) / (step * new)).astype(_DTYPES[bias.type]), step * new)
-    return True
+    axes[graph.tensors[index].quantization.quantizedDimension if old.size > 1 else 0] = old.size
+    weights = _own(graph, [layer.op for layer in layers], index)
+    _store(quantized, weights, np.rint(values * (old / new).reshape(axes)).astype(np.int8), new)
+    for layer in layers:
+        position = layer.op.inputs[BIASED[fb.op_name(quantized, layer.op)][2]]
+        bias = _own(graph, [layer.op], int(position))
+        steps = np.rint(layer.bias / (layer.step * new))
+        _store(quantized, bias, steps.astype(_DTYPES[bias.type]), layer.step * new)
 
 
-def _own(graph: Any, op: Any, tensor: Any) -> Any:
-    """The tensor, or a copy for ``op`` alone if others read it too."""
-    index = next(i for i in op.inputs if graph.tensors[i] is tensor)
-    readers = [other for other in graph.operators if index in list(other.inputs)]
-    if len(readers) == 1:
+def _position(graph: Any, op: Any, tensor: Any) -> int:
+    return next(int(i) for i in op.inputs if graph.tensors[i] is tensor)
+
+
+def _own(graph: Any, ops: list[Any], index: int) -> Any:
+    """The tensor, or a copy for ``ops`` alone if others read it too."""
+    readers = [op for op in graph.operators if index in list(op.inputs)]
+    tensor = graph.tensors[index]
+    if len(readers) == len(ops):
         return tensor
     copy = schema.TensorT()
     vars(copy).update(vars(tensor))
@@ -102,7 +134,8 @@ def _own(graph: Any, op: Any, tensor: Any) -> Any:
     copy.quantization = schema.QuantizationParametersT()
     vars(copy.quantization).update(vars(tensor.quantization))
     graph.tensors.append(copy)
-    op.inputs = [len(graph.tensors) - 1 if i == index else i for i in op.inputs]
+    for op in ops:
+        op.inputs = [len(graph.tensors) - 1 if i == index else i for i in op.inputs]
     return copy
 
 

@@ -133,7 +133,8 @@ def quantize(
     for kind in _NARROW if base is not scheme else ():
         if _is_supported(kind, _config(scheme)):
             engine.update_quantization_recipe(".*", kind, _config(scheme))
-    for operator, scope, compute in _scopes(fb.read(content), computes, bodies=scheme.needs_calibration):
+    original = fb.read(content)
+    for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
         if compute == "float32":
             engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
@@ -149,7 +150,7 @@ def quantize(
     result = engine.quantize(measured, enable_progress_bar=False, enable_progress_report=False)
     quantized = fb.read(bytes(result.quantized_model))
     _let_float_read_float(quantized)
-    _restore_outputs(quantized, fb.read(content))
+    _restore_outputs(quantized, original)
     return quantized
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..artifact import Array, FloatOp
+    from .contenders import Contender
     from .recipe import Recipe
 
 
@@ -26,9 +27,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of it. ``recipe``: as it was decided, on every operator that doesn't follow the scheme."""
+    """What became of it.
+
+    Attributes:
+        engine: What quantized it, with its version.
+        recipe: As it was decided, on every operator that doesn't follow the scheme, and by which range method.
+        float_ops: See ``post_training.Quantization``.
+        notes: The same.
+        ranges: Every range method that was tried; empty where none was to be chosen.
+    """
 
     engine: str
     recipe: Recipe
     float_ops: tuple[FloatOp, ...]
     notes: tuple[str, ...] = ()
+    ranges: tuple[Contender, ...] = ()

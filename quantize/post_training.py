@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,17 +18,22 @@ import numpy as np
 
 from .. import files
 from ..artifact import Feeds, FloatOp, TFLiteModel
-from ..errors import BadInput, EdgeworthyError
+from ..errors import BadInput
 from ..files import atomic_file
 from ..formats.tflite.summary import describe, summarize
 from ..schemes import FLOAT32, QUANTIZED, Scheme, get_scheme
-from ..workers.child import Child
+from . import tensorflow_engine
 from .calibration import CalibrationSet, no_calibration
-from .messages import Answer, Request
+from .contenders import Contender
+from .engines import Engines
+from .messages import Request
 from .recipe import Recipe, path_beside
 
 if TYPE_CHECKING:
     from ..artifact import Array
+
+HELD = 8
+"""Samples that ways to make the same file are compared on."""
 
 OnFeed = Callable[[int, int], None]
 """Called with the calibration feeds done, and how many there are."""
@@ -52,6 +58,9 @@ class Quantization:
         samples: Calibration samples used.
         fit_for_deployment: False if the ranges come from noise.
         notes: What else is worth knowing.
+        ranges: Every range method that was tried; empty where one was asked for, or none is needed.
+        engines: The same of engines.
+        judged_on: The samples that those were judged on.
     """
 
     model: TFLiteModel
@@ -65,6 +74,9 @@ class Quantization:
     samples: int = 0
     fit_for_deployment: bool = True
     notes: tuple[str, ...] = ()
+    ranges: tuple[Contender, ...] = ()
+    engines: tuple[Contender, ...] = ()
+    judged_on: str = ""
 
 
 def quantize(
@@ -76,6 +88,7 @@ def quantize(
     permute: Mapping[str, tuple[int, ...]] | None = None,
     modules: Mapping[str, str] | None = None,
     example: Feeds | None = None,
+    saved_model: Path | None = None,
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: OnFeed | None = None,
@@ -92,6 +105,7 @@ def quantize(
         modules: Name of a value of the source's graph → path of its PyTorch module, for the recipe's patterns.
         example: Inputs in the source model's layout that the result is tried on, where there are no samples. Without
             them it is tried on zeros, and dynamic dimensions are 1.
+        saved_model: The same model as a SavedModel, for TensorFlow's quantizer.
         threads: Threads of the interpreter.
         timeout_s: Seconds that one calibration feed, or the quantization, may take.
         progress: Called after every calibration feed.
@@ -100,24 +114,30 @@ def quantize(
         BadInput: a pattern matches nothing, the recipe doesn't go with its scheme or is another model's or other
             data's, calibration data is missing or doesn't fit, the model has or computes NaN, or the output can't be
             written.
+        NotAvailable: the recipe wants TensorFlow's quantizer, and TensorFlow isn't installed.
         RuntimeFailure: the quantizer or the interpreter raised, crashed or hung.
         OutOfMemory: its process was killed, or says so itself.
     """
-    wanted = _check(model, recipe, calibration)
+    wanted = _check(model, recipe, calibration, saved_model)
     feeds = calibration if calibration is not None and wanted.needs_calibration else None
     start = time.perf_counter()
     seen = _Digest()
-    with atomic_file(output) as part:
+    with ExitStack() as stack:
+        part = stack.enter_context(atomic_file(output))
         tried = arranged(example, model, permute or {}) if example else {}
-        with _child(Request(model.path, part, recipe, threads, tried, modules or {}), timeout_s) as child:
-            for done, feed in enumerate(feeds or (), start=1):
-                fed = arranged(feed, model, permute or {})
-                seen.add(fed)
-                child.ask("calibrate", fed)
-                if progress:
-                    progress(done, len(feeds or ()))
-            _require_same("calibration data", recipe.calibration, seen.hex)
-            answer: Answer = child.ask("quantize")
+        request = Request(model.path, part, recipe, threads, tried, modules or {})
+        engines = stack.enter_context(Engines(request, saved_model, timeout_s))
+        for done, feed in enumerate(feeds or (), start=1):
+            fed = arranged(feed, model, permute or {})
+            seen.add(fed)
+            engines.calibrate(fed)
+            if progress:
+                progress(done, len(feeds or ()))
+        _require_same("calibration data", recipe.calibration, seen.hex)
+        held, judged_on = feeds.held_out(HELD) if feeds and engines.compare else ([], "the example")
+        for feed in held:
+            engines.hold(arranged(feed, model, permute or {}))
+        answer, contenders = engines.quantize()
     made = {"float_model": files.sha256(model.path), "calibration": seen.hex, "made_by": answer.engine}
     resolved = answer.recipe.model_copy(update=made)
     resolved.write(path_beside(output))
@@ -132,7 +152,16 @@ def quantize(
         feeds.description if feeds else None,
         feeds.samples if feeds else 0,
         feeds.fit_for_deployment if feeds else True,
-        (*_made_otherwise(recipe, answer.engine), *answer.notes, *_nothing_in(wanted, output)),
+        (
+            *_made_otherwise(recipe, answer.engine),
+            *_chosen("ranges", resolved.ranges, answer.ranges, judged_on),
+            *_chosen("engine", resolved.engine, contenders, judged_on),
+            *answer.notes,
+            *_nothing_in(wanted, output),
+        ),
+        answer.ranges,
+        contenders,
+        judged_on if answer.ranges or contenders else "",
     )
 
 
@@ -166,6 +195,11 @@ def _made_otherwise(recipe: Recipe, engine: str) -> Iterator[str]:
         yield f"the recipe's file was made by {recipe.made_by}, and this one by {engine}: its bytes may differ"
 
 
+def _chosen(what: str, name: str, contenders: Sequence[Contender], judged_on: str) -> Iterator[str]:
+    if contenders:
+        yield f"{what} {name} kept, judged on {judged_on}: {', '.join(map(str, contenders))}"
+
+
 def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
     """A file that holds nothing of its scheme looks like a success and is none."""
     found = summarize(path)
@@ -176,21 +210,7 @@ def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
         )
 
 
-def _child(request: Request, timeout_s: float) -> Child:
-    return Child(
-        f"{__package__}.worker",
-        request,
-        name=f"quantizing to {request.recipe.scheme}",
-        where=str(request.model),
-        remedy="try another scheme, or keep the operator in question in float with --exclude",
-        environment={"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "2"},  # the hash seed: the same file every time
-        timeout_s=timeout_s,
-        start_s=timeout_s,
-        passes=(EdgeworthyError, OSError),
-    )
-
-
-def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | None) -> Scheme:
+def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | None, saved_model: Path | None) -> Scheme:
     wanted = get_scheme(recipe.scheme)
     if model.scheme != FLOAT32.name:
         raise BadInput(
@@ -217,6 +237,14 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             f"{wanted.name} computes in float, and a rule wants {integers[0].pattern!r} in {integers[0].compute}",
             where="recipe",
             remedy=f"leave the rule out, or use the scheme {calibrated}",
+        )
+    if recipe.engine == "tensorflow" and (why := tensorflow_engine.refuses(recipe)):
+        raise BadInput(why, where="--engine", remedy="use --engine ai-edge")
+    if recipe.engine != "ai-edge" and saved_model is None:
+        raise BadInput(
+            f"the engine {recipe.engine} needs the SavedModel, and there is none",
+            where="--engine",
+            remedy="give the model that the TFLite file is made of, or use --engine ai-edge",
         )
     if recipe.float_model is not None:
         _require_same("float model", recipe.float_model, files.sha256(model.path))

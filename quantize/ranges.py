@@ -1,10 +1,8 @@
-"""Ranges of activations, measured by running the float model on calibration samples.
+"""What calibration samples show of every float activation, by running the float model on them, once.
 
-Of every float activation the least and the largest value over all samples is kept (Jacob et al., "Quantization and
-Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018, section 3.1, without smoothing:
-a moving average depends on the order of the samples and cuts off what only few of them reach).
+``range_methods`` makes ranges of it. Neither the order of the samples nor anything but their values has a part in it.
 
-The inputs of SOFTMAX are an exception. What lies more than ``SOFTMAX_REACH`` below the largest entry of its row has
+Of the inputs of SOFTMAX not all counts. What lies more than ``SOFTMAX_REACH`` below the largest entry of its row has
 no share in the result, so it needs no room in the range. Masked attention scores would otherwise take all of it.
 """
 
@@ -20,6 +18,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from .bias import BIASED
+from .range_methods import Range, Statistics, extent, overflows
+from .running import input_tensors
 from .unlike import unlike
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ SOFTMAX_REACH = 16.0
 HUGE = 1e30
 """Values beyond this stand for infinity (attention masks are often the lowest float32)."""
 
-_INT8_STEPS = 255
-_INT32_SAFE = 2.0**30
-
 _ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
 
 _COARSE = 16
@@ -41,7 +38,7 @@ _COARSE = 16
 
 
 class Observer:
-    """Runs a float model and keeps the range of every activation.
+    """Runs a float model and keeps statistics of every activation.
 
     The interpreter keeps every tensor, so that all can be read; XNNPACK obeys this too, and is three times faster
     than the plain kernels.
@@ -52,15 +49,14 @@ class Observer:
 
     Attributes:
         model: The same as objects.
-        ranges: Tensor name → least and largest value so far; for SOFTMAX inputs, of the entries that count.
-        full: The same with all values, whatever their size.
+        statistics: Tensor name → of its values so far, without those beyond ``HUGE``; for SOFTMAX inputs, of the
+            entries that count.
     """
 
     def __init__(self, content: bytes, *, threads: int = 1) -> None:
         self.model = fb.read(content)
         self.graph = self.model.subgraphs[0]
-        self.ranges: dict[str, tuple[float, float]] = {}
-        self.full: dict[str, tuple[float, float]] = {}
+        self.statistics: dict[str, Statistics] = {}
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # it costs memory: we know
             self._interpreter = Interpreter(
                 model_content=content,
@@ -75,8 +71,13 @@ class Observer:
         self._softmax = _softmax_inputs(self.model, self.graph)
         self._count = 0
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Tensor name → least and largest value in its statistics."""
+        return {name: seen.extremes for name, seen in self.statistics.items()}
+
     def observe(self, feed: Mapping[str, Array]) -> None:
-        """Run once on ``feed`` (input name → array in the TFLite model's layout) and widen the ranges.
+        """Run once on ``feed`` (input name → array in the TFLite model's layout) and take in all activations.
 
         Raises:
             BadInput: the model computes NaN.
@@ -91,10 +92,10 @@ class Observer:
             self._interpreter.set_tensor(self._inputs[name], array)
         self._interpreter.invoke()
         for index, name in self._watched.items():
-            self._widen(index, name, self._interpreter.get_tensor(index))
+            self._take(index, name, self._interpreter.get_tensor(index))
         self._count += 1
 
-    def _widen(self, index: int, name: str, values: Array) -> None:
+    def _take(self, index: int, name: str, values: Array) -> None:
         if not values.size:
             return
         low, high = float(values.min()), float(values.max())
@@ -104,25 +105,14 @@ class Observer:
                 where=f"tensor {name!r}",
                 remedy="look for NaN in the weights or for an input outside the model's domain",
             )
-        _merge(self.full, name, low, high)
         if index in self._softmax and values.ndim:
-            tops = values.max(axis=-1)
-            reach = SOFTMAX_REACH / self._softmax[index]
-            counted = np.maximum(values.min(axis=-1), tops - reach)[tops > -HUGE]
-            if counted.size:
-                low = float(counted.min())
+            tops = values.max(axis=-1, keepdims=True)
+            counted = np.maximum(values, tops - np.float32(SOFTMAX_REACH / self._softmax[index]))
+            values = counted[tops[..., 0] > -HUGE]
         if low < -HUGE or high > HUGE:
-            usual = values[np.abs(values) <= HUGE]
-            low, high = (float(usual.min()), float(usual.max())) if usual.size else (0.0, 0.0)
-        _merge(self.ranges, name, low, high)
-
-
-def input_tensors(model: Any) -> dict[str, int]:
-    """Input name of the signature → tensor index; the tensor's own name where there is no signature."""
-    if model.signatureDefs:
-        return {entry.name.decode(): int(entry.tensorIndex) for entry in model.signatureDefs[0].inputs}
-    graph = model.subgraphs[0]
-    return {fb.name(graph.tensors[i]): int(i) for i in graph.inputs}
+            values = values[np.abs(values) <= HUGE]
+        values = values if values.size else np.zeros(1, np.float32)
+        self.statistics.setdefault(name, Statistics()).add(values, reach=max(-low, high))
 
 
 def unfit_operators(observer: Observer, *, lossy: bool = True) -> dict[int, str]:
@@ -151,12 +141,12 @@ def _why_unfit(observer: Observer, op: Any) -> str:
         if constant is not None:
             if kind in _ARITHMETIC and constant.size and np.abs(constant).max() > HUGE:
                 return f"its constant {name!r} reaches ±{np.abs(constant).max():.1e}, as masks do"
-        elif name not in observer.ranges:
+        elif name not in observer.statistics:
             return f"{name!r} was empty or not computed during calibration"
-        elif observer.full[name] == (0.0, 0.0):
+        elif observer.statistics[name].reach == 0.0:
             return f"{name!r} was zero in all calibration samples, so its range is not known"
         elif _overflows(observer, name):
-            return f"{name!r} reaches ±{max(map(abs, observer.full[name])):.1e}, as masks do"
+            return f"{name!r} reaches ±{observer.statistics[name].reach:.1e}, as masks do"
     if _has_computed_bias(model, graph, op, kind):
         return "its bias is computed while running"
     return ""
@@ -171,29 +161,24 @@ def _has_computed_bias(model: Any, graph: Any, op: Any, kind: str) -> bool:
 
 
 def _overflows(observer: Observer, name: str) -> bool:
-    """Whether QUANTIZE would lose the sign: the plain kernel rounds to int32 before it saturates."""
-    extreme = max(map(abs, observer.full[name]))
-    return extreme > HUGE or extreme * _INT8_STEPS > _INT32_SAFE * _extent(observer.ranges[name])
+    """Whether QUANTIZE would lose the sign of values beyond the range."""
+    seen = observer.statistics[name]
+    return seen.reach > HUGE or overflows(seen.reach, seen.extremes)
 
 
 def _coarse_operand(observer: Observer, op: Any) -> str:
     """Whether an operand of a sum spans so much more than the result that few of its steps fall into it."""
-    model, graph = observer.model, observer.graph
+    model, graph, ranges = observer.model, observer.graph, observer.ranges
     result = graph.tensors[op.outputs[0]]
     for tensor in fb.tensors(graph, op.inputs):
         name, constant = fb.name(tensor), fb.values(model, tensor)
         if not fb.is_float(tensor) or (constant is not None and not constant.size):
             continue
-        span = observer.ranges[name] if constant is None else (float(constant.min()), float(constant.max()))
-        ratio = _extent(span) / _extent(observer.ranges[fb.name(result)])
+        span = ranges[name] if constant is None else (float(constant.min()), float(constant.max()))
+        ratio = extent(span) / extent(ranges[fb.name(result)])
         if ratio > _COARSE:
             return f"{name!r} spans {ratio:.0f} times the range of the result"
     return ""
-
-
-def _extent(bounds: tuple[float, float]) -> float:
-    """Width of the range as it is quantized, with zero in it (see the engine's ``tensor_zp_scale_from_min_max``)."""
-    return max(bounds[1], 0.0) - min(bounds[0], 0.0)
 
 
 def _float_activations(model: Any, graph: Any) -> dict[int, str]:
@@ -218,8 +203,3 @@ def _softmax_inputs(model: Any, graph: Any) -> dict[int, float]:
         else:
             others.update(int(i) for i in op.inputs)
     return {i: beta for i, beta in found.items() if i not in others and beta > 0}
-
-
-def _merge(ranges: dict[str, tuple[float, float]], name: str, low: float, high: float) -> None:
-    old = ranges.get(name, (low, high))
-    ranges[name] = (min(old[0], low), max(old[1], high))

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from .. import files
 from ..errors import BadInput, did_you_mean
 from ..schemes import get_scheme
-from ..tables import IoDtype
+from ..tables import Engine, IoDtype
+from .range_methods import AUTO, checked
 
 Compute = Literal["float32", "int8", "int16"]
 """What an operator computes in. Weights follow: of a float operator they are float32."""
@@ -26,8 +27,7 @@ Compute = Literal["float32", "int8", "int16"]
 By = Literal["any", "operator", "name", "module", "result"]
 """What of an operator a pattern speaks of (see ``exclusion``); ``result``: its first result's name, as it is."""
 
-Engine = Literal["ai-edge-quantizer"]
-RangeMethod = Literal["min_max"]
+RangeMethod = Annotated[str, AfterValidator(checked)]
 
 SUFFIX = ".recipe.json"
 
@@ -83,8 +83,8 @@ class Recipe(_Value):
     Attributes:
         version: Of this format.
         scheme: Full name of the scheme: what all operators get that no rule speaks of.
-        engine: What quantizes.
-        ranges: How samples become ranges of activations.
+        engine: What quantizes; ``both``: whichever does better on samples that no range was taken from.
+        ranges: How samples become ranges of activations (see ``range_methods``).
         io_dtype: Dtype of the float model's float inputs and outputs.
         device: What it is quantized for: what that computes better in another type gets it (``devices``). None: for
             nothing in particular.
@@ -99,8 +99,8 @@ class Recipe(_Value):
 
     version: Literal[1] = 1
     scheme: Annotated[str, AfterValidator(lambda name: get_scheme(name).name)]
-    engine: Engine = "ai-edge-quantizer"
-    ranges: RangeMethod = "min_max"
+    engine: Engine = "ai-edge"
+    ranges: RangeMethod = AUTO
     io_dtype: IoDtype = "float32"
     device: str | None = None
     full_integer: bool = False

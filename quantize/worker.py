@@ -6,63 +6,179 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from ..artifact import Array
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
 from ..workers.serve import Commands, Tell
-from . import bias, engine
+from . import bias, engine, running
+from .adoption import align
+from .contenders import Contender, best
 from .deciding import decide, require_integers
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
 from .io_dtype import set_io_dtype
+from .judge import Judge
 from .messages import Answer, Request
-from .ranges import Observer, input_tensors
+from .range_methods import AUTO, MIN_MAX, TRIED, Integers, Range, resolve
+from .ranges import Observer
 from .recipe import Compute, Decision, Recipe, Rule
-
-if TYPE_CHECKING:
-    from ..artifact import Array
 
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A quantized model, as objects and as bytes, and the outputs of operators whose weight scales were widened."""
+
+    model: Any
+    content: bytes
+    widened: list[str]
+
+
 def start(tell: Tell, request: Request) -> Commands:
-    """The commands that quantize one model: ``calibrate`` takes a feed, and ``quantize`` gives the ``Answer``."""
-    job = _Job(request)
-    return {"calibrate": job.calibrate, "quantize": job.quantize}
+    """The commands that quantize one model.
+
+    ``calibrate`` takes a feed that ranges come from, ``hold`` one to choose by; ``quantize`` gives the ``Answer``,
+    ``adopt`` the one of a file that another engine made, and ``judge`` a file's ``Contender``.
+    """
+    job = _Job(tell, request)
+    return {name: getattr(job, name) for name in ("calibrate", "hold", "quantize", "adopt", "judge")}
 
 
 class _Job:
     """A model on its way."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, tell: Tell, request: Request) -> None:
+        self._tell, self._request = tell, request
         self._scheme = get_scheme(request.recipe.scheme)
         self._content = fold_constants(fb.load(request.model))
         self._model = fb.read(self._content)
         _refuse_nan(self._model)
         if self._scheme.method != "cast":
             engine.register_added_operators()
-        self._observer = Observer(self._content, threads=request.threads) if self._scheme.needs_calibration else None
-        self._feed = dict(request.example)
+        ours = request.recipe.engine != "tensorflow"
+        observes = self._scheme.needs_calibration and ours
+        self._observer = Observer(self._content, threads=request.threads) if observes else None
+        self._feed, self._held = dict(request.example), list[dict[str, Array]]()
 
     def calibrate(self, feed: dict[str, Array]) -> None:
         self._feed = feed
         if self._observer:
             self._observer.observe(feed)
 
+    def hold(self, feed: dict[str, Array]) -> None:
+        self._held.append(feed)
+
     def quantize(self) -> Answer:
         decided, notes = decide(self._content, self._request.recipe, self._request.modules, self._observer)
         if self._scheme.method == "cast":
             return _float16(self._model, self._request, self._scheme, decided)
-        ranges = self._observer.ranges if self._observer else {}
-        return _quantize(self._content, self._request, self._scheme, ranges, decided, notes, self._feed)
+        if self._observer is None:
+            return self._answer(self._made({}, decided), decided, notes)
+        ranges = self._request.recipe.ranges
+        names = TRIED if ranges == AUTO else (ranges,)
+        made, contenders = self._best(self._observer, names, decided)
+        return self._answer(made, decided, notes, contenders)
+
+    def adopt(self, path: Path, engine_name: str) -> Answer:
+        """Make a file that another engine made of the same model as one of ours: it is written anew, and tried."""
+        model = fb.read(path.read_bytes())
+        align(model, self._model)
+        content = fb.write(model)
+        if failure := _try(content, self._feed, self._request.threads):
+            raise RuntimeError(failure)
+        path.write_bytes(content)
+        kinds = frozenset(fb.op_name(model, op) for _, _, op in fb.operators(model))
+        found = float_operators(model, self._scheme, supported=kinds, reasons={})
+        if self._request.recipe.full_integer:
+            require_integers(found)
+        made = {"engine": "tensorflow", "ranges": MIN_MAX, "resolved": True}
+        return Answer(engine_name, self._request.recipe.model_copy(update=made), tuple(found))
+
+    def judge(self, name: str, path: Path) -> Contender:
+        return self._judge.judge(name, path.read_bytes())
+
+    @cached_property
+    def _judge(self) -> Judge:
+        return Judge(self._content, self._held or [self._feed], threads=self._request.threads)
+
+    def _best(
+        self, observer: Observer, names: Sequence[str], decided: dict[int, Decision]
+    ) -> tuple[_Made, tuple[Contender, ...]]:
+        """The file by the best range method, and what was found of each; of methods that agree, the first is tried."""
+        if len(names) == 1:
+            return self._made(self._ranges(observer, names[0], decided), decided), (Contender(names[0]),)
+        tried: dict[str, dict[str, Range]] = {}
+        contenders: list[Contender] = []
+        for name in names:
+            self._tell(f"ranges by {name}")
+            ranges = self._ranges(observer, name, decided)
+            if ranges not in tried.values():
+                tried[name] = ranges
+                made = self._made(ranges, decided)
+                contenders.append(self._judge.judge(name, made.content))
+        chosen = best(contenders)
+        return made if chosen is contenders[-1] else self._made(tried[chosen.name], decided), tuple(contenders)
+
+    def _ranges(self, observer: Observer, name: str, decided: Mapping[int, Decision]) -> dict[str, Range]:
+        """By one method; of tensors that a rule wants in 16 bits, for those."""
+        graph, grids = self._model.subgraphs[0], {bits: Integers(bits, symmetric=bits == 16) for bits in (8, 16)}
+        wide = {
+            fb.name(tensor)
+            for index, decision in decided.items()
+            for tensor in fb.tensors(graph, graph.operators[index].outputs)
+            if decision.compute == "int16"
+        }
+        usual = grids[self._scheme.activation_bits]
+        return resolve(observer.statistics, name, lambda tensor: grids[16] if tensor in wide else usual)
+
+    def _made(self, ranges: Mapping[str, Range], decided: dict[int, Decision]) -> _Made:
+        """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts.
+
+        ``decided`` is added to.
+        """
+        names = _results(self._model)
+        while True:
+            computes = {index: decision.compute for index, decision in decided.items()}
+            io_dtype = self._request.recipe.io_dtype
+            quantized, widened = built(self._content, self._model, self._scheme, ranges, computes, io_dtype)
+            content = fb.write(quantized)
+            failure = _try(content, self._feed, self._request.threads)
+            if failure is None:
+                return _Made(quantized, content, widened)
+            refused = _refused(quantized, failure)
+            if refused not in names or computes.get(names.index(refused)) == "float32":
+                raise RuntimeError(failure)
+            decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
+
+    def _answer(
+        self,
+        made: _Made,
+        decided: Mapping[int, Decision],
+        notes: Sequence[str],
+        contenders: tuple[Contender, ...] = (Contender(MIN_MAX),),
+    ) -> Answer:
+        names, widened = _results(self._model), ", ".join(made.widened)
+        said = (f"weight scales widened so that biases fit into int32: {widened}",) if widened else ()
+        reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
+        supported = engine.supported_operators(self._scheme)
+        found = float_operators(made.model, self._scheme, supported=supported, reasons=reasons)
+        if self._request.recipe.full_integer:
+            require_integers(found)
+        self._request.output.write_bytes(made.content)
+        resolved = _resolved(self._request.recipe, self._model.subgraphs[0], decided, best(contenders).name)
+        judged = contenders if best(contenders).worst_db is not None else ()
+        return Answer(engine.NAME, resolved, tuple(found), (*notes, *said), judged)
 
 
 def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int, Decision]) -> Answer:
@@ -87,40 +203,6 @@ def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int,
     return Answer("edgeworthy", resolved, tuple(found))
 
 
-def _quantize(
-    content: bytes,
-    request: Request,
-    scheme: Scheme,
-    ranges: Mapping[str, tuple[float, float]],
-    decided: dict[int, Decision],
-    notes: list[str],
-    feed: Mapping[str, Array],
-) -> Answer:
-    """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts."""
-    original = fb.read(content)
-    names = [_result(original.subgraphs[0], op) for op in original.subgraphs[0].operators]
-    while True:
-        computes = {index: decision.compute for index, decision in decided.items()}
-        quantized, widened = built(content, original, scheme, ranges, computes, request.recipe.io_dtype)
-        final = fb.write(quantized)
-        failure = _try(final, feed, request.threads)
-        if failure is None:
-            break
-        refused = _refused(quantized, failure)
-        if refused not in names or computes.get(names.index(refused)) == "float32":
-            raise RuntimeError(failure)
-        decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
-    if widened:
-        notes.append(f"weight scales widened so that biases fit into int32: {', '.join(widened)}")
-    reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
-    found = float_operators(quantized, scheme, supported=engine.supported_operators(scheme), reasons=reasons)
-    if request.recipe.full_integer:
-        require_integers(found)
-    request.output.write_bytes(final)
-    resolved = _resolved(request.recipe, original.subgraphs[0], decided)
-    return Answer(engine.NAME, resolved, tuple(found), tuple(notes))
-
-
 def built(
     content: bytes,
     original: Any,
@@ -138,45 +220,23 @@ def built(
     return quantized, widened
 
 
-def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision]) -> Recipe:
+def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision], ranges: str = MIN_MAX) -> Recipe:
     """The recipe with every decision as a rule on one operator, by the name of its result."""
     named = {_result(graph, graph.operators[index]): decision for index, decision in sorted(decided.items())}
     rules = (Rule(pattern=name, compute=d.compute, by="result", why=d.why) for name, d in named.items() if name)
-    return recipe.model_copy(update={"only": (), "rules": tuple(rules), "resolved": True})
+    return recipe.model_copy(
+        update={"only": (), "rules": tuple(rules), "resolved": True} | {"engine": "ai-edge", "ranges": ranges}
+    )
 
 
 def _try(content: bytes, feed: Mapping[str, Array], threads: int) -> str | None:
     """Load and run with the plain kernels and with the default delegate; the runtime's complaint, if any."""
-    for resolver in (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN):
+    for delegate in (False, True):
         try:
-            interpreter = Interpreter(
-                model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
-            )
-            _fill(interpreter, input_tensors(fb.read(content)), feed)
-            interpreter.invoke()
+            running.Model(content, threads=threads, delegate=delegate).run(feed)
         except (ValueError, RuntimeError) as error:
             return " ".join(str(error).split())
     return None
-
-
-def _fill(interpreter: Any, inputs: Mapping[str, int], feed: Mapping[str, Array]) -> None:
-    """Set the inputs: the feed, in the input's own dtype, or zeros without one."""
-    details = {d["index"]: d for d in interpreter.get_input_details()}
-    for name, index in inputs.items():
-        if name in feed and tuple(details[index]["shape"]) != feed[name].shape:
-            interpreter.resize_tensor_input(index, feed[name].shape)
-    interpreter.allocate_tensors()
-    details = {d["index"]: d for d in interpreter.get_input_details()}
-    for name, index in inputs.items():
-        dtype = np.dtype(details[index]["dtype"])
-        values = feed.get(name)
-        if values is None:
-            values = np.zeros(details[index]["shape"], dtype)
-        elif values.dtype != dtype:
-            scale, zero_point = details[index]["quantization"]
-            limits = np.iinfo(dtype)
-            values = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
-        interpreter.set_tensor(index, values)
 
 
 def _refused(model: Any, failure: str) -> str:
@@ -186,6 +246,12 @@ def _refused(model: Any, failure: str) -> str:
     if match is None or int(match[1]) >= len(graph.operators):
         return ""
     return _result(graph, graph.operators[int(match[1])])
+
+
+def _results(model: Any) -> list[str]:
+    """The name of the first result of every operator of the main graph."""
+    graph = model.subgraphs[0]
+    return [_result(graph, op) for op in graph.operators]
 
 
 def _result(graph: Any, op: Any) -> str:

@@ -205,6 +205,15 @@ OWN_ENGINE = "the model's own"
 """The engine of a model that came quantized."""
 
 
+class ContenderResult(Record):
+    """One of several ways to make the same file, held against the float32 file."""
+
+    name: str = Field(description="range method, or engine")
+    worst_db: float | None = Field(default=None, description="least SQNR of an output, or of a group of its channels")
+    mean_db: float | None = Field(default=None, description="mean of that over the outputs")
+    failure: str = Field(default="", description="why there is no file")
+
+
 class QuantizationResult(Record):
     """TFLite float32 → one quantized TFLite file."""
 
@@ -220,6 +229,11 @@ class QuantizationResult(Record):
     fit_for_deployment: bool = Field(
         default=True, description="False when it was calibrated with random data: the file must not be shipped"
     )
+    ranges: list[ContenderResult] = Field(
+        default_factory=list, description="range methods that were tried; the best one made the file"
+    )
+    engines: list[ContenderResult] = Field(default_factory=list, description="the same of engines")
+    judged_on: str = Field(default="", description="samples that ranges and engines were judged on")
     float_ops: list[FloatOp] = Field(default_factory=list)
     tradeoff: Tradeoff | None = Field(default=None, description="None when it failed")
     seconds: float = 0.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ...formats.tflite import edit as fb
-from ..ranges import input_tensors
+from ..running import input_tensors, output_tensors
 from .grid import grid_of
 
 if TYPE_CHECKING:
@@ -89,11 +89,3 @@ class TensorRunner:
             grid, value = grid_of(self._tensors[index]), self._probe.value(index)
             found[name] = value if grid is None else grid.real(value)
         return found
-
-
-def output_tensors(model: Any) -> dict[str, int]:
-    """Output name of the signature → tensor index; the tensor's own name where there is no signature."""
-    if model.signatureDefs:
-        return {entry.name.decode(): int(entry.tensorIndex) for entry in model.signatureDefs[0].outputs}
-    graph = model.subgraphs[0]
-    return {fb.name(graph.tensors[i]): int(i) for i in graph.outputs}

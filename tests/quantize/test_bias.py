@@ -92,6 +92,31 @@ def test_narrow_weights_and_wide_activations_keep_their_bias(
     np.testing.assert_allclose(got, wanted, atol=0.05)
 
 
+def test_steps_of_a_recurrent_layer_share_what_is_widened(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """One set of weights, whatever the number of steps and the scale of each one's input."""
+    w = Weights(0)
+    g = Graph(x=(1, 5, 64))
+    kernel, bias = w(64, 64, fan_in=64), np.linspace(-1, 1, 64).astype(np.float32)
+    kernel[3], kernel[9] = 0, 1e-9
+    shared, offset = g.const(kernel), g.const(bias)
+    state = None
+    for step in range(5):
+        part = g.op("slice", [g.inputs[0], i32(0, step, 0), i32(1, 1, 64)], (1, 1, 64))
+        state = part if state is None else g.op("add", [part, state], (1, 1, 64), fused_activation_function="NONE")
+        state = g.op("fully_connected", [state, shared, offset], (1, 1, 64), **FC)
+    model = g.save(tmp_path / "m.tflite", y=state)
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8", ranges="min_max"), calibration=calibrate(model))
+    assert any("weight scales widened" in note for note in result.notes)
+    graph = fb.read(result.model.path.read_bytes())
+    layers = [op for _, _, op in fb.operators(graph) if fb.op_name(graph, op) == "FULLY_CONNECTED"]
+    assert len(layers) == 5
+    assert len({op.inputs[1] for op in layers}) == 1
+    assert [len(b.data) for b in graph.buffers if b.data is not None and len(b.data) == kernel.size] == [kernel.size]
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 25
+
+
 def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Callable[..., CalibrationSet]) -> None:
     """From 256 KiB on the quantizer writes constants behind the flatbuffer, where they are read as bytes."""
     w = Weights(0)
@@ -107,5 +132,6 @@ def test_layers_of_a_large_file_keep_their_bias(tmp_path: Path, calibrate: Calla
 def test_healthy_layers_are_left_alone(
     conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
 ) -> None:
-    result = quantize(conv_net, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(conv_net, 8))
+    recipe = Recipe.of("int8", ranges="min_max")
+    result = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 8))
     assert result.notes == ()

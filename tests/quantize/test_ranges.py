@@ -11,7 +11,8 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
-from edgeworthy.quantize.ranges import SOFTMAX_REACH, Observer, input_tensors, unfit_operators
+from edgeworthy.quantize.ranges import SOFTMAX_REACH, Observer, unfit_operators
+from edgeworthy.quantize.running import input_tensors
 
 from .conftest import normal_feeds
 from .tflite_graph import NO_ACTIVATION, Array, Graph, scalar
@@ -70,7 +71,7 @@ def test_a_softmax_input_needs_no_room_for_what_has_no_share(tmp_path: Path) -> 
     model = g.save(tmp_path / "m.tflite", y=g.op("softmax", [g.inputs[0]], (2, 3), beta=1.0))
     observer = observed(model, [{"x": np.array([[-500, 2, 3], [-9, -8, -7]], np.float32)}])
     (name,) = (n for n in observer.ranges if "_x" in n)
-    assert observer.full[name] == (-500.0, 3.0)
+    assert observer.statistics[name].reach == 500.0
     assert observer.ranges[name] == (3.0 - SOFTMAX_REACH, 3.0), "of the second row all is kept"
 
 
