@@ -162,6 +162,20 @@ def test_a_kit_of_another_lock_is_replaced(toy: Any, home: Path, registry: Regis
     assert [p.name for p in (home / "kits/toy/root/usr/lib").iterdir()] == ["third"]
 
 
+def test_a_kit_of_another_python_is_replaced(registry: Registry, home: Path, make: Any) -> None:
+    """Its packages are where this Python doesn't look."""
+    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
+    toy = make(requirements=requirement(file), python=("{kit}/env/bin/python",), check="import tool")
+    kits.install(toy)
+    site = kits.site(toy)
+    assert (site / "tool.py").is_file()
+    site.parent.rename(site.parents[1] / "python3.2")
+    assert kits.look(toy).status == "outdated" and kits.version("toy") is None
+    with pytest.raises(NotAvailable, match=r"of another version of edgeworthy or of Python"):
+        kits.launch(toy)
+    assert kits.install(toy).status == "ready" and (site / "tool.py").is_file()
+
+
 def test_the_old_kit_stays_while_the_new_one_fails(toy: Any, home: Path, registry: Registry, make: Any) -> None:
     kits.install(toy)
     newer = make(part(registry.debian("third", deb({"./usr/lib/third": b"3"}))))
