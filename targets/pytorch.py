@@ -232,15 +232,15 @@ class _OnDevice(ModuleSession):
     def _first(self, *args: object, **kwargs: object) -> object:
         import torch
 
-        from .torch_placement import Placement
+        from .torch_placement import DeviceWatch
 
         if self._ran is not None:
             return self._module(*args, **kwargs)
-        with Placement() as placement:
+        with DeviceWatch() as watch:
             result = self._module(*args, **kwargs)
-        if not placement.makes:
+        if not watch.makes:
             torch.set_default_device(None)  # it costs time in every call of PyTorch
-        self._ran, self._function = placement.ran, self._module
+        self._ran, self._function = watch.ran, self._module
         return result
 
     @property

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from ..artifact import Receipt
 
 
-class Placement(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class DeviceWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes each operator that gives a tensor, and the device of what it gives, while it is entered.
 
     Attributes:

@@ -106,8 +106,8 @@ class TFLiteSummary:
     """Everything ``inspect`` shows of a TFLite file.
 
     ``signature`` is the one that ``inputs`` and ``outputs`` are named by; None: they have their tensors' names.
-    ``input_tensors`` and ``output_tensors`` tell the index of each in the main graph, which may list them in another
-    order, and a tensor that has several names once or as often.
+    ``input_tensors`` and ``output_tensors`` tell each one's index in the main graph, whose order is no key: a tensor
+    may have several names.
     """
 
     path: Path
@@ -203,10 +203,9 @@ def summarize(path: Path) -> TFLiteSummary:
         description = text_of(model.Description())
         keys = tuple(text_of(model.SignatureDefs(i).SignatureKey()) for i in range(model.SignatureDefsLength()))
         used = text_of(main.SignatureKey()) if main is not None else None
-    input_tensors, output_tensors = ({name: index for index, name in side} for side in (fed, given))
-    return TFLiteSummary(
-        path, path.stat().st_size, description, inputs, outputs, graphs, input_tensors, output_tensors, keys, used
-    )
+    by_name = [{name: index for index, name in side} for side in (fed, given)]
+    size = path.stat().st_size
+    return TFLiteSummary(path, size, description, inputs, outputs, graphs, by_name[0], by_name[1], keys, used)
 
 
 def functions(path: Path) -> tuple[SignatureSummary, ...]:
@@ -265,10 +264,7 @@ def _specs(graph: Any, side: Iterable[tuple[int, str]]) -> tuple[TensorSpec, ...
 
 
 def _named(graph: Any, signature: Any | None) -> Iterator[list[tuple[int, str]]]:
-    """Inputs, then outputs: each tensor's index and its name by the signature, or its own without one.
-
-    They are in the order of the graph (the flatbuffer sorts those of a signature by name).
-    """
+    """Inputs, then outputs: tensors' indices and names, in the graph's order (the flatbuffer sorts a signature's)."""
     for side in ("Inputs", "Outputs"):
         order = _listed(graph, side)
         names = [(i, text_of(graph.Tensors(i).Name())) for i in order]

@@ -32,7 +32,8 @@ def modules(pytorch_model: PyTorchModel) -> Modules:
 
 
 def there(name: str) -> None:
-    if why := find(name).missing():
+    """A GPU in software is none here."""
+    if why := cuda.missing() or find(name).missing():
         pytest.skip(why)
 
 
@@ -184,19 +185,19 @@ def test_operators_are_noted_with_their_devices() -> None:
     """``meta`` is a device that every PyTorch has."""
     import torch
 
-    from edgeworthy.targets.torch_placement import Placement
+    from edgeworthy.targets.torch_placement import DeviceWatch
 
-    with torch.inference_mode(), Placement() as placement:
+    with torch.inference_mode(), DeviceWatch() as watch:
         (torch.ones(2, 3).relu() + 1).to("meta").exp()
-    assert placement.makes and placement.ran == [
+    assert watch.makes and watch.ran == [
         ("aten.ones.default", "cpu"), ("aten.relu.default", "cpu"), ("aten.add.Tensor", "cpu"),
         ("aten.to.dtype_layout", "meta"), ("aten.exp.default", "meta"),
     ]  # fmt: skip
     x = torch.ones(2, 3)
     for function, makes in ((torch.exp, False), (lambda x: x + torch.tensor([1.0, 2, 3]), True)):
-        with torch.inference_mode(), Placement() as placement:
+        with torch.inference_mode(), DeviceWatch() as watch:
             function(x)
-        assert placement.makes == makes
+        assert watch.makes == makes
 
 
 @pytest.mark.parametrize("name", ["torch-cuda", "torch-compile:cuda", "torchscript:cuda", "tensorflow:gpu"])
