@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeworthy import kits
+from edgeworthy import files, kits
 from edgeworthy.errors import BadInput, NotAvailable
 from edgeworthy.kits import store
 from edgeworthy.kits.fetch import requirement
@@ -301,3 +301,12 @@ def test_the_stamp_lists_every_file(toy: Any, home: Path) -> None:
     stamp = json.loads((home / "kits/toy" / store.STAMP).read_text())
     assert stamp["lock"] == toy.digest
     assert set(stamp["files"]) == {"root/usr/bin/first", "root/usr/lib/noise", "root/usr/lib/second", "where.txt"}
+
+
+def test_a_file_of_several_names_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "one").write_bytes(b"x" * 1000)
+    (tmp_path / "sub/two").hardlink_to(tmp_path / "one")
+    (tmp_path / "sub/three").symlink_to(tmp_path / "one")
+    (tmp_path / "other").write_bytes(b"x" * 1000)
+    assert files.size(tmp_path) == 2000 and files.size(tmp_path / "sub/two") == 1000
