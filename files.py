@@ -110,9 +110,10 @@ def _sha256(path: Path, names: tuple[str, ...], identities: object) -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Bytes of a file, or of all files below a folder; one that has several names there counts once."""
     if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        found = [p.stat() for p in path.rglob("*") if p.is_file()]
+        return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in found}.values())
     return path.stat().st_size
 
 

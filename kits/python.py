@@ -40,11 +40,15 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
             "the same command tries again, or takes the wheels from a folder with --offline DIR",
         ) from failed
     if lent:  # at the end of the path: what the kit has itself comes first
-        (site,) = folder.glob("lib/python*/site-packages")
-        (site / "borrowed.pth").write_text("\n".join(dict.fromkeys(lent)) + "\n", encoding="utf-8")
+        (site(folder) / "borrowed.pth").write_text("\n".join(dict.fromkeys(lent)) + "\n", encoding="utf-8")
     for script in (folder / "bin").iterdir():
         if not script.name.startswith("python"):
             script.unlink()
+
+
+def site(folder: Path) -> Path:
+    """Where an environment in ``folder`` has its packages, if it is of this Python."""
+    return folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 def _home_of(module: str, kit: Kit) -> str:

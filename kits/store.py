@@ -28,6 +28,7 @@ from .unpack import unpack
 STAMP = "kit.json"
 _CHECK_S = 300
 _CACHES = "__pycache__"
+_ENVIRONMENT = "env"
 
 _ALONE = {"PYTHONHOME": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
 """What a kit's own Python must not see: the packages of another."""
@@ -70,7 +71,8 @@ class Installation:
     Attributes:
         kit: Which.
         folder: Where it is, or would be.
-        status: ``outdated`` is one of another lock, ``broken`` one that lost a file or has a changed one.
+        status: ``outdated`` is one of another lock, or whose environment is of another Python than this one;
+            ``broken`` one that lost a file or has a changed one.
         faults: What is wrong with it.
         size: Bytes on disk.
     """
@@ -89,7 +91,7 @@ class Installation:
 
 _WORDING = {
     "absent": "not installed",
-    "outdated": "of another version of edgeworthy",
+    "outdated": "of another version of edgeworthy or of Python",
     "broken": "damaged",
     "ready": "installed",
 }
@@ -106,7 +108,7 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         lock, listed, size = str(written["lock"]), dict(written["files"]), int(written["size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Installation(kit, folder, "broken", (f"{STAMP}: {error}",))
-    if lock != kit.digest:
+    if lock != kit.digest or (kit.requirements and not python.site(folder / _ENVIRONMENT).exists()):
         return Installation(kit, folder, "outdated", size=size)
     if thorough:
         found = _listing(folder)
@@ -115,6 +117,11 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         if faults:
             return Installation(kit, folder, "broken", faults, size)
     return Installation(kit, folder, "ready", size=size)
+
+
+def site(kit: Kit) -> Path:
+    """Where the packages of a kit's own environment are, whether or not it is installed."""
+    return python.site(look(kit).folder / _ENVIRONMENT)
 
 
 def version(name: str) -> str | None:
@@ -193,7 +200,7 @@ def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None,
         unpack(path, whole, built / whole.into)
     if kit.requirements:
         tell(f"pip install {' '.join(kit.requirements)}", done, kit.size)
-        python.build(kit, built / "env", offline=offline)
+        python.build(kit, built / _ENVIRONMENT, offline=offline)
     for name, text in kit.write.items():
         path = built / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,9 @@ accelerator alone first, which fails unless that takes every node, and with the 
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +19,7 @@ from ..artifact import Artifact, Feeds, Receipt
 from ..errors import CheckFailed
 from ..formats.tflite.summary import TensorSummary, summarize
 from ..vocabulary import MeasuredWhere
+from ..workers.native import caught
 from . import rounding
 from .leftover import Delegation, alone, left_over
 from .quantized import QuantizedSignature
@@ -33,24 +31,6 @@ if TYPE_CHECKING:
 _NOT_ALL = "Some ops are not accelerated"
 _DYNAMIC = re.compile(r"tensor#(\d+) is a dynamic-sized tensor")
 _FAULT = re.compile(r"^(?:ERROR|E\d{4})\b")
-
-
-@contextmanager
-def printed() -> Iterator[list[str]]:
-    """The lines that native code prints to stderr meanwhile, there once it is over; they are printed all the same."""
-    lines: list[str] = []
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            said = file.read()
-            os.write(2, said)
-            lines += said.decode(errors="replace").splitlines()
 
 
 class Accelerator(ABC):
@@ -119,9 +99,10 @@ class _Session(LoadedModel):
         self._artifact = artifact
         self._threads = threads
         self._summary = summarize(artifact.path)
-        with printed() as self._lines:
+        with caught() as said:
             self._environment = accelerator.environment()
             self._model, self._full = self._compiled()
+        self._lines = said.lines
         self._key = self._summary.signature or next(iter(self._model.get_signature_list()))
         inputs, outputs = (self._tensors(details) for details in self._details())
         self._twins, self._echoes = self._aliases(outputs)
@@ -192,16 +173,16 @@ class _Session(LoadedModel):
     def _compiled(self) -> tuple[Any, bool]:
         """The model, and whether the accelerator took all of it."""
         try:
-            with printed() as said:
+            with caught() as said:
                 return self._compile(cpu=False), True
         except RuntimeError as error:
             if _NOT_ALL not in str(error):
-                raise self._refusal(said, error) from error
+                raise self._refusal(said.lines, error) from error
         try:
-            with printed() as said:
+            with caught() as said:
                 return self._compile(cpu=True), False
         except RuntimeError as error:
-            raise self._refusal(said, error) from error
+            raise self._refusal(said.lines, error) from error
 
     def _compile(self, *, cpu: bool) -> Any:
         return self._accelerator.compile(self._environment, self._artifact.path, self._threads, cpu=cpu)
@@ -232,9 +213,8 @@ class _Session(LoadedModel):
 
     def _aliases(self, known: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
         """Outputs that LiteRT leaves out → the one of the same tensor; outputs that are an input → that input."""
-        summary, graph = self._summary, self._summary.graphs[0]
-        fed = {index: spec.name for spec, index in zip(summary.inputs, graph.inputs, strict=False)}
-        given = {spec.name: index for spec, index in zip(summary.outputs, graph.outputs, strict=False)}
+        fed = {index: name for name, index in self._summary.input_tensors.items()}
+        given = self._summary.output_tensors
         kept = {index: name for name, index in given.items() if name in known}
         twins = {name: kept[index] for name, index in given.items() if name not in known and index in kept}
         return twins, {name: fed[index] for name, index in given.items() if name in known and index in fed}

@@ -25,3 +25,18 @@ def missing() -> str | None:
     if error := driver.cuDeviceGetCount(ctypes.byref(count)):
         return f"the NVIDIA driver can't count its GPUs (cuDeviceGetCount gave {error})"
     return None if count.value else "the NVIDIA driver sees no GPU"
+
+
+def card() -> str:
+    """The first GPU's name and the version of its driver, where ``missing`` finds one.
+
+    Source: NVML, ``nvmlSystemGetDriverVersion``; CUDA driver API, ``cuDeviceGetName``.
+    """
+    name, version = ctypes.create_string_buffer(256), ctypes.create_string_buffer(80)
+    driver = ctypes.CDLL("libcuda.so.1")
+    driver.cuInit(0)
+    driver.cuDeviceGetName(name, len(name), 0)
+    management = ctypes.CDLL("libnvidia-ml.so.1")
+    management.nvmlInit_v2()
+    management.nvmlSystemGetDriverVersion(version, len(version))
+    return f"{name.value.decode()}, driver {version.value.decode()}"

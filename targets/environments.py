@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from pathlib import Path
 
 from .. import kits
 
@@ -15,15 +14,9 @@ def version(distribution: str, kit: str) -> str | None:
     return here.version if here is not None else kits.version(kit)
 
 
-def site(kit: str) -> Path:
-    """Where a kit's environment has its packages, whether or not it is installed."""
-    library = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    return kits.look(kits.KITS[kit]).folder / "env" / library
-
-
 def borrow(kit: str) -> None:
     """Let this process import a kit's packages too; its own come first."""
-    folder = str(site(kit))
+    folder = str(kits.site(kits.KITS[kit]))
     if folder not in sys.path:
         sys.path.append(folder)
 

@@ -181,7 +181,10 @@ class TargetInfo:
 
     @property
     def rounds(self) -> bool:
-        """Whether an option has it compute in less than float32: it is held to a signal-to-noise ratio then."""
+        """Whether it may compute in less than float32, told so or by itself: a signal-to-noise ratio is its limit then.
+
+        One that chooses by itself says so in ``options``: its ``precision`` is there, and isn't ``float32``.
+        """
         return bool(self.options.get("tf32")) or self.options.get("precision", "float32") != "float32"
 
     @property

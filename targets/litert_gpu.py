@@ -142,6 +142,7 @@ TARGETS = (
         distributions=("ai-edge-litert",),
         install="pip install ai-edge-litert",
         make=LiteRTGpu,
+        options={"precision": "float16"},
         device="gpu",
         probe=True,
         settings={

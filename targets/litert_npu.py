@@ -17,10 +17,11 @@ from typing import Any
 from ..errors import NotAvailable
 from ..formats.tflite.summary import OP_NAMES
 from ..vocabulary import MeasuredWhere
+from . import environments
 from .compiled import Accelerator
 from .info import Setting, TargetInfo
 from .leftover import Delegation
-from .openvino import DEVICE, HINTS, INSTALL, PRECISION, DeviceKind, Precision, devices, installed, reach
+from .openvino import DEVICE, HINTS, INSTALL, KIT, PRECISION, DeviceKind, Precision, devices, installed
 
 _LIBRARIES = ("libtbb.so.*", "libopenvino.so.*", "libopenvino_tensorflow_lite_frontend.so.*")
 """What Intel's plug-in is linked against, each after what it needs itself."""
@@ -115,7 +116,7 @@ def _load_openvino(dispatch: Path) -> None:
     Raises:
         NotAvailable: they are missing, or of another version than the plug-in's.
     """
-    reach()
+    environments.borrow(KIT)
     spec = importlib.util.find_spec("openvino")
     if spec is None or not spec.submodule_search_locations:
         raise NotAvailable("openvino is not installed", remedy=_WHICH)
@@ -161,12 +162,13 @@ TARGETS = (
         distributions=("openvino",),
         install=INSTALL,
         make=LiteRTNpu,
+        options={"precision": None},
         installed=installed,
         device="npu",
         probe=True,
         settings={
             "device": replace(DEVICE, about=DEVICE.about.format("npu; the others stand in for it")),
-            "precision": PRECISION,
+            "precision": replace(PRECISION, about=PRECISION.about.format("as OpenVINO chooses")),
             "plugin": Setting("a vendor's plug-in, with compiler/ and dispatch/; default: Intel's", metavar="FOLDER"),
         },
     ),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import NotAvailable
-from . import cuda
+from . import cuda, onnxruntime_library
+from .asked import ask
 from .info import TargetInfo
 from .onnxruntime_providers import BY_NAME, CPU, CUDA, PROVIDERS, Provider
 from .onnxruntime_receipt import Profile, Ran, assigned, receipt
@@ -49,12 +53,15 @@ class OnnxRuntime:
         """The installed version; imports the package.
 
         Raises:
-            NotAvailable: neither this build of ONNX Runtime nor a plugin has the provider, or it finds no device.
+            NotAvailable: neither this build of ONNX Runtime nor a plugin has the provider, or it finds no device, or
+                lacks a library.
         """
         import onnxruntime
 
         if not self._devices() and self.provider not in onnxruntime.get_available_providers():
             raise self._not_there(f"it has {', '.join(onnxruntime.get_available_providers())}")
+        if self._about.device == "cuda" and (why := _library(self._about.name).get("error")):
+            raise NotAvailable(f"{self.provider} can't be loaded: {why}", remedy=self._about.install)
         return str(onnxruntime.__version__)
 
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
@@ -151,6 +158,12 @@ class _Session(LoadedModel):
         if self._profile is not None:
             self._ran, self._profile = self._profile.end(self._session), None
         return outputs
+
+
+@cache
+def _library(name: str) -> dict[str, Any]:
+    """Whether a provider's library can be loaded, tried in a process of its own: those of CUDA are large."""
+    return ask(Path(onnxruntime_library.__file__), name, environment=os.environ)
 
 
 def _target_name(provider: Provider) -> str:

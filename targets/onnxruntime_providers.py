@@ -82,7 +82,7 @@ PROVIDERS = {
         Provider("tensorrt", "TensorrtExecutionProvider", "ONNX Runtime TensorRT",
                  "ONNX Runtime on an NVIDIA GPU, compiled by TensorRT",
                  "pip install 'onnxruntime-gpu[cuda,cudnn]' in place of onnxruntime, and TensorRT of the version that "
-                 "it was built with (libnvinfer.so): pip install tensorrt-cu12",
+                 "it was built with (libnvinfer.so) on LD_LIBRARY_PATH: pip install 'tensorrt-cu13<11'",
                  ("onnxruntime-gpu", "onnxruntime"), device="cuda", below=(CUDA,), given=_tensorrt,
                  settings=TF32 | _precisions("float32", "float16"), aliases=("tensorrt",)),
         Provider("openvino", "OpenVINOExecutionProvider", "ONNX Runtime OpenVINO",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from .. import kits
 from ..artifact import Artifact, Feeds, OnnxModel, Receipt, TFLiteModel
 from ..errors import CheckFailed, NotAvailable
 from ..formats.tflite.summary import TensorSummary, summarize
-from . import openvino_devices
+from . import environments, openvino_devices
 from .asked import ask
 from .compiled import scales
 from .info import Setting, TargetInfo, one_of
@@ -25,6 +22,8 @@ from .session import LoadedModel, check_kind, checked
 
 if TYPE_CHECKING:
     from ..artifact import Array
+
+_PACKAGE, KIT = "openvino", "openvino"
 
 DeviceKind = Literal["cpu", "gpu", "npu"]
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -41,7 +40,7 @@ _NO_WORK = ("Input", "Output", "Const", "Reorder", "Reshape", "Convert")
 
 DEVICE = Setting("what to run on; default: {}", one_of(*get_args(DeviceKind)), "|".join(get_args(DeviceKind)))
 PRECISION = Setting(
-    "what to compute in; default: as OpenVINO chooses, bfloat16 on CPUs that have it",
+    "what to compute in; default: {}",
     one_of(*get_args(Precision)),
     "|".join(get_args(Precision)),
 )
@@ -49,20 +48,7 @@ PRECISION = Setting(
 
 def installed() -> str | None:
     """The version of the package, in this environment or in the kit; None where it is in neither."""
-    found = importlib.metadata.distributions(name="openvino", path=[*sys.path, *_kit()])
-    return next((distribution.version for distribution in found), None)
-
-
-def reach() -> None:
-    """Make the kit's package importable, behind all that this environment has."""
-    sys.path.extend(folder for folder in _kit() if folder not in sys.path)
-
-
-def _kit() -> list[str]:
-    """The kit's packages, which are of the Python that installed it."""
-    kit = kits.KITS["openvino"]
-    folder = kits.look(kit).folder / f"env/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    return [str(folder)] if kits.look(kit).status == "ready" and folder.exists() else []
+    return environments.version(_PACKAGE, KIT)
 
 
 def devices(device: DeviceKind) -> str:
@@ -71,7 +57,7 @@ def devices(device: DeviceKind) -> str:
     Raises:
         NotAvailable: it doesn't, or can't be used at all.
     """
-    reach()
+    environments.borrow(KIT)
     found = _seen()
     if "error" in found:
         raise NotAvailable(f"OpenVINO can't be used: {found['error']}", remedy=INSTALL)
@@ -96,7 +82,8 @@ class OpenVino:
     Args:
         kind: ``tflite`` or ``onnx``.
         device: Where it runs.
-        precision: What it computes in; None for its own choice.
+        precision: What it computes in; None for float32 on the CPU, as the rows beside it compute, and its own choice
+            on what has none.
     """
 
     def __init__(
@@ -104,7 +91,7 @@ class OpenVino:
     ) -> None:
         self.kind = kind
         self.device = device
-        self.precision = precision
+        self.precision = precision or ("float32" if device == "cpu" else None)
 
     @property
     def name(self) -> str:
@@ -121,7 +108,7 @@ class OpenVino:
             NotAvailable: the device isn't there.
             CheckFailed: OpenVINO refuses the file, which says why.
         """
-        reach()
+        environments.borrow(KIT)
         import openvino
 
         check_kind(artifact, self.kind, self.name)
@@ -173,10 +160,10 @@ class _TFLite(_Session):
 
     def __init__(self, artifact: Artifact, compiled: Any) -> None:
         summary = summarize(artifact.path)
-        graph = summary.graphs[0]
+        tensors = summary.graphs[0].tensors
         sides: list[dict[str, TensorSummary]] = [
-            {spec.name: graph.tensors[index] for spec, index in zip(specs, indices, strict=False)}
-            for specs, indices in ((summary.inputs, graph.inputs), (summary.outputs, graph.outputs))
+            {name: tensors[index] for name, index in side.items()}
+            for side in (summary.input_tensors, summary.output_tensors)
         ]
         self._signature = QuantizedSignature(artifact, *({n: scales(t) for n, t in side.items()} for side in sides))
         super().__init__(artifact, compiled, *({n: t.name for n, t in side.items()} for side in sides))
@@ -263,7 +250,12 @@ def _target(kind: str, name: str, title: str) -> TargetInfo:
         installed=installed,
         options={"kind": kind},
         probe=True,
-        settings={"device": replace(DEVICE, about=DEVICE.about.format("cpu")), "precision": PRECISION},
+        settings={
+            "device": replace(DEVICE, about=DEVICE.about.format("cpu")),
+            "precision": replace(
+                PRECISION, about=PRECISION.about.format("float32 on the CPU, elsewhere as OpenVINO chooses")
+            ),
+        },
     )
 
 

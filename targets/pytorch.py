@@ -77,7 +77,7 @@ class PyTorch:
     Args:
         float64: Run the module in float64. Tensors that the module makes in its forward pass follow by the
             default dtype; what it casts to float32 by name stays float32.
-        device: Where it computes.
+        device: Where it computes. Tensors that the module makes in its forward pass follow by the default device.
         tf32: Whether a GPU's matrix units may round float32, see ``info.TF32``.
     """
 
@@ -95,6 +95,18 @@ class PyTorch:
     @property
     def precision(self) -> str:
         return "float64" if self.float64 else cuda.precision(self.tf32)
+
+    @property
+    def place(self) -> str:
+        """What the device is called, once PyTorch is there."""
+        import torch
+
+        return "CPU" if self.device == "cpu" else torch.cuda.get_device_name()
+
+    @property
+    def on_device(self) -> str:
+        """`` on NAME`` where it is none that all have."""
+        return "" if self.device == "cpu" else f" on {self.place}"
 
     def version(self) -> str:
         """The installed version; imports the package.
@@ -147,11 +159,12 @@ class PyTorch:
         if self.device == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
             source.module.to(self.device)
+            torch.set_default_device(self.device)  # after loading, as above
         return self.session(model, source)
 
     def session(self, model: PyTorchModel, source: Source) -> ModuleSession:
         """The loaded module, ready to run."""
-        return ModuleSession(self, model, source)
+        return ModuleSession(self, model, source) if self.device == "cpu" else _OnDevice(self, model, source)
 
 
 class ModuleSession(LoadedModel):
@@ -178,8 +191,8 @@ class ModuleSession(LoadedModel):
 
     @property
     def receipt(self) -> Receipt:
-        device = self._target.device.upper()
-        return Receipt(asked=device, ran=device, precision=self._target.precision)
+        place = self._target.place
+        return Receipt(asked=place, ran=place, precision=self._target.precision)
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         names = [o.name for o in self._model.outputs]
@@ -205,6 +218,39 @@ class ModuleSession(LoadedModel):
                 return _on_host(function(*(t.to(device) for t in args), **moved))
 
         return on_cpu if device == "cpu" else on_gpu
+
+
+class _OnDevice(ModuleSession):
+    """Eager on a GPU: the first inference is watched, as a module may compute elsewhere what it likes."""
+
+    def __init__(self, target: PyTorch, model: PyTorchModel, source: Source) -> None:
+        super().__init__(target, model, source)
+        self._module = self._function
+        self._function = self._first
+        self._ran: list[tuple[str, str]] | None = None
+
+    def _first(self, *args: object, **kwargs: object) -> object:
+        import torch
+
+        from .torch_placement import DeviceWatch
+
+        if self._ran is not None:
+            return self._module(*args, **kwargs)
+        with DeviceWatch() as watch:
+            result = self._module(*args, **kwargs)
+        if not watch.makes:
+            torch.set_default_device(None)  # it costs time in every call of PyTorch
+        self._ran, self._function = watch.ran, self._module
+        return result
+
+    @property
+    def receipt(self) -> Receipt:
+        from .torch_placement import receipt
+
+        target = self._target
+        if self._ran is None:
+            return Receipt(asked=target.device.upper(), ran="nothing yet", precision=target.precision)
+        return receipt(self._ran, target.device, place=target.place, precision=target.precision)
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:

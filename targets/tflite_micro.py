@@ -5,12 +5,8 @@ What it computes and how much memory it takes is what a microcontroller would; h
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +14,8 @@ import numpy as np
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, NotAvailable, RuntimeFailure
 from ..formats.tflite.operations import Operation, read
+from ..formats.tflite.summary import summarize
+from ..workers.native import caught
 from . import environments
 from .info import TargetInfo
 from .offline import precision
@@ -53,29 +51,28 @@ class TFLiteMicro:
         check_kind(artifact, self.kind, self.name)
         operations = read(artifact.path)
         content = artifact.path.read_bytes()
-        with _heard() as said:
+        with caught() as said:
             try:
                 interpreter = _runtime().Interpreter.from_bytes(content, arena_size=_arena(content, operations))
             except RuntimeError as error:
-                raise _refused(artifact, said(), operations) from error
+                raise _refused(artifact, said.text, operations) from error
         return _Session(artifact, interpreter, operations)
 
 
 class _Session(LoadedModel):
-    """Inputs and outputs by number, in the order of the main graph."""
+    """Inputs and outputs by their number in the main graph."""
 
     def __init__(self, artifact: Artifact, interpreter: Any, operations: list[Operation]) -> None:
         self._artifact = artifact
         self._interpreter = interpreter
         self._operations = operations
         self._arena = 0
-        inputs, outputs = (
-            {spec.name: _tensor(detail(index)) for index, spec in enumerate(side)}
-            for side, detail in (
-                (artifact.inputs, interpreter.get_input_details),
-                (artifact.outputs, interpreter.get_output_details),
-            )
-        )
+        summary = summarize(artifact.path)
+        graph = summary.graphs[0]
+        self._feeds = {name: graph.inputs.index(tensor) for name, tensor in summary.input_tensors.items()}
+        self._results = {name: graph.outputs.index(tensor) for name, tensor in summary.output_tensors.items()}
+        inputs = {name: _tensor(interpreter.get_input_details(n)) for name, n in self._feeds.items()}
+        outputs = {name: _tensor(interpreter.get_output_details(n)) for name, n in self._results.items()}
         self._signature = QuantizedSignature(artifact, inputs, outputs)
 
     @property
@@ -101,20 +98,20 @@ class _Session(LoadedModel):
         return self._arena, 0
 
     def _invoke(self, encoded: Mapping[str, Array]) -> dict[str, Array]:
-        for index, spec in enumerate(self._artifact.inputs):
-            self._check_size(spec.name, encoded[spec.name].shape, self._signature.inputs[spec.name]["shape"])
-            self._interpreter.set_input(encoded[spec.name], index)
-        with _heard() as said:
+        for name, array in encoded.items():
+            self._check_size(name, array.shape, self._signature.inputs[name]["shape"])
+            self._interpreter.set_input(array, self._feeds[name])
+        with caught() as said:
             try:
                 self._interpreter.invoke()
                 if not self._arena:
                     self._interpreter.print_allocations()
             except RuntimeError as error:
-                raise _refused(self._artifact, said(), self._operations) from error
-            if found := _TOTAL.search(said()):
+                raise _refused(self._artifact, said.text, self._operations) from error
+            if found := _TOTAL.search(said.text):
                 self._arena = int(found[1])
-        outputs = enumerate(self._artifact.outputs)
-        return {spec.name: np.array(self._interpreter.get_output(index)) for index, spec in outputs}
+        names = self._signature.outputs
+        return {name: np.array(self._interpreter.get_output(self._results[name])) for name in names}
 
     def _check_size(self, name: str, given: tuple[int, ...], own: tuple[int, ...]) -> None:
         """The arena is laid out once: a dynamic extent is what the file begins with."""
@@ -159,25 +156,6 @@ def _runtime() -> Any:
     except ImportError as error:
         raise NotAvailable(f"{_PACKAGE} can't be used: {error}", remedy=_INSTALL) from error
     return runtime
-
-
-@contextlib.contextmanager
-def _heard() -> Iterator[Callable[[], str]]:
-    """What native code prints to stderr, which is where it says why and how much."""
-    sys.stderr.flush()
-    own = os.dup(2)
-    with tempfile.TemporaryFile() as log:
-
-        def said() -> str:
-            log.seek(0)
-            return log.read().decode(errors="replace")
-
-        os.dup2(log.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(own, 2)
-            os.close(own)
 
 
 _INSTALL = "edgeworthy targets install tflite-micro, or pip install tflite-micro"

@@ -115,7 +115,7 @@ class _Session(ModuleSession):
             f"{metrics.ir_nodes_pre_fusion} operations of Inductor's fused into {metrics.generated_kernel_count} "
             f"kernels, and {cached['extern_calls']} calls of libraries",
         ]
-        ran = "Inductor" if graphs else "eager"
+        ran = ("Inductor" if graphs else "eager") + self._target.on_device
         return Receipt(
             asked="Inductor",
             ran=f"{ran} and eager" if graphs and breaks else ran,

@@ -108,7 +108,7 @@ class _Session(ModuleSession):
             notes.append(f"{groups} groups of operators fused")
         return Receipt(
             asked="TorchScript",
-            ran="TorchScript and Python" if python else "TorchScript",
+            ran=f"TorchScript{' and Python' if python else ''}{self._target.on_device}",
             nodes=len(operators) + len(python),
             delegated=len(operators),
             precision=self._target.precision,

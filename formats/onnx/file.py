@@ -254,10 +254,19 @@ def _spec(value: onnx.ValueInfoProto, path: Path) -> TensorSpec:
             where=str(path),
             remedy="export the model with the shapes of its inputs and outputs",
         )
-    dtype = ir.DataType(value.type.tensor_type.elem_type)
+    dtype = _dtype(value, path)
     name = "string" if dtype == ir.DataType.STRING else dtype.numpy().name
     dims = value.type.tensor_type.shape.dim
     return TensorSpec(value.name, name, tuple(_dim(value.name, axis, d) for axis, d in enumerate(dims)))
+
+
+def _dtype(value: onnx.ValueInfoProto, path: Path) -> ir.DataType:
+    try:
+        return ir.DataType(value.type.tensor_type.elem_type)
+    except ValueError as error:  # such as one that the installed onnx-ir is too old for
+        raise BadInput(
+            f"{value.name!r} has the type {value.type.tensor_type.elem_type}, which isn't known", where=str(path)
+        ) from error
 
 
 def _dim(tensor: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> Dim:

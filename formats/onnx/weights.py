@@ -69,7 +69,7 @@ def _wrong_size(tensor: onnx.TensorProto) -> str:
     if tensor.data_type == onnx.TensorProto.STRING:
         have, need, what = len(tensor.string_data), count, "texts"
     elif tensor.data_type not in _BITS:
-        return f"has the type {tensor.data_type}, which ONNX doesn't know"
+        return f"has the type {tensor.data_type}, which isn't known"
     elif tensor.HasField("raw_data"):
         have, need, what = len(tensor.raw_data), -(-count * _BITS[tensor.data_type] // 8), "bytes"
     else:
@@ -80,10 +80,8 @@ def _wrong_size(tensor: onnx.TensorProto) -> str:
 
 
 _BITS = {
-    kind: ir.DataType(kind).bitwidth
-    for kind in onnx.TensorProto.DataType.values()
-    if kind not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
-}
+    kind.value: kind.bitwidth for kind in ir.DataType if kind not in (ir.DataType.UNDEFINED, ir.DataType.STRING)
+}  # onnx may know newer ones than onnx-ir
 _PER_ELEMENT = {
     onnx.TensorProto.COMPLEX64: 2.0,
     onnx.TensorProto.COMPLEX128: 2.0,

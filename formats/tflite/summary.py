@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,8 @@ class TFLiteSummary:
     """Everything ``inspect`` shows of a TFLite file.
 
     ``signature`` is the one that ``inputs`` and ``outputs`` are named by; None: they have their tensors' names.
+    ``input_tensors`` and ``output_tensors`` tell each one's index in the main graph, whose order is no key: a tensor
+    may have several names.
     """
 
     path: Path
@@ -115,22 +117,24 @@ class TFLiteSummary:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     graphs: tuple[SubgraphSummary, ...]
+    input_tensors: Mapping[str, int]
+    output_tensors: Mapping[str, int]
     signatures: tuple[str, ...] = ()
     signature: str | None = None
 
     @property
     def quantized_inputs(self) -> frozenset[str]:
         """Inputs that hold steps of a scale: float values are quantized for them."""
-        return self._quantized(self.inputs, self.graphs[0].inputs)
+        return self._quantized(self.input_tensors)
 
     @property
     def quantized_outputs(self) -> frozenset[str]:
         """Outputs that hold steps of a scale."""
-        return self._quantized(self.outputs, self.graphs[0].outputs)
+        return self._quantized(self.output_tensors)
 
-    def _quantized(self, specs: Sequence[TensorSpec], indices: Sequence[int]) -> frozenset[str]:
-        tensors = [self.graphs[0].tensors[i] for i in indices]
-        return frozenset(s.name for s, t in zip(specs, tensors, strict=False) if t.quantization and t.dtype in STEPS)
+    def _quantized(self, side: Mapping[str, int]) -> frozenset[str]:
+        tensors = {name: self.graphs[0].tensors[index] for name, index in side.items()}
+        return frozenset(name for name, t in tensors.items() if t.quantization and t.dtype in STEPS)
 
     @property
     def scheme(self) -> str:
@@ -187,7 +191,8 @@ def describe(path: Path, scheme: str = FLOAT32.name) -> TFLiteModel:
         BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
     """
     with opened(path) as model:
-        inputs, outputs = _signature(model)
+        graph = model.Subgraphs(0)
+        inputs, outputs = (_specs(graph, side) for side in _named(graph, _main_signature(model)))
     return TFLiteModel(path, inputs, outputs, scheme)
 
 
@@ -198,15 +203,18 @@ def summarize(path: Path) -> TFLiteSummary:
         BadInput: the file is missing, empty, no TFLite flatbuffer, or damaged.
     """
     with opened(path) as model:
-        inputs, outputs = _signature(model)
+        graph, main = model.Subgraphs(0), _main_signature(model)
+        fed, given = _named(graph, main)
+        inputs, outputs = _specs(graph, fed), _specs(graph, given)
         codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
         names = [op_name(code) for code in codes]
         graphs = tuple(_graph(model, model.Subgraphs(i), names) for i in range(model.SubgraphsLength()))
         description = text_of(model.Description())
         keys = tuple(text_of(model.SignatureDefs(i).SignatureKey()) for i in range(model.SignatureDefsLength()))
-        main = _main_signature(model)
         used = text_of(main.SignatureKey()) if main is not None else None
-    return TFLiteSummary(path, path.stat().st_size, description, inputs, outputs, graphs, keys, used)
+    by_name = [{name: index for index, name in side} for side in (fed, given)]
+    size = path.stat().st_size
+    return TFLiteSummary(path, size, description, inputs, outputs, graphs, by_name[0], by_name[1], keys, used)
 
 
 def functions(path: Path) -> tuple[SignatureSummary, ...]:
@@ -231,7 +239,7 @@ def functions(path: Path) -> tuple[SignatureSummary, ...]:
 
 def _function(model: Any, graph: Any, signature: Any | None) -> SignatureSummary:
     inputs, outputs = (
-        tuple((_spec(tensor, name), _tensor(model, tensor)) for tensor, name in side)
+        tuple((_spec(graph.Tensors(index), name), _tensor(model, graph.Tensors(index))) for index, name in side)
         for side in _named(graph, signature)
     )
     return SignatureSummary(None if signature is None else text_of(signature.SignatureKey()), inputs, outputs)
@@ -260,15 +268,12 @@ def opened(path: Path) -> Iterator[Any]:
                 ) from error
 
 
-def _signature(model: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs under the names of the main graph's signature, or the tensors' own names without one."""
-    graph = model.Subgraphs(0)
-    inputs, outputs = _named(graph, _main_signature(model))
-    return tuple(_spec(tensor, name) for tensor, name in inputs), tuple(_spec(tensor, name) for tensor, name in outputs)
+def _specs(graph: Any, side: Iterable[tuple[int, str]]) -> tuple[TensorSpec, ...]:
+    return tuple(_spec(graph.Tensors(index), name) for index, name in side)
 
 
-def _named(graph: Any, signature: Any | None) -> Iterator[list[tuple[Any, str]]]:
-    """Inputs, then outputs, in the order of the graph (the flatbuffer sorts those of a signature by name)."""
+def _named(graph: Any, signature: Any | None) -> Iterator[list[tuple[int, str]]]:
+    """Inputs, then outputs: tensors' indices and names, in the graph's order (the flatbuffer sorts a signature's)."""
     for side in ("Inputs", "Outputs"):
         order = _listed(graph, side)
         names = [(i, text_of(graph.Tensors(i).Name())) for i in order]
@@ -276,7 +281,9 @@ def _named(graph: Any, signature: Any | None) -> Iterator[list[tuple[Any, str]]]
             position = {tensor: i for i, tensor in reversed(list(enumerate(order)))}
             entries = [(entry.TensorIndex(), text_of(entry.Name())) for entry in _listed(signature, side)]
             names = sorted(entries, key=lambda entry: position.get(entry[0], len(order)))
-        yield [(graph.Tensors(i), name) for i, name in names]
+        if any(index >= graph.TensorsLength() for index, _ in names):
+            raise IndexError("the file names tensors that it doesn't have")
+        yield names
 
 
 def _listed(table: Any, side: str) -> list[Any]:

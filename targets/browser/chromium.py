@@ -22,6 +22,7 @@ from typing import Any
 from ... import kits
 from ...errors import NotAvailable, RuntimeFailure
 from ...workers.processes import memory
+from .. import environments
 from . import guard
 
 KIT = "browser"
@@ -268,9 +269,7 @@ def _end(playwright: Any, watch: subprocess.Popen[bytes]) -> None:
 def _playwright() -> Callable[[], Any]:
     """What starts the driver; NotAvailable where the kit is missing or damaged."""
     folder = kits.launch(kits.KITS[KIT]).folder
-    for site in folder.glob("env/lib/python3*/site-packages"):
-        if str(site) not in sys.path:
-            sys.path.append(str(site))  # ours come first
+    environments.borrow(KIT)
     try:
         start: Callable[[], Any] = importlib.import_module(_API).sync_playwright().start
     except ImportError as error:

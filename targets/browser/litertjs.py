@@ -14,7 +14,6 @@ import numpy as np
 from ... import kits
 from ...artifact import DTYPES, Artifact, Feeds, Receipt
 from ...errors import CheckFailed, OutOfMemory
-from ...formats.tflite import edit
 from ...formats.tflite.summary import TensorSummary, TFLiteSummary, summarize
 from ...vocabulary import MeasuredWhere
 from .. import leftover
@@ -115,7 +114,7 @@ class _Session(BrowserSession):
         self._summary = summary
         self._log = list(page.chromium.lines)
         tensors = summary.graphs[0].tensors
-        inputs, outputs = indices(summary)
+        inputs, outputs = summary.input_tensors, summary.output_tensors
         self._signature = QuantizedSignature(
             artifact, *({name: scales(tensors[index]) for name, index in side.items()} for side in (inputs, outputs))
         )
@@ -220,8 +219,8 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
             where=where,
             remedy="make the model, or its inputs, smaller",
         )
-    inputs, outputs = indices(summary)
-    if fed := [name for name, index in outputs.items() if index in inputs.values()]:
+    given = set(summary.input_tensors.values())
+    if fed := [name for name, index in summary.output_tensors.items() if index in given]:
         raise CheckFailed(
             f"LiteRT.js computes nonsense where an output is an input itself: {', '.join(fed)}",
             where=where,
@@ -241,19 +240,6 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
             where=where,
             remedy="make the file with numbers in place of names: --input name:dtype[1,…]",
         )
-
-
-def indices(summary: TFLiteSummary) -> tuple[dict[str, int], dict[str, int]]:
-    """The tensors of the main graph by the names of its inputs and outputs; one may have several."""
-    model = edit.read(summary.path.read_bytes())
-    for signature in model.signatureDefs or ():
-        if signature.signatureKey.decode() == summary.signature and signature.subgraphIndex == 0:
-            sides = signature.inputs, signature.outputs
-            inputs, outputs = ({entry.name.decode(): int(entry.tensorIndex) for entry in side} for side in sides)
-            return inputs, outputs
-    graph = summary.graphs[0]
-    inputs, outputs = ({graph.tensors[i].name: i for i in side} for side in (graph.inputs, graph.outputs))
-    return inputs, outputs
 
 
 def _bytes(tensor: TensorSummary) -> int:
@@ -290,7 +276,7 @@ TARGETS = (
         "browser:webgpu",
         title="LiteRT.js WebGPU",
         summary="TFLite in Chromium (LiteRT.js), by WebGPU",
-        options={"accelerator": "webgpu"},
+        options={"accelerator": "webgpu", "precision": ""},
         settings={
             "chromium": CHROMIUM,
             "precision": Setting(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeworthy import kits
+from edgeworthy import files, kits
 from edgeworthy.errors import BadInput, NotAvailable
 from edgeworthy.kits import store
 from edgeworthy.kits.fetch import requirement
@@ -162,6 +162,20 @@ def test_a_kit_of_another_lock_is_replaced(toy: Any, home: Path, registry: Regis
     assert [p.name for p in (home / "kits/toy/root/usr/lib").iterdir()] == ["third"]
 
 
+def test_a_kit_of_another_python_is_replaced(registry: Registry, home: Path, make: Any) -> None:
+    """Its packages are where this Python doesn't look."""
+    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
+    toy = make(requirements=requirement(file), python=("{kit}/env/bin/python",), check="import tool")
+    kits.install(toy)
+    site = kits.site(toy)
+    assert (site / "tool.py").is_file()
+    site.parent.rename(site.parents[1] / "python3.2")
+    assert kits.look(toy).status == "outdated" and kits.version("toy") is None
+    with pytest.raises(NotAvailable, match=r"of another version of edgeworthy or of Python"):
+        kits.launch(toy)
+    assert kits.install(toy).status == "ready" and (site / "tool.py").is_file()
+
+
 def test_the_old_kit_stays_while_the_new_one_fails(toy: Any, home: Path, registry: Registry, make: Any) -> None:
     kits.install(toy)
     newer = make(part(registry.debian("third", deb({"./usr/lib/third": b"3"}))))
@@ -287,3 +301,12 @@ def test_the_stamp_lists_every_file(toy: Any, home: Path) -> None:
     stamp = json.loads((home / "kits/toy" / store.STAMP).read_text())
     assert stamp["lock"] == toy.digest
     assert set(stamp["files"]) == {"root/usr/bin/first", "root/usr/lib/noise", "root/usr/lib/second", "where.txt"}
+
+
+def test_a_file_of_several_names_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "one").write_bytes(b"x" * 1000)
+    (tmp_path / "sub/two").hardlink_to(tmp_path / "one")
+    (tmp_path / "sub/three").symlink_to(tmp_path / "one")
+    (tmp_path / "other").write_bytes(b"x" * 1000)
+    assert files.size(tmp_path) == 2000 and files.size(tmp_path / "sub/two") == 1000

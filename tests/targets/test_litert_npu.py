@@ -12,9 +12,10 @@ from edgeworthy.artifact import TensorSpec, TFLiteModel
 from edgeworthy.errors import CheckFailed, NotAvailable
 from edgeworthy.targets import get
 from edgeworthy.targets.asked import ask
+from edgeworthy.targets.environments import borrow
 from edgeworthy.targets.leftover import Delegation
 from edgeworthy.targets.litert_npu import LiteRTNpu, place, told
-from edgeworthy.targets.openvino import installed, reach
+from edgeworthy.targets.openvino import KIT, installed
 from edgeworthy.targets.tflite import TFLite
 from edgeworthy.targets.worker import Worker
 
@@ -70,7 +71,7 @@ device = pytest.mark.device
 def openvino() -> None:
     if installed() is None:
         pytest.skip("no OpenVINO: edgeworthy targets install openvino, or pip install edgeworthy[openvino]")
-    reach()
+    borrow(KIT)
 
 
 @device

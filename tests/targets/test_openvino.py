@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput, CheckFailed, NotAvailable
 from edgeworthy.targets import find, get
-from edgeworthy.targets.openvino import installed, reach, receipt
+from edgeworthy.targets.environments import borrow
+from edgeworthy.targets.openvino import KIT, installed, receipt
 from edgeworthy.targets.tflite import TFLite
 from edgeworthy.targets.worker import Worker
 
@@ -42,7 +43,7 @@ def openvino(request: pytest.FixtureRequest) -> None:
     if request.node.name != "test_the_executed_graph_is_read":
         if installed() is None:
             pytest.skip("no OpenVINO: edgeworthy targets install openvino, or pip install edgeworthy[openvino]")
-        reach()
+        borrow(KIT)
 
 
 def nhwc(images: Any) -> Any:

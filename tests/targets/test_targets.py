@@ -198,3 +198,16 @@ def test_importing_targets_imports_no_runtime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "rounds"),
+    [
+        ("litert:gpu", True), ("litert:gpu,precision=float32", False), ("browser:webgpu", True), ("litert:npu", True),
+        ("browser:webgpu,precision=float32", False), ("torch-cuda", False), ("torch-cuda,tf32=true", True),
+        ("openvino", False), ("openvino,precision=bfloat16", True), ("tflite", False), ("browser:wasm", False),
+    ],
+)  # fmt: skip
+def test_what_may_round_is_held_to_a_signal_to_noise_ratio(text: str, rounds: bool) -> None:
+    """A GPU with half floats takes them by itself: 1700 times float32's noise is no fault of the model there."""
+    assert find(text).rounds == rounds

@@ -94,6 +94,25 @@ def test_two_outputs_may_be_one_tensor(path: Path) -> None:
     assert {s.shape for s in model.outputs} == {("batch", 8)}
 
 
+def test_names_lead_to_their_tensors_whatever_the_graph_lists(path: Path) -> None:
+    """Two names of the first output, which the graph lists again at its end: their order is no key."""
+    model = flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
+    graph, (signature,) = model.subgraphs[0], model.signatureDefs
+    first, second = (int(i) for i in graph.outputs)
+    own = {int(entry.tensorIndex): entry.name.decode() for entry in signature.outputs}
+    again = schema.TensorMapT()
+    again.name, again.tensorIndex = b"again", first
+    signature.outputs = [*signature.outputs, again]
+    graph.outputs = [first, second, first]
+    other = path.with_name("again.tflite")
+    other.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    summary = summarize(other)
+    assert summary.output_tensors == {own[first]: first, "again": first, own[second]: second}
+    shapes = {name: summary.graphs[0].tensors[index].shape for name, index in summary.output_tensors.items()}
+    assert {spec.name: spec.shape for spec in summary.outputs} == shapes
+    assert shapes == {own[first]: ("batch", 8), "again": ("batch", 8), own[second]: (2, 3)}
+
+
 def test_the_summary_counts_operators_and_bytes(path: Path) -> None:
     summary = summarize(path)
     assert summary.op_counts == {"ADD": 1, "FULLY_CONNECTED": 1, "RELU": 1}
