@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from .opening import opened
 from .ops import OPS, Int8
-from .summary import DTYPE_NAMES, op_name, opened, quantization_of, text_of
+from .summary import DTYPE_NAMES, op_name, quantization_of, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

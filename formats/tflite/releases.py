@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .summary import op_name, opened
+from .opening import opened
+from .summary import op_name
 
 _FILE = Path(__file__).with_name("releases.toml")
 

@@ -6,11 +6,8 @@ model costs no more than a small one.
 
 from __future__ import annotations
 
-import mmap
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,10 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from ...artifact import Dim, TensorSpec, TFLiteModel
-from ...errors import BadInput
 from ...schemes import FLOAT32, made_by
 from ...vocabulary import SIGNATURE
+from .opening import opened
 
-_IDENTIFIER = b"TFL3"
 STEPS = ("int8", "uint8", "int16")
 """Dtypes that inputs, outputs and activations are quantized to."""
 _WEIGHTS = ("int2", "int4", "int8", "uint8")
@@ -243,29 +239,6 @@ def _function(model: Any, graph: Any, signature: Any | None) -> SignatureSummary
         for side in _named(graph, signature)
     )
     return SignatureSummary(None if signature is None else text_of(signature.SignatureKey()), inputs, outputs)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The schema's lazy ``Model`` over a memory map of the file."""
-    if not path.is_file():
-        raise BadInput("there is no such TFLite file", where=str(path), remedy="check the path")
-    remedy = "give a .tflite file, such as one that `edgeworthy convert` wrote"
-    with path.open("rb") as file:
-        head = file.read(8)
-        if len(head) < 8 or head[4:8] != _IDENTIFIER:
-            what = "the file is empty" if not head else "the file is not a TFLite flatbuffer"
-            raise BadInput(what, where=str(path), remedy=remedy)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                model = schema.Model.GetRootAs(data, 0)
-                if not model.SubgraphsLength():
-                    raise BadInput("the TFLite file holds no graph", where=str(path), remedy=remedy)
-                yield model
-            except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
-                raise BadInput(
-                    "the TFLite file is damaged or cut off", where=str(path), remedy="make or copy it again"
-                ) from error
 
 
 def _specs(graph: Any, side: Iterable[tuple[int, str]]) -> tuple[TensorSpec, ...]:
