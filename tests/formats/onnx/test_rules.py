@@ -98,7 +98,7 @@ def test_tensors_have_what_their_shape_needs(tmp_path: Path, fields: dict[str, o
 def test_a_shape_in_external_data_is_one_to_infer_by(tmp_path: Path) -> None:
     model = write(tmp_path / "m.onnx", "g (float[2,3] x) => (float[N] y) { y = Reshape (x, s) }")
     model.graph.initializer.append(numpy_helper.from_array(np.array([6], np.int64), "s"))
-    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="data", size_threshold=0)
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     stored = read_onnx(tmp_path / "m.onnx").graph.initializers["s"].const_value
     assert stored is not None
     assert stored.numpy().tolist() == [6]
