@@ -169,7 +169,8 @@ def _tflite(path: Path) -> Inspection:
         constants=summary.constant_bytes,
         activations=summary.activation_dtypes,
         details={"description": summary.description, "subgraphs": str(len(summary.graphs))}
-        | ({"signatures": ", ".join(summary.signatures)} if len(summary.signatures) > 1 else {}),
+        | ({"signatures": ", ".join(summary.signatures)} if len(summary.signatures) > 1 else {})
+        | {"loads on": str(least_runtime(path))},
     )
 
 

@@ -28,6 +28,7 @@ def test_files_of_a_run(out: Path) -> None:
         assert found.transposes is not None
         assert set(found.runs_on) & {"onnxruntime", "tensorflow", "tflite"}
         assert found.unsupported == []
+    assert edgeworthy.inspect(out / "model_float16.tflite").details["loads on"] == "TFLite ≥ 2.7"
     weights = edgeworthy.inspect(out / "model_float16.tflite").constants
     assert weights["float16"] > weights.get("float32", 0)
     weights = edgeworthy.inspect(out / "saved_model").constants
