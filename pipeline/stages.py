@@ -273,6 +273,7 @@ class Pipeline(Analyzing):
                 source=self.given.name if self.given is not None else None,
                 others={a.name: (to_artifact(a, self.output), a.matches) for a in others},
                 failed=failed,
+                quantized="convert" in self.brought and self.given is None and self.converted.own is not None,
             )
         finally:
             if weights is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import EdgeworthyError, NotAvailable
-from ..schemes import FLOAT16, FLOAT32, FLOAT64, SCHEMES
+from ..schemes import FLOAT16, FLOAT32, FLOAT64, INT8, SCHEMES
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
@@ -45,6 +45,8 @@ class Cast:
         source: Key of the artifact that is the source itself, converted already.
         others: Name in the report → file of another converter, and how its tensors stand for the model's.
         failed: What is missing of those: a row that says why.
+        quantized: Whether the model itself rounds to steps of a scale: then what computes it in float32 rounds too, and
+            values that lie between two steps tip over.
     """
 
     module: PyTorchModel | None
@@ -55,6 +57,7 @@ class Cast:
     source: str | None = None
     others: Mapping[str, tuple[Artifact, Sequence[TensorMatch]]] = field(default_factory=dict)
     failed: Failed = field(default_factory=dict)
+    quantized: bool = False
 
     def subjects(self, threads: int = 1) -> list[Subject]:
         """One subject for every target and file that go together, in the order of the hops."""
@@ -174,6 +177,8 @@ class Cast:
         computes = FLOAT64 if options.get("float64") else SCHEMES[getattr(artifact, "scheme", FLOAT32.name)]
         if target.rounds and computes is FLOAT32:
             computes = FLOAT16
+        if self.quantized and computes is FLOAT32:
+            computes = INT8
         axes = {k: tuple(v) for k, v in self.permutations.items()} if converted else {}
         return Subject(
             name=title or self._title(runtime, artifact),

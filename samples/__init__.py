@@ -52,11 +52,11 @@ def _no_classes() -> None:
     return None
 
 
-def _on_digits(name: str, summary: str, form: str) -> Sample:
+def _on_digits(name: str, summary: str, form: str, module: str = "networks") -> Sample:
     return Sample(
         name,
         summary,
-        factory=_later("networks", name),
+        factory=_later(module, name),
         calibration=_later("digits", "calibration", form),
         labelled=_later("digits", "labelled", form),
     )
@@ -75,5 +75,11 @@ SAMPLES: dict[str, Sample] = {
             labelled=_no_classes,
         ),
         _on_digits("digits_cnn", "a BatchNorm CNN on scikit-learn's 8×8 handwritten digits, > 98 %", "image8"),
+        _on_digits(
+            "digits_qat",
+            "digits_cnn trained with 4-bit weights and 8-bit activations",
+            "image8",
+            "qat",
+        ),
     )
 }

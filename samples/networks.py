@@ -96,30 +96,30 @@ def simple_net() -> SampleModel:
         def scores(images: torch.Tensor) -> torch.Tensor:
             return model(images.flatten(1))  # type: ignore[no-any-return]
 
-        images, labels = _training_images("image28")
+        images, labels = training_images("image28")
         training.fit(model, images, labels, epochs=20, peak_rate=3e-3, shift=2, scores=scores)
 
-    return _trained("simple_net", SimpleNet, train, "flat28")
+    return trained("simple_net", SimpleNet, train, "flat28")
 
 
 def simple_cnn() -> SampleModel:
     """A trained ``SimpleCNN``."""
 
     def train(model: SimpleCNN) -> None:
-        images, labels = _training_images("image28")
+        images, labels = training_images("image28")
         training.fit(model, images, labels, epochs=8, peak_rate=3e-3, shift=2, scores=model.logits)
 
-    return _trained("simple_cnn", SimpleCNN, train, "image28")
+    return trained("simple_cnn", SimpleCNN, train, "image28")
 
 
 def digits_cnn() -> SampleModel:
     """A trained ``DigitsCNN``."""
 
     def train(model: DigitsCNN) -> None:
-        images, labels = _training_images("image8")
+        images, labels = training_images("image8")
         training.fit(model, images, labels, epochs=12, peak_rate=5e-3, shift=1)
 
-    return _trained("digits_cnn", DigitsCNN, train, "image8")
+    return trained("digits_cnn", DigitsCNN, train, "image8")
 
 
 def linear_regression() -> SampleModel:
@@ -140,7 +140,7 @@ def line_calibration(n: int, seed: int = 0) -> dict[str, NDArray[Any]]:
     return {"x": _line_points(n, seed).astype(np.float32)}
 
 
-def _trained(name: str, make: Callable[[], Model], train: Callable[[Model], None], form: str) -> Model:
+def trained(name: str, make: Callable[[], Model], train: Callable[[Model], None], form: str) -> Model:
     """``make()`` with trained weights, in eval mode; its example is the first test image."""
 
     def learn() -> training.Tensors:
@@ -171,6 +171,7 @@ def _line_points(n: int, seed: int) -> NDArray[np.float64]:
     return np.random.default_rng(seed).uniform(-10, 10, (n, 1))
 
 
-def _training_images(form: str) -> tuple[torch.Tensor, torch.Tensor]:
+def training_images(form: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images as a sample of this form takes them, and their classes."""
     train, _ = digits.digits()
     return torch.from_numpy(digits.feeds(train.images, form)["image"]), torch.from_numpy(train.labels)

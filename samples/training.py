@@ -20,7 +20,7 @@ Tensors = dict[str, torch.Tensor]
 
 SEED = 0
 _BATCH = 64
-_SOURCES = ("training.py", "digits.py", "networks.py")
+_SOURCES = ("training.py", "digits.py", "networks.py", "qat.py")
 
 
 def fit(
