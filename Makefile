@@ -7,7 +7,7 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,9 @@ transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into
 	rm -rf out/digits_cnn
 	$(BIN)/edgeworthy run sample:digits_cnn -o out/digits_cnn
 	$(BIN)/python tests/cli/transcript.py out/digits_cnn
+
+quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 models, half of them out of packages of PyPI (hours)
+	$(BIN)/python benchmarks/quantization.py --write docs/quantization.md
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md

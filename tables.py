@@ -37,6 +37,7 @@ FilePath = Annotated[Path, Strict(False)]
 PathOrSpec = Annotated[str, MayBePath()]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 EVERY = "*"
 """The subject of a limit given as one number: it holds for every artifact that it can be measured on."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..pipeline.inspection import Inspection
     from ..pipeline.trial import Trial
     from ..samples import Sample
+    from ..validate.made import RepairResult
     from ..validate.results import AccuracyResult, GateResult, Report
 
 
@@ -47,6 +48,8 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
     for q in shown.quantization:
         if q.failure:
             console.say(f"✗ {q.scheme}: {q.failure}")
+        if q.repair:
+            _repair(console, q.scheme, q.repair)
         for note in q.notes:
             console.say(f"· {q.scheme}: {note}")
         if q.traceback and console.debug:
@@ -63,6 +66,16 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         _failures(console, shown)
     if whole:
         console.say(f"Report: {folder / 'report.html'}")
+
+
+def _repair(console: Console, scheme: str, shown: RepairResult) -> None:
+    """What was reached, and what it was searched among."""
+    asked = " and ".join(shown.asked) or "nothing"
+    console.say(
+        f"· {scheme}: {shown.reached} by repair, where {asked} was asked; the fastest of {len(shown.trials)} trials"
+    )
+    for note in shown.notes:
+        console.say(f"· {scheme}: {note}")
 
 
 def gate(console: Console, result: GateResult) -> None:

@@ -15,6 +15,7 @@ from ..quantize.recipe import path_beside
 from ..validate.made import ArtifactResult, InputHash
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
 from ..vocabulary import MODULE_KEY
+from . import repairing
 from .inspection import artifact_result
 from .own_scales import quantized_already
 from .plan import ALL
@@ -23,6 +24,7 @@ from .staging import Staging
 from .wanted import MADE
 
 if TYPE_CHECKING:
+    from ..quantize.repair.repair import Repair
     from .preflight import Refusals
 
 
@@ -225,10 +227,11 @@ class Making(Staging):
             from ..quantize.post_training import quantize
 
             float_model = TFLiteModel(model.path, model.inputs, model.outputs)
+            found = self._repaired(scheme, float_model)
             made = quantize(
                 float_model,
                 path,
-                recipe,
+                found.recipe if found else recipe,
                 calibration=calibration,
                 permute=self._permutations,
                 modules=self._modules if recipe.has_patterns else {},
@@ -237,7 +240,7 @@ class Making(Staging):
                 progress=lambda done, total: self.progress.step("calibrate", done, total),
             )
             self._check_made(path, scheme)
-            return Quantized.of(made, self.output, calibration)
+            return Quantized.of(made, self.output, calibration, repairing.result(found) if found else None)
 
         data = self.inputs.calibration_hash if needs_data else None
         depends = {
@@ -247,6 +250,8 @@ class Making(Staging):
             "data": data,
             "held": self.inputs.held_hash if needs_data else None,
         } | self._asked_for
+        if repairing.wanted(self.inputs, scheme):
+            depends |= {"budget": self.config.quantize.budget.model_dump(), "labelled": self.inputs.labelled_hash}
         try:
             made = [path, path_beside(path)]
             return self._stage(f"quantize.{scheme}", Quantized, depends, make, made, origins=[model.path])
@@ -260,6 +265,16 @@ class Making(Staging):
         """The SavedModel beside the float32 file, for TensorFlow's quantizer."""
         made = [] if self.given is not None else self.converted.artifacts
         return next((self.output / artifact.path for artifact in made if artifact.name == "saved_model"), None)
+
+    def _repaired(self, scheme: str, model: TFLiteModel) -> Repair | None:
+        """The search for the scheme's recipe, where one is wanted."""
+        if not repairing.wanted(self.inputs, scheme):
+            return None
+        recipe = self.inputs.recipes[scheme]
+        modules = self._modules if recipe.has_patterns else {}
+        return repairing.search(
+            model, recipe, self.inputs, permute=self._permutations, modules=modules, progress=self.progress
+        )
 
     @cached_property
     def _modules(self) -> dict[str, str]:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
-from ..config import PreflightTable, QuantizeTable
+from ..config import PreflightTable
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
 from ..quantize.exclusion import matches
+from ..quantize_tables import QuantizeTable
 from ..targets.rules import NodeRefusal, TargetRules, find, refused
 from .origins import Origins
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..config import QuantizeTable
 from ..errors import BadInput, NotAvailable
 from ..quantize.devices import find
 from ..quantize.range_methods import checked
 from ..quantize.recipe import Recipe
+from ..quantize_tables import QuantizeTable
 from ..schemes import SCHEMES
 from ..tables import Engine
 from ..targets import TARGETS

@@ -22,6 +22,7 @@ from ..validate.made import (
     OutputCheck,
     PassResult,
     QuantizationResult,
+    RepairResult,
 )
 from .inspection import artifact_result
 
@@ -124,12 +125,17 @@ class Quantized(BaseModel):
     artifact: ArtifactResult | None
 
     @classmethod
-    def of(cls, made: Quantization, folder: Path, data: CalibrationSet | None) -> Quantized:
+    def of(
+        cls, made: Quantization, folder: Path, data: CalibrationSet | None, repair: RepairResult | None = None
+    ) -> Quantized:
+        """``repair``: the search that its recipe comes from."""
         name = SCHEMES[made.scheme].artifact
         return cls(
             result=QuantizationResult.model_validate(
                 {
-                    "status": "pass",
+                    "status": "fail" if repair and not repair.met else "pass",
+                    "failure": f"not repaired: {'; '.join(repair.missed)}" if repair and not repair.met else None,
+                    "repair": repair,
                     "scheme": made.scheme,
                     "engine": made.engine,
                     "artifact": name,

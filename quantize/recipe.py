@@ -29,6 +29,8 @@ By = Literal["any", "operator", "name", "module", "result"]
 
 RangeMethod = Annotated[str, AfterValidator(checked)]
 
+Transform = Literal["equalize"]
+
 SUFFIX = ".recipe.json"
 
 
@@ -85,6 +87,7 @@ class Recipe(_Value):
         scheme: Full name of the scheme: what all operators get that no rule speaks of.
         engine: What quantizes; ``both``: whichever does better on samples that no range was taken from.
         ranges: How samples become ranges of activations (see ``range_methods``).
+        transforms: What is done to the float model first, in this order (see ``transforms``).
         io_dtype: Dtype of the float model's float inputs and outputs.
         device: What it is quantized for: what that computes better in another type gets it (``devices``). None: for
             nothing in particular.
@@ -104,6 +107,7 @@ class Recipe(_Value):
     io_dtype: IoDtype = "float32"
     device: str | None = None
     full_integer: bool = False
+    transforms: tuple[Transform, ...] = ()
     only: tuple[Pattern, ...] = ()
     rules: tuple[Rule, ...] = ()
     resolved: bool = False

@@ -32,6 +32,7 @@ from .messages import Answer, Request
 from .range_methods import AUTO, MIN_MAX, TRIED, Integers, Range, resolve
 from .ranges import Observer
 from .recipe import Compute, Decision, Recipe, Rule
+from .transforms import transformed
 
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
 
@@ -51,24 +52,24 @@ def start(tell: Tell, request: Request) -> Commands:
     ``calibrate`` takes a feed that ranges come from, ``hold`` one to choose by; ``quantize`` gives the ``Answer``,
     ``adopt`` the one of a file that another engine made, and ``judge`` a file's ``Contender``.
     """
-    job = _Job(tell, request)
+    job = Quantizer(tell, request)
     return {name: getattr(job, name) for name in ("calibrate", "hold", "quantize", "adopt", "judge")}
 
 
-class _Job:
+class Quantizer:
     """A model on its way."""
 
     def __init__(self, tell: Tell, request: Request) -> None:
         self._tell, self._request = tell, request
         self._scheme = get_scheme(request.recipe.scheme)
-        self._content = fold_constants(fb.load(request.model))
-        self._model = fb.read(self._content)
-        _refuse_nan(self._model)
+        self.content = transformed(fold_constants(fb.load(request.model)), request.recipe.transforms)
+        self.model = fb.read(self.content)
+        _refuse_nan(self.model)
         if self._scheme.method != "cast":
             engine.register_added_operators()
         ours = request.recipe.engine != "tensorflow"
         observes = self._scheme.needs_calibration and ours
-        self._observer = Observer(self._content, threads=request.threads) if observes else None
+        self._observer = Observer(self.content, threads=request.threads) if observes else None
         self._feed, self._held = dict(request.example), list[dict[str, Array]]()
 
     def calibrate(self, feed: dict[str, Array]) -> None:
@@ -80,20 +81,34 @@ class _Job:
         self._held.append(feed)
 
     def quantize(self) -> Answer:
-        decided, notes = decide(self._content, self._request.recipe, self._request.modules, self._observer)
+        decided, notes = self.decide()
         if self._scheme.method == "cast":
-            return _float16(self._model, self._request, self._scheme, decided)
+            return _float16(self.model, self._request, self._scheme, decided)
         if self._observer is None:
-            return self._answer(self._made({}, decided), decided, notes)
+            return self._answer(self.make({}, decided), decided, notes)
         ranges = self._request.recipe.ranges
         names = TRIED if ranges == AUTO else (ranges,)
-        made, contenders = self._best(self._observer, names, decided)
+        made, contenders = self._best(names, decided)
         return self._answer(made, decided, notes, contenders)
+
+    def decide(self) -> tuple[dict[int, Decision], list[str]]:
+        """See ``deciding.decide``."""
+        return decide(self.content, self._request.recipe, self._request.modules, self._observer)
+
+    @property
+    def results(self) -> list[str]:
+        """The name of the first result of every operator of the main graph."""
+        graph = self.model.subgraphs[0]
+        return [_result(graph, op) for op in graph.operators]
+
+    def resolved(self, decided: Mapping[int, Decision], ranges: str) -> Recipe:
+        """The recipe with these decisions."""
+        return _resolved(self._request.recipe, self.model.subgraphs[0], decided, ranges)
 
     def adopt(self, path: Path, engine_name: str) -> Answer:
         """Make a file that another engine made of the same model as one of ours: it is written anew, and tried."""
         model = fb.read(path.read_bytes())
-        align(model, self._model)
+        align(model, self.model)
         content = fb.write(model)
         if failure := _try(content, self._feed, self._request.threads):
             raise RuntimeError(failure)
@@ -110,29 +125,27 @@ class _Job:
 
     @cached_property
     def _judge(self) -> Judge:
-        return Judge(self._content, self._held or [self._feed], threads=self._request.threads)
+        return Judge(self.content, self._held or [self._feed], threads=self._request.threads)
 
-    def _best(
-        self, observer: Observer, names: Sequence[str], decided: dict[int, Decision]
-    ) -> tuple[_Made, tuple[Contender, ...]]:
+    def _best(self, names: Sequence[str], decided: dict[int, Decision]) -> tuple[_Made, tuple[Contender, ...]]:
         """The file by the best range method, and what was found of each; of methods that agree, the first is tried."""
         if len(names) == 1:
-            return self._made(self._ranges(observer, names[0], decided), decided), (Contender(names[0]),)
+            return self.make(self.ranges(names[0], decided), decided), (Contender(names[0]),)
         tried: dict[str, dict[str, Range]] = {}
         contenders: list[Contender] = []
         for name in names:
             self._tell(f"ranges by {name}")
-            ranges = self._ranges(observer, name, decided)
+            ranges = self.ranges(name, decided)
             if ranges not in tried.values():
                 tried[name] = ranges
-                made = self._made(ranges, decided)
+                made = self.make(ranges, decided)
                 contenders.append(self._judge.judge(name, made.content))
         chosen = best(contenders)
-        return made if chosen is contenders[-1] else self._made(tried[chosen.name], decided), tuple(contenders)
+        return made if chosen is contenders[-1] else self.make(tried[chosen.name], decided), tuple(contenders)
 
-    def _ranges(self, observer: Observer, name: str, decided: Mapping[int, Decision]) -> dict[str, Range]:
+    def ranges(self, name: str, decided: Mapping[int, Decision]) -> dict[str, Range]:
         """By one method; of tensors that a rule wants in 16 bits, for those."""
-        graph, grids = self._model.subgraphs[0], {bits: Integers(bits, symmetric=bits == 16) for bits in (8, 16)}
+        graph, grids = self.model.subgraphs[0], {bits: Integers(bits, symmetric=bits == 16) for bits in (8, 16)}
         wide = {
             fb.name(tensor)
             for index, decision in decided.items()
@@ -140,18 +153,19 @@ class _Job:
             if decision.compute == "int16"
         }
         usual = grids[self._scheme.activation_bits]
-        return resolve(observer.statistics, name, lambda tensor: grids[16] if tensor in wide else usual)
+        statistics = self._observer.statistics if self._observer else {}
+        return resolve(statistics, name, lambda tensor: grids[16] if tensor in wide else usual)
 
-    def _made(self, ranges: Mapping[str, Range], decided: dict[int, Decision]) -> _Made:
+    def make(self, ranges: Mapping[str, Range], decided: dict[int, Decision]) -> _Made:
         """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts.
 
         ``decided`` is added to.
         """
-        names = _results(self._model)
+        names = self.results
         while True:
             computes = {index: decision.compute for index, decision in decided.items()}
             io_dtype = self._request.recipe.io_dtype
-            quantized, widened = built(self._content, self._model, self._scheme, ranges, computes, io_dtype)
+            quantized, widened = built(self.content, self.model, self._scheme, ranges, computes, io_dtype)
             content = fb.write(quantized)
             failure = _try(content, self._feed, self._request.threads)
             if failure is None:
@@ -168,7 +182,7 @@ class _Job:
         notes: Sequence[str],
         contenders: tuple[Contender, ...] = (Contender(MIN_MAX),),
     ) -> Answer:
-        names, widened = _results(self._model), ", ".join(made.widened)
+        names, widened = self.results, ", ".join(made.widened)
         said = (f"weight scales widened so that biases fit into int32: {widened}",) if widened else ()
         reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
         supported = engine.supported_operators(self._scheme)
@@ -176,7 +190,7 @@ class _Job:
         if self._request.recipe.full_integer:
             require_integers(found)
         self._request.output.write_bytes(made.content)
-        resolved = _resolved(self._request.recipe, self._model.subgraphs[0], decided, best(contenders).name)
+        resolved = self.resolved(decided, best(contenders).name)
         judged = contenders if best(contenders).worst_db is not None else ()
         return Answer(engine.NAME, resolved, tuple(found), (*notes, *said), judged)
 
@@ -246,12 +260,6 @@ def _refused(model: Any, failure: str) -> str:
     if match is None or int(match[1]) >= len(graph.operators):
         return ""
     return _result(graph, graph.operators[int(match[1])])
-
-
-def _results(model: Any) -> list[str]:
-    """The name of the first result of every operator of the main graph."""
-    graph = model.subgraphs[0]
-    return [_result(graph, op) for op in graph.operators]
 
 
 def _result(graph: Any, op: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeworthy import config
+from edgeworthy import config, quantize_tables
 from edgeworthy.cli import template
 from edgeworthy.config import GateTable
 from edgeworthy.errors import BadInput
@@ -248,7 +248,7 @@ def test_the_documented_file_is_valid_has_every_key_and_the_defaults() -> None:
         assert value(table, key.path) is not None, key.name
         if key.table is None and key.path[:2] != ("quantize", "preprocess") and key.default not in (None, [], {}):
             assert value(table, key.path) == value(default, key.path), key.name
-    assert loaded.quantize.preprocess == config.PreprocessTable(
+    assert loaded.quantize.preprocess == quantize_tables.PreprocessTable(
         size=[224, 224], layout="NCHW", resize=256, crop=[224, 224]
     )
 
@@ -256,6 +256,7 @@ def test_the_documented_file_is_valid_has_every_key_and_the_defaults() -> None:
 def test_what_is_commented_out_is_the_default() -> None:
     """With every comment on a key taken away the file says the defaults and the examples, as it stands nothing."""
     empty = {t: {} for t in TABLES} | {"gate": {"latency_ms": {}, "regression": {"latency_ms": {}}}}
+    empty["quantize"] = {"budget": {}}
     assert tomllib.loads(template.commented({})) == empty
     assert config.Config.model_validate(tomllib.loads(template.commented({}))) == config.Config()
     given = {"output": "out", "model": {"source": 'a "b".py:make', "inputs": ["x:float32[1]"]}}

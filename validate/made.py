@@ -214,6 +214,19 @@ class ContenderResult(Record):
     failure: str = Field(default="", description="why there is no file")
 
 
+class RepairResult(Record):
+    """The search for the fastest file that meets a budget (``--repair``)."""
+
+    met: bool
+    asked: list[str] = Field(description="the budget")
+    reached: str = Field(description="on the samples that the file was chosen by")
+    missed: list[str] = Field(default_factory=list, description="what of the budget no file reached in the time")
+    trials: list[str] = Field(
+        description="what was tried, in order: how, what it reached, and its time if it was taken"
+    )
+    notes: list[str] = Field(default_factory=list, description="what there was no time for")
+
+
 class QuantizationResult(Record):
     """TFLite float32 → one quantized TFLite file."""
 
@@ -234,6 +247,7 @@ class QuantizationResult(Record):
     )
     engines: list[ContenderResult] = Field(default_factory=list, description="the same of engines")
     judged_on: str = Field(default="", description="samples that ranges and engines were judged on")
+    repair: RepairResult | None = None
     float_ops: list[FloatOp] = Field(default_factory=list)
     tradeoff: Tradeoff | None = Field(default=None, description="None when it failed")
     seconds: float = 0.0

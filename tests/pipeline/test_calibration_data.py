@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 import edgeworthy
-from edgeworthy.config import Config, DataTable, ModelTable, QuantizeTable
+from edgeworthy.config import Config, ModelTable
 from edgeworthy.errors import BadInput
 from edgeworthy.pipeline import manifest
 from edgeworthy.pipeline.run import run_config
+from edgeworthy.quantize_tables import DataTable, QuantizeTable
 from edgeworthy.validate.results import Report
 
 TRAINED = """

@@ -1,0 +1,303 @@
+"""The search for the fastest file that meets a budget. What is measured is a ``Bench``; here is the order of trials.
+
+1. Every *start*: what the scheme decides for this device, and integers only where the arithmetic is; plain and
+   equalised. The first one tells which way to take ranges is best, and the others take them so. One that meets the
+   budget is a candidate.
+2. From the best start of each kind that doesn't, operators go to float, the largest own error first, one by one and by
+   whole kinds (of which a runtime then makes longer float stretches): so many (1, 2, 4 …) that the budget is met, then
+   as few as will do (bisection). What turns out not to be needed goes back.
+3. The same operators with int16 activations in place of float, where a runtime takes that.
+4. The other way round, from the best start: all in float, and back to integers what saves the most for the error that
+   it costs (``fill``).
+5. All candidates take turns on the clock, and the fastest goes on: whole kinds of operators to float, as long as that
+   is faster still. Of equals, the truest is the result.
+
+The time for trials is bounded, and each step has its share of it: what is not begun by then is left out, and said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ..recipe import Compute
+from .budget import Budget, Quality
+from .fill import Stretch, fill
+
+_SAME_TIME = 0.03
+"""Medians of one interleaved run differ by this share for no reason."""
+
+_STARTS, _LIFTS, _FILLS = 0.35, 0.6, 0.85
+"""Shares of the time after which starts, operators that go to float, and those that come back are no longer tried."""
+
+_FEW, _FEW_OF = 12, 0.25
+"""Groups, and share of all, beyond which it is better to begin from float."""
+
+_GO_BACK = 24
+"""Most groups that are tried back in integers one by one."""
+
+_TIMED = 6
+"""Most candidates that are timed: those with the fewest exceptions of each kind."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a candidate is made by.
+
+    Attributes:
+        kind: Which kind of start it comes from.
+        computes: Result of an operator → what it computes in, where that isn't what the scheme says.
+        ranges: How ranges are taken.
+        transforms: What is done to the float model first.
+    """
+
+    kind: str
+    computes: Mapping[str, Compute] = field(default_factory=dict)
+    ranges: str = "min_max"
+    transforms: tuple[str, ...] = ()
+
+    def put(self, names: Sequence[str], compute: Compute) -> Candidate:
+        """With these operators in ``compute``."""
+        return replace(self, computes={**self.computes, **dict.fromkeys(names, compute)})
+
+    def __str__(self) -> str:
+        parts = [self.kind, f"ranges {self.ranges}", *self.transforms]
+        counts = {dtype: list(self.computes.values()).count(dtype) for dtype in ("float32", "int16")}
+        parts += [f"{count} operators in {dtype}" for dtype, count in counts.items() if count]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Tryout:
+    """A plan that was made and judged; ``failure``: why there is no file."""
+
+    plan: Candidate
+    quality: Quality | None = None
+    met: bool = False
+    failure: str = ""
+
+
+class Bench(Protocol):
+    """What makes files of plans and measures them."""
+
+    def judge(self, plan: Candidate) -> Quality:
+        """Make it and hold it against the float file.
+
+        Raises:
+            ValueError, RuntimeError: an engine or the runtime refuses it.
+        """
+
+    def ranking(self, plan: Candidate) -> list[tuple[str, str]]:
+        """Result and kind of the operators that it has in integers, the largest own error first."""
+
+    def parts(self, plan: Candidate) -> list[Stretch]:
+        """The arithmetic that it has in integers, in parts of about the same work, in order."""
+
+    def integers(self, plan: Candidate) -> list[tuple[str, str]]:
+        """Result and kind of the operators that it has in integers."""
+
+    def nanoseconds(self, plans: Sequence[Candidate]) -> list[float]:
+        """Median time of one inference of each, in turns."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the search ended with.
+
+    Attributes:
+        best: The plan that is to be made: the fastest that meets the budget, or the nearest to it.
+        met: Whether it meets it.
+        trials: All that was tried, in order.
+        nanoseconds: Index of a trial → its time, of those that were timed.
+        notes: What was left out.
+    """
+
+    best: Tryout
+    met: bool
+    trials: tuple[Tryout, ...]
+    nanoseconds: Mapping[int, float]
+    notes: tuple[str, ...] = ()
+
+
+class Search:
+    """One search.
+
+    Args:
+        bench: What measures.
+        budget: What has to be reached.
+        seconds: Time for trials; timing the candidates comes on top.
+    """
+
+    def __init__(self, bench: Bench, budget: Budget, *, seconds: float) -> None:
+        self._bench, self._budget = bench, budget
+        self._begin, self._seconds = time.monotonic(), seconds
+        self._end = self._begin
+        self._trials: list[Tryout] = []
+        self._left_out: list[str] = []
+
+    def run(self, starts: Sequence[Candidate], methods: Sequence[str] = ()) -> SearchResult:
+        """Search from these plans, the plainest first.
+
+        Args:
+            starts: Where to begin.
+            methods: Ways to take ranges; none: those of the plans.
+
+        Raises:
+            RuntimeError: no file could be made at all; has the first reason.
+        """
+        self._until(_STARTS)
+        for method in methods or (starts[0].ranges,):
+            if self._trials and self._is_late(f"ranges by {method}"):
+                break
+            self._try(replace(starts[0], ranges=method))
+        ranges = max(self._trials, key=self._nearness).plan.ranges
+        starts = [replace(plan, ranges=ranges) for plan in starts] if methods else starts
+        for plan in starts[1:]:
+            if self._is_late(f"the start {plan}"):
+                break
+            self._try(plan)
+        self._until(_LIFTS)
+        for kind in dict.fromkeys(plan.kind for plan in starts):
+            tried = [t for t in self._trials if t.plan.kind == kind and t.quality]
+            if tried and not any(t.met for t in tried):
+                self._lift(max(tried, key=self._nearness))
+        self._until(_FILLS)
+        if not any(t.met and t.plan == plan for t in self._trials for plan in starts):
+            self._fill(max((t for t in self._trials if t.plan in starts), key=self._nearness))
+        candidates = [trial for trial in self._trials if trial.met]
+        if not candidates:
+            return self._nearest()
+        return self._fastest(candidates)
+
+    def _try(self, plan: Candidate) -> Tryout:
+        for trial in self._trials:
+            if trial.plan == plan:
+                return trial
+        try:
+            quality = self._bench.judge(plan)
+            trial = Tryout(plan, quality, self._budget.met(quality))
+        except (ValueError, RuntimeError) as error:
+            trial = Tryout(plan, failure=" ".join(str(error).split()))
+        self._trials.append(trial)
+        return trial
+
+    def _lift(self, start: Tryout) -> None:
+        """From a start that misses the budget: the fewest operators in float that will do, and the fewest kinds."""
+        ranking = self._bench.ranking(start.plan)
+        for groups in ([[name] for name, _ in ranking], list(_by_kind(ranking).values())):
+            lifted = self._fewest(start.plan, groups)
+            if lifted and not self._is_late(f"int16 in place of float, {start.plan.kind}"):
+                self._try(start.plan.put(_flat(self._needed(start.plan, lifted)), "int16"))
+
+    def _fewest(self, plan: Candidate, groups: Sequence[list[str]]) -> Sequence[list[str]]:
+        """The first of the groups that have to be in float; none where that are too many, or time is over."""
+        least, most = 0, min(1, len(groups))
+        limit = max(_FEW, int(_FEW_OF * len(groups)))
+        while not self._meets(plan, groups[:most]):
+            if most >= min(limit, len(groups)) or self._is_late(f"more than {most} groups in float, {plan.kind}"):
+                return []
+            least, most = most, min(2 * most, len(groups))
+        while most - least > 1 and not self._is_late(f"fewer than {most} groups in float, {plan.kind}"):
+            middle = (least + most) // 2
+            least, most = (least, middle) if self._meets(plan, groups[:middle]) else (middle, most)
+        return groups[:most]
+
+    def _needed(self, plan: Candidate, groups: Sequence[list[str]]) -> list[list[str]]:
+        """Without those that the budget can spare; the last one it can't."""
+        needed = list(groups)
+        for group in list(groups[:-1])[:_GO_BACK]:
+            if self._is_late(f"groups back in integers, {plan.kind}"):
+                break
+            fewer = [g for g in needed if g is not group]
+            if self._meets(plan, fewer):
+                needed = fewer
+        return needed
+
+    def _fill(self, start: Tryout) -> None:
+        """From all of a start in float, back to as much of its integers as the budget lets."""
+        least, everything = self._budget.min_sqnr_db, [name for name, _ in self._bench.integers(start.plan)]
+        if least is None or start.quality is None:
+            return
+
+        def only(names: Sequence[str]) -> Tryout:
+            kept = set(names)
+            return self._try(start.plan.put([name for name in everything if name not in kept], "float32"))
+
+        parts = self._bench.parts(start.plan)
+        fill(parts, least, lambda names: only(names).quality, lambda names: only(names).met, self._is_late)
+
+    def _until(self, share: float) -> None:
+        """Let trials be begun until this share of the time is over."""
+        self._end = self._begin + share * self._seconds
+
+    def _meets(self, plan: Candidate, groups: Sequence[list[str]]) -> bool:
+        return self._try(plan.put(_flat(groups), "float32")).met
+
+    def _fastest(self, candidates: Sequence[Tryout]) -> SearchResult:
+        timed = list(_spread(sorted(candidates, key=lambda trial: (_exceptions(trial), -self._nearness(trial)[1]))))[
+            :_TIMED
+        ]
+        times = self._bench.nanoseconds([trial.plan for trial in timed])
+        quickest = min(times)
+        equal = [t for t, ns in zip(timed, times, strict=True) if ns <= quickest * (1 + _SAME_TIME)]
+        clocked = {self._trials.index(trial): ns for trial, ns in zip(timed, times, strict=True)}
+        self._until(1.0)
+        best = self._quicker(max(equal, key=self._nearness), clocked)
+        return SearchResult(best, True, tuple(self._trials), clocked, tuple(self._left_out))
+
+    def _quicker(self, best: Tryout, clocked: dict[int, float]) -> Tryout:
+        """From a file that meets the budget, whole kinds to float as long as that is faster; adds to the times."""
+        for kind, names in _by_kind(self._bench.integers(best.plan)).items():
+            if self._is_late(f"{kind} in float"):
+                break
+            trial = self._try(best.plan.put(names, "float32"))
+            if trial.met:
+                before, after = self._bench.nanoseconds([best.plan, trial.plan])
+                clocked[self._trials.index(trial)] = after
+                best = trial if after < before * (1 - _SAME_TIME) else best
+        return best
+
+    def _nearest(self) -> SearchResult:
+        judged = [trial for trial in self._trials if trial.quality is not None]
+        if not judged:
+            raise RuntimeError(self._trials[0].failure if self._trials else "there is nothing to start from")
+        return SearchResult(max(judged, key=self._nearness), False, tuple(self._trials), {}, tuple(self._left_out))
+
+    def _nearness(self, trial: Tryout) -> tuple[int, float]:
+        if trial.quality is None:
+            return -len(self._budget.missed(Quality(0.0))) - 1, 0.0
+        return -len(self._budget.missed(trial.quality)), trial.quality.sqnr_db
+
+    def _is_late(self, what: str) -> bool:
+        late = time.monotonic() >= self._end
+        if late and what not in self._left_out:
+            self._left_out.append(what)
+        return late
+
+
+def _by_kind(operators: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    kinds: dict[str, list[str]] = {}
+    for name, kind in operators:
+        kinds.setdefault(kind, []).append(name)
+    return kinds
+
+
+def _flat(groups: Sequence[list[str]]) -> list[str]:
+    return [name for group in groups for name in group]
+
+
+def _exceptions(trial: Tryout) -> int:
+    return len(trial.plan.computes)
+
+
+def _spread(trials: Sequence[Tryout]) -> Iterator[Tryout]:
+    """One of each kind and dtype of exceptions in turn, so that none crowds out the others."""
+    piles: dict[tuple[str, bool], list[Tryout]] = {}
+    for trial in trials:
+        piles.setdefault((trial.plan.kind, "int16" in trial.plan.computes.values()), []).append(trial)
+    while any(piles.values()):
+        for pile in piles.values():
+            if pile:
+                yield pile.pop(0)

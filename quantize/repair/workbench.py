@@ -1,0 +1,182 @@
+"""Files of plans, made and measured in this process (see ``search.Bench``)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...formats.tflite import edit as fb
+from ...formats.tflite.arithmetic import flops
+from ...numerics.fidelity import Fidelity, fidelity
+from ...workers.serve import Tell
+from ..analysis.per_layer import PerLayer
+from ..recipe import Decision, Recipe
+from ..running import Model
+from ..worker import Quantizer
+from .budget import Quality
+from .fill import PARTS, Stretch
+from .search import Candidate
+
+if TYPE_CHECKING:
+    from ...artifact import Array, Feeds
+
+DEFAULT, ARITHMETIC = "as the scheme says", "integers in arithmetic alone"
+"""Kinds of starts."""
+
+_ARITHMETIC = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_EXACT = ("BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "PAD", "RELU", "RESHAPE",
+          "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V",
+          "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE")  # fmt: skip
+"""Operators that add no error of their own in integers, so that leaving them there costs nothing and saves casts."""
+
+_RANKED_ON = 2
+"""Samples that own errors are taken from."""
+
+_TURN_S, _TURNS = 0.03, 15
+
+
+@dataclass
+class HeldOut:
+    """What files are judged by.
+
+    Attributes:
+        feeds: Input name → array, as the float model takes it.
+        labels: int64 [batch] of each, the classes; empty where they aren't known.
+    """
+
+    feeds: list[Feeds] = field(default_factory=list)
+    labels: list[Array] = field(default_factory=list)
+
+
+class Workbench:
+    """Makes and measures.
+
+    Args:
+        jobs: Transforms → the job that has them done, calibrated; the plain one under ``()``.
+        held: Samples that no range was taken from.
+        threads: Threads for one inference.
+        tell: Is told what is being tried.
+    """
+
+    def __init__(self, jobs: Mapping[tuple[str, ...], Quantizer], held: HeldOut, *, threads: int, tell: Tell) -> None:
+        self._jobs, self._samples, self._threads, self._tell = jobs, held, threads, tell
+        self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
+        self._truth = self._run(jobs[()].content)
+
+    def starts(self) -> list[Candidate]:
+        """Where a search begins: what the scheme says before what it doesn't, the plain model before others."""
+        elsewhere = self._outside_arithmetic()
+        found = [Candidate(DEFAULT, transforms=transforms) for transforms in self._jobs]
+        if elsewhere:
+            found += [
+                Candidate(ARITHMETIC, transforms=transforms).put(elsewhere, "float32") for transforms in self._jobs
+            ]
+        return found
+
+    def judge(self, plan: Candidate) -> Quality:
+        self._tell(f"try: {plan}")
+        got = self._run(self._made(plan))
+        results = self._judged(got)
+        agreements = [found.agreement for found in results.values() if found.agreement is not None]
+        worst = min(found.worst_group_db for found in results.values())
+        return Quality(worst, min(agreements, default=None), self._drop(got))
+
+    def ranking(self, plan: Candidate) -> list[tuple[str, str]]:
+        layers = PerLayer(self._jobs[plan.transforms].content, self._made(plan), threads=self._threads)
+        for feed in self._samples.feeds[:_RANKED_ON]:
+            layers.compare(feed)
+        return [
+            (layer.place.tensor, layer.place.op)
+            for layer in layers.errors()
+            if layer.place.op != "INPUT" and layer.local is not None and layer.there is not None
+        ]
+
+    def integers(self, plan: Candidate) -> list[tuple[str, str]]:
+        job, decided = self._jobs[plan.transforms], self._decided(plan)
+        kept = {index for index, decision in decided.items() if decision.compute == "float32"}
+        operators = zip(job.results, job.model.subgraphs[0].operators, strict=True)
+        named = [(name, fb.op_name(job.model, op)) for name, op in operators]
+        return [(name, kind) for index, (name, kind) in enumerate(named) if name and index not in kept]
+
+    def parts(self, plan: Candidate) -> list[Stretch]:
+        job, there = self._jobs[plan.transforms], {name for name, _ in self.integers(plan)}
+        graph = job.model.subgraphs[0]
+        work = {
+            name: float(flops(job.model, graph, op))
+            for name, op in zip(job.results, graph.operators, strict=True)
+            if name in there and fb.op_name(job.model, op) in _ARITHMETIC
+        }
+        if not work:
+            return []
+        parts = [Stretch(tuple(work), tuple(value / sum(work.values()) for value in work.values()))]
+        while len(parts) < PARTS and (large := max(parts, key=lambda part: part.work)) and len(large.names) > 1:
+            index = parts.index(large)
+            parts[index : index + 1] = large.halves()
+        return parts
+
+    def nanoseconds(self, plans: Sequence[Candidate]) -> list[float]:
+        self._tell(f"time {len(plans)} candidates")
+        models = [Model(self._made(plan), threads=self._threads) for plan in plans]
+        for model in models:
+            model.run(self._samples.feeds[0])
+        times: list[list[float]] = [[] for _ in models]
+        for turn in range(_TURNS):
+            order = range(len(models)) if turn % 2 else reversed(range(len(models)))
+            for index in order:
+                times[index].append(models[index].nanoseconds(_TURN_S))
+        return [statistics.median(found) for found in times]
+
+    def recipe(self, plan: Candidate) -> Recipe:
+        """What makes the plan's file, with what the runtime refused in it."""
+        job, decided = self._jobs[plan.transforms], self._decided(plan)
+        job.make(job.ranges(plan.ranges, decided), decided)
+        return job.resolved(decided, plan.ranges)
+
+    def _made(self, plan: Candidate) -> bytes:
+        job, decided = self._jobs[plan.transforms], self._decided(plan)
+        return job.make(job.ranges(plan.ranges, decided), decided).content
+
+    def _decided(self, plan: Candidate) -> dict[int, Decision]:
+        names = self._jobs[plan.transforms].results
+        own = {names.index(name): Decision(compute, _WHY[compute]) for name, compute in plan.computes.items()}
+        return self._base[plan.transforms] | own
+
+    def _outside_arithmetic(self) -> list[str]:
+        """Results of the operators that compute something else than sums of products, and aren't in float already."""
+        job = self._jobs[()]
+        kept = self._base[()]
+        return [
+            name
+            for index, (name, op) in enumerate(zip(job.results, job.model.subgraphs[0].operators, strict=True))
+            if name and index not in kept and fb.op_name(job.model, op) not in (*_ARITHMETIC, *_EXACT)
+        ]
+
+    def _run(self, content: bytes) -> list[Feeds]:
+        model = Model(content, threads=self._threads)
+        return [model.run(feed) for feed in self._samples.feeds]
+
+    def _judged(self, got: Sequence[Feeds]) -> dict[str, Fidelity]:
+        return {n: fidelity([s[n] for s in self._truth], [s[n] for s in got]) for n in self._truth[0]}
+
+    def _drop(self, got: Sequence[Feeds]) -> float | None:
+        """How much accuracy falls; None without labels, or without an output that has classes."""
+        classes = [name for name, found in self._judged(self._truth).items() if found.agreement is not None]
+        if not classes or not self._samples.labels:
+            return None
+        wanted = np.concatenate(self._samples.labels)
+        right = [
+            np.concatenate([sample[classes[0]].argmax(-1).reshape(-1) for sample in outputs]) == wanted
+            for outputs in (self._truth, got)
+        ]
+        return float(right[0].mean() - right[1].mean())
+
+
+_WHY = {
+    "float32": "repair: in integers it costs more than the budget allows",
+    "int16": "repair: in int8 it costs more than the budget allows",
+    "int8": "repair",
+}

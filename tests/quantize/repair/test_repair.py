@@ -1,0 +1,109 @@
+"""Repair of real files: what it reaches is held against the LiteRT interpreter, on samples that it hasn't seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.errors import BadInput
+from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.quantize.repair.budget import Budget
+from edgeworthy.quantize.repair.repair import repair
+
+from ..conftest import normal_feeds
+from ..tflite_graph import CONV, Array, Graph, Weights, worst_sqnr
+
+CHANNELS = 16
+ONE = np.ones(CHANNELS, np.float32)
+SPREAD = (2.0 ** np.linspace(-6, 6, CHANNELS)).astype(np.float32)
+"""Channels of one tensor, of which the small ones count as much as the large ones."""
+
+
+def uneven(path: Path, activation: str) -> TFLiteModel:
+    """A tensor whose channels are of unlike size between two convolutions, behind two sane ones."""
+    w = Weights(0)
+    shape = (1, 8, 8, CHANNELS)
+    g = Graph(x=shape)
+    bias = np.zeros(CHANNELS, np.float32)
+
+    def conv(x: object, makes: Array = ONE, reads: Array = ONE) -> object:
+        kernel = w(CHANNELS, 3, 3, CHANNELS, fan_in=144) * makes[:, None, None, None] * reads
+        return g.op("conv_2d", [x, kernel.astype(np.float32), bias], shape, **CONV)
+
+    x = g.op("relu", [conv(g.inputs[0])], shape)
+    x = conv(g.op("relu", [conv(x)], shape), makes=SPREAD)
+    x = g.op(activation, [x], shape)
+    return g.save(path, y=conv(x, reads=1 / SPREAD))
+
+
+def made_again(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet, folder: Path) -> bytes:
+    recipe.write(folder / "r.json")
+    return quantize(
+        model, folder / "q.tflite", Recipe.read(folder / "r.json"), calibration=calibration
+    ).model.path.read_bytes()
+
+
+@pytest.mark.parametrize("activation", ["relu", "hard_swish"])
+def test_the_budget_is_met_on_samples_that_it_has_not_seen(
+    activation: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """By equalisation where the activation lets a factor through, and by float where it doesn't."""
+    model, others = (
+        uneven(tmp_path / "m.tflite", activation),
+        normal_feeds(uneven(tmp_path / "n.tflite", activation), 8, 7),
+    )
+    calibration = calibrate(model)
+    plain = quantize(model, tmp_path / "plain.tflite", Recipe.of("int8"), calibration=calibration)
+    assert worst_sqnr(model.path, plain.model.path, others) < 20
+    found = repair(model, Recipe.of("int8"), Budget(25.0), calibration=calibration, seconds=120)
+    assert found.met and found.quality.sqnr_db >= 25
+    content = made_again(model, found.recipe, calibration, tmp_path)
+    assert content == made_again(model, found.recipe, calibration, tmp_path)
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, tmp_path / "q.tflite", others, delegate=delegate) > 24.5
+    assert (found.recipe.transforms == ("equalize",)) or "float32" in {rule.compute for rule in found.recipe.rules}
+    quantized = fb.read(content)
+    kernels = [fb.values(quantized, t) for t in quantized.subgraphs[0].tensors if len(t.shape or []) == 4]
+    assert sum(k is not None and k.dtype == np.int8 and k.size > 1000 for k in kernels) >= 2  # the sane ones stay
+
+
+def test_a_budget_that_is_met_already_sends_nothing_to_float_for_its_sake(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """What goes to float then is whole kinds, for the time that they take."""
+    model = uneven(tmp_path / "m.tflite", "relu")
+    found = repair(model, Recipe.of("int8"), Budget(3.0), calibration=calibrate(model), seconds=60)
+    assert found.met
+    moved = {rule.pattern for rule in found.recipe.rules if rule.why.startswith("repair")}
+    assert len(moved) in (0, 3, 4, 7), "the RELUs, the convolutions, neither or both"
+
+
+def test_a_budget_that_nothing_meets_is_said_with_the_nearest_file(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    model = uneven(tmp_path / "m.tflite", "relu")
+    budget = Budget(10.0, max_accuracy_drop=0.1)
+    found = repair(model, Recipe.of("int8"), budget, calibration=calibrate(model), seconds=10)
+    assert not found.met and found.budget.missed(found.quality) == ["accuracy may fall by 10.0%: there are no labels"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (Recipe.of("float16"), "nothing to repair"),
+        (Recipe.of("int8", engine="tensorflow"), "TensorFlow's quantizer takes no decisions"),
+    ],
+)
+def test_what_can_not_be_repaired_is_said(
+    recipe: Recipe, said: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    model = uneven(tmp_path / "m.tflite", "relu")
+    with pytest.raises(BadInput, match=said):
+        repair(model, recipe, Budget(), calibration=calibrate(model))
