@@ -8,9 +8,9 @@ After::
 
     t' ── MatMul(x, ·) ── y                          c ── Add(x, ·) ── z
 
-Leaves alone: random operators; quantized weights (Quantize-/DequantizeLinear carry scales that the lowering needs);
-nodes with subgraphs; results that would make the model grow (see ``_LIMIT``); what ONNX's reference
-implementation can't compute, or computes slowly element by element. Each refusal says which.
+Leaves alone: random operators; quantized weights, which ``fold_quantized_constants`` has; nodes with subgraphs;
+results that would make the model grow (see ``_LIMIT``); what ONNX's reference implementation can't compute, or computes
+slowly element by element. Each refusal says which.
 
 Transposed and reshaped weights stay views of the array they come from, so a large weight isn't held twice.
 """
