@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from edgeworthy.benchmarks.quantized import page
 from edgeworthy.benchmarks.quantized.forms import FORMS, Form, drawn
-from edgeworthy.files import write_text
 
 DTYPES = ("float32", "int8", "int16")
+MARKS = "<!-- operators -->", "<!-- end of operators -->"
 _TURN_S, _TURNS = 0.02, 15
 
 
@@ -48,7 +49,7 @@ class Row:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="NAME", choices=[form.name for form in FORMS])
-    parser.add_argument("--write", type=Path, metavar="FILE.md", help="the table, as a page")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help=f"put the table between {MARKS[0]} and its end")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -64,7 +65,7 @@ def main() -> int:
     text = json.dumps([asdict(row) for row in rows], indent=1) if options.json else markdown(rows)
     print(text)
     if options.write:
-        write_text(options.write, markdown(rows))
+        page.put(options.write, markdown(rows), MARKS)
     return 1 if any(row.failure for row in rows) else 0
 
 

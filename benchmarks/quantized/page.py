@@ -20,11 +20,12 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 _LOST = re.compile(r"[|\n]+")
 
 
-def put(path: Path, text: str) -> None:
+def put(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Write the figures between the marks of a page."""
+    begin, end = marks
     page = path.read_text(encoding="utf-8")
-    between = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    write_text(path, between.sub(lambda _: f"{BEGIN}\n\n{text}\n{END}", page))
+    between = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    write_text(path, between.sub(lambda _: f"{begin}\n\n{text}\n{end}", page))
 
 
 def markdown(rows: Sequence[Row], missed: Sequence[str], command: str, samples: int, held_out: int) -> str:
