@@ -51,7 +51,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
         if q.repair:
             _repair(console, q.scheme, q.repair)
         for note in q.notes:
-            console.say(f"· {q.scheme}: {note}")
+            console.say(f"· {SCHEMES[q.scheme].short_name}: {note}")
         if q.traceback and console.debug:
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:

@@ -7,6 +7,7 @@ died, and the output appears complete or not at all.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -197,7 +198,9 @@ def _made_otherwise(recipe: Recipe, engine: str) -> Iterator[str]:
 
 def _chosen(what: str, name: str, contenders: Sequence[Contender], judged_on: str) -> Iterator[str]:
     if contenders:
-        yield f"{what} {name} kept, judged on {judged_on}: {', '.join(map(str, contenders))}"
+        kept, *others = sorted(contenders, key=lambda one: (one.name != name, -(one.worst_db or -math.inf)))
+        rest = f"; of {len(others)} others the next is {others[0]}" if others else ""
+        yield f"{what} kept: {kept} on {judged_on}{rest}"
 
 
 def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
