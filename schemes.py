@@ -92,7 +92,7 @@ class Scheme:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that a user may call it."""
+        """What it is called; ``get_scheme`` takes the title too."""
         return (self.alias, self.name) if self.alias else (self.name,)
 
 
@@ -243,12 +243,12 @@ def made_by(method: Method, weights: str | None = None, activations: str | None 
 
 
 def get_scheme(name: str) -> Scheme:
-    """The quantized scheme called ``name``, by full name or alias.
+    """The quantized scheme called ``name``, by full name, alias, or title, as reports say it.
 
     Raises:
         BadInput: there is no such scheme; lists those that exist.
     """
-    known = {called: scheme for scheme in QUANTIZED for called in scheme.names}
+    known = {called: scheme for scheme in QUANTIZED for called in (scheme.title, *scheme.names)}
     if name not in known:
         raise BadInput(
             f"there is no quantization scheme {name!r}",

@@ -49,11 +49,9 @@ def refuses(recipe: Recipe) -> str:
 
 
 def _does(scheme: Scheme) -> bool:
-    if scheme.method == "static":
-        return scheme.weights == "int8" and scheme.activations in ("int8", "int16") and scheme.granularity == "channel"
-    if scheme.method == "dynamic":
-        return scheme.weights == "int8" and scheme.granularity == "channel"
-    return scheme.method == "cast" and scheme.weights == "float16"
+    if scheme.method == "cast":
+        return scheme.weight_bits == 16
+    return scheme.method in ("static", "dynamic") and scheme.weight_bits == 8 and scheme.granularity == "channel"
 
 
 def start(tell: Tell, request: TensorFlowRequest) -> Commands:
