@@ -25,7 +25,10 @@ SECONDS = 300.0
 """Time for trials, when nothing else is said."""
 
 HELD = 16
-"""Most feeds that trials are judged by."""
+"""Most feeds that trials are judged by of those that no range is taken from."""
+
+SEEN, SEEN_BYTES = 24, 64 << 20
+"""Most of the others, and what they may take of memory."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,14 @@ def repair(
         )
     request = RepairRequest(Request(model.path, model.path, recipe, threads, {}, modules or {}), budget, seconds)
     unseen: Sequence[tuple[Feeds, Array | None]] = [(feed, None) for feed in calibration.held_out(HELD)[0]]
+    every, kept = -(-len(calibration) // SEEN), 0
     with _child(request, timeout_s) as child:
         for done, feed in enumerate(calibration, start=1):
-            child.ask("calibrate", arranged(feed, model, permute or {}))
+            taken = arranged(feed, model, permute or {})
+            size = sum(array.nbytes for array in taken.values())
+            keep = done % every == 0 and kept + size <= SEEN_BYTES
+            kept += size if keep else 0
+            child.ask("calibrate", taken, keep)
             if progress:
                 progress(done, len(calibration))
         for given, labels in labelled or unseen:

@@ -44,12 +44,14 @@ class HeldOut:
     """What files are judged by.
 
     Attributes:
-        feeds: Input name → array, as the float model takes it.
+        feeds: Input name → array, as the float model takes it; no range was taken from these.
         labels: int64 [batch] of each, the classes; empty where they aren't known.
+        seen: Feeds that ranges were taken from. There are more of them, and luck on the few others is none on these.
     """
 
     feeds: list[Feeds] = field(default_factory=list)
     labels: list[Array] = field(default_factory=list)
+    seen: list[Feeds] = field(default_factory=list)
 
 
 class Workbench:
@@ -57,15 +59,16 @@ class Workbench:
 
     Args:
         jobs: Transforms → the job that has them done, calibrated; the plain one under ``()``.
-        held: Samples that no range was taken from.
+        held: What files are judged by: as the worse of those that ranges were taken from, and of the others.
         threads: Threads for one inference.
         tell: Is told what is being tried.
     """
 
     def __init__(self, jobs: Mapping[tuple[str, ...], Quantizer], held: HeldOut, *, threads: int, tell: Tell) -> None:
         self._jobs, self._samples, self._threads, self._tell = jobs, held, threads, tell
+        self._sets = [feeds for feeds in (held.feeds, held.seen) if feeds]
         self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
-        self._truth = self._run(jobs[()].content)
+        self._truths = self._run(jobs[()].content)
 
     def starts(self) -> list[Candidate]:
         """Where a search begins: what the scheme says before what it doesn't, the plain model before others."""
@@ -80,14 +83,14 @@ class Workbench:
     def judge(self, plan: Candidate) -> Quality:
         self._tell(f"try: {plan}")
         got = self._run(self._made(plan))
-        results = self._judged(got)
-        agreements = [found.agreement for found in results.values() if found.agreement is not None]
-        worst = min(found.worst_group_db for found in results.values())
-        return Quality(worst, min(agreements, default=None), self._drop(got))
+        results = [found for pair in zip(self._truths, got, strict=True) for found in _judged(*pair).values()]
+        agreements = [found.agreement for found in results if found.agreement is not None]
+        worst = min(found.worst_group_db for found in results)
+        return Quality(worst, min(agreements, default=None), self._drop(got[0]))
 
     def ranking(self, plan: Candidate) -> list[tuple[str, str]]:
         layers = PerLayer(self._jobs[plan.transforms].content, self._made(plan), threads=self._threads)
-        for feed in self._samples.feeds[:_RANKED_ON]:
+        for feed in self._sets[0][:_RANKED_ON]:
             layers.compare(feed)
         return [
             (layer.place.tensor, layer.place.op)
@@ -122,7 +125,7 @@ class Workbench:
         self._tell(f"time {len(plans)} candidates")
         models = [Model(self._made(plan), threads=self._threads) for plan in plans]
         for model in models:
-            model.run(self._samples.feeds[0])
+            model.run(self._sets[0][0])
         times: list[list[float]] = [[] for _ in models]
         for turn in range(_TURNS):
             order = range(len(models)) if turn % 2 else reversed(range(len(models)))
@@ -155,24 +158,27 @@ class Workbench:
             if name and index not in kept and fb.op_name(job.model, op) not in (*_ARITHMETIC, *_EXACT)
         ]
 
-    def _run(self, content: bytes) -> list[Feeds]:
+    def _run(self, content: bytes) -> list[list[Feeds]]:
         model = Model(content, threads=self._threads)
-        return [model.run(feed) for feed in self._samples.feeds]
-
-    def _judged(self, got: Sequence[Feeds]) -> dict[str, Fidelity]:
-        return {n: fidelity([s[n] for s in self._truth], [s[n] for s in got]) for n in self._truth[0]}
+        return [[model.run(feed) for feed in feeds] for feeds in self._sets]
 
     def _drop(self, got: Sequence[Feeds]) -> float | None:
         """How much accuracy falls; None without labels, or without an output that has classes."""
-        classes = [name for name, found in self._judged(self._truth).items() if found.agreement is not None]
+        truth = self._truths[0]
+        classes = [name for name, found in _judged(truth, truth).items() if found.agreement is not None]
         if not classes or not self._samples.labels:
             return None
         wanted = np.concatenate(self._samples.labels)
         right = [
             np.concatenate([sample[classes[0]].argmax(-1).reshape(-1) for sample in outputs]) == wanted
-            for outputs in (self._truth, got)
+            for outputs in (truth, got)
         ]
         return float(right[0].mean() - right[1].mean())
+
+
+def _judged(truth: Sequence[Feeds], got: Sequence[Feeds]) -> dict[str, Fidelity]:
+    """Of each output, over all samples."""
+    return {name: fidelity([s[name] for s in truth], [s[name] for s in got]) for name in truth[0]}
 
 
 _WHY = {

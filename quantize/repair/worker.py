@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def start(tell: Tell, request: RepairRequest) -> Commands:
-    """``calibrate`` takes a feed that ranges come from, ``hold`` one to judge by; ``search`` gives the answer."""
+    """``calibrate`` takes a feed that ranges come from (and that may be judged by too), ``hold`` one to judge by.
+
+    ``search`` gives the answer.
+    """
     job = _Job(tell, request)
     return {"calibrate": job.calibrate, "hold": job.hold, "search": job.search}
 
@@ -41,7 +44,9 @@ class _Job:
             self._jobs["equalize",] = Quantizer(tell, replace(request.request, recipe=equalized))
         self._samples = HeldOut()
 
-    def calibrate(self, feed: dict[str, Array]) -> None:
+    def calibrate(self, feed: dict[str, Array], keep: bool) -> None:
+        if keep:
+            self._samples.seen.append(feed)
         for job in self._jobs.values():
             job.calibrate(feed)
 
