@@ -86,6 +86,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize sample:digits_cnn -o out --scheme float16,int8 --io-dtype int8",
                 "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --analyze --sensitivity all-but-one",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
+                "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz --repair --min-sqnr-db 30",
                 "edgeworthy quantize model.onnx -o again --recipe theirs.recipe.json --calibration data.npz",
             ),
             tables=("quantize", "data"),

@@ -21,11 +21,16 @@ _LOST = re.compile(r"[|\n]+")
 
 
 def put(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
-    """Write the figures between the marks of a page."""
-    begin, end = marks
+    """Write the figures between the marks of a page.
+
+    Raises:
+        ValueError: the page doesn't have each of them once.
+    """
     page = path.read_text(encoding="utf-8")
-    between = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
-    write_text(path, between.sub(lambda _: f"{begin}\n\n{text}\n{end}", page))
+    if any(page.count(mark) != 1 for mark in marks):
+        raise ValueError(f"{path} needs {' and '.join(marks)} once each")
+    before, _, rest = page.partition(marks[0])
+    write_text(path, f"{before}{marks[0]}\n\n{text}\n{marks[1]}{rest.partition(marks[1])[2]}")
 
 
 def markdown(rows: Sequence[Row], missed: Sequence[str], command: str, samples: int, held_out: int) -> str:

@@ -62,6 +62,15 @@ def test_the_tables_show_every_model_and_a_failure_as_such(tmp_path: Path) -> No
     assert file.read_text() == f"before\n{page.BEGIN}\n\n{text}\n{page.END}\nafter\n"
 
 
+def test_a_page_with_marks_that_are_not_there_once_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    twice = f"{page.BEGIN}\n{page.END}\nkept\n{page.BEGIN}\n{page.END}\n"
+    file.write_text(twice)
+    with pytest.raises(ValueError, match="once each"):
+        page.put(file, "new")
+    assert file.read_text() == twice
+
+
 def test_a_file_beside_itself_is_exact_and_as_large(tmp_path: Path) -> None:
     model = conv_net(tmp_path / "m.tflite")
     np.savez(tmp_path / "f.npz", image=np.stack([feed["image"] for feed in normal_feeds(model, 3, seed=0)]))
