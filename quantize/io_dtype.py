@@ -102,7 +102,7 @@ def _store_cast(model: Any, graph: Any, index: int, outer: int, constant: Any) -
     """Give tensor ``outer`` the values that casting the constant ``index`` would have."""
     inner, target = graph.tensors[index].quantization, graph.tensors[outer]
     shifted = constant.astype(np.int32) - int(inner.zeroPoint[0])
-    cast = shifted * np.float32(inner.scale[0])
+    cast = (shifted * np.float32(inner.scale[0])).astype(np.float32)
     if target.type == fb.TensorType.UINT8:
         cast = (shifted + int(target.quantization.zeroPoint[0])).astype(np.uint8)
     target.buffer = fb.add_buffer(model, cast)

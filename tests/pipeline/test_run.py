@@ -24,8 +24,8 @@ def test_a_whole_run(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     report = run(net, out, validate={"labelled": str(net / "labelled.npz")})
     assert visible(out) == {
-        "model.onnx", "model_float32.tflite", "model_int8.tflite", "report.json", "report.md", "report.html",
-        "junit.xml", "manifest.json",
+        "model.onnx", "model_float32.tflite", "model_int8.tflite", "model_int8.recipe.json", "report.json", "report.md",
+        "report.html", "junit.xml", "manifest.json",
     }  # fmt: skip
     assert report.gate
     assert report.gate.status == "pass"
@@ -50,12 +50,12 @@ def test_a_whole_run(net: Path, tmp_path: Path) -> None:
 
 def test_the_second_run_does_only_what_changed(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    measured = {"parity", "bench"}
-    assert redone(run(net, out)) == {"export", "convert", "quantize.static_wi8_ai8", *measured}
+    quantized, measured = {"quantize.static_wi8_ai8", "analyze.static_wi8_ai8"}, {"parity", "bench"}
+    assert redone(run(net, out)) == {"export", "convert", *quantized, *measured}
     assert redone(run(net, out)) == set()
     assert redone(run(net, out, bench={"seconds": 0.04})) == {"bench"}
     np.savez(net / "calibration.npz", image=np.zeros((4, 1, 4, 4), np.float32) + 0.5)
-    assert redone(run(net, out)) == {"quantize.static_wi8_ai8", *measured}
+    assert redone(run(net, out)) == {*quantized, *measured}
     (out / "model_float32.tflite").write_bytes(b"damaged")
     assert redone(run(net, out, force=True)) == {"convert"}
 

