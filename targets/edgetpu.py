@@ -124,7 +124,9 @@ TARGETS = (
         install=f"install {_COMPILER} (Debian package of packages.cloud.google.com, x86-64)",
         make=EdgeTpu,
         measured="estimated",
-        schemes=tuple(s.name for s in SCHEMES.values() if s.method == "static" and s.activation_bits == 8),
+        schemes=tuple(
+            s.name for s in SCHEMES.values() if s.method == "static" and s.weight_bits == s.activation_bits == 8
+        ),
         installed=_version,
         computes=False,
     ),

@@ -105,7 +105,7 @@ def test_an_int8_kernel_that_an_old_runtime_lacks(net: Path, tmp_path: Path) -> 
 def test_a_made_file_is_held_against_the_rules_too(net: Path, tmp_path: Path) -> None:
     """NNAPI asks for one scale before and after a mean, which no graph tells."""
     tables: dict[str, dict[str, Any]] = {"preflight": {"targets": ["nnapi"], "allow": ["LOG"]}}
-    tables["quantize"] = {"schemes": ["int8"], "calibration": "random", "io_dtype": "int8"}
+    tables["quantize"] = {"schemes": ["int8"], "calibration": "random", "io_dtype": "int8", "device": "npu"}
     (row,) = run(net, tmp_path / "out", "quantize", **tables).quantization
     assert row.status != "pass"
     assert "1 node would be refused by nnapi" in row.failure
@@ -117,7 +117,8 @@ def test_a_made_file_is_held_against_the_rules_too(net: Path, tmp_path: Path) ->
 
 def test_what_is_said_beforehand_is_what_is_in_the_file(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(net, out, "export", "convert", "quantize", quantize={"schemes": ["int8"], "calibration": "random"})
+    made = {"schemes": ["int8"], "calibration": "random", "device": "ethos-u"}
+    run(net, out, "export", "convert", "quantize", quantize=made)
     for name in ("ethos-u", "ethos-u:85-128", "edgetpu"):
         before = preflight.of_graph(describe(out / "model.onnx"), [name])[name]
         after = preflight.of_file(out / "model_int8.tflite", [name], model=out / "model.onnx")[name]
@@ -137,7 +138,7 @@ def test_a_tflite_source(net: Path, tmp_path: Path) -> None:
 
 
 def test_a_target_of_files_that_nobody_makes(net: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="edgetpu has nothing to run: it takes int8, and none of these is made") as error:
+    with pytest.raises(BadInput, match="it takes int8, static_wi8t_ai8, and none of these is made") as error:
         run(net, tmp_path / "out", "bench", targets=["edgetpu"], quantize={"schemes": ["float16"]})
     assert "--scheme int8" in (error.value.remedy or "")
     made = {"schemes": ["int8"], "calibration": "random"}
@@ -147,7 +148,8 @@ def test_a_target_of_files_that_nobody_makes(net: Path, tmp_path: Path) -> None:
 
 def test_inspect_answers_for_graphs_and_files(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(net, out, "export", "convert", "quantize", quantize={"schemes": ["int8"], "calibration": "random"})
+    made = {"schemes": ["int8"], "calibration": "random", "device": "ethos-u"}
+    run(net, out, "export", "convert", "quantize", quantize=made)
     for name in ("model.onnx", "model_float32.tflite", "model_int8.tflite"):
         found = inspect(out / name, ["ethos-u:55-128", "android-gpu"]).refused
         assert found["android-gpu"] == []
