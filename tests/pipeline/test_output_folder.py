@@ -12,7 +12,7 @@ from edgeworthy.pipeline.plan import ALL
 
 from .quick_runs import QUICK, run, visible
 
-ARTIFACTS = {"model.onnx", "model_float32.tflite", "model_int8.tflite"}
+ARTIFACTS = {"model.onnx", "model_float32.tflite", "model_int8.tflite", "model_int8.recipe.json"}
 REPORT = {"report.json", "report.md", "report.html", "junit.xml", "manifest.json"}
 
 
@@ -24,7 +24,7 @@ def test_files_of_other_weights_go_and_the_users_stay(net: Path, tmp_path: Path)
     (net / "net.py").write_text((net / "net.py").read_text().replace("scale = 1.0", "scale = 2.0"))
     report = run(net, out, quantize={"schemes": ["float16"]})
     left = {"model.onnx", "model_float32.tflite", "model_float16.tflite"}
-    assert visible(out) == left | REPORT | {"notes.txt"}
+    assert visible(out) == left | REPORT | {"notes.txt", "model_float16.recipe.json"}
     assert {a.path for a in report.artifacts} == left
 
 
