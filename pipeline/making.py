@@ -211,7 +211,7 @@ class Making(Staging):
             return None
         with self.progress.stage("save", str(path)):
             said = Saved(data.samples, data.description, data.fit_for_deployment)
-            save(data, said, self.inputs.source.inputs, path)
+            save(data.whole, said, self.inputs.source.inputs, path)
         return InputHash(role="calibration", name=str(path), what="file", sha256=files.sha256(path))
 
     def _quantized(self, scheme: str) -> Quantized:

@@ -7,7 +7,7 @@ once when the data is opened: what is wrong with one is an error that says which
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,11 @@ class CalibrationSet:
     def __iter__(self) -> Iterator[dict[str, Array]]:
         return (self.load(i) for i in range(self.feeds))
 
+    @property
+    def whole(self) -> CalibrationSet:
+        """With the spare feeds behind those that are used."""
+        return replace(self, feeds=self.feeds + self.spare, spare=0)
+
     def held_out(self, count: int) -> tuple[list[dict[str, Array]], str]:
         """At most ``count`` feeds to compare models on, and which these are: of samples that no range was taken from.
 
@@ -127,7 +132,7 @@ def load_calibration(
         found: Samples = _sample(spec, inputs, most, seed)
     else:
         found = forms.open_samples(spec, inputs, how or Reading(), most=most + SPARE * group, known=FORMS)
-    made = _of(found, inputs, most)
+    made = _of(found, inputs, most, in_order=earlier is not None)
     if earlier is None:
         return made
     described = f"{made.description}, saved from {earlier.description}"
@@ -143,11 +148,11 @@ def load_calibration(
     )
 
 
-def _of(found: Samples, inputs: Sequence[TensorSpec], samples: int) -> CalibrationSet:
-    """``samples`` of those found, and some others to compare on."""
+def _of(found: Samples, inputs: Sequence[TensorSpec], samples: int, *, in_order: bool = False) -> CalibrationSet:
+    """``samples`` of those found, and some others to compare on; ``in_order``: the first ones, not evenly spaced."""
     group = batch_size(inputs) or 1
     batched = batch_size(inputs) is not None
-    of = min(len(found), max(samples, group)) if found.consumed else len(found)
+    of = min(len(found), max(samples, group)) if found.consumed or in_order else len(found)
     used = spread(of, samples, group, found.where)
     rest = _others(len(found), used, group)
     chosen, read = used + rest, direct(found, used + rest)

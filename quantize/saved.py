@@ -1,4 +1,4 @@
-"""Calibration sets that are kept: an ``.npz`` with exactly the samples that were used, and a comment that says so.
+"""Calibration sets that are kept: an ``.npz`` of the samples that were used, and behind them those held back.
 
 Used again, such a file gives the same feeds in the same order, and with them the same bytes.
 """
@@ -35,7 +35,7 @@ class Saved:
     """What an archive's comment says.
 
     Attributes:
-        samples: How many samples it holds.
+        samples: How many samples were used, the first of those that it holds.
         description: Where they came from.
         fit_for_deployment: False for noise.
     """
@@ -78,7 +78,7 @@ def check(path: Path, given: str | None, *, force: bool = False) -> None:
 
 
 def save(feeds: Iterable[Feeds], said: Saved, inputs: Sequence[TensorSpec], path: Path) -> None:
-    """Write the samples that are used: ``[samples, …]`` under each input's name, in the source model's layout.
+    """Write samples: ``[samples, …]`` under each input's name, in the source model's layout.
 
     Args:
         feeds: Groups of samples; they are gone through once more than there are inputs.

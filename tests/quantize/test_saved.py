@@ -1,4 +1,4 @@
-"""Calibration sets that are kept: exactly the samples that were used, and the same bytes again."""
+"""Calibration sets that are kept: the samples that were used and those held back, and the same bytes again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .calibration_files import MASK, X, npz
 
 
 def kept(found: CalibrationSet, inputs: Any, path: Path) -> Path:
-    save(found, Saved(found.samples, found.description, found.fit_for_deployment), inputs, path)
+    save(found.whole, Saved(found.samples, found.description, found.fit_for_deployment), inputs, path)
     return path
 
 
@@ -42,8 +42,8 @@ def test_the_samples_that_are_used_come_again(tmp_path: Path, batch: int) -> Non
     path = kept(found, inputs, tmp_path / "kept.npz")
     with np.load(path) as archive:
         assert {name: (a.shape, str(a.dtype)) for name, a in archive.items()} == {
-            "x": ((200, 3), "float32"),
-            "mask": ((200, 4), "int64"),
+            "x": ((200 + 8 * batch, 3), "float32"),
+            "mask": ((200 + 8 * batch, 4), "int64"),
         }
     same(found, load_calibration(path, inputs))  # without saying how many again
     again = kept(load_calibration(path, inputs), inputs, tmp_path / "again.npz")
