@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,10 @@ ROWS = [
     ),
     ("TFLite int8", "tflite", INT8, "static_wi8_ai8", 42_608, 9.7e-2, 354, 0.0121),
 ]
+
+# Other packages install a folder `tests` too (xdsl, which litert-converter needs), and a namespace looks for its
+# folders anew whenever sys.path changes.
+sys.modules[__name__.partition(".")[0]].__path__ = [str(Path(__file__).parent)]
 
 
 def _errors(rms: float) -> Errors:

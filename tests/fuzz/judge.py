@@ -71,9 +71,9 @@ def judge(case: Case, artifact: str, folder: Path, stage: Callable[[str], None])
         return _refusal(error)
     except Exception as error:  # noqa: BLE001  the code under test may raise anything
         return Outcome("fault", _one_line(error), _place(error))
-    path = folder / ("model_float32.tflite" if artifact == "tflite" else artifact)
-    assert made is not None
-    static = all(isinstance(d, int) for spec in (made.tflite or made.saved_model).inputs for d in spec.shape)  # type: ignore[union-attr]
+    file = made.tflite if artifact == "tflite" else made.saved_model
+    assert file is not None
+    path, static = file.path, all(isinstance(d, int) for spec in file.inputs for d in spec.shape)
     stage("loading")
     if artifact == "tflite":
         fault = _load(path, allocate=static)

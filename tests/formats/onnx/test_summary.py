@@ -75,7 +75,8 @@ for _ in range(2):
 
 def test_a_run_opens_the_file_seven_times(tmp_path: Path) -> None:
     """Three of them look at its first bytes before it is mapped: for the summary, for conversion, which reads the
-    weights, and for the analysis, which asks for modules and lines. One hashes it. A run that takes all over from an earlier one opens it to hash it. Workers have their own.
+    weights, and for the analysis, which asks for modules and lines. One hashes it. A run that takes all over from an
+    earlier one opens it to hash it. Workers have their own.
     """
     source = write(tmp_path / "source.onnx", "Relu")
     command = [sys.executable, "-c", COUNT, str(source), str(tmp_path / "out")]
