@@ -6,6 +6,7 @@ python tests/cli/transcript.py out/digits_cnn    # after `make demo`: stores its
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import sys
@@ -24,6 +25,7 @@ _BLOCK = re.compile(r"(<!-- transcript: make demo -->\n```\n)(.*?)(```\n<!-- /tr
 
 def printed(report: Report) -> str:
     """What `edgeworthy run` prints on a pipe of a report that it made."""
+    os.environ.pop("COLUMNS", None)  # a test may have left one, and a pipe has no width
     console, stream = Console(), io.StringIO()
     console._stdout = stream
     views.report(console, report, OUTPUT, whole=True)
