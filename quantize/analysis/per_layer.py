@@ -111,7 +111,7 @@ class PerLayer:
 
     def __init__(self, floating: bytes, quantized: bytes, *, threads: int = 1) -> None:
         self.pair = FilePair(floating, quantized)
-        self._float, self._quantized = (TensorRunner(c, threads=threads, keep=True) for c in (floating, quantized))
+        self._float, self._quantized = (TensorRunner(c, threads=threads) for c in (floating, quantized))
         self._isolated = Isolated(self.pair)
         self._alone = Probe(self._isolated.content, threads=threads, keep=False) if self._isolated.outputs else None
         self.layers = [self._layer(*found) for found in self.pair.layers()]

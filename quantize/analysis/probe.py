@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from ...formats.tflite import edit as fb
-from ..running import input_tensors, output_tensors
+from ..running import input_tensors
 from .grid import grid_of
 
 if TYPE_CHECKING:
@@ -57,18 +57,18 @@ class Probe:
 
 
 class TensorRunner:
-    """A file that takes and gives floats by name, whatever its inputs and outputs are.
+    """A file that takes floats by name, whatever its inputs are, and keeps every tensor.
 
     Args:
         content: The flatbuffer.
-        threads, keep: As of ``Probe``.
+        threads: Threads for one inference.
     """
 
-    def __init__(self, content: bytes, *, threads: int = 1, keep: bool = False) -> None:
+    def __init__(self, content: bytes, *, threads: int = 1) -> None:
         model = fb.read(content)
         self._tensors = model.subgraphs[0].tensors
-        self._inputs, self._outputs = input_tensors(model), output_tensors(model)
-        self._probe = Probe(content, threads=threads, keep=keep)
+        self._inputs = input_tensors(model)
+        self._probe = Probe(content, threads=threads)
 
     def run(self, feed: Mapping[str, Array]) -> None:
         """Run on input name → array; floats go into an input of integers in its own steps."""
@@ -81,11 +81,3 @@ class TensorRunner:
     def value(self, index: int) -> Array:
         """A tensor as it is."""
         return self._probe.value(index)
-
-    def outputs(self) -> dict[str, Array]:
-        """Output name → value of the last run, as floats where it is in steps."""
-        found = {}
-        for name, index in self._outputs.items():
-            grid, value = grid_of(self._tensors[index]), self._probe.value(index)
-            found[name] = value if grid is None else grid.real(value)
-        return found

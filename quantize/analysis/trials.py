@@ -18,9 +18,9 @@ from ...workers.serve import Commands, Tell
 from .. import engine
 from ..folding import fold_constants
 from ..recipe import Compute
+from ..running import Model
 from ..worker import built
 from .pair import FilePair
-from .probe import TensorRunner
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -63,7 +63,7 @@ class _Job:
         engine.register_added_operators()
         self._content, self._file = fold_constants(fb.load(request.floating)), fb.load(request.quantized)
         self._pair = FilePair(self._content, self._file)
-        self._float = TensorRunner(self._content, threads=self._threads)
+        self._float = Model(self._content, threads=self._threads)
         self._feeds: list[Mapping[str, Array]] = []
         self._truth: list[dict[str, Array]] = []
         graph = self._pair.floating.subgraphs[0]
@@ -79,9 +79,8 @@ class _Job:
                 del self._computes[self._indices[name]]
 
     def sample(self, feed: Mapping[str, Array]) -> None:
-        self._float.run(feed)
         self._feeds.append(feed)
-        self._truth.append({name: value for name, value in self._float.outputs().items() if value.dtype.kind == "f"})
+        self._truth.append({name: value for name, value in self._float.run(feed).items() if value.dtype.kind == "f"})
 
     def base(self) -> float:
         """The least SQNR of a float output of the file, in dB; infinite when all are exact."""
@@ -117,10 +116,7 @@ class _Job:
         return fb.write(model)
 
     def _measure(self, content: bytes) -> float:
-        runner = TensorRunner(content, threads=self._threads)
-        got = []
-        for feed in self._feeds:
-            runner.run(feed)
-            got.append(runner.outputs())
+        model = Model(content, threads=self._threads)
+        got = [model.run(feed) for feed in self._feeds]
         names = self._truth[0]
         return min(fidelity([t[n] for t in self._truth], [g[n] for g in got]).worst_group_db for n in names)
