@@ -11,8 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from .base import BuilderBase
-from .kernels import working_dtype
-from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis
+from .kernels import kernel_dtypes, working_dtype
+from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
+
+_MOST_OF_SPLIT = 4
+"""Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
 
 
 class Shaping(BuilderBase):
@@ -116,14 +119,25 @@ class Shaping(BuilderBase):
         return self._same("pack", parts, shape, values_count=len(parts), axis=at)
 
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
-        """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT_V."""
-        axis = normalize_axis(axis, x.rank)
-        work = working_dtype("split_v", x.dtype)
-        shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
-        if len(sizes) == 1:
+        """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT, SLICE or SPLIT_V.
+
+        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices, but no SPLIT_V, which would divide what it
+        computes into partitions.
+        """
+        axis, count = normalize_axis(axis, x.rank), len(sizes)
+        if count == 1:
             return (x,)
+        shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
+        if x.dtype in kernel_dtypes("split") and x.is_static:
+            if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
+                operands = [self.const(np.int32(axis)), x]
+                return tuple(self.emit("split", operands, [Spec(x.dtype, s) for s in shapes], num_splits=count))
+            starts = np.cumsum([0, *sizes])[:-1].tolist()
+            begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
+            return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
+        work = working_dtype("split_v", x.dtype)
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
-        results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=len(sizes))
+        results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)
         return tuple(self.cast(r, x.dtype) for r in results)
 
     def unpack(self, x: Tensor, axis: int) -> tuple[Tensor, ...]:
@@ -138,7 +152,10 @@ class Shaping(BuilderBase):
         return tuple(self.cast(r, x.dtype) for r in results)
 
     def slice(self, x: Tensor, begin: Sequence[int], size: Sequence[int]) -> Tensor:
-        """``size`` elements from ``begin`` on every axis; a size of -1 means all the rest. TFLite: SLICE."""
+        """``size`` elements from ``begin`` on every axis; a size of -1 means all the rest. TFLite: SLICE.
+
+        An extent that is known is written as such: XNNPACK (LiteRT 2.3) takes no size of -1.
+        """
         if not len(begin) == len(size) == x.rank:
             raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}")
         shape = tuple(
@@ -149,7 +166,9 @@ class Shaping(BuilderBase):
         if x.value is not None:
             index = tuple(slice(b, None if s == -1 else b + s) for b, s in zip(begin, size, strict=True))
             return self.const(x.value[index])
-        return self._same("slice", [x], shape, extra=[self.int32s(begin), self.int32s(size)])
+        return self._same(
+            "slice", [x], shape, extra=[self.int32s(begin), self.int32s([-1 if d is None else d for d in shape])]
+        )
 
     def strided_slice(
         self, x: Tensor, begin: Tensor, end: Tensor, strides: Tensor, shape: Shape, *,

@@ -149,6 +149,7 @@ HANDLERS: dict[str, TensorFlowHandler] = {
     "transpose_conv": _transpose_conv,
     "conv_3d_transpose": _conv_3d_transpose,
     "fully_connected": _fully_connected,
+    "split": lambda b, t, a: tf.split(b.tf(t[1]), a["num_splits"], int(t[0].value)),  # type: ignore[arg-type]
     "split_v": _split_v,
     "strided_slice": _strided_slice,
     "reverse_sequence": _reverse_sequence,

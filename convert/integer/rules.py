@@ -62,6 +62,7 @@ _FREE = {
 RULES: dict[str, KernelRule] = {
     **{name: KernelRule(Scales.KEPT, wide=name in _WIDE) for name in _KEPT},
     **{name: KernelRule(Scales.FREE, data, wide=name in _WIDE) for name, data in _FREE.items()},
+    "SPLIT": KernelRule(Scales.KEPT, (1,)),
     "AVERAGE_POOL_2D": KernelRule(Scales.AVERAGED),
     "RESIZE_BILINEAR": KernelRule(Scales.AVERAGED),
     "CONCATENATION": KernelRule(Scales.ALIKE, None, wide=True),

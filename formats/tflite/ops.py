@@ -160,6 +160,7 @@ _ROWS = (
     TfliteOp("slice", _MOVABLE, "slice", Int8.LISTED),
     TfliteOp("space_to_batch_nd", None, None, Int8.INPUT_SCALE),
     TfliteOp("space_to_depth", _FIL | _BYTES, HANDLER, Int8.LISTED),
+    TfliteOp("split", _F | _BYTES, HANDLER, Int8.LISTED),
     TfliteOp("split_v", _FIL | _BYTES | _SHORT, HANDLER, Int8.INPUT_SCALE),
     TfliteOp("squeeze", None, None, Int8.INPUT_SCALE),
     TfliteOp("strided_slice", _MOVABLE | _UINT32, HANDLER, Int8.LISTED),

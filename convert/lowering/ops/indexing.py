@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ...builders.kernels import working_dtype
 from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import gather, one_axis
@@ -33,10 +34,29 @@ def not_negative(ctx: Context, indices: Tensor, extent: int | None, of: Tensor, 
 
 @lowers("Gather", layout=gather)
 def lower_gather(ctx: Context, node: ir.Node) -> Tensor:
-    """numpy.take(data, indices, axis). TFLite: GATHER."""
+    """numpy.take(data, indices, axis). TFLite: GATHER, or SLICE of neighbours, which XNNPACK takes."""
     x, indices = ctx.inputs(node)
     axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
+    neighbours = _neighbours(indices.value, x.shape[axis])
+    if neighbours is not None:
+        first, count = neighbours
+        begin, size = [0] * x.rank, [-1] * x.rank
+        begin[axis], size[axis] = first, count
+        part = ctx.b.slice(x, begin, size)
+        return part if indices.rank else ctx.b.squeeze(part, [axis])
     return ctx.b.gather(x, not_negative(ctx, indices, x.shape[axis], x, axis), axis)
+
+
+def _neighbours(indices: Array | None, extent: int | None) -> tuple[int, int] | None:
+    """First and number of ``indices``, a scalar or 1-D, where each is one more than that before it."""
+    if indices is None or indices.ndim > 1 or not indices.size:
+        return None
+    chosen = indices.reshape(-1).astype(np.int64)
+    if extent is not None:
+        chosen = np.where(chosen < 0, chosen + extent, chosen)
+    first = int(chosen[0])
+    within = first >= 0 and (extent is None or first + chosen.size <= extent)
+    return (first, chosen.size) if within and (np.diff(chosen) == 1).all() else None
 
 
 @lowers("GatherElements", since=11, layout=one_axis(0))

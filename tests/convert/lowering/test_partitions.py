@@ -1,0 +1,69 @@
+"""Splits, slices and gathers in the forms that XNNPACK takes: what cuts a tensor doesn't cut the graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx.parser
+import onnxruntime as ort
+import pytest
+
+from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.targets.remote.there.litert import LiteRTModel
+
+from ...conformance.adapters import convert_to, run_saved_model, run_tflite
+
+CASES = [
+    ("a, b = Split<axis=1, num_outputs=2>(r) y = Mul(a, b)", "SPLIT"),
+    ("a, b, c, d = Split<axis=2, num_outputs=4>(r) e = Mul(a, b) f = Mul(c, d) y = Sub(e, f)", "SPLIT"),
+    ("n = Constant<value_ints=[3, 5]>() a, b = Split<axis=1>(r, n) s = ReduceMean(a) y = Mul(s, b)", "SLICE"),
+    ("a, b, c, d, e, f = Split<axis=2, num_outputs=6>(r) g = Sub(a, f) y = Mul(g, c)", "SLICE"),
+    ("i = Constant<value_int=-2>() a = Gather<axis=2>(r, i) y = Neg(a)", "SLICE"),
+    ("i = Constant<value_ints=[2, 3, 4]>() a = Gather<axis=1>(r, i) y = Neg(a)", "SLICE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("nodes", "operator"), CASES)
+def test_what_cuts_a_tensor_leaves_one_partition(nodes: str, operator: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 8, 12)).astype(np.float32)
+    model = graph(f"r = Tanh(x) {nodes}", "float[2,8,12]")
+    made = convert_to("tflite", model, tmp_path)
+    counts = summarize(made).op_counts
+    assert counts[operator]
+    assert not {"SPLIT_V", "GATHER"} & {*counts}
+    receipt = LiteRTModel(str(made), 1).receipt()
+    assert (receipt["partitions"], receipt["fallback"]) == (1, [])
+    (want,) = ort.InferenceSession(model).run(None, {"x": x})
+    np.testing.assert_allclose(run_tflite(made, {"x": x})["y"], want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        run_saved_model(convert_to("saved_model", model, tmp_path), {"x": x})["y"], want, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "i = Constant<value_ints=[2, 4]>() y = Gather<axis=1>(x, i)",
+        "i = Constant<value_ints=[3, 2]>() y = Gather<axis=1>(x, i)",
+        "i = Constant<value_ints=[1, 1]>() y = Gather<axis=1>(x, i)",
+        "i = Constant<value_ints=[-1, 0]>() y = Gather<axis=1>(x, i)",
+        "i = Constant<value_ints=[-1]>() y = Gather<axis=0>(x, i)",
+        "i = Constant<value_ints=[5, 6]>() y = Gather<axis=1>(x, i)",
+        "i = Constant<value_int=0>() y = Gather<axis=0>(x, i)",
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_gathers_of_every_kind_of_index(nodes: str, batch: int, tmp_path: Path) -> None:
+    """Of a dynamic first axis too, whose last element no index says from the front."""
+    x = np.random.default_rng(0).standard_normal((batch, 8)).astype(np.float32)
+    model = graph(nodes, "float[n,8]")
+    (want,) = ort.InferenceSession(model).run(None, {"x": x})
+    np.testing.assert_array_equal(run_tflite(convert_to("tflite", model, tmp_path), {"x": x})["y"], want)
+
+
+def graph(nodes: str, x: str) -> bytes:
+    text = f'<ir_version: 9, opset_import: ["": 18]> g ({x} x) => (float y) {{ {nodes} }}'
+    model = onnx.parser.parse_model(text)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    return bytes(model.SerializeToString())
