@@ -10,7 +10,7 @@ many kernels of older runtimes do; TensorFlow's broadcasts, of at most 5 runs of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import chain, pairwise
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from .base import Attribute
 from .elementwise import BINARY, COMPARE, Elementwise
+from .legality import Attributes
 from .neural import Neural
 from .reductions import REDUCTIONS, Reductions
 from .shaping import Shaping
@@ -27,7 +28,6 @@ from .tensor import Shape, Spec, Tensor, Unsupported, broadcast, element_count
 Factors = Sequence[Sequence[tuple[Tensor, int]]]
 """For each extent, the (tensor, axis) whose extents it is the product of."""
 Results = tuple[Tensor, ...]
-Attributes = Mapping[str, Any]
 
 MOST_AXES = 6
 _MOST_BROADCAST = 5

@@ -128,9 +128,8 @@ class TfliteBuilder(Builder):
                 continue
             rows = prod(x.shape[:-1]) if x.has_static_shape else ir.ShapedType.get_dynamic_size()
             matrix, product = (ir.RankedTensorType.get([rows, t.shape[-1]], t.element_type) for t in (x, result))
-            attributes = {name: op.attributes[name] for name in op.attributes} | {
-                "keep_num_dims": ir.BoolAttr.get(False)
-            }
+            attributes = {name: op.attributes[name] for name in op.attributes}
+            attributes["keep_num_dims"] = ir.BoolAttr.get(False, context=self._context)
             with ir.InsertionPoint(op), op.location:
                 operands = [self._reshape(op.operands[0], matrix), *list(op.operands)[1:]]
                 narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
