@@ -11,14 +11,11 @@ from collections.abc import Sequence
 
 from ...artifact import Array
 from .base import Attribute
-from .elementwise import Elementwise
-from .neural import Neural
-from .reductions import Reductions
-from .shaping import Shaping
+from .ranks import ManyAxes
 from .tensor import Spec, Tensor
 
 
-class Builder(Elementwise, Shaping, Reductions, Neural):
+class Builder(ManyAxes):
     """The whole vocabulary.
 
     Attributes:

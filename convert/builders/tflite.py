@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ...errors import InternalFault
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
+from .ranks import MOST_AXES
 from .tensor import Shape, Spec, Steps, Tensor
 
 _ELEMENT_TYPES = {
@@ -87,6 +89,7 @@ class TfliteBuilder(Builder):
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 self._drop_idle_reshapes()
+                self._narrow_products()
                 self._reveal_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
@@ -114,6 +117,30 @@ class TfliteBuilder(Builder):
             if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
                 op.results[0].replace_all_uses_with(op.operands[0])
                 op.operation.erase()
+
+    def _narrow_products(self) -> None:
+        """MLIR merges the reshapes around a FULLY_CONNECTED with it, also where XNNPACK takes fewer axes."""
+        for op in list(self._block.operations):
+            if op.operation.name != "tfl.fully_connected":
+                continue
+            x, result = (ir.RankedTensorType(value.type) for value in (op.operands[0], op.results[0]))
+            if x.rank <= MOST_AXES:
+                continue
+            rows = prod(x.shape[:-1]) if x.has_static_shape else ir.ShapedType.get_dynamic_size()
+            matrix, product = (ir.RankedTensorType.get([rows, t.shape[-1]], t.element_type) for t in (x, result))
+            attributes = {name: op.attributes[name] for name in op.attributes}
+            attributes["keep_num_dims"] = ir.BoolAttr.get(False, context=self._context)
+            with ir.InsertionPoint(op), op.location:
+                operands = [self._reshape(op.operands[0], matrix), *list(op.operands)[1:]]
+                narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
+                op.results[0].replace_all_uses_with(self._reshape(narrow.result, result))
+            op.operation.erase()
+
+    def _reshape(self, x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
+        extents = np.asarray([-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)], "i")
+        shape = ir.DenseElementsAttr.get(extents)
+        made = ir.Operation.create("arith.constant", results=[shape.type], attributes={"value": shape}).result
+        return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, made]).result
 
     def _reveal_weights(self) -> None:
         """Put constants in the place of the arguments that stood for large weights.

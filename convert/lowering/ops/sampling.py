@@ -13,7 +13,7 @@ from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
-from ..extents import cropped, extent_of
+from ..extents import cropped
 from ..registry import lowers
 
 _CUBIC = -0.75
@@ -35,7 +35,7 @@ def lower_grid_sample(ctx: Context, node: ir.Node) -> Tensor:
     mode = _MODES.get(mode, mode)
     dims = x.rank - 2
     axes = [
-        _taps(ctx, node, b.squeeze(_last(ctx, grid, dims - 1 - i), [-1]), extent_of(ctx, x, i + 1), mode)
+        _taps(ctx, node, b.squeeze(_last(ctx, grid, dims - 1 - i), [-1]), b.extent_of(x, i + 1), mode)
         for i in range(dims)
     ]
     pixels = _flat_space(ctx, x)
@@ -133,7 +133,7 @@ def _weighted_pixels(ctx: Context, x: Tensor, pixels: Tensor, corner: Sequence[T
     b = ctx.b
     (flat, weight), *others = corner
     for axis, (index, factor) in enumerate(others, 2):
-        flat = b.add(b.mul(flat, extent_of(ctx, x, axis)), index)
+        flat = b.add(b.mul(flat, b.extent_of(x, axis)), index)
         if factor is not None:
             weight = factor if weight is None else b.mul(weight, factor)
     picked = b.gather(pixels, flat, 1, batch_dims=1)

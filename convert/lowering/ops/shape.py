@@ -138,10 +138,7 @@ def lower_tile(ctx: Context, node: ir.Node) -> Tensor:
 def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """X with its axes in the order of ``perm`` (reversed by default). TFLite: TRANSPOSE."""
     x = ctx.input(node, 0)
-    perm = ctx.attribute(node, "perm") or tuple(reversed(range(x.rank)))
-    if x.rank > 6:
-        raise Unsupported(f"TFLite's TRANSPOSE takes at most 6 dimensions, not {x.rank}")
-    return ctx.b.transpose(x, perm)
+    return ctx.b.transpose(x, ctx.attribute(node, "perm") or tuple(reversed(range(x.rank))))
 
 
 @lowers("Identity", layout=elementwise)

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from ...builders.tensor import Tensor, Unsupported, normalize_axis
 from ...layout.axes import pad, slices
 from ..context import Context
-from ..extents import cropped_or_padded, extent_of
+from ..extents import cropped_or_padded
 from ..registry import lowers
 
 
@@ -167,7 +167,7 @@ def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
 
 def _picked(ctx: Context, x: Tensor, axis: int, low: Tensor, high: Tensor, mode: str) -> Tensor:
     """Which element of ``axis`` each element of the padded one is: the nearest (edge), mirrored, or a period off."""
-    b, size = ctx.b, extent_of(ctx, x, axis)
+    b, size = ctx.b, ctx.b.extent_of(x, axis)
     one, zero = b.like(size, 1), b.like(size, 0)
     at = b.range(b.unary("neg", low), b.add(size, high), one, None)
     if mode == "wrap":
