@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import onnx_ir as ir
 
+from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
+from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import extent_of, positions
 from ..registry import lowers
@@ -157,3 +160,91 @@ def _listed(ctx: Context, rows: _Rows, picked: list[tuple[Tensor, Tensor]], clas
     of_row = np.stack(np.divmod(np.arange(len(picked)), classes), 1)
     box = b.cast(rows.box(b.gather_nd(elements, places)), "int64")
     return b.concat([b.gather(b.const(of_row.astype(np.int64)), row, 0), b.expand_dims(box, [1])], 1)
+
+
+@lowers("RoiAlign", since=10, domain=NHWC_DOMAIN, layout=spatial)
+def lower_roi_align(ctx: Context, node: ir.Node) -> Tensor:
+    """X [N,H,W,C], rois [R,4] of (x1, y1, x2, y2), batch_indices [R] → Y [R,output_height,output_width,C]: the mean or
+    the maximum of samples in each bin (ONNX RoiAlign 10-22).
+
+    A sample is four weighted elements; ``max`` is that of the weighted elements, as ONNX has it. TFLite: one GATHER of
+    all of them. With sampling_ratio=0 the number of samples depends on the box; all have as many as the largest, of
+    which the rest counts nothing.
+    """
+    b, x = ctx.b, ctx.input(node, 0)
+    rows, columns = (_samples(ctx, node, axis, b.cast(extent_of(ctx, x, axis + 1), "float32")) for axis in (0, 1))
+    first = b.mul(b.cast(ctx.input(node, 2), "int32"), extent_of(ctx, x, 1))
+    row = b.mul(b.add(rows.index, b.expand_dims(first, [1, 2])), extent_of(ctx, x, 2))
+    index = b.add(b.expand_dims(row, [3, 4]), b.expand_dims(columns.index, [1, 2]))
+    weight = b.mul(b.expand_dims(rows.weight, [3, 4, 5]), b.expand_dims(columns.weight, [1, 2, 5]))
+    if x.shape[-1] is None:
+        raise Unsupported("the number of channels must be static")
+    elements = b.gather(b.cast(b.reshape(x, (None, x.shape[-1])), "float32"), index, 0)
+    is_mean = ctx.attribute(node, "mode") == "avg"
+    result = b.reduce("sum" if is_mean else "reduce_max", b.mul(elements, weight), [2, 4], keep_dims=False)
+    if is_mean:
+        result = b.mul(result, b.expand_dims(b.mul(rows.share, columns.share), [3]))
+    return b.cast(result, x.dtype)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """What is taken along one axis: int32 indices and weights [R, bins, elements], and 1/samples [R or 1, 1, 1]."""
+
+    index: Tensor
+    weight: Tensor
+    share: Tensor
+
+
+def _samples(ctx: Context, node: ir.Node, axis: int, size: Tensor) -> _Samples:
+    """The samples along ``axis`` (0: y, 1: x) of an image of extent ``size``."""
+    b, bins = ctx.b, int(ctx.attribute(node, ("output_height", "output_width")[axis]))
+    start, length = _region(ctx, node, axis)
+    step = b.div(length, b.like(length, bins))
+    within, visible, share = _within(ctx, node, step)
+    bin_number = b.const(np.arange(bins, dtype=np.float32)[None, :, None])
+    at = b.const(within.value + bin_number.value) if within.value is not None else b.add(within, bin_number)
+    place = b.add(start, b.mul(step, at))
+    is_inside = b.binary(
+        "logical_and", b.compare("greater_equal", place, b.like(place, -1)), b.compare("less_equal", place, size)
+    )
+    shown = b.cast(is_inside if visible is None else b.binary("logical_and", is_inside, visible), "float32")
+    one = b.like(size, 1)
+    last = b.sub(size, one)
+    place = b.binary("minimum", b.binary("maximum", place, b.like(place, 0)), last)
+    low = b.unary("floor", place)
+    beyond = b.sub(place, low)
+    weight = b.concat([b.mul(b.sub(one, beyond), shown), b.mul(beyond, shown)], 2)
+    index = b.concat([low, b.binary("minimum", b.add(low, one), last)], 2)
+    return _Samples(b.cast(index, "int32"), weight, share)
+
+
+def _region(ctx: Context, node: ir.Node, axis: int) -> tuple[Tensor, Tensor]:
+    """Where each box begins along ``axis``, and its length, [R,1,1] in elements of the image."""
+    b, rois = ctx.b, ctx.input(node, 1)
+    rois = b.mul(b.cast(rois, "float32"), b.const(np.float32(ctx.attribute(node, "spatial_scale"))))
+    start, end = (b.expand_dims(b.slice(rois, [0, i], [-1, 1]), [2]) for i in (1 - axis, 3 - axis))
+    if ctx.attribute(node, "coordinate_transformation_mode") == "half_pixel":
+        half = b.like(start, 0.5)
+        start, end = b.sub(start, half), b.sub(end, half)
+        return start, b.sub(end, start)
+    return start, b.binary("maximum", b.sub(end, start), b.like(start, 1))
+
+
+def _within(ctx: Context, node: ir.Node, step: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Where in a bin its samples lie, in bins [R or 1, 1, samples], which of them count (None: all) and 1/samples."""
+    b, ratio = ctx.b, int(ctx.attribute(node, "sampling_ratio"))
+    if ratio > 0:
+        places = (np.arange(ratio, dtype=np.float32) + np.float32(0.5)) / np.float32(ratio)
+        return b.const(places[None, None, :]), None, b.const(np.full((1, 1, 1), 1 / ratio, np.float32))
+    one, zero = b.like(step, 1), b.like(step, 0)
+    wanted = b.unary("ceil", step)
+    count = b.binary("maximum", wanted, one)
+    most = b.binary("maximum", b.reduce("reduce_max", count, [0, 1, 2], keep_dims=False), one)
+    number = b.expand_dims(b.range(zero, most, one, None), [0, 1])
+    if ctx.attribute(node, "mode") == "max":
+        # What is one too many repeats the last, which a maximum doesn't notice.
+        number, visible = b.binary("minimum", number, b.sub(count, one)), b.compare("greater", wanted, zero)
+    else:
+        visible = b.compare("less", number, wanted)
+    return b.div(b.add(number, b.like(number, 0.5)), count), visible, b.div(one, count)

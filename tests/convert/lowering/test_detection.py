@@ -1,4 +1,4 @@
-"""NonMaxSuppression as detectors have it: one class or many, ties, boxes without an area, nothing found."""
+"""What detectors do with boxes: one class or many, ties, boxes without an area or outside the image, nothing found."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
+from ...conformance.adapters import convert_to, run_tflite
 from .against_ort import Feeds, assert_agrees, model_of
 
 F32, I64 = np.float32, np.int64
@@ -126,3 +129,36 @@ def test_a_detector_to_its_end(tmp_path: Path) -> None:
     logits = rng.standard_normal((1, COUNT, 5)).astype(F32)
     feeds = [{"deltas": deltas, "logits": logits * scale - shift} for scale, shift in ((1, 0), (2, 1), (0, 1), (0, 9))]
     assert_agrees(model, feeds, tmp_path)
+
+
+REGIONS = np.array(
+    [[1, 2, 14, 9], [0, 0, 31, 23], [-6, -3, 40, 30], [5, 5, 5, 5], [9, 3, 4, 1], [2.5, 3.25, 6.75, 9.5]], F32
+)
+
+
+@pytest.mark.parametrize("ratio", [0, 2])
+@pytest.mark.parametrize("pixel", ["half_pixel", "output_half_pixel"])
+def test_the_mean_of_regions(ratio: int, pixel: str, tmp_path: Path) -> None:
+    model = model_of(
+        "(float[2,3,12,16] x, float[r,4] rois, int64[r] of_batch) => (float[r,3,5,4] y)",
+        f"y = RoiAlign<output_height=5, output_width=4, spatial_scale=0.5, sampling_ratio={ratio},"
+        f' coordinate_transformation_mode="{pixel}">(x, rois, of_batch)',
+    )
+    x = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(F32)
+    feeds = [{"x": x, "rois": REGIONS[:n], "of_batch": np.arange(n, dtype=I64) % 2} for n in (len(REGIONS), 4, 1, 0)]
+    assert_agrees(model, feeds, tmp_path)
+
+
+@pytest.mark.parametrize("ratio", [0, 2])
+def test_the_maximum_of_regions(ratio: int, tmp_path: Path) -> None:
+    """Of each sample's weighted elements, as ONNX's reference has it."""
+    model = model_of(
+        "(float[2,3,12,16] x, float[6,4] rois, int64[6] of_batch) => (float[6,3,5,4] y)",
+        f'y = RoiAlign<output_height=5, output_width=4, spatial_scale=0.5, sampling_ratio={ratio}, mode="max">'
+        "(x, rois, of_batch)",
+    )
+    x = np.random.default_rng(0).standard_normal((2, 3, 12, 16)).astype(F32)
+    feed = {"x": x, "rois": REGIONS, "of_batch": np.array([0, 1, 0, 1, 0, 1], I64)}
+    (want,) = ReferenceEvaluator(onnx.load_from_string(model)).run(None, feed)
+    got = run_tflite(convert_to("tflite", model, tmp_path), feed)["y"]
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
