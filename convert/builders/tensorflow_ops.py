@@ -134,6 +134,15 @@ def _reverse_sequence(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, An
     return tf.reverse_sequence(b.tf(t[0]), b.tf(t[1]), a["seq_dim"], a["batch_dim"])
 
 
+def _non_max_suppression(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    # TensorFlow keeps a box that overlaps by just as much as is allowed.
+    boxes, scores, most, overlap, least = map(b.tf, t)
+    return tf.raw_ops.NonMaxSuppressionV4(
+        boxes=boxes, scores=scores, max_output_size=most, iou_threshold=tf.math.nextafter(overlap, 0.0),
+        score_threshold=least, pad_to_max_output_size=True,
+    )  # fmt: skip
+
+
 def _reduction(function: Callable[..., Any]) -> TensorFlowHandler:
     return lambda b, t, a: function(b.tf(t[0]), b.tf(t[1]), keepdims=a["keep_dims"])
 
@@ -180,6 +189,7 @@ HANDLERS: dict[str, TensorFlowHandler] = {
     "arg_min": lambda b, t, a: tf.argmin(b.tf(t[0]), int(t[1].value), tf.int64),  # type: ignore[arg-type]
     "cumsum": lambda b, t, a: tf.cumsum(b.tf(t[0]), b.tf(t[1]), exclusive=a["exclusive"], reverse=a["reverse"]),
     "topk_v2": lambda b, t, a: tuple(tf.math.top_k(b.tf(t[0]), b.tf(t[1]), sorted=True)),
+    "non_max_suppression_v4": _non_max_suppression,
     "mean": _reduction(tf.reduce_mean),
     "sum": _reduction(tf.reduce_sum),
     "reduce_max": _reduction(tf.reduce_max),

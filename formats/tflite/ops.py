@@ -173,6 +173,7 @@ _ROWS = (
     TfliteOp("arg_min", _FI | _BYTES | _BOOL, HANDLER, Int8.OWN_SCALE),
     TfliteOp("cumsum", _FIL, HANDLER, Int8.FLOAT),
     TfliteOp("mean", _FIL, HANDLER, Int8.LISTED),
+    TfliteOp("non_max_suppression_v4", _F, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_all", _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_any", _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_max", _FIL | _BYTES | _SHORT, HANDLER, Int8.INPUT_SCALE),
