@@ -37,6 +37,7 @@ from . import (
     remove_unused,
     shuffle_channels_last,
     split_batch_norm,
+    unroll_loops,
     unwrap_transposes,
     write_integer_ops,
 )
@@ -62,6 +63,7 @@ PIPELINE: PassPipeline = (
             fold_constants.PASS,
             fold_quantized_constants.PASS,
             fold_shapes.PASS,
+            unroll_loops.PASS,
             expand_functions.PASS,
             inline_branches.PASS,
         )
