@@ -1,11 +1,15 @@
 """LiteRT's interpreter, for the target ``tflite`` and, sent as text, for the runner. Self-contained, see ``runner``.
 
+Where there is no LiteRT it is that of ``tflite-runtime``, as TensorFlow Lite's was called: the same interface, by its
+version 2.14 at the latest.
+
 A backend is a file with ``version()`` and ``load(path, threads, **options)``, whose result has ``inputs``, ``outputs``
 (name → dtype, shape, and scales and zero points of what is quantized), ``run`` and ``receipt``, as ``LiteRTModel`` has.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,12 +20,29 @@ _SIGNATURE = "serving_default"
 """As ``vocabulary.SIGNATURE``."""
 
 
-def version() -> str:
-    """The installed version; imports the package."""
-    import ai_edge_litert
-    import ai_edge_litert.interpreter
+_OLD = "tflite_runtime"
 
-    return str(ai_edge_litert.__version__)
+
+def version() -> str:
+    """The installed version, that of tflite-runtime with its name; imports the package."""
+    package, _, _ = _interpreter().__name__.partition(".")
+    own = str(importlib.import_module(package).__version__)
+    return f"tflite-runtime {own}" if package == _OLD else own
+
+
+def _interpreter() -> Any:
+    """The module of the interpreter.
+
+    Raises:
+        ImportError: there is none; says what LiteRT's import did.
+    """
+    try:
+        return importlib.import_module("ai_edge_litert.interpreter")
+    except ImportError as error:
+        try:
+            return importlib.import_module(f"{_OLD}.interpreter")
+        except ImportError:
+            raise error from None
 
 
 class LiteRTModel:
@@ -39,15 +60,14 @@ class LiteRTModel:
     """
 
     def __init__(self, path: str, threads: int, kernels: str = "xnnpack") -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+        runtime = _interpreter()
         resolver = {
-            "xnnpack": OpResolverType.BUILTIN,
-            "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            "reference": OpResolverType.BUILTIN_REF,
+            "xnnpack": runtime.OpResolverType.BUILTIN,
+            "builtin": runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "reference": runtime.OpResolverType.BUILTIN_REF,
         }[kernels]
         self._kernels = kernels
-        self._interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
+        self._interpreter = runtime.Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
         self._interpreter.allocate_tensors()
         inputs, outputs = _signature(self._interpreter)
         self._places = {name: int(d["index"]) for name, d in inputs.items()}
