@@ -9,12 +9,11 @@ import numpy as np
 
 from ..builders.tensor import Tensor
 from .context import Context
-from .extents import extent_of, reshape_by
 from .functions import polynomial
 
 
 @dataclass(frozen=True)
-class Target:
+class Resampled:
     """What an axis becomes; scalars.
 
     Attributes:
@@ -40,13 +39,13 @@ class Filter:
     exclude_outside: bool = False
 
 
-def resample(ctx: Context, x: Tensor, axis: int, target: Target, how: Filter) -> tuple[Tensor, Tensor | None]:
+def resample(ctx: Context, x: Tensor, axis: int, target: Resampled, how: Filter) -> tuple[Tensor, Tensor | None]:
     """``x`` with ``axis`` resized, and for a region which elements lie in the tensor (bool, 1-D).
 
     TFLite: GATHER (nearest), or BATCH_MATMUL with a matrix of weights.
     """
     b = ctx.b
-    size = b.cast(extent_of(ctx, x, axis), "float32")
+    size = b.cast(b.extent_of(x, axis), "float32")
     at = _places(ctx, size, target, how.transform)
     last = b.sub(size, b.like(size, 1))
     inside = None
@@ -75,7 +74,7 @@ def _float(ctx: Context, x: Tensor) -> Tensor:
     return ctx.b.cast(x, "float32")
 
 
-def _places(ctx: Context, size: Tensor, target: Target, transform: str) -> Tensor:
+def _places(ctx: Context, size: Tensor, target: Resampled, transform: str) -> Tensor:
     """Where in the input each new element lies (ONNX Resize, coordinate_transformation_mode), 1-D float32."""
     b, extent = ctx.b, _float(ctx, target.extent)
     zero, one, half = (b.like(size, v) for v in (0, 1, 0.5))
@@ -128,7 +127,7 @@ def _line(ctx: Context, x: Tensor, axis: int, beyond: Tensor | None) -> Tensor:
     more = 0.0 if beyond is None else None if beyond.value is None else float(beyond.value)
     if extent is not None and more is not None:
         return b.const(np.arange(-more, extent + more, dtype=np.float32))
-    size, none = _float(ctx, extent_of(ctx, x, axis)), b.const(np.float32(0))
+    size, none = _float(ctx, b.extent_of(x, axis)), b.const(np.float32(0))
     beyond = none if beyond is None else beyond
     return b.range(b.sub(none, beyond), b.add(size, beyond), b.like(size, 1), None)
 
@@ -165,7 +164,7 @@ def _mixed(ctx: Context, x: Tensor, axis: int, weights: Tensor) -> Tensor:
         return [(x, a) for a in some]
 
     before, behind = range(axis), range(axis + 1, x.rank)
-    flat = reshape_by(ctx, _float(ctx, x), [axes(before), axes([axis]), axes(behind)])
+    flat = b.reshape_by(_float(ctx, x), [axes(before), axes([axis]), axes(behind)])
     product = b.batch_matmul(weights, flat)
     extents = [*(axes([a]) for a in before), [(product, 1)], *(axes([a]) for a in behind)]
-    return b.cast(reshape_by(ctx, product, extents), x.dtype)
+    return b.cast(b.reshape_by(product, extents), x.dtype)

@@ -12,7 +12,7 @@ from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
-from ..extents import extent_of, positions
+from ..extents import positions
 from ..registry import lowers
 
 _LOWEST = float(np.finfo(np.float32).min)
@@ -111,7 +111,7 @@ class _Rows:
         self._boxes = b.unpack(_apart(ctx, boxes, may_go), 0)
         self._scores = [b.unpack(of_batch, 0) for of_batch in b.unpack(scores, 0)]
         self._above = [b.unpack(of_batch, 0) for of_batch in b.unpack(above, 0)] if above is not None else None
-        count = extent_of(ctx, scores, 2)
+        count = ctx.b.extent_of(scores, 2)
         falling = b.range(b.const(np.int32(0)), b.unary("neg", count), b.const(np.int32(-1)), scores.shape[2])
         self._ranks = b.cast(falling, "float32")
 
@@ -119,7 +119,7 @@ class _Rows:
         """The elements of a row that are kept, and how many there are."""
         b, scores = self._ctx.b, self._scores[batch][index]
         if self._above is None:
-            _, order = b.top_k(scores, extent_of(self._ctx, scores, 0))
+            _, order = b.top_k(scores, self._ctx.b.extent_of(scores, 0))
             ranks = self._ranks
         else:
             candidates = b.reshape(b.where(self._above[batch][index]), (None,))
@@ -141,7 +141,7 @@ def _most(ctx: Context, node: ir.Node, scores: Tensor) -> Tensor:
     b, given = ctx.b, ctx.optional(node, 2)
     if given is None:
         return b.const(np.int32(0))
-    count = b.cast(extent_of(ctx, scores, 2), given.dtype)
+    count = b.cast(ctx.b.extent_of(scores, 2), given.dtype)
     limit = b.binary("maximum", b.binary("minimum", b.reshape(given, ()), count), b.like(given, 0))
     return b.cast(limit, "int32")
 
@@ -172,9 +172,9 @@ def lower_roi_align(ctx: Context, node: ir.Node) -> Tensor:
     which the rest counts nothing.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    rows, columns = (_samples(ctx, node, axis, b.cast(extent_of(ctx, x, axis + 1), "float32")) for axis in (0, 1))
-    first = b.mul(b.cast(ctx.input(node, 2), "int32"), extent_of(ctx, x, 1))
-    row = b.mul(b.add(rows.index, b.expand_dims(first, [1, 2])), extent_of(ctx, x, 2))
+    rows, columns = (_samples(ctx, node, axis, b.cast(ctx.b.extent_of(x, axis + 1), "float32")) for axis in (0, 1))
+    first = b.mul(b.cast(ctx.input(node, 2), "int32"), ctx.b.extent_of(x, 1))
+    row = b.mul(b.add(rows.index, b.expand_dims(first, [1, 2])), ctx.b.extent_of(x, 2))
     index = b.add(b.expand_dims(row, [3, 4]), b.expand_dims(columns.index, [1, 2]))
     weight = b.mul(b.expand_dims(rows.weight, [3, 4, 5]), b.expand_dims(columns.weight, [1, 2, 5]))
     if x.shape[-1] is None:

@@ -12,9 +12,8 @@ from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Shape, Tensor, Unsupported
 from ...layout.spatial import resize
 from ..context import Context
-from ..extents import extent_of
 from ..registry import lowers
-from ..resampling import Filter, Target, resample
+from ..resampling import Filter, Resampled, resample
 
 
 @lowers("Resize", "Upsample", since=7, domain=NHWC_DOMAIN, layout=resize)
@@ -137,7 +136,7 @@ def _scales(ctx: Context, node: ir.Node, x: Tensor) -> list[float] | None:
 
 def _target(
     ctx: Context, node: ir.Node, x: Tensor, axis: int, at: int, region: tuple[Tensor, Tensor] | None
-) -> Target | None:
+) -> Resampled | None:
     """What becomes of ``axis``, which lies at axis ``at`` of ``x``; None if it stays as it is."""
     b, axes, scales = ctx.b, _axes(ctx, node, x.rank), _scales(ctx, node, x)
     if axis not in axes:
@@ -150,13 +149,13 @@ def _target(
             scale = b.const(scales[axis], "float32")
         else:
             scale = b.reshape(b.slice(ctx.input(node, _scales_at(ctx, node)), [index], [1]), ())
-        length = b.mul(b.cast(extent_of(ctx, x, at), "float32"), scale)
+        length = b.mul(b.cast(b.extent_of(x, at), "float32"), scale)
         length = length if region is None else b.mul(length, b.sub(region[1], region[0]))
-        return Target(b.cast(b.unary("floor", length), "int32"), scale, region)
+        return Resampled(b.cast(b.unary("floor", length), "int32"), scale, region)
     if ctx.attribute(node, "keep_aspect_ratio_policy") not in (None, "stretch"):
         raise Unsupported("keep_aspect_ratio_policy with sizes or an image of dynamic size", "use policy stretch")
     size = b.reshape(b.slice(b.cast(ctx.input(node, 3), "int32"), [index], [1]), ())
-    return Target(size, None, region)
+    return Resampled(size, None, region)
 
 
 def _region(ctx: Context, node: ir.Node, axis: int, rank: int) -> tuple[Tensor, Tensor] | None:

@@ -67,6 +67,8 @@ ROWS: list[Row] = [
      {"s": _f32(4), "b": _f32(4), "m": _f32(4), "v": np.abs(_f32(4)) + F32(0.5)}),
     (6, X, "y = Clip<min=-0.5, max=0.25>(x)", {}),
     (18, "float[1,12,9] x", "y = Col2Im(x, size, block)", {"size": _i64(4, 4), "block": _i64(2, 2)}),
+    (10, X, "y = RoiAlign<output_height=2, output_width=3, sampling_ratio=2, spatial_scale=0.5>(x, rois, of)",
+     {"rois": np.array([[0, 1, 9, 11], [-3, 2, 17, 4], [4, 4, 4, 4]], F32), "of": _i64(0, 1, 1)}),
     (9, X, "c = Constant<value = float[2] {1.5, -2.0}>() r = ReduceMax<axes=[3], keepdims=0>(x) "
      "t = Tile(c, n) m = Reshape(t, k) y = Mul(r, m)", {"n": _i64(3), "k": _i64(6)}),
     (11, X, "y = ConvTranspose<strides=[2,1], pads=[1,0,1,0], output_padding=[1,0]>(x, w, b)",
