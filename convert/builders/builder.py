@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ...artifact import Array
 from .base import Attribute
+from .control import Body, Branch, ControlFlow, joined
 from .elementwise import Elementwise
 from .neural import Neural
 from .reductions import Reductions
@@ -18,7 +19,7 @@ from .shaping import Shaping
 from .tensor import Spec, Tensor
 
 
-class Builder(Elementwise, Shaping, Reductions, Neural):
+class Builder(Elementwise, Shaping, Reductions, Neural, ControlFlow):
     """The whole vocabulary.
 
     Attributes:
@@ -41,3 +42,12 @@ class DryBuilder(Builder):
 
     def _constant(self, value: Array) -> None:
         return None
+
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[None]:
+        return [None] * len(joined(then(), otherwise()))
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[None]:
+        state = [Tensor(None, spec.dtype, spec.shape) for spec in carried]
+        body(state)
+        condition(state)
+        return [None] * len(carried)
