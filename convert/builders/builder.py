@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from ...artifact import Array
 from .base import Attribute
+from .control import Body, Branch, ControlFlow, joined
 from .ranks import ManyAxes
 from .tensor import Spec, Tensor
 
 
-class Builder(ManyAxes):
+class Builder(ManyAxes, ControlFlow):
     """The whole vocabulary.
 
     Attributes:
@@ -38,3 +39,12 @@ class DryBuilder(Builder):
 
     def _constant(self, value: Array) -> None:
         return None
+
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[None]:
+        return [None] * len(joined(then(), otherwise()))
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[None]:
+        state = [Tensor(None, spec.dtype, spec.shape) for spec in carried]
+        body(state)
+        condition(state)
+        return [None] * len(carried)

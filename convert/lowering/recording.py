@@ -21,7 +21,7 @@ def recorded(model: ir.Model) -> list[Operation]:
     Raises:
         UnsupportedNodes: a node can't be lowered (``prepare`` finds all of them).
     """
-    recorder = _Recorder({str(node.outputs[0].name): node for node in model.graph})
+    recorder = _Recorder({str(node.outputs[0].name): node for node in model.graph.all_nodes()})
     inputs = [Tensor(name, spec.dtype, spec.shape) for name, spec in graph_inputs(model)]
     lower(model, recorder, inputs)
     return recorder.operations
@@ -37,9 +37,9 @@ class _Recorder(DryBuilder):
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        self._scope = name
+        outer, self._scope = self._scope, name
         yield
-        self._scope = ""
+        self._scope = outer
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]

@@ -17,7 +17,7 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
-    "activation", "bitwise", "comparison", "convolution", "detection", "einsum", "elementwise", "generation",
+    "activation", "bitwise", "comparison", "control", "convolution", "detection", "einsum", "elementwise", "generation",
     "indexing", "matmul", "normalization", "pooling", "quantization", "recurrent", "reduction", "resize", "sampling",
     "shape", "slicing", "sorting", "spectral", "transposed_convolution",
 )  # fmt: skip

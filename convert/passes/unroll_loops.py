@@ -22,7 +22,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.inlining import inline, lift_weights, replace_by
-from ..graph.reading import rank, scalar, static_shape
+from ..graph.reading import rank, scalar, source, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -115,21 +115,12 @@ class _Loop(_Unrolling):
         start = True if condition is None else scalar(condition)
         if start is not None and not start:
             return 0
-        goes_on = self._source(self.body.outputs[0])
+        goes_on = source(self.body.outputs[0])
         held = goes_on is self.body.inputs[1] or scalar(goes_on)
         if start is None or not held:
             return _NO_CONDITION
         steps = scalar(count)
         return "the number of its steps is computed" if steps is None else max(int(steps), 0)
-
-    @staticmethod
-    def _source(value: ir.Value) -> ir.Value:
-        """What a value is a copy of."""
-        maker = value.producer()
-        while maker is not None and maker.op_type == "Identity" and maker.inputs[0] is not None:
-            value = maker.inputs[0]
-            maker = value.producer()
-        return value
 
     def unroll(self) -> None:
         lift_weights(self.rw, self.node, self.body)

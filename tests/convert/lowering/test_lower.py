@@ -83,7 +83,7 @@ def test_lowering_refuses_what_the_preflight_refuses():
 
 def test_attribute_defaults_come_from_the_schema():
     model = model_of([helper.make_node("LeakyRelu", ["x"], ["y"])], [("x", (2,))], [("y", (2,))])
-    context = Context(DryBuilder(), model.opset_imports)
+    context = Context(DryBuilder(), model.opset_imports, lambda context, graph: None)
     assert context.attribute(model.graph[0], "alpha") == pytest.approx(0.01)
 
 
