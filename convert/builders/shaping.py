@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from .base import BuilderBase
 from .kernels import working_dtype
 from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis
+
+_MOST_PADDED = 1 << 22
+"""Bytes up to which a constant is padded at once."""
 
 
 class Shaping(BuilderBase):
@@ -122,6 +126,8 @@ class Shaping(BuilderBase):
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
         if len(sizes) == 1:
             return (x,)
+        if x.value is not None and sum(sizes) == x.shape[axis]:
+            return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=len(sizes))
         return tuple(self.cast(r, x.dtype) for r in results)
@@ -173,6 +179,8 @@ class Shaping(BuilderBase):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
         amounts = self.const(as_int32(np.asarray(pads)))
+        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
+            return self.const(np.pad(x.value, pads, constant_values=value))
         if value == 0:
             return self._same("pad", [x], shape, extra=[amounts])
         return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
@@ -252,6 +260,8 @@ class Shaping(BuilderBase):
     def reverse(self, x: Tensor, axis: int) -> Tensor:
         """``x`` from back to front along ``axis``. TFLite: REVERSE_V2."""
         axis = normalize_axis(axis, x.rank)
+        if x.value is not None:
+            return self.const(np.flip(x.value, axis))
         return x if x.shape[axis] == 1 else self._same("reverse_v2", [x], x.shape, extra=[self.int32s([axis])])
 
     def reverse_sequence(self, x: Tensor, lengths: Tensor, seq_dim: int, batch_dim: int) -> Tensor:
