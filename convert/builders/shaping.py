@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, f
 
 _MOST_OF_SPLIT = 4
 """Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
+
+_MOST_PADDED = 1 << 22
+"""Bytes up to which a constant is padded at once."""
 
 
 class Shaping(BuilderBase):
@@ -127,6 +131,8 @@ class Shaping(BuilderBase):
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
             return (x,)
+        if x.value is not None and sum(sizes) == x.shape[axis]:
+            return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
         if x.dtype in kernel_dtypes("split") and x.is_static:
             if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
@@ -192,6 +198,8 @@ class Shaping(BuilderBase):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
         amounts = self.const(as_int32(np.asarray(pads)))
+        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
+            return self.const(np.pad(x.value, pads, constant_values=value))
         if value == 0:
             return self._same("pad", [x], shape, extra=[amounts])
         return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
@@ -271,6 +279,8 @@ class Shaping(BuilderBase):
     def reverse(self, x: Tensor, axis: int) -> Tensor:
         """``x`` from back to front along ``axis``. TFLite: REVERSE_V2."""
         axis = normalize_axis(axis, x.rank)
+        if x.value is not None:
+            return self.const(np.flip(x.value, axis))
         return x if x.shape[axis] == 1 else self._same("reverse_v2", [x], x.shape, extra=[self.int32s([axis])])
 
     def reverse_sequence(self, x: Tensor, lengths: Tensor, seq_dim: int, batch_dim: int) -> Tensor:
