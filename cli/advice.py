@@ -24,9 +24,9 @@ def advice(console: Console, found: RecommendationResult, folder: Path) -> None:
     columns = words.columns(found)
     console.table(
         ("file", *(TextColumn(c.title, right=True, rank=c.rank) for c in columns), ""),
-        [(one.name, *(c.text(one) for c in columns), words.mark(found, one)) for one in found.options],
+        [(one.name, *(c.text(one) for c in columns), words.mark(found, one)) for one in found.variants],
     )
-    for one in found.options:
+    for one in found.variants:
         if said := words.verdict(one):
             console.say(f"{_MARKS.get(one.status, '·')} {one.name}: {said}")
     for left in found.left_out:

@@ -13,7 +13,7 @@ from ..quantize.repair.budget import Budget, Quality
 from ..quantize_tables import RecommendTable
 
 if TYPE_CHECKING:
-    from ..validate.advice import OptionResult
+    from ..validate.advice import VariantResult
 
 _DROP = 0.01
 """What accuracy on labelled data may fall by, where nobody says."""
@@ -23,7 +23,7 @@ _HERE = {"x86_64": "x86", "AMD64": "x86", "aarch64": "arm", "arm64": "arm"}
 
 
 @dataclass(frozen=True)
-class Limits:
+class RecommendationLimits:
     """All limits of a recommendation.
 
     With labelled data accuracy is held, within 1 % of float32's where nobody says, and the SQNR only where it is given;
@@ -34,7 +34,7 @@ class Limits:
     table: RecommendTable
 
     @classmethod
-    def of(cls, config: Config, *, labelled: bool) -> Limits:
+    def of(cls, config: Config, *, labelled: bool) -> RecommendationLimits:
         """Those of a configuration.
 
         Raises:
@@ -66,8 +66,8 @@ class Limits:
             found.append(f"at most {own.max_latency_ratio:g}× the time of float32")
         return found
 
-    def missed(self, one: OptionResult) -> list[str]:
-        """What an option doesn't keep to, a phrase each; what could not be measured is not kept."""
+    def missed(self, one: VariantResult) -> list[str]:
+        """What an variant doesn't keep to, a phrase each; what could not be measured is not kept."""
         own, made = self.table, one.tradeoff
         if made is None:
             return ["nothing could be measured"]

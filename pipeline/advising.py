@@ -9,7 +9,7 @@ from functools import cached_property
 from .. import files
 from .. import schemes as quantization
 from ..quantize.recipe import path_beside
-from ..validate.advice import OptionResult, RecommendationResult
+from ..validate.advice import RecommendationResult, VariantResult
 from .again import quantize as quantize_again
 from .own_scales import quantized_already
 from .pages import ADVICE
@@ -23,7 +23,7 @@ class Advising(Trying):
 
     @cached_property
     def recommendation(self) -> RecommendationResult:
-        """The ranked options; the file of the best one is in OUT, and the picture.
+        """The ranked variants; the file of the best one is in OUT, and the picture.
 
         Raises:
             BadInput: the model is quantized already, or a limit needs labelled data and there is none.
@@ -37,16 +37,16 @@ class Advising(Trying):
         if data is not None and not data.fit_for_deployment:
             self.inputs.warnings.append(f"files were calibrated on {data.description}: they are unfit for deployment")
         asked, prefer, left_out = self.inputs.limits.asked(), self.config.recommend.prefer, self._tried[1]
-        options = ranking.ranked(self._measured, prefer)
-        best = next((one for one in options if one.status in ("pass", "fail") and one.same_as is None), None)
+        variants = ranking.ranked(self._measured, prefer)
+        best = next((one for one in variants if one.status in ("pass", "fail") and one.same_as is None), None)
         keeps = best is not None and best.status == "pass"
         quality, accuracy = self._tried_quality, self._tried_accuracy
         found = RecommendationResult(
             status="pass" if keeps else "fail",
             pick=best.name if best and keeps else None,
             said=words.sentence(best, keeps=keeps) if best else "No file could be made",
-            reasons=list(words.reasons(options, prefer, asked)),
-            options=options,
+            reasons=list(words.reasons(variants, prefer, asked)),
+            variants=variants,
             asked=asked,
             prefer=prefer,
             device=self.config.quantize.device,
@@ -64,11 +64,11 @@ class Advising(Trying):
         device = self.config.quantize.device
         if not self._times:
             yield f"no latency was taken: this machine's times say nothing of {device}"
-        for option, tried in self._tried[0]:
+        for variant, tried in self._tried[0]:
             for note in tried.notes:
-                yield f"{option.name}: {note}"
+                yield f"{variant.name}: {note}"
 
-    def _written(self, found: RecommendationResult, pick: OptionResult | None) -> RecommendationResult:
+    def _written(self, found: RecommendationResult, pick: VariantResult | None) -> RecommendationResult:
         """With the file of the pick in OUT, and the page."""
         written, again = list[str](), ""
         if pick is not None and pick.scheme == quantization.FLOAT32.name:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..validate.inputs import Labelled
     from ..validate.results import Report
     from ..validate.tasks import Task
-    from .advice_limits import Limits
+    from .advice_limits import RecommendationLimits
 
 
 class Inputs(Wanted):
@@ -157,13 +157,13 @@ class Inputs(Wanted):
         return load_labelled(spec, self.source.inputs, self._reading(spec), self.config.validation.accuracy)
 
     @cached_property
-    def limits(self) -> Limits:
+    def limits(self) -> RecommendationLimits:
         """What a recommended file has to keep to.
 
         Raises:
             BadInput: accuracy is limited and there is no labelled data, or a recipe was given that decides all.
         """
-        from .advice_limits import Limits
+        from .advice_limits import RecommendationLimits
 
         if self.recipe is not None:
             raise BadInput(
@@ -171,7 +171,7 @@ class Inputs(Wanted):
                 where="quantize.recipe",
                 remedy="take it out, or make its file with `edgeworthy quantize`",
             )
-        return Limits.of(self.config, labelled=self.labelled is not None)
+        return RecommendationLimits.of(self.config, labelled=self.labelled is not None)
 
     @cached_property
     def task(self) -> Task | None:

@@ -17,10 +17,10 @@ from .. import schemes as quantization
 from ..artifact import TFLiteModel
 from ..errors import CheckFailed, EdgeworthyError, InternalFault, NotAvailable, OutOfMemory
 from ..quantize.devices import find
-from ..quantize.options import Option, options
 from ..quantize.range_methods import AUTO
 from ..quantize.recipe import Recipe, path_beside
-from ..validate.advice import OptionResult
+from ..quantize.variants import Variant, variants
+from ..validate.advice import VariantResult
 from ..validate.inputs import CLASSIFICATION
 from ..validate.made import ArtifactResult, Tradeoff
 from ..validate.record import Status
@@ -42,7 +42,7 @@ _TOGETHER = 6
 """Files that are loaded at once to be timed in turns with the float32 file."""
 
 
-class Tried(BaseModel):
+class TriedVariant(BaseModel):
     """Of a stage ``recommend.NAME``. ``failure``: why there is no file; ``ranges``: how ranges were taken."""
 
     artifact: ArtifactResult | None = None
@@ -61,38 +61,38 @@ class Trying(Analyzing):
     # -- what is tried ----------------------------------------------------------------------------------
 
     @cached_property
-    def _tried(self) -> tuple[list[tuple[Option, Tried]], list[str]]:
-        """The options that were tried or refused, and the names of those that there was no time for."""
-        begin, found, left_out = time.monotonic(), list[tuple[Option, Tried]](), list[str]()
+    def _tried(self) -> tuple[list[tuple[Variant, TriedVariant]], list[str]]:
+        """The variants that were tried or refused, and the names of those that there was no time for."""
+        begin, found, left_out = time.monotonic(), list[tuple[Variant, TriedVariant]](), list[str]()
         ranges = ""
-        for option in options(self.inputs.recipes, self.floating.ops):
-            if option.skipped:
-                found.append((option, Tried(failure=option.skipped)))
+        for variant in variants(self.inputs.recipes, self.floating.ops):
+            if variant.skipped:
+                found.append((variant, TriedVariant(failure=variant.skipped)))
                 continue
             left = self.config.recommend.time_limit_s - (time.monotonic() - begin)
             if left <= 0:
-                left_out.append(option.name)
+                left_out.append(variant.name)
                 continue
             # What is best for the first calibrated file is taken for the others, as `repair` does.
-            if ranges and not option.searched and option.recipe.ranges == AUTO:
-                option = replace(option, recipe=option.recipe.model_copy(update={"ranges": ranges}))
-            tried = self._try(option, left)
+            if ranges and not variant.searched and variant.recipe.ranges == AUTO:
+                variant = replace(variant, recipe=variant.recipe.model_copy(update={"ranges": ranges}))
+            tried = self._try(variant, left)
             ranges = ranges or tried.ranges
-            found.append((option, tried))
+            found.append((variant, tried))
         return found, left_out
 
-    def _try(self, option: Option, seconds: float) -> Tried:
-        path, model = self.tried_path(option), self._float_file
-        needs_data = quantization.SCHEMES[option.recipe.scheme].needs_calibration
+    def _try(self, variant: Variant, seconds: float) -> TriedVariant:
+        path, model = self.tried_path(variant), self._float_file
+        needs_data = quantization.SCHEMES[variant.recipe.scheme].needs_calibration
         data = self.inputs.calibration if needs_data else None
 
-        def make() -> Tried:
+        def make() -> TriedVariant:
             from ..quantize.post_training import quantize
 
             path.parent.mkdir(exist_ok=True)
-            recipe, modules = option.recipe, self._modules if option.recipe.has_patterns else {}
+            recipe, modules = variant.recipe, self._modules if variant.recipe.has_patterns else {}
             try:
-                if option.searched:
+                if variant.searched:
                     recipe = self._searched(recipe, seconds)
                 made = quantize(
                     model,
@@ -105,22 +105,24 @@ class Trying(Analyzing):
                     saved_model=self._saved_model,
                     progress=partial(self.progress.step, "calibrate"),
                 )
-            except OutOfMemory:  # says nothing of the option, and everything of the machine
+            except OutOfMemory:  # says nothing of the variant, and everything of the machine
                 raise
             except (CheckFailed, NotAvailable, InternalFault) as error:
-                return Tried(failure=_said(error))
-            name = f"{TRIED}.{option.slug}"
+                return TriedVariant(failure=_said(error))
+            name = f"{TRIED}.{variant.slug}"
             ranges = made.recipe.ranges if needs_data else ""
-            return Tried(artifact=artifact_result(name, made.model, self.output), ranges=ranges, notes=[*made.notes])
+            return TriedVariant(
+                artifact=artifact_result(name, made.model, self.output), ranges=ranges, notes=[*made.notes]
+            )
 
         depends: dict[str, object] = {
             "model": self.floating.sha256,
-            "recipe": option.recipe.model_dump(mode="json"),
+            "recipe": variant.recipe.model_dump(mode="json"),
             "permute": self._permutations,
             "data": self.inputs.calibration_hash if needs_data else None,
             "held": self.inputs.held_hash if needs_data else None,
         }
-        if option.searched:
+        if variant.searched:
             seconds_asked = min(self.config.quantize.budget.seconds, self.config.recommend.time_limit_s)
             depends |= {
                 "budget": str(self.inputs.limits.budget),
@@ -129,7 +131,7 @@ class Trying(Analyzing):
             }
         outputs = [path, path_beside(path)]
         self.workspace.claim(outputs, force=self.force)  # the operators of the float file say which there are
-        return self._stage(f"recommend.{option.slug}", Tried, depends, make, outputs, origins=[model.path])
+        return self._stage(f"recommend.{variant.slug}", TriedVariant, depends, make, outputs, origins=[model.path])
 
     def _searched(self, recipe: Recipe, seconds: float) -> Recipe:
         """The recipe that repair ends with, whether or not it meets the budget: that is judged with all others."""
@@ -154,9 +156,9 @@ class Trying(Analyzing):
         )
         return found.recipe
 
-    def tried_path(self, option: Option) -> Path:
-        """Where an option's file is made."""
-        return self.output / TRIED / f"{option.slug}.tflite"
+    def tried_path(self, variant: Variant) -> Path:
+        """Where an variant's file is made."""
+        return self.output / TRIED / f"{variant.slug}.tflite"
 
     @property
     def _float_file(self) -> TFLiteModel:
@@ -253,21 +255,21 @@ class Trying(Analyzing):
         return depends | {"seed": self.config.seed, "data": data}
 
     @property
-    def _measured(self) -> list[OptionResult]:
-        """The float32 file, where the device runs it, and all options; unranked."""
+    def _measured(self) -> list[VariantResult]:
+        """The float32 file, where the device runs it, and all variants; unranked."""
         bargains, integer = self._bargains, find(self.config.quantize.device).integer
-        found = [] if integer else [self._option("float32", quantization.FLOAT32.name, self.floating, bargains)]
+        found = [] if integer else [self._variant("float32", quantization.FLOAT32.name, self.floating, bargains)]
         first: dict[str, str] = {}
-        for option, tried in self._tried[0]:
-            name, scheme, file = option.name, option.recipe.scheme, tried.artifact
+        for variant, tried in self._tried[0]:
+            name, scheme, file = variant.name, variant.recipe.scheme, tried.artifact
             if file is None:
-                status: Status = "skipped" if option.skipped else "error"
-                found.append(OptionResult(name=name, scheme=scheme, status=status, failure=tried.failure))
+                status: Status = "skipped" if variant.skipped else "error"
+                found.append(VariantResult(name=name, scheme=scheme, status=status, failure=tried.failure))
             elif file.sha256 in first:
-                found.append(OptionResult(name=name, scheme=scheme, status="pass", same_as=first[file.sha256]))
+                found.append(VariantResult(name=name, scheme=scheme, status="pass", same_as=first[file.sha256]))
             else:
                 first[file.sha256] = name
-                found.append(self._option(name, scheme, file, bargains))
+                found.append(self._variant(name, scheme, file, bargains))
         return found
 
     @cached_property
@@ -281,7 +283,7 @@ class Trying(Analyzing):
         whole = dict.fromkeys(("latency_ratio", "latency_low", "latency_high"), 1.0 if groups else None)
         return found | {self.floating.name: Tradeoff.model_validate({"exact": True, "size_ratio": 1.0} | whole)}
 
-    def _option(self, name: str, scheme: str, file: ArtifactResult, bargains: Mapping[str, Tradeoff]) -> OptionResult:
+    def _variant(self, name: str, scheme: str, file: ArtifactResult, bargains: Mapping[str, Tradeoff]) -> VariantResult:
         times = [row for group in self._tried_speed for row in group.rows if row.artifact == file.name]
         labelled = self._tried_accuracy.rows if self._tried_accuracy else []
         accurate = next((row for row in labelled if row.artifact == file.name), None)
@@ -289,7 +291,7 @@ class Trying(Analyzing):
         rows = [row for row in (hop, accurate, *times) if row is not None]
         broken = [row.failure or row.status for row in rows if row.status in ("error", "skipped")]
         broken += [f"{out.name}: {problem}" for out in (hop.outputs if hop else ()) for problem in out.problems]
-        one = OptionResult(
+        one = VariantResult(
             name=name,
             scheme=scheme,
             status="error" if broken else "pass",

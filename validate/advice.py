@@ -8,7 +8,7 @@ from .made import Tradeoff
 from .record import Record, Status
 
 
-class OptionResult(Record):
+class VariantResult(Record):
     """One way to store the model, against the float32 file. None: not measured."""
 
     name: str = Field(description="as in 'int8, sums of products alone'")
@@ -39,10 +39,10 @@ class RecommendationResult(Record):
     """Which of the ways to store a model to take."""
 
     status: Status = Field(description="fail: none keeps to all limits")
-    pick: str | None = Field(description="name of the option to take; None: none keeps to all limits")
+    pick: str | None = Field(description="name of the variant to take; None: none keeps to all limits")
     said: str = Field(description="the recommendation in words")
     reasons: list[str] = Field(default_factory=list)
-    options: list[OptionResult] = Field(description="the best first; then those that miss a limit; then failures")
+    variants: list[VariantResult] = Field(description="the best first; then those that miss a limit; then failures")
     asked: list[str] = Field(default_factory=list, description="the limits")
     prefer: str = Field(description="what decides among those that keep to them")
     device: str = Field(description="what static schemes were quantized for")
@@ -56,6 +56,6 @@ class RecommendationResult(Record):
     again: str = Field(default="", description="the command that makes the same file")
     notes: list[str] = Field(default_factory=list)
 
-    def option(self, name: str | None) -> OptionResult | None:
-        """The option of this name."""
-        return next((one for one in self.options if one.name == name), None)
+    def variant(self, name: str | None) -> VariantResult | None:
+        """The variant of this name."""
+        return next((one for one in self.variants if one.name == name), None)

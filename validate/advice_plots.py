@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..display import percent
-from .advice import OptionResult, RecommendationResult
+from .advice import RecommendationResult, VariantResult
 from .drawing import FAIL, FIRST, MUTED, SECOND, SURFACE, WIDTHS, canvas, label_points, logarithmic, styled, svg
 from .ranking import CRITERIA
 
@@ -25,7 +25,7 @@ class _Side:
     """What a picture has upwards."""
 
     title: str
-    value: Callable[[OptionResult], float | None]
+    value: Callable[[VariantResult], float | None]
 
 
 _SIDES = {
@@ -57,7 +57,7 @@ def front(found: RecommendationResult, name: str, width: float) -> Figure | None
     cost = CRITERIA["latency" if found.timed_on else "size"]
     points = [
         (one, x, y)
-        for one in found.options
+        for one in found.variants
         if one.same_as is None and (x := _ratio(one, timed=bool(found.timed_on))) is not None
         if (y := _SIDES[name].value(one)) is not None and y > -math.inf
     ]
@@ -76,11 +76,13 @@ def front(found: RecommendationResult, name: str, width: float) -> Figure | None
     axes.set_axisbelow(True)
     labelled = [(one.name, (x, y)) for (one, x, _), y in zip(points, heights, strict=True)
                 if one.beaten_by is None or (name == "error" and width > 5)]  # fmt: skip
+    beaten = {one.name for one, _, _ in points if one.beaten_by}
+    labelled.sort(key=lambda label: label[0] in beaten)  # the others have the choice of places
     label_points(figure, axes, [place for _, place in labelled], [text for text, _ in labelled])
     return figure
 
 
-def _ratio(one: OptionResult, *, timed: bool) -> float | None:
+def _ratio(one: VariantResult, *, timed: bool) -> float | None:
     found = one.tradeoff
     return None if found is None else found.latency_ratio if timed else found.size_ratio
 
@@ -105,7 +107,7 @@ def _ticks(axes: Axes, values: Sequence[float], heights: Sequence[float], *, sha
     axes.set_yticks(places, texts)
 
 
-def _mark(axes: Axes, x: float, y: float, one: OptionResult, *, picked: bool) -> None:
+def _mark(axes: Axes, x: float, y: float, one: VariantResult, *, picked: bool) -> None:
     colour = SECOND if picked else FAIL if one.status == "fail" else FIRST
     filled = picked or (one.beaten_by is None and one.status == "pass")
     if picked:

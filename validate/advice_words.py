@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..display import milliseconds, percent, size
 from ..schemes import FLOAT32
-from .advice import OptionResult, RecommendationResult
+from .advice import RecommendationResult, VariantResult
 from .ranking import CRITERIA, against, first
 
 
-def sentence(pick: OptionResult, *, keeps: bool) -> str:
+def sentence(pick: VariantResult, *, keeps: bool) -> str:
     """What to take, and what it is like."""
     if not keeps:
         return f"Nothing keeps to all limits; {pick.name} is the nearest: {likeness(pick)}"
@@ -20,7 +20,7 @@ def sentence(pick: OptionResult, *, keeps: bool) -> str:
     return f"Take {pick.name}: {likeness(pick)}"
 
 
-def likeness(one: OptionResult) -> str:
+def likeness(one: VariantResult) -> str:
     """``0.31× the time and 0.27× the size of float32 (121 µs, 42.6 kB), 31.2 dB, accuracy 97.90 %``."""
     latency, room = CRITERIA["latency"], CRITERIA["size"]
     timed = latency.cost(one) is not None
@@ -31,7 +31,7 @@ def likeness(one: OptionResult) -> str:
     return ", ".join([*parts, *accuracy(one)])
 
 
-def accuracy(one: OptionResult) -> Iterator[str]:
+def accuracy(one: VariantResult) -> Iterator[str]:
     """The accuracy, with what was lost and how sure that is."""
     if one.accuracy is None:
         return
@@ -41,15 +41,15 @@ def accuracy(one: OptionResult) -> Iterator[str]:
     yield f"accuracy {percent(one.accuracy)}{lost}"
 
 
-def reasons(options: Sequence[OptionResult], prefer: str, asked: Sequence[str]) -> Iterator[str]:
-    """Why the first of the ranked options is.
+def reasons(variants: Sequence[VariantResult], prefer: str, asked: Sequence[str]) -> Iterator[str]:
+    """Why the first of the ranked variants is.
 
     Args:
-        options: Ranked.
+        variants: Ranked.
         prefer: What decided first.
         asked: The limits.
     """
-    tried = [one for one in options if one.status in ("pass", "fail") and one.same_as is None]
+    tried = [one for one in variants if one.status in ("pass", "fail") and one.same_as is None]
     good = [one for one in tried if one.status == "pass"]
     limits = " and ".join(asked) or "nothing"
     if not good:
@@ -71,30 +71,30 @@ def reasons(options: Sequence[OptionResult], prefer: str, asked: Sequence[str]) 
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the table of options. ``rank``: how soon a narrow terminal leaves it out."""
+class AdviceColumn:
+    """A column of the table of variants. ``rank``: how soon a narrow terminal leaves it out."""
 
     title: str
     rank: int
-    text: Callable[[OptionResult], str]
+    text: Callable[[VariantResult], str]
 
 
-def columns(found: RecommendationResult) -> list[Column]:
+def columns(found: RecommendationResult) -> list[AdviceColumn]:
     """Those that there are figures for."""
     made = [
-        Column("SQNR", 0, lambda one: CRITERIA["error"].said(one) if one.tradeoff else "–"),
-        Column("accuracy", 1, lambda one: percent(one.accuracy)),
-        Column("loses", 5, lambda one: percent(one.drop)),
-        Column("latency", 2, CRITERIA["latency"].said),
-        Column("median", 6, lambda one: milliseconds(one.latency_ms)),
-        Column("size", 3, CRITERIA["size"].said),
-        Column("bytes", 7, lambda one: size(one.size_bytes)),
+        AdviceColumn("SQNR", 0, lambda one: CRITERIA["error"].said(one) if one.tradeoff else "–"),
+        AdviceColumn("accuracy", 1, lambda one: percent(one.accuracy)),
+        AdviceColumn("loses", 5, lambda one: percent(one.drop)),
+        AdviceColumn("latency", 2, CRITERIA["latency"].said),
+        AdviceColumn("median", 6, lambda one: milliseconds(one.latency_ms)),
+        AdviceColumn("size", 3, CRITERIA["size"].said),
+        AdviceColumn("bytes", 7, lambda one: size(one.size_bytes)),
     ]
-    return [column for column in made if any(column.text(one) != "–" for one in found.options)]
+    return [column for column in made if any(column.text(one) != "–" for one in found.variants)]
 
 
-def mark(found: RecommendationResult, one: OptionResult) -> str:
-    """How the option ended, in a word."""
+def mark(found: RecommendationResult, one: VariantResult) -> str:
+    """How the variant ended, in a word."""
     if one.same_as is not None:
         return "same"
     if one.status != "pass":
@@ -102,7 +102,7 @@ def mark(found: RecommendationResult, one: OptionResult) -> str:
     return "take" if one.name == found.pick else "beaten" if one.beaten_by else "front"
 
 
-def verdict(one: OptionResult) -> str:
+def verdict(one: VariantResult) -> str:
     """What speaks for and against it; why there is no file."""
     if one.same_as is not None:
         return f"makes the same file as {one.same_as}"

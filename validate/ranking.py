@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..display import percent, times
-from .advice import OptionResult
+from .advice import VariantResult
 
 _SAME_DB, _SAME_SIZE, _SAME_TIME, _SAME_ACCURACY = 1.0, 0.05, 0.03, 0.005
 """Less is no difference: in dB, in shares of the larger one, and of accuracy in shares of the better one."""
@@ -36,27 +36,27 @@ class Criterion:
     better: str
     worse: str
     most: str
-    cost: Callable[[OptionResult], float | None]
-    same: Callable[[OptionResult, OptionResult], bool]
-    said: Callable[[OptionResult], str]
+    cost: Callable[[VariantResult], float | None]
+    same: Callable[[VariantResult, VariantResult], bool]
+    said: Callable[[VariantResult], str]
 
-    def beats(self, one: OptionResult, other: OptionResult) -> bool:
+    def beats(self, one: VariantResult, other: VariantResult) -> bool:
         """Whether the first is clearly better; than one that was not measured it is."""
         mine, theirs = self.cost(one), self.cost(other)
         if mine is None or theirs is None:
             return mine is not None
         return mine < theirs and not self.same(other, one)
 
-    def compared(self, one: OptionResult, other: OptionResult) -> str:
+    def compared(self, one: VariantResult, other: VariantResult) -> str:
         """``0.31× against 0.45×``."""
         return f"{self.said(one)} against {self.said(other)}"
 
 
-def _latency(one: OptionResult) -> float | None:
+def _latency(one: VariantResult) -> float | None:
     return one.tradeoff.latency_ratio if one.tradeoff else None
 
 
-def _same_latency(slow: OptionResult, fast: OptionResult) -> bool:
+def _same_latency(slow: VariantResult, fast: VariantResult) -> bool:
     a, b = slow.tradeoff, fast.tradeoff
     if a is None or b is None or a.latency_ratio is None or b.latency_ratio is None:
         return True
@@ -64,16 +64,16 @@ def _same_latency(slow: OptionResult, fast: OptionResult) -> bool:
     return overlap or a.latency_ratio <= b.latency_ratio * (1 + _SAME_TIME)
 
 
-def _error(one: OptionResult) -> float | None:
+def _error(one: VariantResult) -> float | None:
     return None if one.tradeoff is None else -one.tradeoff.quality_db
 
 
-def _same_error(worse: OptionResult, better: OptionResult) -> bool:
+def _same_error(worse: VariantResult, better: VariantResult) -> bool:
     costs = _error(worse), _error(better)
     return None not in costs and (costs[0] == costs[1] or (costs[0] or 0) - (costs[1] or 0) < _SAME_DB)
 
 
-def _decibels(one: OptionResult) -> str:
+def _decibels(one: VariantResult) -> str:
     found = one.tradeoff
     if found is None or not (found.exact or found.sqnr_db is not None):
         return "–"
@@ -125,22 +125,22 @@ def order(prefer: str) -> list[Criterion]:
     return [CRITERIA[key] for key in (prefer, second, "accuracy", "error")]
 
 
-def ranked(options: Sequence[OptionResult], prefer: str) -> list[OptionResult]:
+def ranked(variants: Sequence[VariantResult], prefer: str) -> list[VariantResult]:
     """The best first, each with what beats it and what speaks for and against it."""
-    good = [one for one in options if one.status == "pass" and one.same_as is None]
-    bad = sorted((one for one in options if one.status == "fail" and one.same_as is None), key=_distance)
-    found: list[OptionResult] = []
+    good = [one for one in variants if one.status == "pass" and one.same_as is None]
+    bad = sorted((one for one in variants if one.status == "fail" and one.same_as is None), key=_distance)
+    found: list[VariantResult] = []
     while good:
         best, _ = first(good, prefer)
         good.remove(best)
         found.append(best)
     told = [_told(one, [*found, *bad][:index], index < len(found)) for index, one in enumerate([*found, *bad])]
-    return told + [one for one in options if one.same_as is not None or one.status not in ("pass", "fail")]
+    return told + [one for one in variants if one.same_as is not None or one.status not in ("pass", "fail")]
 
 
-def first(options: Sequence[OptionResult], prefer: str) -> tuple[OptionResult, list[tuple[Criterion, int]]]:
+def first(variants: Sequence[VariantResult], prefer: str) -> tuple[VariantResult, list[tuple[Criterion, int]]]:
     """The best, and each criterion that told something with how many it left."""
-    left, trail = list(options), []
+    left, trail = list(variants), []
     for criterion in order(prefer):
         best = min(left, key=lambda one: _known(criterion.cost(one)))
         fewer = [one for one in left if not criterion.beats(best, one)]
@@ -150,19 +150,19 @@ def first(options: Sequence[OptionResult], prefer: str) -> tuple[OptionResult, l
     return left[0], trail
 
 
-def front(options: Sequence[OptionResult]) -> list[OptionResult]:
+def front(variants: Sequence[VariantResult]) -> list[VariantResult]:
     """Those that nothing beats."""
-    return [one for one in options if one.tradeoff and one.same_as is None and one.beaten_by is None]
+    return [one for one in variants if one.tradeoff and one.same_as is None and one.beaten_by is None]
 
 
-def against(one: OptionResult, other: OptionResult) -> tuple[list[str], list[str]]:
+def against(one: VariantResult, other: VariantResult) -> tuple[list[str], list[str]]:
     """What the first is better in than the second, and what it is worse in, with the figures."""
     gains = [f"{c.better} ({c.compared(one, other)})" for c in CRITERIA.values() if c.beats(one, other)]
     costs = [f"{c.worse} ({c.compared(one, other)})" for c in CRITERIA.values() if c.beats(other, one)]
     return gains, costs
 
 
-def _told(one: OptionResult, before: Sequence[OptionResult], keeps: bool) -> OptionResult:
+def _told(one: VariantResult, before: Sequence[VariantResult], keeps: bool) -> VariantResult:
     beating = next((other for other in before if _beats(other, one)), None)
     said = [] if keeps else [f"misses: {'; '.join(one.missed)}"]
     if beating is not None:
@@ -172,18 +172,18 @@ def _told(one: OptionResult, before: Sequence[OptionResult], keeps: bool) -> Opt
     return one.model_copy(update={"beaten_by": beating.name if beating else None, "why": "; ".join(said)})
 
 
-def _weighed(one: OptionResult, other: OptionResult) -> str:
+def _weighed(one: VariantResult, other: VariantResult) -> str:
     gains, costs = (", ".join(side) for side in against(one, other))
     return ", but ".join(filter(None, (gains, costs))) or "no different in anything that was measured"
 
 
-def _beats(one: OptionResult, other: OptionResult) -> bool:
+def _beats(one: VariantResult, other: VariantResult) -> bool:
     """Whether the first is worse in nothing and better in something."""
     found = CRITERIA.values()
     return any(c.beats(one, other) for c in found) and not any(c.beats(other, one) for c in found)
 
 
-def _distance(one: OptionResult) -> tuple[int, float]:
+def _distance(one: VariantResult) -> tuple[int, float]:
     return len(one.missed), _known(_error(one))
 
 

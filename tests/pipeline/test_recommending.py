@@ -45,9 +45,9 @@ def test_it_measures_what_it_recommends_on_data_that_no_range_is_from(net: Path,
     found = report.recommendation
     assert found and found.status == "pass" and exit_code(report, ["recommend"]) == 0
     assert found.asked == ["accuracy within 1.0%"] and found.metric == "top-1" and not found.left_out
-    named = {one.name: one for one in found.options}
+    named = {one.name: one for one in found.variants}
     assert set(named) == {"float32", "float16", "int8", "int8, equalized", "int8, repaired"}
-    measured = [one for one in found.options if one.tradeoff]
+    measured = [one for one in found.variants if one.tradeoff]
     assert named["float16"] in measured and len({one.sha256 for one in measured}) == len(measured)
     for one in measured:
         assert one.tradeoff and one.tradeoff.latency_ratio and one.latency_ms and one.accuracy is not None
@@ -66,9 +66,9 @@ def test_the_winner_on_integers_alone_is_made_again_byte_for_byte(net: Path, tmp
     report = recommended(net, tmp_path / "out", quantize=asked)
     found = report.recommendation
     assert found and found.judged_on.startswith("samples held out from calibration") and found.samples == 4
-    assert {one.name for one in found.options if one.status == "pass"} == {"int8", "int8, equalized"}
+    assert {one.name for one in found.variants if one.status == "pass"} == {"int8", "int8, equalized"}
     assert not found.timed_on and "say nothing of ethos-u" in found.notes[0]
-    pick = found.option(found.pick)
+    pick = found.variant(found.pick)
     assert pick and pick.scheme == "static_wi8_ai8"
     assert found.written[:2] == ["model_int8.tflite", "model_int8.recipe.json"]
     command = found.again.split()
@@ -85,7 +85,7 @@ def test_what_fails_is_a_row_with_its_cause_and_float32_is_an_answer(net: Path, 
     report = recommended(net, tmp_path / "out", factory="sine", quantize={"full_integer": True})
     found = report.recommendation
     assert found and (found.pick, found.status) == ("float32", "pass") and found.said.startswith("Stay with float32")
-    named = {one.name: one for one in found.options}
+    named = {one.name: one for one in found.variants}
     assert named["int8"].status == "error" and "can't be integer; SIN" in (named["int8"].failure or "")
     assert named["int8, repaired"].status == "skipped" and "--full-integer" in (named["int8, repaired"].failure or "")
     assert not (tmp_path / "out/model_int8.tflite").exists() and found.written[0] == "model_float32.tflite"
@@ -96,9 +96,9 @@ def test_limits_that_nothing_keeps_fail_and_time_that_is_over_leaves_the_rest_ou
     report = recommended(net, tmp_path / "out", quantize={"schemes": ["float16", "int8"]}, recommend=limits)
     found = report.recommendation
     assert found and (found.pick, found.status) == (None, "fail") and exit_code(report, ["recommend"]) == 1
-    assert {one.name for one in found.options} == {"float32", "float16"}
+    assert {one.name for one in found.variants} == {"float32", "float16"}
     assert found.left_out == ["int8", "int8, equalized", "int8, repaired"]
-    assert all("is more than 1e-06 MB" in one.missed[0] for one in found.options)
+    assert all("is more than 1e-06 MB" in one.missed[0] for one in found.variants)
     assert found.said.startswith("Nothing keeps to all limits") and not list((tmp_path / "out").glob("model_f*16*"))
 
 

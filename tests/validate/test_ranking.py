@@ -8,16 +8,16 @@ import re
 import pytest
 
 from edgeworthy.validate import advice_words as words
-from edgeworthy.validate.advice import OptionResult
+from edgeworthy.validate.advice import VariantResult
 from edgeworthy.validate.advice_page import html, picture
 from edgeworthy.validate.advice_plots import plots
 from edgeworthy.validate.ranking import first, ranked
 
-from .advice_rows import ALL, DYNAMIC, FLOAT16, FLOAT32, INT8, LOW, SLOW, option, recommendation
+from .advice_rows import ALL, DYNAMIC, FLOAT16, FLOAT32, INT8, LOW, SLOW, recommendation, variant
 
 
-def names(options: list[OptionResult]) -> list[str]:
-    return [one.name for one in options]
+def names(variants: list[VariantResult]) -> list[str]:
+    return [one.name for one in variants]
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def names(options: list[OptionResult]) -> list[str]:
     ],
 )
 def test_what_keeps_to_the_limits_is_ranked_and_the_rest_comes_after(prefer: str, order: list[str]) -> None:
-    for options in (ALL, ALL[::-1]):
-        found = ranked(options, prefer)
+    for variants in (ALL, ALL[::-1]):
+        found = ranked(variants, prefer)
         assert names(found[:6]) == [*order, "int4 static"]
         assert {one.name for one in found[6:]} == {"int4 blocks", "int8, equalized"}
 
@@ -48,12 +48,12 @@ def test_what_is_beaten_and_by_what() -> None:
 
 def test_noise_decides_nothing() -> None:
     """Overlapping latencies, 5 % of size, half a percent of accuracy, less than a decibel."""
-    one, other = option("one", 0.300, 0.26, 30.0, 0.980), option("other", 0.305, 0.27, 30.9, 0.978)
-    for options in ([one, other], [other, one]):
-        found = ranked(options, "latency")
-        assert found[0].name == options[0].name, "the first of equals"
+    one, other = variant("one", 0.300, 0.26, 30.0, 0.980), variant("other", 0.305, 0.27, 30.9, 0.978)
+    for variants in ([one, other], [other, one]):
+        found = ranked(variants, "latency")
+        assert found[0].name == variants[0].name, "the first of equals"
         assert found[1].beaten_by is None
-        assert found[1].why == f"against {options[0].name}: no different in anything that was measured"
+        assert found[1].why == f"against {variants[0].name}: no different in anything that was measured"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_noise_decides_nothing() -> None:
 )
 def test_each_criterion_decides_where_those_before_it_are_equal(changed: dict[str, float], better: str) -> None:
     base = {"latency": 0.3, "size": 0.26, "db": 30.0, "accuracy": 0.98}
-    one, other = (option(name, **(base | more)) for name, more in (("one", {}), ("other", changed)))  # type: ignore[arg-type]
+    one, other = (variant(name, **(base | more)) for name, more in (("one", {}), ("other", changed)))  # type: ignore[arg-type]
     pick, trail = first([one, other], "latency")
     assert pick is other
     assert [criterion.most for criterion, _ in trail] == [better]
@@ -75,19 +75,19 @@ def test_each_criterion_decides_where_those_before_it_are_equal(changed: dict[st
 
 
 def test_what_could_not_be_timed_is_no_fastest() -> None:
-    unknown = option("unknown", None, 0.26, 30.0)
+    unknown = variant("unknown", None, 0.26, 30.0)
     assert names(ranked([unknown, SLOW], "latency")) == ["int16 activations", "unknown"]
-    assert names(ranked([unknown, option("x", None, 0.5, 40.0)], "latency")) == ["unknown", "x"], "the smaller"
+    assert names(ranked([unknown, variant("x", None, 0.5, 40.0)], "latency")) == ["unknown", "x"], "the smaller"
 
 
 def test_nothing_is_beaten_by_what_comes_after_it() -> None:
     """A file that misses a limit beats none that keeps to all; and no two beat each other, in any order."""
-    low = LOW.model_copy(update={"tradeoff": option("", 0.2, 0.1, 29.9).tradeoff, "size_bytes": 1, "accuracy": None})
+    low = LOW.model_copy(update={"tradeoff": variant("", 0.2, 0.1, 29.9).tradeoff, "size_bytes": 1, "accuracy": None})
     found = ranked([INT8, low], "latency")
     assert names(found) == ["int8", "int4 static"] and found[0].beaten_by is None
-    close = [option(str(n), 0.3 + 0.004 * n, 0.26 - 0.008 * n, 30 + 0.6 * (n % 3)) for n in range(5)]
-    for options in itertools.permutations(close):
-        rows = ranked(options, "latency")
+    close = [variant(str(n), 0.3 + 0.004 * n, 0.26 - 0.008 * n, 30 + 0.6 * (n % 3)) for n in range(5)]
+    for variants in itertools.permutations(close):
+        rows = ranked(variants, "latency")
         order = names(rows)
         assert rows[0].beaten_by is None
         assert all(order.index(one.beaten_by) < order.index(one.name) for one in rows if one.beaten_by)

@@ -18,7 +18,7 @@ from .tensorflow_engine import refuses
 
 
 @dataclass(frozen=True)
-class Option:
+class Variant:
     """One way.
 
     Attributes:
@@ -41,7 +41,7 @@ class Option:
         return re.sub(r"\W+", "_", self.name)
 
 
-def options(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[Option]:
+def variants(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[Variant]:
     """All ways, in the order that they are worth the time.
 
     Args:
@@ -53,24 +53,24 @@ def options(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[O
         yield replace(one, skipped=_useless(one, whole=whole))
 
 
-def _all(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[Option]:
+def _all(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[Variant]:
     for name in sorted(recipes, key=lambda name: (not SCHEMES[name].default, SCHEMES[name].needs_calibration)):
-        yield Option(SCHEMES[name].title, recipes[name])
+        yield Variant(SCHEMES[name].title, recipes[name])
         if SCHEMES[name].short_name == "dynamic_wi8_afp32" and {*CONVOLUTIONS} & {*kinds} and {*MATRICES} & {*kinds}:
             yield _mix(recipes[name], "matrices alone", _float(CONVOLUTIONS, "convolutions in float"))
         if name == INT8.name and {*kinds} - {*ARITHMETIC, *EXACT}:
             yield _mix(recipes[name], "sums of products alone", _float_but((*ARITHMETIC, *EXACT)))
         if name == INT8.name:
             equalized = recipes[name].model_copy(update={"transforms": ("equalize",)})
-            yield Option(f"{INT8.title}, equalized", equalized, mixed=True)
+            yield Variant(f"{INT8.title}, equalized", equalized, mixed=True)
     if INT8.name in recipes:
-        yield Option(f"{INT8.title}, repaired", recipes[INT8.name], mixed=True, searched=True)
+        yield Variant(f"{INT8.title}, repaired", recipes[INT8.name], mixed=True, searched=True)
 
 
-def _mix(recipe: Recipe, what: str, rule: Rule) -> Option:
+def _mix(recipe: Recipe, what: str, rule: Rule) -> Variant:
     # A pattern of the user's has the last word.
     mixed = recipe.model_copy(update={"rules": (rule, *recipe.rules)})
-    return Option(f"{SCHEMES[recipe.scheme].title}, {what}", mixed, mixed=True)
+    return Variant(f"{SCHEMES[recipe.scheme].title}, {what}", mixed, mixed=True)
 
 
 def _float(kinds: Collection[str], why: str) -> Rule:
@@ -81,20 +81,20 @@ def _float_but(kinds: Collection[str]) -> Rule:
     return Rule(pattern=f"(?!(?:{'|'.join(kinds)})$).*", by="operator", why="integers in sums of products alone")
 
 
-def _useless(option: Option, *, whole: bool) -> str:
+def _useless(variant: Variant, *, whole: bool) -> str:
     """Why there is no use in trying it. ``whole``: no operator may stay float."""
-    recipe = option.recipe
+    recipe = variant.recipe
     scheme, device = SCHEMES[recipe.scheme], recipe.device
-    if not scheme.needs_calibration or option.searched or (option.mixed and not recipe.transforms):
+    if not scheme.needs_calibration or variant.searched or (variant.mixed and not recipe.transforms):
         if device and find(device).integer:
             return f"it computes in float, and {device} computes integers alone"
         if whole:
             return "it computes in float, and --full-integer was asked for"
     if recipe.io_dtype != "float32" and scheme.activation_bits != 8:
         return f"it computes in {scheme.activations}, so its inputs and outputs can't be {recipe.io_dtype}"
-    return _refused(option) if recipe.engine == "tensorflow" else ""
+    return _refused(variant) if recipe.engine == "tensorflow" else ""
 
 
-def _refused(option: Option) -> str:
+def _refused(variant: Variant) -> str:
     """Why TensorFlow's quantizer can't make it."""
-    return "TensorFlow's quantizer takes no decisions on single operators" if option.mixed else refuses(option.recipe)
+    return "TensorFlow's quantizer takes no decisions on single operators" if variant.mixed else refuses(variant.recipe)

@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from edgeworthy.quantize.options import Option, options
 from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.quantize.variants import Variant, variants
 from edgeworthy.schemes import QUANTIZED, SCHEMES
 
 KINDS = ("CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "RESHAPE")
 SUMS, MATRICES = "int8, sums of products alone", "dynamic, matrices alone"
 
 
-def found(kinds: tuple[str, ...] = KINDS, **static: Any) -> dict[str, Option]:
+def found(kinds: tuple[str, ...] = KINDS, **static: Any) -> dict[str, Variant]:
     recipes = {
         s.name: Recipe.of(s.name, device=static.get("device", "cpu")) for s in QUANTIZED if not s.needs_calibration
     }
     recipes |= {s.name: Recipe.of(s.name, **static) for s in QUANTIZED if s.needs_calibration}
-    return {one.name: one for one in options(recipes, kinds)}
+    return {one.name: one for one in variants(recipes, kinds)}
 
 
-def tried(named: dict[str, Option]) -> set[str]:
+def tried(named: dict[str, Variant]) -> set[str]:
     return {name for name, one in named.items() if not one.skipped}
 
 
@@ -41,7 +41,7 @@ def test_a_mix_that_would_change_nothing_is_left_out() -> None:
 
 def test_the_users_own_rules_have_the_last_word() -> None:
     recipe = Recipe.of("int8", exclude=["head"])
-    mixed = {one.name: one for one in options({"static_wi8_ai8": recipe}, KINDS)}[SUMS]
+    mixed = {one.name: one for one in variants({"static_wi8_ai8": recipe}, KINDS)}[SUMS]
     assert [rule.pattern for rule in mixed.recipe.rules][1:] == ["head"]
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_use_is_skipped_with_its_reason(asked: dict[str, Any], only: 
 
 def test_tensorflow_takes_no_mixes() -> None:
     recipes = {s.name: Recipe.of(s.name, engine="tensorflow") for s in QUANTIZED}
-    named = {one.name: one for one in options(recipes, KINDS)}
+    named = {one.name: one for one in variants(recipes, KINDS)}
     assert tried(named) == {
         SCHEMES[name].title for name in ("float16", "dynamic_wi8_afp32", "static_wi8_ai8", "static_wi8_ai16")
     }
