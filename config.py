@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, create_model
 
 from .metrics import METRICS, Metric
-from .quantize_tables import DataTable, QuantizeTable
+from .quantize_tables import DataTable, QuantizeTable, RecommendTable
 from .tables import (
     FilePath,
     Flag,
@@ -235,5 +235,6 @@ class Config(Table):
     data: DataTable = DataTable()
     artifacts: ArtifactsTable = ArtifactsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
+    recommend: RecommendTable = RecommendTable()
     bench: BenchTable = BenchTable()
     gate: GateTable = GateTable()

@@ -129,3 +129,22 @@ class QuantizeTable(Table):
     def stays_float(self) -> list[str]:
         """The patterns of ``exclude`` and ``keep_float``."""
         return [*self.exclude, *self.keep_float]
+
+
+class RecommendTable(Table):
+    """``[recommend]``: what a recommended file keeps to besides ``[quantize.budget]``, and how long to look for it."""
+
+    prefer: Annotated[Literal["latency", "size"], Flag("--prefer")] = "latency"
+    """what decides among the files that keep to all limits; then the other, then how true they are"""
+    max_size_mb: Annotated[PositiveFloat | None, Flag("--max-size", metavar="MB")] = Field(default=None, examples=[4.0])
+    """largest file, in millions of bytes"""
+    max_latency_ratio: Annotated[PositiveFloat | None, Flag("--max-latency-ratio", metavar="RATIO")] = Field(
+        default=None, examples=[0.5]
+    )
+    """most that one inference may take, as a multiple of the float32 file's time"""
+    min_accuracy: Annotated[float | None, Flag("--min-accuracy", metavar="VALUE")] = Field(
+        default=None, examples=[0.95]
+    )
+    """least accuracy on the labelled data"""
+    time_limit_s: Annotated[PositiveFloat, Flag("--time-limit", metavar="SECONDS")] = 900.0
+    """time after which no other way to quantize is begun; those that were made are measured and ranked"""

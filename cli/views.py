@@ -11,6 +11,7 @@ from ..display import number, percent, size
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
 from ..validate.summary import flips, glance, summarize
+from .advice import advice
 from .analysis import analysis
 from .console import Console
 from .fidelity import accepts, fidelity, fix
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
     """A report's table, its verdict, and where the files are. ``whole``: there are pages as well."""
-    if shown.parity or shown.latency or shown.accuracy:
+    if shown.recommendation:
+        advice(console, shown.recommendation, folder)
+    elif shown.parity or shown.latency or shown.accuracy:
         _rows(console, shown)
     elif shown.artifacts:
         _artifacts(console, shown, folder)

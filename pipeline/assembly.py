@@ -67,6 +67,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         quantization=quantized,
         fidelity=fidelity,
         speed=speed,
+        recommendation=pipeline.recommendation if "recommend" in pipeline.stages else None,
         analyses=[one.brief(_SHOWN) for one in pipeline.analyses] if "quantize" in pipeline.stages else [],
         parity=parity,
         accuracy=accuracy,

@@ -82,7 +82,7 @@ class Making(Staging):
     @property
     def _quantizes(self) -> dict[str, Any]:
         """How the model will be quantized."""
-        schemes = self.inputs.schemes if "quantize" in self.brought else []
+        schemes = self.inputs.schemes if {"quantize", "recommend"} & self.brought else []
         static = any(quantization.SCHEMES[name].method == "static" for name in schemes)
         return {"table": self.config.quantize, "static": static}
 
@@ -110,7 +110,7 @@ class Making(Staging):
     def graph(self) -> OnnxModel:
         """What conversion starts from: the exported file, or an ONNX source itself where no copy is asked for."""
         graph = self._graph()
-        if "validate" in self.stages:
+        if {"validate", "recommend"} & set(self.stages):
             self.inputs.check_outputs(graph.outputs)
         return graph
 
@@ -172,7 +172,7 @@ class Making(Staging):
         file = self.inputs.converted
         if file is None:
             return self.graph.outputs
-        if "validate" in self.stages:
+        if {"validate", "recommend"} & set(self.stages):
             self.inputs.check_outputs(file.outputs)
         return file.outputs
 

@@ -17,7 +17,7 @@ from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable
 from ..source.model_files import read
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
-from .analyzing import Analyzing
+from .advising import Advising
 from .inspection import artifact_result
 from .making import nothing_died
 from .others import check, file_name, place, scratch
@@ -34,7 +34,7 @@ _ALIGNED_BY = 3
 """Samples that a file's layout is tried on, the example among them."""
 
 
-class Pipeline(Analyzing):
+class Pipeline(Advising):
     """A run: its files, and what is measured on them. Stages run when their result is asked for."""
 
     @cached_property

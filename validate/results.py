@@ -29,6 +29,7 @@ from ..vocabulary import MeasuredWhere
 from .accuracy_results import AccuracyResult as AccuracyResult
 from .accuracy_results import AccuracyRow as AccuracyRow
 from .accuracy_results import WorstSample as WorstSample
+from .advice import RecommendationResult
 from .host import Host
 from .made import (
     ArtifactResult,
@@ -299,6 +300,9 @@ class Report(Record):
         default=None, description="the quantized files and the float32 file, timed in turns, where bench was not run"
     )
     analyses: list[QuantizationAnalysis] = Field(default_factory=list, description="the worst of each quantized file")
+    recommendation: RecommendationResult | None = Field(
+        default=None, description="which of the ways to quantize the model to take (`recommend`)"
+    )
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None
