@@ -21,14 +21,13 @@ def lower_slice(ctx: Context, node: ir.Node) -> Tensor:
         axes = ctx.attribute(node, "axes") or range(len(starts))
         steps = [1] * len(starts)
     else:
-        given = [ctx.input(node, 1), ctx.input(node, 2), ctx.optional(node, 3), ctx.optional(node, 4)]
-        if any(t is not None and t.value is None for t in given):
-            return _runtime_slice(ctx, x, *given)
-        starts, ends, axes_given, steps_given = (
-            None if t is None or t.value is None else t.value.reshape(-1).tolist() for t in given
-        )
-        axes = range(len(starts)) if axes_given is None else axes_given
-        steps = [1] * len(starts) if steps_given is None else steps_given
+        bounds, others = [ctx.input(node, i) for i in (1, 2)], [ctx.optional(node, i) for i in (3, 4)]
+        if any(t is not None and t.value is None for t in (*bounds, *others)):
+            return _runtime_slice(ctx, x, *bounds, *others)
+        starts, ends = (ctx.constant(node, i).reshape(-1).tolist() for i in (1, 2))
+        axes_steps = [ctx.optional_constant(node, i) for i in (3, 4)]
+        axes = range(len(starts)) if axes_steps[0] is None else axes_steps[0].reshape(-1).tolist()
+        steps = [1] * len(starts) if axes_steps[1] is None else axes_steps[1].reshape(-1).tolist()
     return _static_slice(ctx, x, list(zip(axes, starts, ends, steps, strict=True)))
 
 
@@ -82,14 +81,14 @@ def _runtime_slice(
     b, count = ctx.b, starts.static_shape[0]
     steps = b.int32s([1] * count) if steps is None else b.cast(steps, "int32")
     backward = steps.value is None or bool((steps.value < 0).any())
-    at = np.arange(count) if axes is None else axes.value
     given = [_clamped(ctx, bounds, backward) for bounds in (starts, ends)]
-    if at is None and axes is not None:
+    if axes is not None and axes.value is None:
         begin = _laid(ctx, axes, given[0], b.int32s([0] * x.rank))
         end = _laid(ctx, axes, given[1], b.shape_of(x))
         strides = _laid(ctx, axes, steps, b.int32s([1] * x.rank))
         return b.strided_slice(x, begin, end, strides, (None,) * x.rank)
-    where = {normalize_axis(int(a), x.rank): i for i, a in enumerate(np.reshape(at, -1))}
+    at = range(count) if axes is None or axes.value is None else axes.value.reshape(-1).tolist()
+    where = {normalize_axis(int(a), x.rank): i for i, a in enumerate(at)}
 
     def laid(values: Tensor, other: int) -> Tensor:
         parts = [b.slice(values, [where[a]], [1]) if a in where else b.int32s([other]) for a in range(x.rank)]

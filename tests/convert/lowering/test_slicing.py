@@ -47,7 +47,7 @@ def test_slices(computed: str, tmp_path: Path) -> None:
 def test_pads(mode: str, computed: str, tmp_path: Path) -> None:
     row = {"p": _i64(2, 1, 0, 3), "a": _i64(-1, 0)}
     inputs = "".join(f", int64[{row[name].size}] {name}" for name in computed)
-    value = "float[] v" if mode == "constant" else ""
+    value = "float v" if mode == "constant" else ""
     model = model_of(
         f"(float[4,6,5] x{inputs}{', ' + value if value else ''}) => (float[i,j,k] y)",
         f'y = Pad<mode="{mode}">(x, p, {"v" if value else ""}, a)',
