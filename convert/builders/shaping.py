@@ -146,6 +146,11 @@ class Shaping(BuilderBase):
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)
         return tuple(self.cast(r, x.dtype) for r in results)
 
+    def with_row(self, x: Tensor, at: Tensor, row: Tensor) -> Tensor:
+        """``x`` [N, …] with ``row`` [1, …] in the place ``at``, an int32 scalar. TFLite: DYNAMIC_UPDATE_SLICE."""
+        start = self.concat([self.reshape(at, (1,)), self.int32s([0] * (x.rank - 1))], 0)
+        return self._same("dynamic_update_slice", [x, row], x.shape, extra=[start])
+
     def unpack(self, x: Tensor, axis: int) -> tuple[Tensor, ...]:
         """The slices of ``x`` along ``axis``, which goes. TFLite: UNPACK."""
         axis = normalize_axis(axis, x.rank)

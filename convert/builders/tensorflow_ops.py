@@ -120,6 +120,11 @@ def _split_v(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> An
     return tf.split(b.tf(t[0]), b.tf(t[1]), int(t[2].value), num=a["num_splits"])  # type: ignore[arg-type]
 
 
+def _update_row(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    x, row, start = map(b.tf, t)
+    return tf.tensor_scatter_nd_update(x, tf.reshape(start[0], (1, 1)), row)
+
+
 def _strided_slice(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, begin, end, strides = map(b.tf, t)
     return tf.strided_slice(x, begin, end, strides, begin_mask=a["begin_mask"], end_mask=a["end_mask"])
@@ -160,6 +165,7 @@ HANDLERS: dict[str, TensorFlowHandler] = {
     "fully_connected": _fully_connected,
     "split": lambda b, t, a: tf.split(b.tf(t[1]), a["num_splits"], int(t[0].value)),  # type: ignore[arg-type]
     "split_v": _split_v,
+    "dynamic_update_slice": _update_row,
     "strided_slice": _strided_slice,
     "reverse_sequence": _reverse_sequence,
     "max_pool_2d": lambda b, t, a: _pool(b, t, a, tf.nn.max_pool2d),

@@ -162,9 +162,7 @@ class _Collected:
         if self._grows:
             longer = b.concat([carried[0], b.reshape(value, (element_count(value.shape),))], 0)
             return [longer] if self._row else [longer, b.shape_of(value)]
-        places = b.const(np.arange(self.steps or 0).reshape(-1, 1), index.dtype)
-        row = b.reshape(value, (1, self._row))
-        return [b.select(b.compare("equal", places, index), row, carried[0])]
+        return [b.with_row(carried[0], b.cast(index, "int32"), b.reshape(value, (1, self._row)))]
 
     def all(self, carried: Sequence[Tensor], count: Tensor, *, ends_early: bool = False) -> Tensor:
         """The values of all ``count`` steps, which are fewer than were to be expected where it ``ends_early``."""
