@@ -302,8 +302,8 @@ def _with_body(path: Path) -> TFLiteModel:
 
     @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32, name="x")])  # type: ignore[untyped-decorator]
     def f(x: object) -> dict[str, object]:
-        start = tf.nn.relu(x @ weights)
-        _, y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(v @ weights) + v), [0, start])
+        start, low = tf.nn.relu(x @ weights), tf.sin(x)  # nothing reads the latter behind the loop
+        _, y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(v @ weights) + v + low), [0, start])
         return {"y": tf.nn.relu(y @ weights)}
 
     module = tf.Module()
