@@ -70,6 +70,9 @@ class ConvertTable(Table):
     SavedModel"""
     io_layout: Annotated[Literal["keep", "nhwc"], Flag("--io-layout")] = "keep"
     """layout of 4-D inputs and outputs: the model's own, or channels-last"""
+    unroll: Annotated[bool, Flag("--unroll")] = False
+    """write all steps of recurrent layers out as operators, for NPUs, which have no loops; else those of few steps are,
+    and the others run in a loop"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
 

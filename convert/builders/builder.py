@@ -21,9 +21,11 @@ class Builder(ManyAxes, ControlFlow):
 
     Attributes:
         most_depthwise_taps: Kernel elements of a depthwise convolution up to which it is fast; None: any number.
+        unrolls: Whether all steps of recurrent layers are written out, for devices that have no WHILE.
     """
 
     most_depthwise_taps: int | None = None
+    unrolls = False
 
 
 class DryBuilder(Builder):

@@ -21,7 +21,7 @@ from .builder import Builder
 from .control import Body, Branch, joined
 from .ranks import MOST_AXES
 from .tensor import Shape, Spec, Steps, Tensor
-from .tflite_functions import Function, constant_op, is_constant
+from .tflite_functions import TflFunction, constant_op, is_constant
 
 _ELEMENT_TYPES = {
     "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
@@ -47,7 +47,7 @@ class TfliteBuilder(Builder):
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
         self._scope = ""
-        self._functions: list[Function] = []
+        self._functions: list[TflFunction] = []
         self._names: set[str] = set()
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
@@ -60,7 +60,7 @@ class TfliteBuilder(Builder):
             for argument, (_, spec) in zip(self._main.block.arguments, inputs, strict=True)
         ]
 
-    def _function(self, name: str, arguments: Sequence[Spec], twin: Function | None = None) -> Function:
+    def _function(self, name: str, arguments: Sequence[Spec], twin: TflFunction | None = None) -> TflFunction:
         """A new function; it takes what its ``twin`` takes from around it."""
         unique = next(n for i in range(len(self._names) + 1) if (n := f"{name}_{i}" if i else name) not in self._names)
         self._names.add(unique)
@@ -70,7 +70,7 @@ class TfliteBuilder(Builder):
                 unique, ir.FunctionType.get(types, []), visibility=None if unique == "main" else "private"
             )
             block = operation.add_entry_block()
-        made = Function(operation, block, len(types), {} if twin is None else twin.captured)
+        made = TflFunction(operation, block, len(types), {} if twin is None else twin.captured)
         made.take_all()
         self._functions.append(made)
         return made
@@ -117,13 +117,13 @@ class TfliteBuilder(Builder):
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
 
-    def _end(self, function: Function, results: Sequence[ir.Value]) -> None:
+    def _end(self, function: TflFunction, results: Sequence[ir.Value]) -> None:
         with self._context, ir.Location.unknown(), ir.InsertionPoint(function.block):
             func.ReturnOp(list(results))
             function.set_type()
 
     @contextmanager
-    def _inside(self, function: Function) -> Iterator[None]:
+    def _inside(self, function: TflFunction) -> Iterator[None]:
         """Within, ops are emitted into ``function``."""
         self._open.append(function)
         yield
@@ -150,7 +150,7 @@ class TfliteBuilder(Builder):
         return function.inside[outer]
 
     def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[Any]:
-        functions: list[Function] = []
+        functions: list[TflFunction] = []
         given: list[Sequence[Tensor]] = []
         for role, branch in (("then", then), ("else", otherwise)):
             functions.append(self._function(f"{self._scope}/{role}", [], *functions))
@@ -197,7 +197,7 @@ class TfliteBuilder(Builder):
         op: str,
         operands: Sequence[ir.Value],
         types: Sequence[ir.Type],
-        regions: Sequence[tuple[Function, Sequence[ir.Type], Sequence[ir.Value] | None]],
+        regions: Sequence[tuple[TflFunction, Sequence[ir.Type], Sequence[ir.Value] | None]],
     ) -> list[Any]:
         """An op whose regions have arguments of some types, and call a function with some operands, or with these."""
         with self._context, ir.InsertionPoint(self._open[-1].block), self._location(op):
@@ -282,7 +282,7 @@ def _drop_idle_reshapes(block: ir.Block) -> None:
             op.operation.erase()
 
 
-def _arguments(function: Function, specs: Sequence[Spec]) -> list[Tensor]:
+def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:
     return [Tensor(a, s.dtype, s.shape) for a, s in zip(function.block.arguments, specs, strict=False)]
 
 

@@ -13,7 +13,7 @@ from ...artifact import Array
 
 
 @dataclass
-class Function:
+class TflFunction:
     """A function that is being made, or was.
 
     Attributes:

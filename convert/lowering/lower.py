@@ -27,7 +27,7 @@ def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
     return [(str(v.name), spec(v)) for v in model.graph.inputs if v.name not in initializers]
 
 
-def preflight(model: ir.Model) -> list[UnsupportedNode]:
+def preflight(model: ir.Model, *, unroll: bool = False) -> list[UnsupportedNode]:
     """All nodes that can't be lowered, those in bodies too; runs every handler on a builder that builds nothing."""
     unsupported: list[UnsupportedNode] = []
 
@@ -40,7 +40,9 @@ def preflight(model: ir.Model) -> list[UnsupportedNode]:
                     unsupported.append(_row(problem, node.op_type, _called(node), context, node))
                 _bind_by_type(context, node)
 
-    context = Context(DryBuilder(), model.opset_imports, walk)
+    builder = DryBuilder()
+    builder.unrolls = unroll
+    context = Context(builder, model.opset_imports, walk)
     for value in model.graph.inputs:
         try:
             found = spec(value)
@@ -66,15 +68,19 @@ def lower(
     inputs: Sequence[Tensor],
     *,
     release: bool = False,
+    unroll: bool = False,
     where: str | None = None,
 ) -> list[tuple[str, Tensor]]:
     """Lower the main graph into ``builder``; returns the outputs by name.
+
+    ``unroll`` becomes the builder's :attr:`~.builder.Builder.unrolls`.
 
     With ``release`` each weight leaves ``model`` after its last use, which halves the memory that large models take.
 
     Raises:
         UnsupportedNodes: a node can't be lowered (run :func:`preflight` first: it finds all of them).
     """
+    builder.unrolls = unroll
     last_uses = _last_uses(model) if release else {}
 
     def walk(context: Context, graph: ir.Graph) -> None:
