@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from ...artifact import Array
 from .base import Attribute
-from .ranks import ManyAxes
 from .tensor import Spec, Tensor
+from .wide import Wide
 
 
-class Builder(ManyAxes):
+class Builder(Wide):
     """The whole vocabulary.
 
     Attributes:

@@ -69,7 +69,7 @@ class ManyAxes(Elementwise, Shaping, Reductions, Neural):
         return super().emit(op, operands, results, **attributes)
 
 
-Rule = Callable[[ManyAxes, str, Sequence[Tensor], Sequence[Spec], Attributes], Results | None]
+Narrowing = Callable[[ManyAxes, str, Sequence[Tensor], Sequence[Spec], Attributes], Results | None]
 """Emits an op in fewer axes; None where it is right as it is."""
 
 
@@ -281,7 +281,7 @@ def _pad(
     return (b.reshape_by(merged, [[(merged, at[a])] if wider[a] else [(x, a)] for a in range(x.rank)]),)
 
 
-_RULES: dict[str, tuple[int, Rule]] = {
+_RULES: dict[str, tuple[int, Narrowing]] = {
     **dict.fromkeys((*BINARY, *COMPARE, "select_v2"), (_MOST_BROADCAST, _elementwise)),
     **dict.fromkeys(REDUCTIONS, (MOST_AXES, _reduction)),
     **dict.fromkeys(("pad", "padv2"), (_MOST_OTHERS, _pad)),
