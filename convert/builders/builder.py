@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from ...artifact import Array
 from .base import Attribute
 from .control import Body, Branch, ControlFlow, joined
-from .ranks import ManyAxes
 from .tensor import Spec, Tensor
+from .wide import Wide
 
 
-class Builder(ManyAxes, ControlFlow):
+class Builder(Wide, ControlFlow):
     """The whole vocabulary.
 
     Attributes:

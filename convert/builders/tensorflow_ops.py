@@ -154,6 +154,7 @@ def _reduction(function: Callable[..., Any]) -> TensorFlowHandler:
 
 HANDLERS: dict[str, TensorFlowHandler] = {
     "cast": _cast,
+    "bitcast": lambda b, t, a: tf.bitcast(b.tf(t[0]), a["dtype"]),
     "quantize": _quantize,
     "dequantize": _dequantize,
     "div": _div,

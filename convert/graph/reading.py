@@ -97,9 +97,12 @@ def source(value: ir.Value) -> ir.Value:
 
 
 def attribute(node: ir.Node, name: str, version: int) -> Any:
-    """An attribute of an ONNX node, or the default its schema states at opset ``version``; None if it has none."""
+    """An attribute of a node, or the default its schema states at opset ``version``; None if it has none.
+
+    The operators of our own domains have the schemas of ONNX's of their names.
+    """
     found = node.attributes.get(name)
-    return _default(node.op_type, name, version) if found is None else found.value
+    return _default(node.op_type, name, version, node.domain) if found is None else found.value
 
 
 def nodes_below(node: ir.Node) -> Iterator[ir.Node]:
@@ -129,8 +132,8 @@ def _schema(op_type: str, version: int, domain: str) -> onnx.defs.OpSchema | Non
 
 
 @cache
-def _default(op_type: str, name: str, version: int) -> Any:
-    found = _schema(op_type, version, "")
+def _default(op_type: str, name: str, version: int, domain: str) -> Any:
+    found = _schema(op_type, version, domain) or _schema(op_type, version, "")
     if found is None or name not in found.attributes:
         return None
     proto = found.attributes[name].default_value

@@ -113,6 +113,7 @@ _ROWS = (
     # elementwise, more operands
     TfliteOp("add", _FIL, "add", Int8.LISTED),
     TfliteOp("atan2", _F, "atan2", Int8.FLOAT),
+    TfliteOp("bitcast", _ALL - _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("bitwise_xor", _BITS, "bitwise.bitwise_xor", Int8.FLOAT),
     TfliteOp("div", _FI, HANDLER, Int8.LISTED),
     TfliteOp("equal", _FIL | _BOOL, "equal", Int8.LISTED),
