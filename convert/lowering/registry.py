@@ -19,7 +19,7 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 _FAMILIES = (
     "activation", "bitwise", "comparison", "convolution", "detection", "einsum", "elementwise", "generation",
     "indexing", "matmul", "normalization", "pooling", "quantization", "recurrent", "reduction", "resize", "sampling",
-    "shape", "slicing", "sorting", "spectral", "transposed_convolution",
+    "shape", "slicing", "sorting", "spectral", "transposed_convolution", "unpooling",
 )  # fmt: skip
 
 VERIFIED_TO = 28
