@@ -17,9 +17,9 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
-    "activation", "bitwise", "comparison", "convolution", "detection", "einsum", "elementwise", "generation",
-    "indexing", "matmul", "normalization", "pooling", "quantization", "recurrent", "reduction", "resize", "sampling",
-    "shape", "slicing", "sorting", "spectral", "transposed_convolution", "unpooling",
+    "activation", "bitwise", "comparison", "convolution", "deformable", "detection", "einsum", "elementwise",
+    "generation", "indexing", "matmul", "normalization", "pooling", "quantization", "recurrent", "reduction",
+    "resize", "sampling", "shape", "slicing", "sorting", "spectral", "transposed_convolution", "unpooling",
 )  # fmt: skip
 
 VERIFIED_TO = 28
