@@ -144,10 +144,11 @@ def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
 @lowers("Identity", layout=elementwise)
 @lowers("Dropout", since=7, layout=like_first)
 def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
-    """X itself; a Dropout's mask is all true at inference."""
-    x, training = ctx.input(node, 0), ctx.optional(node, 2)
-    if training is not None and (training.value is None or bool(training.value.item())):
-        raise Unsupported("Dropout in training mode", "export the model in eval mode")
+    """X itself; a Dropout's mask is all true at inference, and where its ratio is 0."""
+    x, ratio, training = ctx.input(node, 0), ctx.known(node, 1), ctx.optional(node, 2)
+    drops = training is not None and (training.value is None or bool(training.value.item()))
+    if drops and (ratio is None or ratio.item() != 0):
+        raise Unsupported("Dropout in training mode draws random numbers", "export the model in eval mode")
     if not ctx.has_output(node, 1):
         return x
     mask = ctx.b.const(np.ones(x.static_shape, ctx.output(node, 1).dtype))
