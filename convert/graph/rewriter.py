@@ -59,7 +59,7 @@ class Rewriter:
             return True
         if domain == FUSED_DOMAIN:
             return self._is_lowered(domain, op_type, private_ops.VERSION)
-        found = schema(op_type, self.opset, domain)
+        found = schema(op_type, self.model.opset_imports.get(domain, self.opset), domain)
         return found is not None and self._is_lowered(domain, op_type, found.since_version)
 
     @cached_property
