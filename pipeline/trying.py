@@ -56,7 +56,7 @@ class Trying(Analyzing):
 
     @property
     def _times(self) -> bool:
-        return timed_here(self.config.quantize.device)
+        return timed_here(self.inputs.device)
 
     # -- what is tried ----------------------------------------------------------------------------------
 
@@ -257,7 +257,7 @@ class Trying(Analyzing):
     @property
     def _measured(self) -> list[VariantResult]:
         """The float32 file, where the device runs it, and all variants; unranked."""
-        bargains, integer = self._bargains, find(self.config.quantize.device).integer
+        bargains, integer = self._bargains, find(self.inputs.device).integer
         found = [] if integer else [self._variant("float32", quantization.FLOAT32.name, self.floating, bargains)]
         first: dict[str, str] = {}
         for variant, tried in self._tried[0]:
