@@ -90,7 +90,7 @@ class QuantizeTable(Table):
     """what quantizes: ai-edge-quantizer, TensorFlow's own quantizer from the SavedModel, or the better of both"""
     device: Annotated[str, Flag("--device", metavar="DEVICE")] = Field(default="cpu", examples=["ethos-u"])
     """what static schemes are quantized for: what it computes better in float stays so; cpu (x86 and arm), x86, arm,
-    reference, npu, ethos-u or edgetpu"""
+    reference, npu, ethos-u or edgetpu; where it isn't given, a target of preflight (--for) that is one of these"""
     full_integer: Annotated[bool, Flag("--full-integer")] = False
     """no operator may stay float, whatever it costs; one that has to is an error"""
     exclude: Annotated[list[str], Flag("--exclude", metavar="PATTERN", repeat=True)] = Field(

@@ -49,7 +49,7 @@ class Advising(Trying):
             variants=variants,
             asked=asked,
             prefer=prefer,
-            device=self.config.quantize.device,
+            device=self.inputs.device,
             timed_on=_TIMED_ON if self._times else "",
             judged_on=quality.inputs if quality else "",
             samples=quality.samples if quality else 0,
@@ -61,7 +61,7 @@ class Advising(Trying):
         return self._written(found, best if keeps else None)
 
     def _notes(self) -> Iterator[str]:
-        device = self.config.quantize.device
+        device = self.inputs.device
         if not self._times:
             yield f"no latency was taken: this machine's times say nothing of {device}"
         for variant, tried in self._tried[0]:

@@ -55,7 +55,14 @@ class Inputs(Wanted):
         """See `recipes.of`."""
         from . import recipes
 
-        return recipes.of(self.config.quantize, self.schemes, self.recipe)
+        return recipes.of(self.config, self.schemes, self.recipe)
+
+    @property
+    def device(self) -> str:
+        """See `recipes.device`."""
+        from . import recipes
+
+        return recipes.device(self.config)
 
     @property
     def _calibration_spec(self) -> object:

@@ -38,8 +38,8 @@ TRIED = "tried"
 _SECONDS, _ROUNDS = 0.8, 8
 """Of each file, warm-up aside."""
 
-_TOGETHER = 6
-"""Files that are loaded at once to be timed in turns with the float32 file."""
+_TOGETHER, _TOGETHER_BYTES = 16, 256_000_000
+"""Most files, and bytes of them, that are loaded at once to be timed in turns, in a process each."""
 
 
 class TriedVariant(BaseModel):
@@ -56,7 +56,7 @@ class Trying(Analyzing):
 
     @property
     def _times(self) -> bool:
-        return timed_here(self.config.quantize.device)
+        return timed_here(self.inputs.device)
 
     # -- what is tried ----------------------------------------------------------------------------------
 
@@ -221,10 +221,14 @@ class Trying(Analyzing):
 
     @cached_property
     def _tried_speed(self) -> list[LatencyResult]:
-        """Some files at a time, in turns with the float32 file; none where this machine says nothing of the device."""
+        """In turns with the float32 file, as many at a time as there is room for; none where the device isn't here."""
         if not self._times:
             return []
-        groups = [self._files[at : at + _TOGETHER] for at in range(0, len(self._files), _TOGETHER)]
+        groups: list[list[ArtifactResult]] = []
+        for file in self._files:
+            together = [*groups[-1], file] if groups else []
+            fits = len(together) <= _TOGETHER and sum(one.size_bytes for one in together) <= _TOGETHER_BYTES
+            groups[-1:] = [together] if together and fits else [*groups[-1:], [file]]
         return [self._timed(number, group) for number, group in enumerate(groups)]
 
     def _timed(self, number: int, group: list[ArtifactResult]) -> LatencyResult:
@@ -257,7 +261,7 @@ class Trying(Analyzing):
     @property
     def _measured(self) -> list[VariantResult]:
         """The float32 file, where the device runs it, and all variants; unranked."""
-        bargains, integer = self._bargains, find(self.config.quantize.device).integer
+        bargains, integer = self._bargains, find(self.inputs.device).integer
         found = [] if integer else [self._variant("float32", quantization.FLOAT32.name, self.floating, bargains)]
         first: dict[str, str] = {}
         for variant, tried in self._tried[0]:

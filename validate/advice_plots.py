@@ -111,6 +111,8 @@ def _mark(axes: Axes, x: float, y: float, one: VariantResult, *, picked: bool) -
     colour = SECOND if picked else FAIL if one.status == "fail" else FIRST
     filled = picked or (one.beaten_by is None and one.status == "pass")
     if picked:
-        axes.plot(x, y, "o", markersize=18, markeredgecolor=SECOND, markeredgewidth=2.5, markerfacecolor="none")
-    axes.plot(x, y, "o", markersize=9, markeredgecolor=colour, markeredgewidth=2,
+        axes.plot(
+            x, y, "o", markersize=18, zorder=4, markeredgecolor=SECOND, markeredgewidth=2.5, markerfacecolor="none"
+        )
+    axes.plot(x, y, "o", markersize=9, zorder=4 if picked else 3, markeredgecolor=colour, markeredgewidth=2,
               markerfacecolor=colour if filled else SURFACE)  # fmt: skip
