@@ -136,7 +136,7 @@ def own_families() -> dict[str, str]:
 
 _ALIKE = frozenset((
     "ADD", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D",
-    "MEAN", "PAD", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR", "SPLIT", "SUB", "TANH", "TRANSPOSE",
+    "MEAN", "PAD", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR", "SPLIT", "SUB", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
 ))  # fmt: skip
 """Operators whose int8 kernels in XNNPACK were measured bit-exact on x86-64 and Arm; of MUL they aren't."""
 
