@@ -59,7 +59,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
             console.say(f"· {q.scheme}: {len(kept)} stay float: {', '.join(f'{op.op} {op.name}' for op in kept)}")
-    for note in (*shown.model.notes, *shown.notes):
+    for note in (*shown.model.notes, *(shown.parity.notes if shown.parity else ()), *shown.notes):
         console.say(f"· {note}")
     for warning in shown.warnings:
         console.say(f"⚠ {warning}")

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import inspect
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, stamp
 from ..source.variations import edges
+from ..workers.scratch import Scratch
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
 from .quantized_modules import is_packed, refuse_unfinished
@@ -198,7 +198,7 @@ def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
 def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
     torch = require_torch()
     args, kwargs = source.arguments(feeds)
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
+    with Scratch() as folder:
         path = Path(folder, "model.onnx")
         # Provenance is only written by a verbose export, which prints the graph as well, from C++.
         with silent_stdout(), _plain_forward(source):

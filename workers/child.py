@@ -2,7 +2,8 @@
 
 ``Child`` starts ``python -m edgeworthy.workers FD PARENT MODULE`` and talks to it over an inherited socket: one
 request, one reply (see ``serve``). What native code prints is kept in a temporary file, whose tail becomes part of a
-failure's message. A child leads a process group of its own, which ends with it.
+failure's message. A child leads a process group of its own, which ends with it, and has a folder of its own for
+temporary files, which goes with it.
 
 A child dies with its parent: by ``PR_SET_PDEATHSIG`` on Linux (which follows the *thread* that started it), and
 everywhere by the end of the socket.
@@ -27,6 +28,7 @@ from typing import Any, Self
 
 from ..errors import BadInput, EdgeworthyError, NotAvailable, RuntimeFailure
 from .processes import max_rss, memory, out_of_memory
+from .scratch import Scratch
 from .serve import Answered, Raised, Told
 from .stack import read_log
 
@@ -117,6 +119,7 @@ class Child:
         self._command, self._stage, self._begin = "start", "", 0
         self._peak, self._parents_peak = 0, memory("VmHWM")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._scratch = Scratch()
         ours, theirs = socket.socketpair()
         # A message that is taken or given in part only, by a process that hangs, must not hang this one.
         limit = struct.pack("ll", math.ceil(timeout_s), 0)
@@ -131,7 +134,7 @@ class Child:
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._scratch.path), **(environment or {})},
                 start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
             )
         self.request("start", path and list(path), arguments, timeout_s=start_s)
@@ -230,6 +233,7 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._reap(math.inf)
         self._log.close()
+        self._scratch.close()
 
     def _death(self, reason: str = "") -> Death:
         if reason == TIMEOUT:  # faulthandler answers SIGABRT with the Python stack: where it hung

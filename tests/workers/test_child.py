@@ -44,6 +44,9 @@ def flood(megabytes, last):
         time.sleep(0.001)
     raise ValueError(last)
 def sleep(seconds): time.sleep(seconds)
+def keep_a_file():
+    import tempfile
+    return tempfile.mkstemp()[1]
 def unpicklable(): return lambda: 0
 def take(megabytes):
     block = np.ones(megabytes * 125_000)
@@ -294,3 +297,14 @@ def test_a_flood_of_output_fills_neither_disk_nor_memory(served: Path, monkeypat
     assert status.st_blocks * 512 < 200e6
     assert memory("VmHWM") - before < 50e6
     assert set(raised.value.details[-1]) == {"x"}
+
+
+@pytest.mark.parametrize("how", ["closed", "killed", "timeout"])
+def test_temporary_files_go_with_the_process(served: Path, how: str) -> None:
+    with child(served) as worker:
+        left = Path(worker.ask("keep_a_file"))
+        assert left.exists() and left.parent.name.startswith("edgeworthy.")
+        if how != "closed":
+            with pytest.raises(RuntimeFailure if how == "timeout" else OutOfMemory):
+                worker.ask(*(("sleep", 60) if how == "timeout" else ("end", signal.SIGKILL)), timeout_s=0.5)
+    assert not left.parent.exists()

@@ -10,6 +10,7 @@ A backend is a file with ``version()`` and ``load(path, threads, **options)``, w
 from __future__ import annotations
 
 import importlib
+import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -95,14 +96,16 @@ class LiteRTModel:
         operators = self._interpreter._get_ops_details()
         nodes, delegated, partitions, fallback = delegation(operators, {d["index"]: d["name"] for d in tensors})
         wanted = self._kernels == "xnnpack"
+        dtypes = {int(d["index"]): np.dtype(d["dtype"]).name for d in tensors}
         return {
             "asked": "XNNPACK" if wanted else "none",
             "ran": "XNNPACK" if delegated else f"TFLite {'reference' if self._kernels == 'reference' else 'builtin'}",
             "nodes": nodes,
             "delegated": delegated,
             "partitions": partitions,
-            "precision": _precision(operators, {d["index"]: np.dtype(d["dtype"]).name for d in tensors}),
+            "precision": _precision(operators, dtypes),
             "fallback": fallback if wanted else [],
+            "kernels": family(self._kernels, _results(operators, dtypes), delegated),
         }
 
 
@@ -124,6 +127,43 @@ def _precision(operators: Sequence[Mapping[str, Any]], dtypes: Mapping[int, str]
     nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
     counts = Counter(dtypes[int(i)] for op in nodes for i in op["outputs"] if int(i) in dtypes)
     return "+".join(name for name, _ in counts.most_common()) or "none"
+
+
+def family(kernels: str, results: Iterable[tuple[str, str]], delegated: int, machine: str = "") -> str:
+    """The family of kernels (``artifact.Receipt.kernels``) that ran a graph.
+
+    Args:
+        kernels: As ``LiteRTModel``'s.
+        results: Operator and dtype of its first result, of each node.
+        delegated: How many nodes XNNPACK took.
+        machine: The processor's architecture; empty: this one's.
+    """
+    if kernels == "reference":
+        return "TFLite reference"
+    place, nodes = machine or platform.machine(), list(results)
+    if not delegated:
+        return f"TFLite builtin, {place}"
+    alike = delegated == len(nodes) and all(
+        op == "DEQUANTIZE" or (op in _ALIKE and dtype == "int8") for op, dtype in nodes
+    )
+    return "XNNPACK" if alike else f"XNNPACK, {place}"
+
+
+def own_families() -> dict[str, str]:
+    """TFLite's own kernels, as ``LiteRTModel`` takes them → their family."""
+    return {kernels: family(kernels, (), 0) for kernels in ("builtin", "reference")}
+
+
+_ALIKE = frozenset((
+    "ADD", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D",
+    "MEAN", "PAD", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR", "SPLIT", "SUB", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
+))  # fmt: skip
+"""Operators whose int8 kernels in XNNPACK were measured bit-exact on x86-64 and Arm; of MUL they aren't."""
+
+
+def _results(operators: Sequence[Mapping[str, Any]], dtypes: Mapping[int, str]) -> list[tuple[str, str]]:
+    nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
+    return [(op["op_name"], dtypes.get(int(op["outputs"][0]), "") if len(op["outputs"]) else "") for op in nodes]
 
 
 def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
