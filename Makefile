@@ -40,9 +40,9 @@ test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a 
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
 
-KITS ?= adb arm64 browser ethos-u executorch gpu kotlin openvino tflite-2.14 tflite-micro
+KITS ?= adb arm64 browser ethos-u executorch gpu kotlin litert-torch onnx-tf onnx2tf openvino tflite-2.14 tflite-micro
 
-test-device: $(STAMP)  ## fetch kits (all: 1.3 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
+test-device: $(STAMP)  ## fetch kits (all: 2.3 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/edgeworthy targets install $(KITS)
 	$(BIN)/pytest -n 2 --dist loadfile -m device

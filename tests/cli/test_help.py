@@ -11,7 +11,7 @@ from .conftest import edgeworthy
 
 COMMANDS = (
     "run", "export", "convert", "quantize", "validate", "bench", "init", "gate", "report", "inspect", "samples",
-    "targets", "doctor", "export-android",
+    "targets", "routes", "doctor", "export-android",
 )  # fmt: skip
 
 
