@@ -12,7 +12,8 @@ from .options import Debug, Json, Quiet, Verbose
 def routes(context: typer.Context, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Which converters can run here, and if not, why.
 
-    edgeworthy's own, TensorFlow's, and others, each of which `install` gives an environment of its own. `--artifact route:NAME` judges what one makes beside edgeworthy's file, `compare` all of them.
+    edgeworthy's own, TensorFlow's, and others, each of which `install` gives an environment of its own. `--artifact
+    route:NAME` judges what one makes beside edgeworthy's file, `compare` all of them.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ import pytest
 from .conftest import edgeworthy
 
 COMMANDS = (
-    "run", "export", "convert", "quantize", "validate", "bench", "init", "gate", "report", "inspect", "samples",
+    "run", "export", "convert", "quantize", "validate", "bench", "compare", "init", "gate", "report", "inspect", "samples",
     "targets", "routes", "doctor", "export-android",
 )  # fmt: skip
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +30,6 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("net")
     others.save(folder, "net", NCHW)
     return folder / "net.onnx"
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the package, on the path of this process and of those that it starts."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    converters.install(folder)
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    vars(CONVERTERS).pop("_found", None)
-    yield folder
-    vars(CONVERTERS).pop("_found", None)
-    for name in ("edge_info", "edge_converters", "edge_broken", "edge_wrong"):
-        sys.modules.pop(name, None)
 
 
 def measured(net: Path | str, out: Path, *names: str, stages: tuple[str, ...] = ("validate",), **tables: Any) -> Report:
