@@ -7,7 +7,7 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization routes clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +74,10 @@ quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 mode
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
+
+routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (2.8 GB)
+	$(BIN)/edgeworthy routes install onnx2tf litert-torch onnx-tf
+	$(BIN)/python benchmarks/peers.py --write docs/routes.md
 
 clean:
 	rm -rf $(VENV) $(BASE) $(GPU) $(SERVING) out build dist *.egg-info

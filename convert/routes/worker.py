@@ -63,33 +63,55 @@ def run(
     graph, out, temporary = (folder.resolve() / name for name in ("model", "out", "tmp"))
     for path in (graph, out, temporary):
         path.mkdir()
-    copy = _copied(info, model, graph)
-    name = f"converter {info.name}"
-    kit = kits.launch(kits.KITS[info.kit]) if info.kit else None
+    copy = copied(info, model, graph)
     begin = time.perf_counter()
     try:
-        with Child(
-            function.__name__,
-            name=name,
-            where=str(model),
-            environment={"TMPDIR": str(temporary), **(kit.environment if kit else {})},
-            path=None if kit else [str(Path(entry).resolve()) for entry in sys.path],  # it works in another folder
-            python=kit.python if kit else None,
-            timeout_s=timeout_s,
-            most_bytes=most_bytes,
-        ) as child:
+        with started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes) as child:
             made = Path(child.ask("convert", info.convert, str(copy), str(out)))
             peak = child.peak_bytes
         seconds = time.perf_counter() - begin
         return ConvertedFile(_checked(info, made, out), seconds, peak)
     except BadInput as error:  # a converter that can't is a result, whatever it is that it can't do
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
-        what = f"{name} failed: {error.what}"
+        what = f"converter {info.name} failed: {error.what}"
         raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy) from error
 
 
-def _copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
-    """A copy of the model with its external data, in the opset that the converter reads."""
+def started(
+    info: ConverterInfo,
+    temporary: Path,
+    *,
+    where: str | None = None,
+    timeout_s: float,
+    most_bytes: int | None = None,
+) -> Child:
+    """The converter's process, to be asked to ``convert(info.convert, model, folder)``, one model after another.
+
+    Args:
+        temporary: The folder of its temporary files.
+
+    Raises:
+        NotAvailable: its kit is gone.
+    """
+    kit = kits.launch(kits.KITS[info.kit]) if info.kit else None
+    return Child(
+        function.__name__,
+        name=f"converter {info.name}",
+        where=where,
+        environment={"TMPDIR": str(temporary), **(kit.environment if kit else {})},
+        path=None if kit else [str(Path(entry).resolve()) for entry in sys.path],  # it works in another folder
+        python=kit.python if kit else None,
+        timeout_s=timeout_s,
+        most_bytes=most_bytes,
+    )
+
+
+def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
+    """A copy of the model with its external data, in the opset that the converter reads.
+
+    Raises:
+        CheckFailed: it can't be had in one.
+    """
     for part in model_files(model):
         copy = folder / os.path.relpath(part, model.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
