@@ -97,13 +97,17 @@ class ArtifactsTable(Table):
     files: Annotated[list[FilePath], Flag("--artifact", metavar="PATH", repeat=True)] = Field(
         default=[], examples=[["theirs.tflite", "route:NAME"]]
     )
-    """a .tflite file or the folder of a SavedModel, made of the same model; or route:NAME, which a converter that
-    another package adds makes of our ONNX file (`edgeworthy doctor` lists them)"""
+    """a .tflite file or the folder of a SavedModel, made of the same model; or route:NAME, which another
+    converter makes of it (`edgeworthy routes` lists them)"""
     layout: Annotated[Literal["keep", "nhwc", "nchw"] | None, Flag("--artifact-layout")] = Field(
         default=None, examples=["nhwc"]
     )
     """layout of those tensors whose shapes don't tell: the model's own, or its channels moved last or second; default:
     the only one that agrees with the model"""
+    memory_gb: Annotated[PositiveFloat | None, Flag("--artifact-memory", metavar="GB")] = Field(
+        default=None, examples=[8.0]
+    )
+    """memory that a converter of route:NAME may take; default: nine tenths of what is free"""
 
     @property
     def paths(self) -> list[Path]:

@@ -149,7 +149,8 @@ class Wanted:
         """Converters of other packages, whose files are judged too, see `others.routes`."""
         from . import others
 
-        return others.routes(self.config.artifacts, self.targets, converted=self.converted is not None)
+        module = self.source.module is not None
+        return others.routes(self.config.artifacts, self.targets, converted=self.converted is not None, module=module)
 
     @cached_property
     def to(self) -> list[str]:

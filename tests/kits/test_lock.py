@@ -52,3 +52,25 @@ def test_parts_keep_their_defaults_out_of_the_file(make: Any, registry: Registry
     made = make(Part("npm", "npm", (registry.npm("a", tar({"package/a": b""}, "w:gz")),)))
     lines = made.lock.read_text().splitlines()
     assert not [line for line in lines if line.startswith(("take", "leave", "suite", "architecture"))]
+
+
+def test_what_a_kit_borrows_is_locked_nowhere() -> None:
+    """uv keeps what an override puts on no machine, and what that alone needs, with a marker that never holds."""
+    text = (
+        "# a comment\nfirst==1 \\\n    --hash=sha256:aa\n"
+        "torch==2 ; sys_platform == 'nowhere' \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+        "torchao==3 ; python_full_version < '3.12' \\\n    --hash=sha256:dd\n"
+        "sympy==4 ; python_full_version >= '3.12' and sys_platform == 'nowhere' \\\n    --hash=sha256:ee\n"
+    )
+    kept = (
+        "# a comment\nfirst==1 \\\n    --hash=sha256:aa\n"
+        "torchao==3 ; python_full_version < '3.12' \\\n    --hash=sha256:dd\n"
+    )
+    assert lock.without_borrowed(text) == kept
+    assert lock.without_borrowed(kept) == kept
+    for kit_ in kits.KITS.values():
+        assert not {line.partition("==")[0] for line in _locked(kit_)} & set(kit_.borrows), kit_.name
+
+
+def _locked(found: kits.Kit) -> list[str]:
+    return found.locked_requirements.read_text(encoding="utf-8").splitlines() if found.requirements else []
