@@ -80,6 +80,10 @@ class Shaping(BuilderBase):
             return self.reshape(x, shape)
         return self._same("transpose", [x], shape, extra=[self.int32s(perm)])
 
+    def transpose_by(self, x: Tensor, perm: Tensor, shape: Shape) -> Tensor:
+        """``x`` with its axes in the order of ``perm`` (1-D int32), which comes at run time. TFLite: TRANSPOSE."""
+        return self._same("transpose", [x], shape, extra=[perm])
+
     def expand_dims(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         """``x`` with extents of 1 at ``axes`` of the result."""
         rank = x.rank + len(axes)
