@@ -39,6 +39,21 @@ def positions(ctx: Context, x: Tensor, axis: int) -> Tensor:
     return b.range(b.const(np.int32(0)), b.extent_of(x, axis), b.const(np.int32(1)), None)
 
 
+def are_among(ctx: Context, axes: Tensor, rank: int) -> Tensor:
+    """Which of ``rank`` axes are among ``axes`` (1-D int32, may be negative), bool [rank]."""
+    b = ctx.b
+    counted = b.select(b.compare("less", axes, b.like(axes, 0)), b.add(axes, b.like(axes, rank)), axes)
+    table = b.compare("equal", b.const(np.arange(rank, dtype=np.int32).reshape(-1, 1)), counted)
+    return b.reduce("reduce_any", table, [1], keep_dims=False)
+
+
+def extents_beside(ctx: Context, x: Tensor, axes: Tensor) -> Tensor:
+    """``x``'s extents without those of ``axes`` (1-D int32), each of which is named once; 1-D int32."""
+    b = ctx.b
+    left = b.where(b.unary("logical_not", are_among(ctx, axes, x.rank)))
+    return b.gather(b.shape_of(x), b.reshape(left, (x.rank - (axes.shape[0] or 0),)), 0)
+
+
 def cropped(ctx: Context, x: Tensor, cuts: Sequence[tuple[int, int]]) -> Tensor:
     """``x`` without (front, back) elements of every axis. TFLite: SLICE, or STRIDED_SLICE of dynamic axes."""
     b = ctx.b

@@ -28,8 +28,8 @@ import onnx_ir as ir
 from ...formats.onnx.rules import leave_out_crashing
 from ..graph.rewriter import Refusal, Rewriter
 from .contract import WHOLE_MODEL, Pass
-from .loop_shapes import infer_with_loops
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
+from .settle_shapes import infer_settled
 
 _SMALL = 1024
 """Bytes up to which a constant may be a shape, an axis or a pad that inference wants to read."""
@@ -43,7 +43,7 @@ def infer_shapes(rw: Rewriter) -> None:
     _share_constants(skeleton.graph, {})
     infer = partial(onnx.shape_inference.infer_shapes, check_type=False, strict_mode=False, data_prop=True)
     try:
-        inferred = infer_with_loops(skeleton, infer)
+        inferred = infer_settled(skeleton, infer)
     except (onnx.shape_inference.InferenceError, IndexError, MemoryError, RuntimeError, ValueError) as error:
         rw.refusals.append(Refusal(WHOLE_MODEL, f"ONNX can't infer its shapes: {error}"))
         return

@@ -1,7 +1,9 @@
-"""Shapes of what a Loop carries, which ONNX's inference leaves open since a state may change its shape.
+"""Shapes that ONNX's inference leaves open: what a Loop carries, and the ranks that computed axes leave.
 
-They are settled by rounds: a state has its initial shape, its body is inferred, and where that makes another shape of
-it, the extents in which they differ are dynamic; until nothing changes any more.
+A Loop's state may change its shape. That is settled by rounds: a state has its initial shape, its body is inferred, and
+where that makes another shape of it, the extents in which they differ are dynamic; until nothing changes any more. How
+many axes a reduction, a Squeeze or an Unsqueeze takes is known where the axes themselves aren't. A GroupNormalization's
+result has its input's shape, and ONNX says nothing of it.
 """
 
 from __future__ import annotations
@@ -20,19 +22,40 @@ _NO_RANK = "no rank"
 _ROUNDS = 12
 
 
-def infer_with_loops(model: onnx.ModelProto, infer: Infer) -> onnx.ModelProto:
-    """``infer`` of a model, with the shapes that its loops and scans give to their bodies and to their outputs.
+def infer_settled(model: onnx.ModelProto, infer: Infer) -> onnx.ModelProto:
+    """``infer`` of a model, with what its loops carry and the ranks behind computed axes.
 
     Those shapes are written into ``model`` too. What isn't settled in a bounded number of rounds has no rank.
     """
     rounds = _Rounds()
     for attempt in range(_ROUNDS):
         inferred = infer(model)
-        loops = list(_loops(model.graph, inferred.graph, {}, ()))
-        news = [rounds.settle(loop, give_up=attempt == _ROUNDS - 2) for loop in loops]
+        scopes = list(_scopes(model.graph, inferred.graph, {}, ()))
+        news = [rounds.settle(loop, give_up=attempt == _ROUNDS - 2) for scope in scopes for loop in scope.loops()]
+        news += [_state_rank(scope, node) for scope in scopes for node in scope.given.node]
         if not any(news):
             break
     return inferred
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A graph as it is given and as it was inferred, and the types of what its nodes may use."""
+
+    path: tuple[int, ...]
+    given: onnx.GraphProto
+    inferred: onnx.GraphProto
+    types: Mapping[str, onnx.TypeProto]
+
+    def loops(self) -> Iterator[_Found]:
+        for place, (node, found) in enumerate(zip(self.given.node, self.inferred.node, strict=True)):
+            # A Scan of opset 8 has a batch, and another order of its operands; it is written out or refused.
+            if (
+                node.domain == ""
+                and all(node.input[2:])
+                and (node.op_type == "Loop" or (node.op_type == "Scan" and len(_body(node).input) == len(node.input)))
+            ):
+                yield _Found((*self.path, place), self.given, node, found, self.types)
 
 
 @dataclass(frozen=True)
@@ -99,27 +122,53 @@ def _axis(node: onnx.NodeProto, index: int) -> int | None:
     return axes[place] if axes else 0
 
 
-def _loops(
+def _scopes(
     given: onnx.GraphProto, inferred: onnx.GraphProto, around: Mapping[str, onnx.TypeProto], path: tuple[int, ...]
-) -> Iterator[_Found]:
-    """The loops of a graph and of the graphs below it, outer ones first."""
+) -> Iterator[_Scope]:
+    """A graph and the graphs below it, outer ones first."""
     types = {
         **around,
         **{t.name: onnx.helper.make_tensor_type_proto(t.data_type, t.dims) for t in inferred.initializer},
         **{info.name: info.type for info in (*inferred.input, *inferred.value_info, *inferred.output)},
     }
+    yield _Scope(path, given, inferred, types)
     for place, (node, found) in enumerate(zip(given.node, inferred.node, strict=True)):
-        here = (*path, place)
-        # A Scan of opset 8 has a batch, and another order of its operands; it is written out or refused.
-        if (
-            node.domain == ""
-            and all(node.input[2:])
-            and (node.op_type == "Loop" or (node.op_type == "Scan" and len(_body(node).input) == len(node.input)))
-        ):
-            yield _Found(here, given, node, found, types)
         pairs = [(a, b) for a, b in zip(node.attribute, found.attribute, strict=True) if a.HasField("g")]
         for below, (mine, theirs) in enumerate(pairs):
-            yield from _loops(mine.g, theirs.g, types, (*here, below))
+            yield from _scopes(mine.g, theirs.g, types, (*path, place, below))
+
+
+def _state_rank(scope: _Scope, node: onnx.NodeProto) -> bool:
+    """Write what is known of the shape of a result along computed axes into the model; whether that is news."""
+    kinds = [scope.types.get(name) for name in (*node.output[:1], *node.input[:2])]
+    if node.domain != "" or len(kinds) < 3 or any(k is None or k.WhichOneof("value") != "tensor_type" for k in kinds):
+        return False
+    found, data, axes = (kind for kind in kinds if kind is not None)
+    extents, count = _extents(data), _extents(axes)
+    if _extents(found) is not None or not found.tensor_type.elem_type or extents is None:
+        return False
+    numbers = {a.name: a.i for a in node.attribute}
+    shape: Extents | None = extents if node.op_type == "GroupNormalization" else None
+    if count and isinstance(count[0], int):
+        shape = shape or _along_axes(node.op_type, extents, count[0], numbers)
+    if shape is None:
+        return False
+    _state(_info(scope.given, node.output[0]), found, shape)
+    return True
+
+
+def _along_axes(op: str, extents: Extents, count: int, numbers: Mapping[str, int]) -> Extents | None:
+    """The extents of a result of ``count`` axes that aren't known; None if it hasn't such, or isn't made of any."""
+    rank = len(extents)
+    if op.startswith("Reduce"):
+        if count == 0 and numbers.get("noop_with_empty_axes"):
+            return extents
+        every = count in (0, rank)
+        if numbers.get("keepdims", 1):
+            return tuple(1 if every or d == 1 else None for d in extents)
+        return () if every else (None,) * max(rank - count, 0)
+    change = {"Squeeze": -count, "Unsqueeze": count}.get(op)
+    return None if change is None or rank + change < 0 else (None,) * (rank + change)
 
 
 def _body(node: onnx.NodeProto) -> onnx.GraphProto:
