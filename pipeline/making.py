@@ -81,7 +81,7 @@ class Making(Staging):
     @property
     def _quantizes(self) -> dict[str, Any]:
         """How the model will be quantized."""
-        schemes = self.inputs.schemes if {"quantize", "recommend"} & self.brought else []
+        schemes = self.inputs.schemes if "quantize" in self.brought else []
         static = any(quantization.SCHEMES[name].method == "static" for name in schemes)
         return {"table": self.config.quantize, "static": static}
 

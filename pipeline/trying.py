@@ -105,6 +105,7 @@ class Trying(Analyzing):
                     saved_model=self._saved_model,
                     progress=partial(self.progress.step, "calibrate"),
                 )
+                self._check_made(path, made.scheme)
             except OutOfMemory:  # says nothing of the variant, and everything of the machine
                 raise
             except (CheckFailed, NotAvailable, InternalFault) as error:
@@ -121,7 +122,7 @@ class Trying(Analyzing):
             "permute": self._permutations,
             "data": self.inputs.calibration_hash if needs_data else None,
             "held": self.inputs.held_hash if needs_data else None,
-        }
+        } | self._asked_for
         if variant.searched:
             seconds_asked = min(self.config.quantize.budget.seconds, self.config.recommend.time_limit_s)
             depends |= {

@@ -62,12 +62,14 @@ def test_it_measures_what_it_recommends_on_data_that_no_range_is_from(net: Path,
 
 def test_the_winner_on_integers_alone_is_made_again_byte_for_byte(net: Path, tmp_path: Path) -> None:
     """16 samples are there, and 4 are held out: the other 12 are what ``--samples 12`` takes."""
-    asked = {"budget": {"min_sqnr_db": 5.0, "seconds": 2.0}, "device": "ethos-u"}
-    report = recommended(net, tmp_path / "out", quantize=asked)
+    asked = {"budget": {"min_sqnr_db": 5.0}, "schemes": ["int8", "static_wi4_ai8"], "io_dtype": "int8"}
+    report = recommended(net, tmp_path / "out", quantize=asked, preflight={"targets": ["ethos-u:55-128"]})
     found = report.recommendation
     assert found and found.judged_on.startswith("samples held out from calibration") and found.samples == 4
     assert {one.name for one in found.variants if one.status == "pass"} == {"int8", "int8, equalized"}
-    assert not found.timed_on and "say nothing of ethos-u" in found.notes[0]
+    refused = next(one for one in found.variants if one.name == "int4 static")
+    assert refused.status == "error" and "would be refused by ethos-u:55-128" in (refused.failure or "")
+    assert not found.timed_on and found.device == "ethos-u" and "say nothing of ethos-u" in found.notes[0]
     pick = found.variant(found.pick)
     assert pick and pick.scheme == "static_wi8_ai8"
     assert found.written[:2] == ["model_int8.tflite", "model_int8.recipe.json"]
