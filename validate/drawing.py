@@ -88,7 +88,9 @@ def logarithmic(axes: Axes) -> None:
 
 
 def label_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+    """A name beside each row; of a long one the middle is left out, as it would leave no room for the rows."""
+    most = int(axes.figure.bbox.width / axes.figure.dpi * _CHARACTERS_AN_INCH)
+    axes.set_yticks(range(len(names)), [_fitting(name, most) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
@@ -116,6 +118,14 @@ def label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, float
             if at is not best:
                 at[1].remove()
         taken.append(best[2])
+
+
+_CHARACTERS_AN_INCH = 6
+"""Of names, for half of a picture's width."""
+
+
+def _fitting(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - most // 2 - 1) :]}"
 
 
 def svg(figure: Figure, name: str) -> str:
