@@ -95,6 +95,7 @@ class Kit:
         requirements: Packages of a Python environment of its own (``{kit}/env``), as pip takes them.
         borrows: Packages of edgeworthy's own environment that the kit's uses: large ones, of which one is enough.
         claims: The oldest Python that its packages say they need, where they work on ours all the same.
+        before: The first Python that its packages have no wheels for; empty where that isn't known.
         snapshot: When it was locked: ``snapshot.debian.org`` has Debian's archive of that time.
         parts: Files of registries.
         write: Files to write, path → text.
@@ -112,6 +113,7 @@ class Kit:
     requirements: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
     claims: str = ""
+    before: str = ""
     snapshot: str = ""
     parts: tuple[Part, ...] = ()
     write: Mapping[str, str] = field(default_factory=dict)
@@ -156,13 +158,19 @@ class Kit:
         return any(":".join(head.split(":")[:count]) in names for count in range(1, head.count(":") + 2))
 
     def check_host(self) -> None:
-        """Raise NotAvailable on a machine that it isn't for."""
+        """Raise NotAvailable on a machine, or in a Python, that it isn't for."""
         here = platform.machine()
         if sys.platform != "linux" or (self.machines and here not in self.machines):
             raise NotAvailable(
                 f"kit {self.name} is for Linux{' on ' + ' or '.join(self.machines) if self.machines else ''}, "
                 f"and this is {sys.platform} on {here}",
                 remedy="run it there",
+            )
+        if self.before and sys.version_info[:2] >= tuple(map(int, self.before.split("."))):
+            raise NotAvailable(
+                f"kit {self.name} has packages for Python before {self.before} alone, and this is "
+                f"{sys.version_info.major}.{sys.version_info.minor}",
+                remedy="install edgeworthy in an older Python",
             )
 
 

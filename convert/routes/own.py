@@ -66,6 +66,7 @@ CONVERTERS = (
         convert=f"{__name__}:tf",
     ),
     _kit("onnx2tf", "onnx2tf.py", "onnx2tf 2.6, from ONNX, without TensorFlow"),
+    _kit("onnx2tf-1", "onnx2tf.py", "onnx2tf 1.29, from ONNX, through Keras and TensorFlow 2.19"),
     _kit("litert-torch", "litert_torch.py", "Google's litert-torch 0.10, from PyTorch", takes="pt2"),
     _kit("onnx-tf", "onnx_tf.py", "the archived onnx-tf 1.10 and TensorFlow 2.15's converter, from ONNX", opset=15),
 )

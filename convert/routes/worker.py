@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import kits
-from ...errors import BadInput, CheckFailed, RuntimeFailure
+from ...errors import BadInput, RuntimeFailure
 from ...formats.model_files import model_files
 from ...source.model_files import ModelFile, converted_kind, read
 from ...workers import function
 from ...workers.child import Child
 from .info import ConverterInfo
+from .older import lower_opset
 
 _SHOWN = 8
 """Files of the folder that an error names."""
@@ -118,32 +119,8 @@ def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
         shutil.copyfile(part, copy)
     path = folder / model.name
     if info.opset is not None:
-        _lower_opset(path, info.opset)
+        lower_opset(path, info.opset)
     return path
-
-
-def _lower_opset(path: Path, opset: int) -> None:
-    """Put an ONNX file into an older opset, if it is of a newer one.
-
-    Raises:
-        CheckFailed: it has an operator that the older one can't say.
-    """
-    import onnx
-    from onnx import version_converter
-
-    proto = onnx.load(path)
-    used = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if used <= opset:
-        return
-    try:
-        onnx.save(version_converter.convert_version(proto, opset), path)
-    except (RuntimeError, ValueError, version_converter.ConvertError) as error:
-        raise CheckFailed(
-            f"it reads ONNX up to opset {opset}, and the graph of opset {used} can't be said in it",
-            where=path.name,
-            details=str(error).splitlines()[-1:],
-            remedy=f"export the model with --opset {opset} --exporter torchscript",
-        ) from error
 
 
 def _checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import tomllib
 from typing import Any
 
+import pytest
+
 from edgeworthy import kits
+from edgeworthy.errors import NotAvailable
 from edgeworthy.kits import kit, lock
 from edgeworthy.kits.kit import File, Part
 
@@ -70,6 +75,30 @@ def test_what_a_kit_borrows_is_locked_nowhere() -> None:
     assert lock.without_borrowed(kept) == kept
     for kit_ in kits.KITS.values():
         assert not {line.partition("==")[0] for line in _locked(kit_)} & set(kit_.borrows), kit_.name
+
+
+def test_uv_resolves_for_the_pythons_and_machines_of_the_kit_alone(make: Any, home: Any) -> None:
+    plain = make(requirements="toy==1 --hash=sha256:aa")
+    assert tomllib.loads(lock._project(plain)) == {
+        "project": {"name": "kit", "version": "0", "dependencies": ["toy==1"], "requires-python": ">=3.11"},
+        "tool": {"uv": {}},
+    }
+    narrow = make(requirements="toy==1 --hash=sha256:aa", before="3.12", machines=("x86_64",))
+    hosts = ["python_full_version < '3.12' and sys_platform == 'linux' and platform_machine == 'x86_64'"]
+    assert tomllib.loads(lock._project(narrow))["tool"] == {"uv": {"environments": hosts}}
+    older = make(requirements="toy==1 --hash=sha256:aa", claims="3.12")
+    assert tomllib.loads(lock._project(older))["project"]["requires-python"] == ">=3.12"
+
+
+def test_a_python_that_has_no_wheels_is_told_before_anything_is_fetched(make: Any, home: Any) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    late = make(requirements="toy==1 --hash=sha256:aa", before=here)
+    with pytest.raises(NotAvailable, match=f"for Python before {here} alone, and this is {here}"):
+        kits.install(late)
+    assert not kits.look(late).folder.exists()
+    make(
+        requirements="toy==1 --hash=sha256:aa", before=f"{sys.version_info.major}.{sys.version_info.minor + 1}"
+    ).check_host()
 
 
 def _locked(found: kits.Kit) -> list[str]:

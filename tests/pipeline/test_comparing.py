@@ -80,7 +80,7 @@ def test_the_routes_that_nobody_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for source in ("net.py:make", "net.onnx"):
         names, skipped = _chosen(load_config(None, {"model": {"source": source}}), ())
         assert names == ["direct", "tf"]
-        assert {row.route for row in skipped} == {"onnx2tf", "litert-torch", "onnx-tf"}
+        assert {row.route for row in skipped} == {"onnx2tf", "onnx2tf-1", "litert-torch", "onnx-tf"}
         assert all("edgeworthy routes install" in row.cause for row in skipped)
 
 
