@@ -13,7 +13,7 @@ from .functions import polynomial
 
 
 @dataclass(frozen=True)
-class Resampled:
+class ResizedAxis:
     """What an axis becomes; scalars.
 
     Attributes:
@@ -28,7 +28,7 @@ class Resampled:
 
 
 @dataclass(frozen=True)
-class Filter:
+class ResizeFilter:
     """How elements are weighted: attributes of ONNX's Resize."""
 
     mode: str
@@ -39,7 +39,9 @@ class Filter:
     exclude_outside: bool = False
 
 
-def resample(ctx: Context, x: Tensor, axis: int, target: Resampled, how: Filter) -> tuple[Tensor, Tensor | None]:
+def resample(
+    ctx: Context, x: Tensor, axis: int, target: ResizedAxis, how: ResizeFilter
+) -> tuple[Tensor, Tensor | None]:
     """``x`` with ``axis`` resized, and for a region which elements lie in the tensor (bool, 1-D).
 
     TFLite: GATHER (nearest), or BATCH_MATMUL with a matrix of weights.
@@ -74,7 +76,7 @@ def _float(ctx: Context, x: Tensor) -> Tensor:
     return ctx.b.cast(x, "float32")
 
 
-def _places(ctx: Context, size: Tensor, target: Resampled, transform: str) -> Tensor:
+def _places(ctx: Context, size: Tensor, target: ResizedAxis, transform: str) -> Tensor:
     """Where in the input each new element lies (ONNX Resize, coordinate_transformation_mode), 1-D float32."""
     b, extent = ctx.b, _float(ctx, target.extent)
     zero, one, half = (b.like(size, v) for v in (0, 1, 0.5))
@@ -113,7 +115,7 @@ def _rounded(ctx: Context, at: Tensor, mode: str) -> Tensor:
     return b.unary("ceil", b.sub(at, half)) if mode == "round_prefer_floor" else b.unary("floor", b.add(at, half))
 
 
-def _reach(ctx: Context, how: Filter, stretch: Tensor | None) -> Tensor:
+def _reach(ctx: Context, how: ResizeFilter, stretch: Tensor | None) -> Tensor:
     """How many elements beyond the border may count, a float32 scalar."""
     b, taps = ctx.b, 2.0 if how.mode == "cubic" else 1.0
     if stretch is None:
@@ -132,7 +134,7 @@ def _line(ctx: Context, x: Tensor, axis: int, beyond: Tensor | None) -> Tensor:
     return b.range(b.sub(none, beyond), b.add(size, beyond), b.like(size, 1), None)
 
 
-def _weights(ctx: Context, at: Tensor, taps: Tensor, how: Filter, stretch: Tensor | None) -> Tensor:
+def _weights(ctx: Context, at: Tensor, taps: Tensor, how: ResizeFilter, stretch: Tensor | None) -> Tensor:
     """[1, new, taps]: what each tap counts for each new element."""
     b = ctx.b
     distance = b.unary("abs", b.sub(b.expand_dims(taps, [0, 1]), b.expand_dims(at, [0, 2])))

@@ -13,7 +13,7 @@ from ...builders.tensor import Shape, Tensor, Unsupported
 from ...layout.spatial import resize
 from ..context import Context
 from ..registry import lowers
-from ..resampling import Filter, Resampled, resample
+from ..resampling import ResizedAxis, ResizeFilter, resample
 
 
 @lowers("Resize", "Upsample", since=7, domain=NHWC_DOMAIN, layout=resize)
@@ -93,10 +93,10 @@ def _transform(ctx: Context, node: ir.Node) -> str:
     return "asymmetric" if _is_old(ctx, node) else str(ctx.attribute(node, "coordinate_transformation_mode"))
 
 
-def _filter(ctx: Context, node: ir.Node) -> Filter:
+def _filter(ctx: Context, node: ir.Node) -> ResizeFilter:
     if _is_old(ctx, node):
-        return Filter(_mode(ctx, node), "asymmetric", "floor")
-    return Filter(
+        return ResizeFilter(_mode(ctx, node), "asymmetric", "floor")
+    return ResizeFilter(
         mode=_mode(ctx, node), transform=_transform(ctx, node), nearest=str(ctx.attribute(node, "nearest_mode")),
         cubic=float(ctx.attribute(node, "cubic_coeff_a")), antialias=bool(ctx.attribute(node, "antialias")),
         exclude_outside=bool(ctx.attribute(node, "exclude_outside")),
@@ -136,7 +136,7 @@ def _scales(ctx: Context, node: ir.Node, x: Tensor) -> list[float] | None:
 
 def _target(
     ctx: Context, node: ir.Node, x: Tensor, axis: int, at: int, region: tuple[Tensor, Tensor] | None
-) -> Resampled | None:
+) -> ResizedAxis | None:
     """What becomes of ``axis``, which lies at axis ``at`` of ``x``; None if it stays as it is."""
     b, axes, scales = ctx.b, _axes(ctx, node, x.rank), _scales(ctx, node, x)
     if axis not in axes:
@@ -151,11 +151,11 @@ def _target(
             scale = b.reshape(b.slice(ctx.input(node, _scales_at(ctx, node)), [index], [1]), ())
         length = b.mul(b.cast(b.extent_of(x, at), "float32"), scale)
         length = length if region is None else b.mul(length, b.sub(region[1], region[0]))
-        return Resampled(b.cast(b.unary("floor", length), "int32"), scale, region)
+        return ResizedAxis(b.cast(b.unary("floor", length), "int32"), scale, region)
     if ctx.attribute(node, "keep_aspect_ratio_policy") not in (None, "stretch"):
         raise Unsupported("keep_aspect_ratio_policy with sizes or an image of dynamic size", "use policy stretch")
     size = b.reshape(b.slice(b.cast(ctx.input(node, 3), "int32"), [index], [1]), ())
-    return Resampled(size, None, region)
+    return ResizedAxis(size, None, region)
 
 
 def _region(ctx: Context, node: ir.Node, axis: int, rank: int) -> tuple[Tensor, Tensor] | None:

@@ -98,6 +98,8 @@ ROWS: list[Row] = [
     (13, X, "y = QuantizeLinear(x, s, z)", {"s": SCALE, "z": ZERO}),
     (19, X, "y = QuantizeLinear<axis=-3>(x, s, z)", {"s": SCALE, "z": ZERO}),
     (21, X, "y = QuantizeLinear(x, s, z)", {"s": SCALE[0], "z": ZERO[2]}),
+    (10, X, 'y = RoiAlign<output_height=3, output_width=2, sampling_ratio=2, spatial_scale=0.5>(x, r, i)',
+     {"r": np.array([[1, 2, 9, 8], [-3, 0, 20, 11]], F32), "i": _i64(1, 0)}),
     (10, X, 'y = Resize<mode="linear">(x, s)', {"s": np.array([1, 1, 2, 2], F32)}),
     (11, X, 'y = Resize<mode="linear", coordinate_transformation_mode="align_corners">(x, r, r, n)',
      {"r": np.array([], F32), "n": _i64(2, 4, 9, 5)}),
