@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +44,7 @@ class TensorFlowTensors:
     def __init__(self) -> None:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
+        self._stored: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
 
     @property
     def graph(self) -> Any:
@@ -64,14 +66,17 @@ class TensorFlowTensors:
         return self.constant(value if shape is None else value.reshape(shape))
 
     def constant(self, value: Array) -> Any:
-        """A tensor of ``value``: read from a variable where large."""
+        """A tensor of ``value``: read from a variable where large, of which there is one for equal values."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
-        with self._tf.init_scope():
-            name = f"weights_{len(self.variables)}"
-            variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
-        self.variables.append(variable)
-        return self._tf.convert_to_tensor(variable)
+        array = np.require(value, requirements="C")
+        key = (array.dtype.name, array.shape, hashlib.sha256(array.data).digest())
+        if key not in self._stored:
+            with self._tf.init_scope():
+                name = f"weights_{len(self.variables)}"
+                self._stored[key] = self._tf.Variable(array, trainable=False, name=name)
+            self.variables.append(self._stored[key])
+        return self._tf.convert_to_tensor(self._stored[key])
 
 
 class Constant:

@@ -15,6 +15,7 @@ from litert_converter.mlir.dialects import func
 
 from ...artifact import Array
 from ...errors import InternalFault
+from ...formats.tflite import edit
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
@@ -110,6 +111,8 @@ class TfliteBuilder(Builder):
                 names = [name for name, _ in outputs]
                 converter.set_signature(self._main.operation.operation, SIGNATURE, self._input_names, names)
                 converter.export_flatbuffer_to_file(self._module.operation, str(path))
+                if len(self._functions) > 1:
+                    _share_weights(path)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
                     f"MLIR could not make the TFLite model: {error}",
@@ -280,6 +283,13 @@ def _drop_idle_reshapes(block: ir.Block) -> None:
         if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
             op.results[0].replace_all_uses_with(op.operands[0])
             op.operation.erase()
+
+
+def _share_weights(path: Path) -> None:
+    """Each function has constants of its own, which the exporter writes one by one, equal or not."""
+    model = edit.read(path.read_bytes())
+    edit.share_buffers(model)
+    path.write_bytes(edit.write(model))
 
 
 def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:

@@ -48,6 +48,8 @@ def test_a_loop_with_outer_values_weights_and_a_swap(run: Any, times: int, tmp_p
         return [("a", a), ("c", c), ("w", w)]
 
     got = run(STATE, lower, {"x": X, "n": np.int32(times)}, tmp_path / "m")
+    size = sum(f.stat().st_size for f in [tmp_path / "m", *(tmp_path / "m").rglob("*")] if f.is_file())
+    assert weights.nbytes < size < 1.7 * weights.nbytes, "weights used inside and outside are stored once"
     a, c, w = X, -X, np.tile(X, 67)[None, :200] @ weights.T
     for _ in range(times):
         a, c, w = c, a * np.float32([2, 3, 4]) + np.exp(X), w @ weights.T
