@@ -19,7 +19,8 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 _FAMILIES = (
     "activation", "bitwise", "comparison", "convolution", "einsum", "elementwise", "generation", "indexing",
     "linear_algebra", "matmul", "normalization", "pooling", "quantization", "recurrent", "reduction", "resize",
-    "sampling", "shape", "slicing", "sorting", "spectral", "transposed_convolution",
+    "sampling", "shape", "slicing", "sorting", "spectral", "tabular", "text", "training", "transposed_convolution",
+    "trees",
 )  # fmt: skip
 
 VERIFIED_TO = 28
