@@ -35,6 +35,7 @@ from . import (
     merge_transposes,
     remove_noops,
     remove_unused,
+    resolve_sequences,
     shuffle_channels_last,
     split_batch_norm,
     unwrap_transposes,
@@ -62,6 +63,7 @@ PIPELINE: PassPipeline = (
             fold_constants.PASS,
             fold_quantized_constants.PASS,
             fold_shapes.PASS,
+            resolve_sequences.PASS,
             expand_functions.PASS,
             inline_branches.PASS,
         )
