@@ -153,6 +153,11 @@ def spec(value: ir.Value) -> Spec:
     Raises:
         Unsupported: the type is unknown or none that TFLite has, or the rank is unknown.
     """
+    kept = value.type.elem_type if isinstance(value.type, ir.OptionalType) else value.type
+    if isinstance(kept, ir.SequenceType):
+        raise Unsupported(
+            f"{value.name!r} is a sequence of tensors, which TFLite does not have", "give them one by one"
+        )
     if value.dtype is None or value.dtype not in DTYPES:
         kind = "unknown" if value.dtype is None else value.dtype.name
         remedy = "cast the model to float32 (model.float()), or rewrite this part"

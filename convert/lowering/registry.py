@@ -19,8 +19,8 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 _FAMILIES = (
     "activation", "bitwise", "comparison", "control", "convolution", "deformable", "detection", "einsum",
     "elementwise", "generation", "indexing", "linear_algebra", "matmul", "normalization", "pooling", "quantization",
-    "recurrent", "reduction", "resize", "sampling", "shape", "slicing", "sorting", "spectral",
-    "transposed_convolution", "unpooling",
+    "recurrent", "reduction", "resize", "sampling", "shape", "slicing", "sorting", "spectral", "tabular", "text",
+    "training", "transposed_convolution", "trees", "unpooling",
 )  # fmt: skip
 
 VERIFIED_TO = 28

@@ -35,6 +35,7 @@ from . import (
     merge_transposes,
     remove_noops,
     remove_unused,
+    resolve_sequences,
     shuffle_channels_last,
     split_batch_norm,
     unroll_loops,
@@ -64,6 +65,7 @@ PIPELINE: PassPipeline = (
             fold_quantized_constants.PASS,
             fold_shapes.PASS,
             unroll_loops.PASS,
+            resolve_sequences.PASS,
             expand_functions.PASS,
             inline_branches.PASS,
         )
