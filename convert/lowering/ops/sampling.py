@@ -200,6 +200,8 @@ def lower_col2im(ctx: Context, node: ir.Node) -> Tensor:
         outer = b.add(b.expand_dims(b.mul(places, extent), [1, 3]), b.expand_dims(step, [0, 2]))
         places = ctx.b.reshape_by(outer, [[(outer, 0), (outer, 1)], [(outer, 2), (outer, 3)]])
     taps, n, columns = element_count((places.shape[0],)), *static((x.shape[0], x.shape[2]))
+    if taps == 0:
+        raise Unsupported("a block without elements", "export the model again")
     channels = static(x.shape[1:2])[0] // taps if taps is not None else ctx.output(node).shape[1]
     if channels is None:
         raise Unsupported("the number of channels must be known", "make block_shape constant")

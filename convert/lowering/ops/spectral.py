@@ -116,7 +116,9 @@ def lower_stft(ctx: Context, node: ir.Node) -> Tensor:
     if given is None and window is None:
         raise Unsupported("neither window nor frame_length is given", "give one of them")
     _, samples, parts = x.shape
-    if x.rank != 3 or samples is None or parts is None:
+    if parts not in (1, 2):
+        raise Unsupported(f"numbers of {parts} parts", "give real ones, or pairs")
+    if x.rank != 3 or samples is None:
         raise Unsupported("a signal of dynamic length", "give the signal a fixed length with --input")
     known = None if given is None or given.value is None else int(given.value.item())
     known = window.shape[0] if known is None and window is not None else known
