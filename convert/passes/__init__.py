@@ -64,8 +64,8 @@ PIPELINE: PassPipeline = (
             fold_constants.PASS,
             fold_quantized_constants.PASS,
             fold_shapes.PASS,
-            unroll_loops.PASS,
             resolve_sequences.PASS,
+            unroll_loops.PASS,
             expand_functions.PASS,
             inline_branches.PASS,
         )
