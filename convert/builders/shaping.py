@@ -129,8 +129,7 @@ class Shaping(BuilderBase):
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
         """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT, SLICE or SPLIT_V.
 
-        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices, but no SPLIT_V, which would divide what it
-        computes into partitions.
+        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices; a SPLIT_V would divide its partition.
         """
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
