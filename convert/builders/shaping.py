@@ -69,7 +69,7 @@ class Shaping(BuilderBase):
         if list(perm) == list(range(x.rank)):
             return x
         if x.value is not None:
-            return self.const(np.ascontiguousarray(np.transpose(x.value, perm)))
+            return self.const(np.transpose(x.value, perm))
         shape = tuple(x.shape[axis] for axis in perm)
         moved = [axis for axis in perm if x.shape[axis] != 1]
         if moved == sorted(moved) and sum(d is None for d in shape) <= 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...artifact import Array
 from ...errors import NotAvailable
+from ...numerics.distinct import DistinctArrays
 from .tensor import Tensor
 
 # Constants above this many bytes become variables, so that the graph itself stays small.
@@ -37,12 +38,14 @@ class TensorFlowTensors:
     """The TensorFlow tensors of a graph that is being traced.
 
     Attributes:
-        variables: The weights, in the order of their first use.
+        variables: The weights, in the order of their first use; equal ones are one.
     """
 
     def __init__(self) -> None:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
+        self._contents = DistinctArrays()
+        self._weights: dict[tuple[int, str, tuple[int, ...]], Any] = {}
 
     def tf(self, tensor: Tensor) -> Any:
         """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
@@ -62,11 +65,14 @@ class TensorFlowTensors:
         """A tensor of ``value``: read from a variable where large."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
-        with self._tf.init_scope():
-            name = f"weights_{len(self.variables)}"
-            variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
-        self.variables.append(variable)
-        return self._tf.convert_to_tensor(variable)
+        weight = (self._contents.index(value), value.dtype.name, value.shape)
+        if weight not in self._weights:
+            with self._tf.init_scope():
+                name = f"weights_{len(self.variables)}"
+                variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
+            self.variables.append(variable)
+            self._weights[weight] = variable
+        return self._tf.convert_to_tensor(self._weights[weight])
 
 
 class Constant:

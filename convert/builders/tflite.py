@@ -14,6 +14,8 @@ from litert_converter.mlir.dialects import func
 
 from ...artifact import Array
 from ...errors import InternalFault
+from ...formats.tflite.weights import write_with_weights
+from ...numerics.distinct import DistinctArrays
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
@@ -24,8 +26,8 @@ _ELEMENT_TYPES = {
     "uint8": "ui8", "uint16": "ui16", "uint32": "ui32", "uint64": "ui64",
     "float16": "f16", "float32": "f32", "float64": "f64",
 }  # fmt: skip
-# Above this many bytes a constant stays out of MLIR's sight until the flatbuffer is written: see TfliteBuilder.save.
-_OPAQUE_BYTES = 1 << 16
+_MLIR_BYTES = 1 << 16
+"""Up to which a constant is one of MLIR's; larger ones are weights, which stay out of its sight."""
 _PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
 
 
@@ -43,7 +45,8 @@ class TfliteBuilder(Builder):
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
         self._scope = ""
-        self._opaque: list[tuple[Array, str]] = []
+        self._contents = DistinctArrays()
+        self._weights: dict[tuple[int, str, tuple[int, ...]], tuple[ir.Value, str]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
@@ -72,9 +75,9 @@ class TfliteBuilder(Builder):
     def save(self, outputs: Sequence[tuple[str, Tensor]], path: Path) -> None:
         """Optimize, verify and write the flatbuffer with ``outputs`` as its named results.
 
-        While MLIR optimizes, large weights are arguments of the function. As constants they would be multiplied with
-        the scale of a layer norm before them and the like, by operators that MLIR then can't fold: the model would
-        multiply its weights again in every inference.
+        While MLIR optimizes, weights are arguments of the function. As constants they would be multiplied with the
+        scale of a layer norm before them and the like, by operators that MLIR then can't fold: the model would multiply
+        its weights again in every inference. The graph is written without them; they go to the file as they lie.
 
         Raises:
             InternalFault: MLIR rejects the module or can't export it.
@@ -87,17 +90,20 @@ class TfliteBuilder(Builder):
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 self._drop_idle_reshapes()
-                self._reveal_weights()
+                contents = self._settle_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
                 converter.set_signature(self._function.operation, SIGNATURE, self._input_names, names)
-                converter.export_flatbuffer_to_file(self._module.operation, str(path))
+                graph = converter.export_flatbuffer_to_bytes(self._module.operation)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
                     f"MLIR could not make the TFLite model: {error}",
                     where=str(path),
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
+        # The exporter numbers tensors in the order of the block: arguments, then what was put at its beginning.
+        first = len(self._input_names)
+        write_with_weights(graph, dict(enumerate(contents, first)), self._contents, path)
 
     def _set_function_type(self) -> None:
         results = self._block.operations[len(self._block.operations) - 1].operands
@@ -115,23 +121,24 @@ class TfliteBuilder(Builder):
                 op.results[0].replace_all_uses_with(op.operands[0])
                 op.operation.erase()
 
-    def _reveal_weights(self) -> None:
-        """Put constants in the place of the arguments that stood for large weights.
+    def _settle_weights(self) -> list[int]:
+        """Put constants without contents in the place of the arguments that stand for weights, those that are used.
 
-        In the order of their size, the largest first: the exporter starts at the last, so its buffer grows, by copying,
-        while it is still small (BERT-base: a peak of 1.20 GB instead of 1.35 GB).
+        Returns:
+            Which contents each is to have, in the order in which the constants stand at the beginning of the block.
         """
-        first = len(self._input_names)
-        arguments = list(self._block.arguments)[first:]
-        for index in sorted(range(len(arguments)), key=lambda i: self._opaque[i][0].nbytes):
-            argument, (array, name) = arguments[index], self._opaque[index]
-            if not any(True for _ in argument.uses):
-                continue
-            with ir.InsertionPoint.at_block_begin(self._block), ir.Location.name(name):
-                blob = ir.DenseResourceElementsAttr.get_from_buffer(array.data, f"weights_{index}", argument.type)
-                argument.replace_all_uses_with(_constant_op(array, argument.type, blob))
-        for index in reversed(range(first, first + len(arguments))):
+        first, contents = len(self._input_names), []
+        beginning = ir.InsertionPoint.at_block_begin(self._block)
+        for (content, *_), (argument, name) in self._weights.items():
+            if any(True for _ in argument.uses):
+                with beginning, ir.Location.name(name):
+                    nowhere = {"buffer_index": ir.IntegerAttr.get(self._i32, 0)}
+                    constant = ir.Operation.create("tfl.external_const", results=[argument.type], attributes=nowhere)
+                argument.replace_all_uses_with(constant.result)
+                contents.append(content)
+        for index in reversed(range(first, first + len(self._weights))):
             self._block.erase_argument(index)
+        return contents
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
@@ -152,11 +159,14 @@ class TfliteBuilder(Builder):
             return ir.Operation.create("tfl.no_value", results=[kind], attributes={"value": value}).result
 
     def _constant(self, value: Array) -> Any:
+        kind = self._type(value.dtype.name, value.shape)
+        if value.nbytes > _MLIR_BYTES:
+            weight = (self._contents.index(value), value.dtype.name, value.shape)
+            if weight not in self._weights:
+                argument = self._block.add_argument(kind, ir.Location.unknown(self._context))
+                self._weights[weight] = argument, f"{self._scope}/const"
+            return self._weights[weight][0]
         array = np.ascontiguousarray(value).reshape(value.shape)
-        kind = self._type(array.dtype.name, array.shape)
-        if array.nbytes > _OPAQUE_BYTES and array.dtype != np.bool_:
-            self._opaque.append((array, f"{self._scope}/const"))
-            return self._block.add_argument(kind, ir.Location.unknown(self._context))
         key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self._constants:
             with self._context, ir.InsertionPoint(self._block), self._location("const"):
