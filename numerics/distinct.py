@@ -17,7 +17,7 @@ _SAMPLED = 64
 
 
 class DistinctArrays:
-    """Arrays, those of equal content once. Their dtypes and shapes don't count, only the bytes in order do.
+    """Arrays, those of equal dtype, shape and content once.
 
     An array that is seen again, the same view made anew included, is known by its place in memory; others are first
     compared by a few of their elements, and read as a whole only where these are equal. Views stay views: nothing is
@@ -27,7 +27,7 @@ class DistinctArrays:
     def __init__(self) -> None:
         self._arrays: list[_Content] = []
         self._places: dict[tuple[object, ...], int] = {}
-        self._samples: dict[tuple[int, bytes], list[int]] = {}
+        self._samples: dict[tuple[object, ...], list[int]] = {}
 
     def __len__(self) -> int:
         return len(self._arrays)
@@ -36,12 +36,12 @@ class DistinctArrays:
         return self._arrays[index].array
 
     def index(self, array: Array) -> int:
-        """The index of the first array with this content: ``array`` itself, if there was none."""
-        place = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+        """The index of the first array that equals this one, byte for byte: its own, if there was none."""
+        place = (array.__array_interface__["data"][0], array.strides, array.shape, array.dtype.str)
         if place in self._places:
             return self._places[place]
         content = _Content(array)
-        twins = self._samples.setdefault((array.nbytes, _sample(array)), [])
+        twins = self._samples.setdefault((array.shape, array.dtype.str, _sample(array)), [])
         for index in twins:
             if self._arrays[index].digest == content.digest:
                 return index

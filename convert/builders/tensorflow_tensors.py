@@ -45,7 +45,6 @@ class TensorFlowTensors:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
         self._contents = DistinctArrays()
-        self._weights: dict[tuple[int, str, tuple[int, ...]], Any] = {}
 
     def tf(self, tensor: Tensor) -> Any:
         """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
@@ -65,14 +64,12 @@ class TensorFlowTensors:
         """A tensor of ``value``: read from a variable where large."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
-        weight = (self._contents.index(value), value.dtype.name, value.shape)
-        if weight not in self._weights:
+        index = self._contents.index(value)
+        if index == len(self.variables):
             with self._tf.init_scope():
-                name = f"weights_{len(self.variables)}"
-                variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
-            self.variables.append(variable)
-            self._weights[weight] = variable
-        return self._tf.convert_to_tensor(self._weights[weight])
+                array = np.require(value, requirements="C")
+                self.variables.append(self._tf.Variable(array, trainable=False, name=f"weights_{index}"))
+        return self._tf.convert_to_tensor(self.variables[index])
 
 
 class Constant:

@@ -46,7 +46,7 @@ class TfliteBuilder(Builder):
         self._input_names = [name for name, _ in inputs]
         self._scope = ""
         self._contents = DistinctArrays()
-        self._weights: dict[tuple[int, str, tuple[int, ...]], tuple[ir.Value, str]] = {}
+        self._weights: list[tuple[ir.Value, str]] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
@@ -90,7 +90,7 @@ class TfliteBuilder(Builder):
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 self._drop_idle_reshapes()
-                contents = self._settle_weights()
+                weights = self._settle_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
                 converter.set_signature(self._function.operation, SIGNATURE, self._input_names, names)
@@ -103,7 +103,7 @@ class TfliteBuilder(Builder):
                 ) from error
         # The exporter numbers tensors in the order of the block: arguments, then what was put at its beginning.
         first = len(self._input_names)
-        write_with_weights(graph, dict(enumerate(contents, first)), self._contents, path)
+        write_with_weights(graph, dict(enumerate(weights, first)), path)
 
     def _set_function_type(self) -> None:
         results = self._block.operations[len(self._block.operations) - 1].operands
@@ -121,24 +121,24 @@ class TfliteBuilder(Builder):
                 op.results[0].replace_all_uses_with(op.operands[0])
                 op.operation.erase()
 
-    def _settle_weights(self) -> list[int]:
+    def _settle_weights(self) -> list[Array]:
         """Put constants without contents in the place of the arguments that stand for weights, those that are used.
 
         Returns:
-            Which contents each is to have, in the order in which the constants stand at the beginning of the block.
+            What each is to contain, in the order in which the constants stand at the beginning of the block.
         """
-        first, contents = len(self._input_names), []
+        first, weights = len(self._input_names), []
         beginning = ir.InsertionPoint.at_block_begin(self._block)
-        for (content, *_), (argument, name) in self._weights.items():
+        for index, (argument, name) in enumerate(self._weights):
             if any(True for _ in argument.uses):
                 with beginning, ir.Location.name(name):
                     nowhere = {"buffer_index": ir.IntegerAttr.get(self._i32, 0)}
                     constant = ir.Operation.create("tfl.external_const", results=[argument.type], attributes=nowhere)
                 argument.replace_all_uses_with(constant.result)
-                contents.append(content)
+                weights.append(self._contents[index])
         for index in reversed(range(first, first + len(self._weights))):
             self._block.erase_argument(index)
-        return contents
+        return weights
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
@@ -161,11 +161,11 @@ class TfliteBuilder(Builder):
     def _constant(self, value: Array) -> Any:
         kind = self._type(value.dtype.name, value.shape)
         if value.nbytes > _MLIR_BYTES:
-            weight = (self._contents.index(value), value.dtype.name, value.shape)
-            if weight not in self._weights:
+            index = self._contents.index(value)
+            if index == len(self._weights):
                 argument = self._block.add_argument(kind, ir.Location.unknown(self._context))
-                self._weights[weight] = argument, f"{self._scope}/const"
-            return self._weights[weight][0]
+                self._weights.append((argument, f"{self._scope}/const"))
+            return self._weights[index][0]
         array = np.ascontiguousarray(value).reshape(value.shape)
         key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self._constants:

@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...artifact import Array
 from ...errors import InternalFault
-from ...numerics.distinct import DistinctArrays, blocks
+from ...numerics.distinct import blocks
 from .opening import DATA_ALIGNMENT
 from .summary import DTYPE_NAMES
 
@@ -28,36 +28,33 @@ LARGEST = (1 << 31) - 1
 # the table itself, whose first field leads back to them and whose second one to the weight.
 _INSIDE = struct.Struct("<HHHxx iI")
 _BEHIND = struct.Struct("<HHHHHxxxxxx ixxxxQQ")
-_BUFFER_OF_TENSOR, _BUFFERS_OF_MODEL = 8, 12
-"""Places of these fields in the vtables of ``Tensor`` and ``Model``."""
+_BUFFERS_OF_MODEL = 12
+"""Place of this field in the vtable of ``Model``."""
 
 
-def write_with_weights(graph: bytes, weights: Mapping[int, int], contents: DistinctArrays, path: Path) -> None:
+def write_with_weights(graph: bytes, weights: Mapping[int, Array], path: Path) -> None:
     """Write the file ``path``: the flatbuffer ``graph``, a model of one graph, and what its tensors hold.
 
     Args:
         graph: What MLIR writes: each tensor has a buffer of its own.
-        weights: Index of a tensor that is still empty → index of its contents. Equal contents are one buffer.
-        contents: Arrays, which are copied by blocks at most.
+        weights: Index of a tensor that is still empty → its contents, which are copied by blocks at most.
 
     Raises:
         InternalFault: a tensor has contents, or another size.
     """
     model = schema.Model.GetRootAs(graph, 0)
     data = bytearray(graph) + bytes(-len(graph) % DATA_ALIGNMENT)
-    buffers: dict[int, int] = {}
-    for index, content in weights.items():
-        tensor = model.Subgraphs(0).Tensors(index)
-        buffer = buffers.setdefault(content, _empty_buffer(model, tensor, contents[content]))
-        struct.pack_into("<I", data, tensor._tab.Pos + tensor._tab.Offset(_BUFFER_OF_TENSOR), buffer)
     # 64 bytes are more than the table and the padding of a weight.
-    inside = len(data) + sum(contents[content].nbytes + 64 for content in buffers) <= LARGEST
+    inside = len(data) + sum(array.nbytes + 64 for array in weights.values()) <= LARGEST
     first = model._tab.Vector(model._tab.Offset(_BUFFERS_OF_MODEL))
-    fields = [_add_buffer(data, first + 4 * buffer, contents[content], inside) for content, buffer in buffers.items()]
+    fields = []
+    for index, array in weights.items():
+        buffer = _empty_buffer(model, model.Subgraphs(0).Tensors(index), array)
+        fields.append(_add_buffer(data, first + 4 * buffer, array, inside))
     with path.open("wb") as file:
         file.write(data)
-        for content, field in zip(buffers, fields, strict=True):
-            start = _append(file, contents[content], inside)
+        for array, field in zip(weights.values(), fields, strict=True):
+            start = _append(file, array, inside)
             struct.pack_into("<I" if inside else "<Q", data, field, start - field if inside else start)
         file.seek(0)
         file.write(data)
