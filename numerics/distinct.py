@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..artifact import Array
+from .mapped import let_go
 
 _BLOCK = 1 << 24
 """Bytes that are copied at a time of an array that doesn't lie in order."""
@@ -54,13 +55,19 @@ class DistinctArrays:
 
 
 def blocks(array: Array) -> Iterator[Array]:
-    """The bytes of ``array`` in the order of its elements, as uint8 vectors: views where they lie so."""
-    if array.flags.c_contiguous or array.nbytes <= _BLOCK:
+    """The bytes of ``array`` in the order of its elements, as uint8 vectors: views where they lie so.
+
+    Of a mapped array no more than a block stays in memory if it lies in order, else the array, until its end.
+    """
+    if array.nbytes <= _BLOCK:
         yield np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        return
-    rows = _BLOCK * len(array) // array.nbytes
-    for start in range(0, len(array), rows or 1):
-        yield from blocks(array[start : start + rows] if rows else array[start])
+    else:
+        if array.flags.c_contiguous:
+            array = array.reshape(-1)
+        rows = _BLOCK * len(array) // array.nbytes
+        for start in range(0, len(array), rows or 1):
+            yield from blocks(array[start : start + rows] if rows else array[start])
+    let_go(array)
 
 
 class _Content:
@@ -76,4 +83,6 @@ class _Content:
 
 
 def _sample(array: Array) -> bytes:
-    return array.flat[:: max(1, array.size // _SAMPLED)].tobytes()
+    sample = array.flat[:: max(1, array.size // _SAMPLED)].tobytes()
+    let_go(array)
+    return sample
