@@ -13,6 +13,7 @@ from edgeworthy.convert.builders.tensor import Spec
 from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.errors import InternalFault
 from edgeworthy.formats.tflite import edit, weights
+from edgeworthy.formats.tflite.releases import least_runtime
 from edgeworthy.formats.tflite.summary import summarize
 
 RNG = np.random.default_rng(0)
@@ -36,6 +37,11 @@ def build(path: Path) -> Path:
 def largest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(weights, "LARGEST", request.param)
     return int(request.param)
+
+
+def test_the_file_says_which_runtimes_read_it(largest: int, tmp_path: Path) -> None:
+    wanted = "TFLite ≥ 2.14 (because of weights behind the flatbuffer)" if largest == 1000 else "TFLite ≥ 2.7"
+    assert str(least_runtime(build(tmp_path / "m.tflite"))) == wanted
 
 
 @pytest.mark.usefixtures("largest")
