@@ -11,7 +11,7 @@ import numpy as np
 from ..artifact import Array
 from .mapped import let_go
 
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
 """Bytes that are copied at a time of an array that doesn't lie in order."""
 _SAMPLED = 64
 """Elements of an array that are looked at before all of them are."""

@@ -11,6 +11,7 @@ import numpy as np
 from ...artifact import Array
 from ...errors import NotAvailable
 from ...numerics.distinct import DistinctArrays
+from ...numerics.mapped import let_go
 from .tensor import Tensor
 
 # Constants above this many bytes become variables, so that the graph itself stays small.
@@ -69,6 +70,7 @@ class TensorFlowTensors:
             with self._tf.init_scope():
                 array = np.require(value, requirements="C")
                 self.variables.append(self._tf.Variable(array, trainable=False, name=f"weights_{index}"))
+            let_go(value)
         return self._tf.convert_to_tensor(self.variables[index])
 
 
