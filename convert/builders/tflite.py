@@ -90,6 +90,7 @@ class TfliteBuilder(Builder):
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 self._drop_idle_reshapes()
+                self._slice_out_of_splits()
                 weights = self._settle_weights()
                 self._set_function_type()
                 names = [name for name, _ in outputs]
@@ -120,6 +121,29 @@ class TfliteBuilder(Builder):
             if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
                 op.results[0].replace_all_uses_with(op.operands[0])
                 op.operation.erase()
+
+    def _slice_out_of_splits(self) -> None:
+        """Slices in the place of a SPLIT of which a part is not used: XNNPACK (LiteRT 2.3) fails on an int8 one."""
+        for op in list(self._block.operations):
+            used = [any(True for _ in result.uses) for result in op.operation.results]
+            if op.operation.name != "tfl.split" or all(used):
+                continue
+            whole = op.operation.operands[1]
+            extents = _known_extents(ir.RankedTensorType(whole.type))
+            for index in np.flatnonzero(used).tolist():
+                part = op.operation.results[index]
+                size = _known_extents(ir.RankedTensorType(part.type))
+                begin = [0 if kept == of else index * kept for kept, of in zip(size, extents, strict=True)]
+                with ir.InsertionPoint(op), op.location:
+                    bounds = [self._bounds(begin), self._bounds(size)]
+                    cut = ir.Operation.create("tfl.slice", results=[part.type], operands=[whole, *bounds])
+                part.replace_all_uses_with(cut.result)
+            op.operation.erase()
+
+    def _bounds(self, values: Sequence[int]) -> ir.Value:
+        array = np.array(values, np.int32)
+        kind = self._type("int32", array.shape)
+        return _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
 
     def _settle_weights(self) -> list[Array]:
         """Put constants without contents in the place of the arguments that stand for weights, those that are used.
