@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, f
 
 _MOST_OF_SPLIT = 4
 """Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
+
+_MOST_PADDED = 1 << 22
+"""Bytes up to which a constant is padded at once."""
 
 
 class Shaping(BuilderBase):
@@ -76,6 +80,10 @@ class Shaping(BuilderBase):
             return self.reshape(x, shape)
         return self._same("transpose", [x], shape, extra=[self.int32s(perm)])
 
+    def transpose_by(self, x: Tensor, perm: Tensor, shape: Shape) -> Tensor:
+        """``x`` with its axes in the order of ``perm`` (1-D int32), which comes at run time. TFLite: TRANSPOSE."""
+        return self._same("transpose", [x], shape, extra=[perm])
+
     def expand_dims(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         """``x`` with extents of 1 at ``axes`` of the result."""
         rank = x.rank + len(axes)
@@ -127,6 +135,8 @@ class Shaping(BuilderBase):
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
             return (x,)
+        if x.value is not None and sum(sizes) == x.shape[axis]:
+            return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
         if x.dtype in kernel_dtypes("split") and x.is_static:
             if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
@@ -139,6 +149,11 @@ class Shaping(BuilderBase):
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)
         return tuple(self.cast(r, x.dtype) for r in results)
+
+    def with_row(self, x: Tensor, at: Tensor, row: Tensor) -> Tensor:
+        """``x`` [N, …] with ``row`` [1, …] in the place ``at``, an int32 scalar. TFLite: DYNAMIC_UPDATE_SLICE."""
+        start = self.concat([self.reshape(at, (1,)), self.int32s([0] * (x.rank - 1))], 0)
+        return self._same("dynamic_update_slice", [x, row], x.shape, extra=[start])
 
     def unpack(self, x: Tensor, axis: int) -> tuple[Tensor, ...]:
         """The slices of ``x`` along ``axis``, which goes. TFLite: UNPACK."""
@@ -192,6 +207,8 @@ class Shaping(BuilderBase):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
         amounts = self.const(as_int32(np.asarray(pads)))
+        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
+            return self.const(np.pad(x.value, pads, constant_values=value))
         if value == 0:
             return self._same("pad", [x], shape, extra=[amounts])
         return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
@@ -271,6 +288,8 @@ class Shaping(BuilderBase):
     def reverse(self, x: Tensor, axis: int) -> Tensor:
         """``x`` from back to front along ``axis``. TFLite: REVERSE_V2."""
         axis = normalize_axis(axis, x.rank)
+        if x.value is not None:
+            return self.const(np.flip(x.value, axis))
         return x if x.shape[axis] == 1 else self._same("reverse_v2", [x], x.shape, extra=[self.int32s([axis])])
 
     def reverse_sequence(self, x: Tensor, lengths: Tensor, seq_dim: int, batch_dim: int) -> Tensor:
@@ -290,12 +309,7 @@ class Shaping(BuilderBase):
         if block == 1:
             return x
         n, h, w, c = x.shape
-        shape = (
-            n,
-            None if h is None else h // block,
-            None if w is None else w // block,
-            _times(c, block**2),
-        )
+        shape = (n, None if h is None else h // block, None if w is None else w // block, _times(c, block**2))
         return self._same("space_to_depth", [x], shape, block_size=block)
 
     def one_hot(self, indices: Tensor, depth: Tensor, on: Tensor, off: Tensor, axis: int) -> Tensor:

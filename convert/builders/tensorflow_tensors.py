@@ -47,6 +47,11 @@ class TensorFlowTensors:
         self.variables: list[Any] = []
         self._contents = DistinctArrays()
 
+    @property
+    def graph(self) -> Any:
+        """The graph that ops are added to: that of a body within one."""
+        return self._tf.compat.v1.get_default_graph()
+
     def tf(self, tensor: Tensor) -> Any:
         """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
         if isinstance(tensor.handle, Constant):
@@ -62,7 +67,7 @@ class TensorFlowTensors:
         return self.constant(value if shape is None else value.reshape(shape))
 
     def constant(self, value: Array) -> Any:
-        """A tensor of ``value``: read from a variable where large."""
+        """A tensor of ``value``: read from a variable where large, of which there is one for equal values."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
         index = self._contents.index(value)
@@ -75,13 +80,14 @@ class TensorFlowTensors:
 
 
 class Constant:
-    """A constant that nobody has used yet."""
+    """A constant that comes into being where it is used: once in each graph, that of a body too."""
 
     def __init__(self, value: Array) -> None:
         self._value = value
-        self._made: Any = None
+        self._made: dict[Any, Any] = {}
 
     def tensor(self, tensors: TensorFlowTensors) -> Any:
-        if self._made is None:
-            self._made = tensors.constant(self._value)
-        return self._made
+        graph = tensors.graph
+        if graph not in self._made:
+            self._made[graph] = tensors.constant(self._value)
+        return self._made[graph]

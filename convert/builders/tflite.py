@@ -14,12 +14,15 @@ from litert_converter.mlir.dialects import func
 
 from ...artifact import Array
 from ...errors import InternalFault
-from ...formats.tflite.weights import write_with_weights
+from ...formats.tflite.weights import Weight, write_with_weights
 from ...numerics.distinct import DistinctArrays
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
+from .control import Body, Branch, joined
 from .tensor import Shape, Spec, Steps, Tensor
+from .tflite_cleanup import tidy
+from .tflite_functions import TflFunction, constant_op, is_constant
 
 _ELEMENT_TYPES = {
     "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
@@ -46,26 +49,39 @@ class TfliteBuilder(Builder):
         self._input_names = [name for name, _ in inputs]
         self._scope = ""
         self._contents = DistinctArrays()
-        self._weights: list[tuple[ir.Value, str]] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._functions: list[TflFunction] = []
+        self._names: set[str] = set()
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
             self._i32 = self._element["int32"]
             self._module = ir.Module.create()
-            types = [self._type(spec.dtype, spec.shape) for _, spec in inputs]
-            with ir.InsertionPoint(self._module.body):
-                self._function = func.FuncOp("main", ir.FunctionType.get(types, []))
-                self._block = self._function.add_entry_block()
+        self._main = self._function("main", [spec for _, spec in inputs])
+        self._open = [self._main]
         self.inputs = [
             Tensor(argument, spec.dtype, spec.shape)
-            for argument, (_, spec) in zip(self._block.arguments, inputs, strict=True)
+            for argument, (_, spec) in zip(self._main.block.arguments, inputs, strict=True)
         ]
+
+    def _function(self, name: str, arguments: Sequence[Spec], twin: TflFunction | None = None) -> TflFunction:
+        """A new function; it takes what its ``twin`` takes from around it."""
+        unique = next(n for i in range(len(self._names) + 1) if (n := f"{name}_{i}" if i else name) not in self._names)
+        self._names.add(unique)
+        with self._context, ir.Location.unknown(), ir.InsertionPoint(self._module.body):
+            types = [self._type(spec.dtype, spec.shape) for spec in arguments]
+            operation = func.FuncOp(
+                unique, ir.FunctionType.get(types, []), visibility=None if unique == "main" else "private"
+            )
+            block = operation.add_entry_block()
+        made = TflFunction(operation, block, len(types), {} if twin is None else twin.captured)
+        made.take_all()
+        self._functions.append(made)
+        return made
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        self._scope = name
+        outer, self._scope = self._scope, name
         yield
-        self._scope = ""
+        self._scope = outer
 
     def rename(self, tensor: Tensor, name: str) -> None:
         owner = tensor.handle.owner
@@ -83,18 +99,22 @@ class TfliteBuilder(Builder):
             InternalFault: MLIR rejects the module or can't export it.
         """
         with self._context, ir.Location.unknown():
-            with ir.InsertionPoint(self._block):
-                func.ReturnOp([tensor.handle for _, tensor in outputs])
+            self._end(self._main, [tensor.handle for _, tensor in outputs])
             try:
-                self._set_function_type()
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
-                self._drop_idle_reshapes()
-                self._slice_out_of_splits()
-                weights = self._settle_weights()
-                self._set_function_type()
+                weights: list[Weight] = []
+                for function in self._functions:
+                    tidy(function.block)
+                    contents = function.reveal()
+                    # The exporter numbers tensors in the order of the block: arguments, then what is at its beginning.
+                    first = len(function.block.arguments)
+                    graph_name = "" if function is self._main else function.name
+                    weights += (Weight(graph_name, first + i, content) for i, content in enumerate(contents))
+                for function in self._functions[1:]:
+                    function.name_arguments()
                 names = [name for name, _ in outputs]
-                converter.set_signature(self._function.operation, SIGNATURE, self._input_names, names)
+                converter.set_signature(self._main.operation.operation, SIGNATURE, self._input_names, names)
                 graph = converter.export_flatbuffer_to_bytes(self._module.operation)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
@@ -102,100 +122,139 @@ class TfliteBuilder(Builder):
                     where=str(path),
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
-        # The exporter numbers tensors in the order of the block: arguments, then what was put at its beginning.
-        first = len(self._input_names)
-        write_with_weights(graph, dict(enumerate(weights, first)), path)
+        write_with_weights(graph, weights, self._contents, path)
 
-    def _set_function_type(self) -> None:
-        results = self._block.operations[len(self._block.operations) - 1].operands
-        function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in results])
-        self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
+    def _end(self, function: TflFunction, results: Sequence[ir.Value]) -> None:
+        with self._context, ir.Location.unknown(), ir.InsertionPoint(function.block):
+            func.ReturnOp(list(results))
+            function.set_type()
 
-    def _drop_idle_reshapes(self) -> None:
-        """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
-        for op in list(self._block.operations):
-            if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
-                continue
-            kind = ir.RankedTensorType(op.results[0].type)
-            dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
-            if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
-                op.results[0].replace_all_uses_with(op.operands[0])
-                op.operation.erase()
+    @contextmanager
+    def _inside(self, function: TflFunction) -> Iterator[None]:
+        """Within, ops are emitted into ``function``."""
+        self._open.append(function)
+        yield
+        self._open.pop()
 
-    def _slice_out_of_splits(self) -> None:
-        """Slices in the place of a SPLIT of which a part is not used: XNNPACK (LiteRT 2.3) fails on an int8 one."""
-        for op in list(self._block.operations):
-            used = [any(True for _ in result.uses) for result in op.operation.results]
-            if op.operation.name != "tfl.split" or all(used):
-                continue
-            whole = op.operation.operands[1]
-            extents = _known_extents(ir.RankedTensorType(whole.type))
-            for index in np.flatnonzero(used).tolist():
-                part = op.operation.results[index]
-                size = _known_extents(ir.RankedTensorType(part.type))
-                begin = [0 if kept == of else index * kept for kept, of in zip(size, extents, strict=True)]
-                with ir.InsertionPoint(op), op.location:
-                    bounds = [self._bounds(begin), self._bounds(size)]
-                    cut = ir.Operation.create("tfl.slice", results=[part.type], operands=[whole, *bounds])
-                part.replace_all_uses_with(cut.result)
-            op.operation.erase()
+    def _local(self, value: ir.Value, depth: int = -1) -> ir.Value:
+        """What stands in the open function at ``depth`` (the innermost) for a value made there or around it."""
+        function = self._open[depth]
+        if function.owns(value):
+            return value
+        outer = self._local(value, depth - 1)
+        if outer in function.inside:
+            return function.inside[outer]
+        around = self._open[depth - 1]
+        weight = next((index for index, (argument, _) in around.weights.items() if argument == outer), None)
+        with self._context:
+            if weight is not None:
+                function.inside[outer] = self._weight(function, weight, outer.type)
+            elif is_constant(outer):
+                function.inside[outer] = outer.owner.clone(ir.InsertionPoint(function.block)).results[0]
+            else:
+                function.take(outer)
+        return function.inside[outer]
 
-    def _bounds(self, values: Sequence[int]) -> ir.Value:
-        array = np.array(values, np.int32)
-        kind = self._type("int32", array.shape)
-        return _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[Any]:
+        functions: list[TflFunction] = []
+        given: list[Sequence[Tensor]] = []
+        for role, branch in (("then", then), ("else", otherwise)):
+            functions.append(self._function(f"{self._scope}/{role}", [], *functions))
+            with self._inside(functions[-1]):
+                given.append(branch())
+                results = [self._local(t.handle) for t in given[-1]]
+            self._end(functions[-1], results)
+        functions[0].take_all()
+        with self._context:
+            functions[0].set_type()
+        operands = [self._local(value) for value in functions[0].captured]
+        types = [self._type(s.dtype, s.shape) for s in joined(*given)]
+        return self._with_regions("if", [self._local(condition.handle)], types, [(f, [], operands) for f in functions])
 
-    def _settle_weights(self) -> list[Array]:
-        """Put constants without contents in the place of the arguments that stand for weights, those that are used.
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[Any]:
+        step = self._function(f"{self._scope}/body", carried)
+        with self._inside(step):
+            state = _arguments(step, carried)
+            results = [self._local(t.handle) for t in self._moved(state, body(state))]
+        test = self._function(f"{self._scope}/condition", carried, step)
+        with self._inside(test):
+            holds = [self._local(t.handle) for t in condition(_arguments(test, carried))]
+        self._end(test, holds)
+        step.take_all()
+        self._end(step, [*results, *(step.inside[value] for value in step.captured)])
+        operands = [*(self._local(t.handle) for t in start), *(self._local(value) for value in step.captured)]
+        types = [*(self._type(s.dtype, s.shape) for s in carried), *(value.type for value in step.captured)]
+        return self._with_regions("while", operands, types, [(f, types, None) for f in (test, step)])[: len(carried)]
 
-        Returns:
-            What each is to contain, in the order in which the constants stand at the beginning of the block.
+    def _moved(self, state: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor]:
+        """The results of a step, with copies of states that change their place.
+
+        WHILE writes each result over the state in its place, one after the other, so that a state which is a later
+        result would be overwritten before it is read.
         """
-        first, weights = len(self._input_names), []
-        beginning = ir.InsertionPoint.at_block_begin(self._block)
-        for index, (argument, name) in enumerate(self._weights):
-            if any(True for _ in argument.uses):
-                with beginning, ir.Location.name(name):
-                    nowhere = {"buffer_index": ir.IntegerAttr.get(self._i32, 0)}
-                    constant = ir.Operation.create("tfl.external_const", results=[argument.type], attributes=nowhere)
-                argument.replace_all_uses_with(constant.result)
-                weights.append(self._contents[index])
-        for index in reversed(range(first, first + len(self._weights))):
-            self._block.erase_argument(index)
-        return weights
+        places = {t.handle: place for place, t in enumerate(state)}
+        return [
+            t if places.get(t.handle, place) == place else self._same("maximum", [t, t], t.shape)
+            for place, t in enumerate(results)
+        ]
+
+    def _with_regions(
+        self,
+        op: str,
+        operands: Sequence[ir.Value],
+        types: Sequence[ir.Type],
+        regions: Sequence[tuple[TflFunction, Sequence[ir.Type], Sequence[ir.Value] | None]],
+    ) -> list[Any]:
+        """An op whose regions have arguments of some types, and call a function with some operands, or with these."""
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location(op):
+            attributes = {"is_stateless": ir.BoolAttr.get(True)} if op == "while" else {}
+            made = ir.Operation.create(
+                f"tfl.{op}", results=list(types), operands=list(operands), attributes=attributes, regions=len(regions)
+            )
+            for region, (function, kinds, given) in zip(made.regions, regions, strict=True):
+                block = region.blocks.append(*kinds, arg_locs=[ir.Location.unknown()] * len(kinds))
+                with ir.InsertionPoint(block):
+                    results = function.call(list(block.arguments) if given is None else given)
+                    ir.Operation.create("tfl.yield", operands=results)
+        return list(made.results)
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
     ) -> list[Any]:
-        with self._context, ir.InsertionPoint(self._block), self._location(op):
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location(op):
             operation = ir.Operation.create(
                 f"tfl.{op}",
                 results=(types := [self._type(s.dtype, s.shape, s.steps) for s in results]),
-                operands=[t.handle for t in operands],
+                operands=[self._local(t.handle) for t in operands],
                 attributes={name: self._attribute(name, value) for name, value in attributes.items()}
                 | ({"qtype": ir.TypeAttr.get(types[0])} if op == "quantize" else {}),
             )
         return list(operation.results)
 
     def _nothing(self) -> Any:
-        with self._context, ir.InsertionPoint(self._block), self._location("no_value"):
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location("no_value"):
             kind, value = ir.NoneType.get(), ir.UnitAttr.get()
             return ir.Operation.create("tfl.no_value", results=[kind], attributes={"value": value}).result
 
     def _constant(self, value: Array) -> Any:
         kind = self._type(value.dtype.name, value.shape)
+        function = self._open[-1]
         if value.nbytes > _MLIR_BYTES:
-            index = self._contents.index(value)
-            if index == len(self._weights):
-                argument = self._block.add_argument(kind, ir.Location.unknown(self._context))
-                self._weights.append((argument, f"{self._scope}/const"))
-            return self._weights[index][0]
+            return self._weight(function, self._contents.index(value), kind)
         array = np.ascontiguousarray(value).reshape(value.shape)
         key = (array.dtype.name, array.shape, array.tobytes())
-        if key not in self._constants:
-            with self._context, ir.InsertionPoint(self._block), self._location("const"):
-                self._constants[key] = _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
-        return self._constants[key]
+        if key not in function.constants:
+            with self._context, ir.InsertionPoint(function.block), self._location("const"):
+                value = ir.DenseElementsAttr.get(array, type=kind)
+                function.constants[key] = constant_op(array, kind, value)
+        return function.constants[key]
+
+    def _weight(self, function: TflFunction, content: int, kind: ir.Type) -> ir.Value:
+        """What stands in ``function`` for a weight of these contents."""
+        if content not in function.weights:
+            argument = function.block.add_argument(kind, ir.Location.unknown(self._context))
+            function.weights[content] = argument, f"{self._scope}/const"
+        return function.weights[content][0]
 
     def _type(self, dtype: str, shape: Shape, steps: Steps | None = None) -> ir.Type:
         dynamic = ir.ShapedType.get_dynamic_size()
@@ -222,11 +281,5 @@ class TfliteBuilder(Builder):
         return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)
 
 
-def _known_extents(kind: ir.RankedTensorType) -> list[int]:
-    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
-
-
-def _constant_op(array: Array, kind: ir.Type, value: ir.Attribute) -> ir.Value:
-    # arith has no unsigned integers.
-    op = "tfl.pseudo_const" if array.dtype.kind == "u" else "arith.constant"
-    return ir.Operation.create(op, results=[kind], attributes={"value": value}).result
+def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:
+    return [Tensor(a, s.dtype, s.shape) for a, s in zip(function.block.arguments, specs, strict=False)]

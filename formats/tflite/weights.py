@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...artifact import Array
 from ...errors import InternalFault
-from ...numerics.distinct import blocks
+from ...numerics.distinct import DistinctArrays, blocks
 from .opening import DATA_ALIGNMENT
 from .summary import DTYPE_NAMES
 
@@ -28,16 +29,32 @@ LARGEST = (1 << 31) - 1
 # the table itself, whose first field leads back to them and whose second one to the weight.
 _INSIDE = struct.Struct("<HHHxx iI")
 _BEHIND = struct.Struct("<HHHHHxxxxxx ixxxxQQ")
-_BUFFERS_OF_MODEL = 12
-"""Place of this field in the vtable of ``Model``."""
+_BUFFER_OF_TENSOR, _BUFFERS_OF_MODEL = 8, 12
+"""Places of these fields in the vtables of ``Tensor`` and ``Model``."""
 
 
-def write_with_weights(graph: bytes, weights: Mapping[int, Array], path: Path) -> None:
-    """Write the file ``path``: the flatbuffer ``graph``, a model of one graph, and what its tensors hold.
+@dataclass(frozen=True)
+class Weight:
+    """A tensor that is still empty.
+
+    Attributes:
+        graph: The name of its graph; empty for the main one.
+        tensor: Its index there.
+        content: The index of its contents.
+    """
+
+    graph: str
+    tensor: int
+    content: int
+
+
+def write_with_weights(graph: bytes, weights: Sequence[Weight], contents: DistinctArrays, path: Path) -> None:
+    """Write the file ``path``: the flatbuffer ``graph`` and what its tensors hold, equal contents once.
 
     Args:
         graph: What MLIR writes: each tensor has a buffer of its own.
-        weights: Index of a tensor that is still empty → its contents, which are copied by blocks at most.
+        weights: Its empty tensors.
+        contents: What they hold, which is copied by blocks at most.
 
     Raises:
         InternalFault: a tensor has contents, or another size.
@@ -45,16 +62,24 @@ def write_with_weights(graph: bytes, weights: Mapping[int, Array], path: Path) -
     model = schema.Model.GetRootAs(graph, 0)
     data = bytearray(graph) + bytes(-len(graph) % DATA_ALIGNMENT)
     # 64 bytes are more than the table and the padding of a weight.
-    inside = len(data) + sum(array.nbytes + 64 for array in weights.values()) <= LARGEST
+    inside = len(data) + sum(contents[index].nbytes + 64 for index in {w.content for w in weights}) <= LARGEST
+    bodies = map(model.Subgraphs, range(1, model.SubgraphsLength()))
+    graphs = {"": model.Subgraphs(0)} | {body.Name().decode(): body for body in bodies}
     first = model._tab.Vector(model._tab.Offset(_BUFFERS_OF_MODEL))
-    fields = []
-    for index, array in weights.items():
-        buffer = _empty_buffer(model, model.Subgraphs(0).Tensors(index), array)
-        fields.append(_add_buffer(data, first + 4 * buffer, array, inside))
+    buffers: dict[int, int] = {}
+    fields: dict[int, int] = {}
+    for weight in weights:
+        tensor, array = graphs[weight.graph].Tensors(weight.tensor), contents[weight.content]
+        own = _empty_buffer(model, tensor, array)
+        buffer = buffers.setdefault(weight.content, own)
+        if buffer == own:
+            fields[weight.content] = _add_buffer(data, first + 4 * buffer, array, inside)
+        else:
+            struct.pack_into("<I", data, tensor._tab.Pos + tensor._tab.Offset(_BUFFER_OF_TENSOR), buffer)
     with path.open("wb") as file:
         file.write(data)
-        for array, field in zip(weights.values(), fields, strict=True):
-            start = _append(file, array, inside)
+        for content, field in fields.items():
+            start = _append(file, contents[content], inside)
             struct.pack_into("<I" if inside else "<Q", data, field, start - field if inside else start)
         file.seek(0)
         file.write(data)

@@ -15,6 +15,7 @@ from edgeworthy.errors import InternalFault
 from edgeworthy.formats.tflite import edit, weights
 from edgeworthy.formats.tflite.releases import least_runtime
 from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.numerics.distinct import DistinctArrays
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((160, 128)).astype(np.float32)
@@ -78,5 +79,7 @@ def test_weights_are_aligned(largest: int, tmp_path: Path) -> None:
 def test_a_tensor_that_is_not_the_weight_is_a_fault_of_ours(tmp_path: Path) -> None:
     b = TfliteBuilder([("x", Spec("float32", (3, 128)))])
     b.save([("y", b.unary("exp", b.inputs[0]))], tmp_path / "m.tflite")
+    contents = DistinctArrays()
+    weight = weights.Weight("", 1, contents.index(DENSE))
     with pytest.raises(InternalFault, match="is not the weight"):
-        weights.write_with_weights((tmp_path / "m.tflite").read_bytes(), {1: DENSE}, tmp_path / "n.tflite")
+        weights.write_with_weights((tmp_path / "m.tflite").read_bytes(), [weight], contents, tmp_path / "n.tflite")
