@@ -142,7 +142,7 @@ _ROWS = (
     TfliteOp("concatenation", _MOVABLE, HANDLER, Int8.LISTED),
     TfliteOp("dequantize", _BYTES | _SHORT, HANDLER, Int8.FLOAT),
     TfliteOp("depth_to_space", _FIL | _BYTES, HANDLER, Int8.INPUT_SCALE),
-    TfliteOp("dynamic_update_slice", _FIL | _BOOL, HANDLER, Int8.FLOAT),
+    TfliteOp("dynamic_update_slice", _FIL | _BOOL, HANDLER, Int8.LISTED),
     TfliteOp("expand_dims", None, None, Int8.INPUT_SCALE),
     TfliteOp("fill", _FIL | _BOOL | _SHORT | {"int8"}, "fill", Int8.FLOAT),
     TfliteOp("gather", _MOVABLE, HANDLER, Int8.LISTED),

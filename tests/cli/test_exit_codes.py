@@ -103,15 +103,16 @@ def test_exit_codes_tell_a_bad_model_from_an_answer_of_no(tmp_path: Path) -> Non
         ran = edgeworthy("export", f"nets.py:{factory}", "-o", "out", "--input", "x:float32[2,3]", *flags, cwd=tmp_path)
         assert (ran.returncode, said in ran.stderr) == (code, True), ran.stderr
         assert "fix: " in ran.stderr
-    nodes = [onnx.helper.make_node("Det", ["x"], ["y"])]
-    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", [])))
+    nodes = [onnx.helper.make_node("MaxRoiPool", ["x", "r"], ["y"], pooled_shape=[2, 2])]
+    shapes = {"x": [1, 1, 4, 4], "r": [1, 5], "y": [1, 1, 2, 2]}
+    x, r, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes.items())
     opset = [onnx.helper.make_opsetid("", 20)]
-    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], [y]), opset_imports=opset, ir_version=10)
-    onnx.save(model, tmp_path / "det.onnx")
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x, r], [y]), opset_imports=opset, ir_version=10)
+    onnx.save(model, tmp_path / "roi.onnx")
     for shown in ([], ["--json"]):
-        ran = edgeworthy("inspect", "det.onnx", *shown, cwd=tmp_path)
-        assert ran.returncode == 1 and "Det" in ran.stdout and ran.stderr == ""
-    assert edgeworthy("convert", "det.onnx", "-o", "out", "--to", "tflite", cwd=tmp_path).returncode == 2
+        ran = edgeworthy("inspect", "roi.onnx", *shown, cwd=tmp_path)
+        assert ran.returncode == 1 and "MaxRoiPool" in ran.stdout and ran.stderr == ""
+    assert edgeworthy("convert", "roi.onnx", "-o", "out", "--to", "tflite", cwd=tmp_path).returncode == 2
 
 
 def test_a_fault_of_ours_is_one_line_and_70(out: Path) -> None:

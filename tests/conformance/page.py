@@ -67,7 +67,7 @@ def _newest(domain: str) -> Iterator[onnx.defs.OpSchema]:
 
 def _row(schema: onnx.defs.OpSchema, cases: list[Case], failing: Mapping[str, Mapping[str, Entry]]) -> str:
     lowered = is_lowered(schema.domain, schema.name, schema.since_version)
-    function = schema.has_function or schema.has_context_dependent_function
+    function = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]
     how = "lowered" if lowered else "function" if function else "–"
     passed = [f"{sum(case.name not in failing[name] for case in cases)} of {len(cases)}" for name in ARTIFACTS]
     reasons = Counter(

@@ -278,47 +278,43 @@ def test_of_several_signatures_the_main_graphs_is_used(tmp_path: Path) -> None:
 # -- a model that we need not convert ---------------------------------------------------------------------
 
 
-def rounded(folder: Path) -> None:
+def pooled(folder: Path) -> None:
     """An ONNX file with an operator that edgeworthy refuses, and TensorFlow's file of the same function."""
     import onnx
     import tensorflow as tf
 
-    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, (2, 3)) for n in ("x", "y")]
-    nodes = [
-        onnx.helper.make_node("Det", ["square"], ["det"]),
-        onnx.helper.make_node("MatMul", ["x", "turned"], ["square"]),
-        onnx.helper.make_node("Transpose", ["x"], ["turned"]),
-        onnx.helper.make_node("Mul", ["x", "det"], ["y"]),
-    ]
-    graph = onnx.helper.make_graph([nodes[2], nodes[1], nodes[0], nodes[3]], "g", value[:1], value[1:])
+    shapes = {"x": (1, 1, 4, 4), "y": (1, 1, 2, 2)}
+    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes.items())
+    whole = onnx.numpy_helper.from_array(np.array([[0, 0, 0, 3, 3]], np.float32), "whole")
+    node = onnx.helper.make_node("MaxRoiPool", ["x", "whole"], ["y"], pooled_shape=[2, 2])
+    graph = onnx.helper.make_graph([node], "g", [x], [y], [whole])
     opset = [onnx.helper.make_opsetid("", 20)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "det.onnx")
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "roi.onnx")
 
-    def call(x: Any) -> Any:  # the determinant of a 2×2 matrix by hand
-        square = tf.linalg.matmul(x, x, transpose_b=True)
-        return x * (square[0, 0] * square[1, 1] - square[0, 1] * square[1, 0])
+    def call(x: Any) -> Any:
+        return tf.transpose(tf.nn.max_pool2d(tf.transpose(x, (0, 2, 3, 1)), 2, 2, "VALID"), (0, 3, 1, 2))
 
     module = tf.Module()
-    module.call = tf.function(call, input_signature=[tf.TensorSpec((2, 3), tf.float32, name="x")])
-    others.convert(folder, "det", module)
+    module.call = tf.function(call, input_signature=[tf.TensorSpec((1, 1, 4, 4), tf.float32, name="x")])
+    others.convert(folder, "roi", module)
 
 
 def test_what_we_cannot_convert_can_be_compared(tmp_path: Path) -> None:
-    rounded(tmp_path)
+    pooled(tmp_path)
     with pytest.raises(UnsupportedNodes):
-        edgeworthy.convert(tmp_path / "det.onnx", tmp_path / "own")
-    given: dict[str, Any] = {"artifacts": {"files": [str(tmp_path / "det.tflite")]}, "bench": {"seconds": 0.05}}
+        edgeworthy.convert(tmp_path / "roi.onnx", tmp_path / "own")
+    given: dict[str, Any] = {"artifacts": {"files": [str(tmp_path / "roi.tflite")]}, "bench": {"seconds": 0.05}}
     out = tmp_path / "out"
-    report = edgeworthy.run(tmp_path / "det.onnx", out, stages=("validate", "bench"), **given)
+    report = edgeworthy.run(tmp_path / "roi.onnx", out, stages=("validate", "bench"), **given)
     assert report.parity and report.latency and report.conversion is None
     assert [(h.name, h.status) for h in report.parity.hops] == [
-        ("ONNX Runtime, not optimised", "reference"), ("ONNX Runtime", "reference"), ("det.tflite", "pass"),
+        ("ONNX Runtime, not optimised", "reference"), ("ONNX Runtime", "reference"), ("roi.tflite", "pass"),
     ]  # fmt: skip
-    assert [r.name for r in report.latency.rows] == ["ONNX Runtime", "det.tflite"]
-    assert [a.name for a in report.artifacts] == ["onnx", "det.tflite"]
+    assert [r.name for r in report.latency.rows] == ["ONNX Runtime", "roi.tflite"]
+    assert [a.name for a in report.artifacts] == ["onnx", "roi.tflite"]
     assert any("was not converted" in note for note in report.notes)
     with pytest.raises(UnsupportedNodes):
-        edgeworthy.validate(tmp_path / "det.onnx", out, convert={"to": ["tflite"]}, **given)
+        edgeworthy.validate(tmp_path / "roi.onnx", out, convert={"to": ["tflite"]}, **given)
 
 
 def test_ours_are_compared_too_where_they_are_asked_for_or_there(made: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
-from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ...layout.axes import layer_normalization, one_axis
 from ...layout.spatial import spatial
 from ..context import Context
@@ -120,20 +120,39 @@ def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
 
 @lowers("GroupNormalization", domain=NHWC_DOMAIN, layout=spatial)
 def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
-    """X [N,...,C], scale and B [C] (opset 21; [groups] in 18): standardized over space and the channels of a group."""
+    """X [N,...,C], scale and B [C] (opset 21; [groups] in 18): standardized over space and the channels of a group.
+
+    The mean of a group is that of its channels' means: what is computed for each pixel is as in a norm of instances.
+    """
     b, x = ctx.b, ctx.input(node, 0)
-    groups = int(ctx.attribute(node, "num_groups"))
-    n, *spatial, channels = x.static_shape
+    groups, batch, (*spatial, channels) = int(ctx.attribute(node, "num_groups")), x.shape[0], static(x.shape[1:])
     if channels % groups:
-        raise Unsupported(f"{channels} channels don't go into {groups} groups")
-    area = int(np.prod(spatial))
-    grouped = b.reshape(x, (n, area, groups, channels // groups))
-    *_, y = standardized(ctx, grouped, (1, 3), float(ctx.attribute(node, "epsilon")))
-    scale, bias = ctx.input(node, 1), ctx.input(node, 2)
-    if ctx.version(node) < 21:
-        scale, bias = (b.reshape(t, (groups, 1)) for t in (scale, bias))
-        return b.reshape(b.add(b.mul(y, scale), bias), x.shape)
-    return b.add(b.mul(b.reshape(y, x.shape), scale), bias)
+        raise Unsupported(f"{channels} channels don't go into {groups} groups", "use a divisor of the channels")
+    area, each, ones = [*range(1, x.rank - 1)], channels // groups, [1] * len(spatial)
+    scale, bias = (_for_each_channel(ctx, ctx.input(node, i), channels) for i in (1, 2))
+
+    def group_mean(t: Tensor) -> Tensor:
+        of_channels = b.reshape(b.reduce("mean", t, area, keep_dims=True), (batch, groups, each))
+        return b.reduce("mean", of_channels, [2], keep_dims=True)
+
+    mean, wide = group_mean(x), (batch, *ones, channels)
+    # By a product: XNNPACK takes no BROADCAST_TO of this form.
+    centred = b.sub(x, b.reshape(b.mul(mean, b.const(np.ones(each), x.dtype)), wide))
+    variance = group_mean(b.mul(centred, centred))
+    inverse = b.unary("rsqrt", b.add(variance, b.like(x, float(ctx.attribute(node, "epsilon")))))
+    factor = b.reshape(b.mul(inverse, b.reshape(scale, (groups, each))), wide)
+    return b.add(b.mul(centred, factor), bias)
+
+
+def _for_each_channel(ctx: Context, t: Tensor, channels: int) -> Tensor:
+    """[channels], from one value for each group."""
+    b, (count,) = ctx.b, t.static_shape
+    if count == channels:
+        return t
+    each = channels // count
+    if t.value is not None:
+        return b.const(np.repeat(t.value, each))
+    return b.reshape(b.broadcast_to(b.reshape(t, (count, 1)), b.int32s([count, each]), (count, each)), (channels,))
 
 
 @lowers("LRN", domain=NHWC_DOMAIN, layout=spatial)
