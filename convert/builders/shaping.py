@@ -132,6 +132,7 @@ class Shaping(BuilderBase):
             if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
                 operands = [self.const(np.int32(axis)), x]
                 return tuple(self.emit("split", operands, [Spec(x.dtype, s) for s in shapes], num_splits=count))
+            self.because(f"XNNPACK splits into at most {_MOST_OF_SPLIT} equal parts, and takes slices")
             starts = np.cumsum([0, *sizes])[:-1].tolist()
             begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
             return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,6 @@ class TfliteBuilder(Builder):
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
-        self._scope = ""
         self._opaque: list[tuple[Array, str]] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         with self._context, ir.Location.unknown():
@@ -57,12 +55,6 @@ class TfliteBuilder(Builder):
             Tensor(argument, spec.dtype, spec.shape)
             for argument, (_, spec) in zip(self._block.arguments, inputs, strict=True)
         ]
-
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        self._scope = name
-        yield
-        self._scope = ""
 
     def rename(self, tensor: Tensor, name: str) -> None:
         owner = tensor.handle.owner

@@ -40,6 +40,7 @@ def lower_gather(ctx: Context, node: ir.Node) -> Tensor:
     neighbours = _neighbours(indices.value, x.shape[axis])
     if neighbours is not None:
         first, count = neighbours
+        ctx.b.because("its indices are neighbours, and XNNPACK takes a slice")
         begin, size = [0] * x.rank, [-1] * x.rank
         begin[axis], size[axis] = first, count
         part = ctx.b.slice(x, begin, size)

@@ -64,11 +64,15 @@ def _with_ceil(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilatio
 
 
 def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], pads: Pads) -> Tensor:
+    if not any(map(any, pads)):
+        return x
     if is_not_negative(node.inputs[0]):
+        ctx.b.because("what it pools is never negative, so that zeros pad it")
         return ctx.b.pad(x, with_batch_and_channels(pads))
     mirrored = x.dtype == "float32" and all(
         2 * max(low, high) <= k for k, (low, high) in zip(kernel, pads, strict=True)
     )
+    ctx.b.because("what it pools may be negative, so that zeros can't pad it: after a ReLU they could")
     if mirrored and None not in x.shape[1:-1]:
         return ctx.b.mirror_pad(x, with_batch_and_channels(pads), "SYMMETRIC")
     return ctx.b.pad(x, with_batch_and_channels(pads), _lowest(x))

@@ -73,6 +73,7 @@ def _layer(
     length, hidden = x.shape[0], ctx.input(node, 2).shape[-1]
     if length is None or hidden is None:
         raise Unsupported("a sequence of dynamic length", "give the sequence a fixed length with --input")
+    b.because(f"it is unrolled over its {length} steps")
     lengths = _lengths(ctx, node, length)
     direction = str(ctx.attribute(node, "direction"))
     backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]

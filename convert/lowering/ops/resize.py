@@ -36,6 +36,7 @@ def lower_resize(ctx: Context, node: ir.Node) -> Tensor:
             f"a resize with mode={mode}, {transform} of an image of dynamic size",
             "give the image a fixed size with --input, or resize by a whole factor",
         )
+    b.because(f"TFLite resizes by other coordinates than mode={mode}, {transform} from this size to that")
     for axis, (extent, target) in enumerate(zip(x.shape[1:-1], out_size, strict=True), 1):
         extent, target = extent or 0, target or 0
         scale = scales[axis - 1] if scales else target / extent
