@@ -15,7 +15,7 @@ import numpy as np
 from ...artifact import Array
 from .kernels import kernel_dtypes, working_dtype
 from .legality import check, without_elements
-from .tensor import Shape, Spec, Tensor, Unsupported, as_int32
+from .tensor import BROKEN, Shape, Spec, Tensor, Unsupported, as_int32
 
 Attribute = bool | int | float | str | tuple[int, ...]
 
@@ -144,7 +144,7 @@ class BuilderBase(ABC):
         """
         of = data[0].dtype
         if any(t.dtype != of for t in data):
-            raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}")
+            raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}", BROKEN)
         work = working_dtype(op, of)
         if work != of:
             self.because(f"TFLite's {op.upper()} has no kernel for {of}, so that it computes in {work}")

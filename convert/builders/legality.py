@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
-from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape
+from .tensor import BROKEN, Shape, Spec, Tensor, Unsupported, element_count, format_shape
 
 _MOST = (1 << 31) - 1
 """TFLite counts extents and elements in int32."""
@@ -45,7 +45,7 @@ def check_extents(what: str, dtype: str, shape: Shape) -> None:
         Unsupported: an extent is negative, or the tensor has 2³¹ bytes or more.
     """
     if any(d is not None and d < 0 for d in shape):
-        raise Unsupported(f"{what} would have a negative extent, {format_shape(shape)}")
+        raise Unsupported(f"{what} would have a negative extent, {format_shape(shape)}", BROKEN)
     count = math.prod(d for d in shape if d is not None)
     if (
         any(d is not None and d > _MOST for d in shape)
@@ -103,7 +103,7 @@ def _highest(dtype: str) -> Any:
 def _pad_value(operands: Operands, spec: Spec) -> Any:
     value = operands[2].value if len(operands) > 2 else np.zeros((), spec.dtype)
     if value is None:
-        raise Unsupported("the value to pad with must be constant where there is nothing else")
+        raise Unsupported("the value to pad with must be constant where there is nothing else", "pad with a number")
     return value
 
 

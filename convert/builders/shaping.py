@@ -12,7 +12,19 @@ import numpy as np
 
 from .base import BuilderBase
 from .kernels import kernel_dtypes, working_dtype
-from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
+from .tensor import (
+    BROKEN,
+    FIXED_SIZE,
+    Shape,
+    Spec,
+    Tensor,
+    Unsupported,
+    as_int32,
+    element_count,
+    format_shape,
+    normalize_axis,
+    static,
+)
 
 _MOST_OF_SPLIT = 4
 """Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
@@ -40,13 +52,13 @@ class Shaping(BuilderBase):
             return x.reshaped
         if x.value is not None and all(d is not None for d in shape):
             if x.value.size != element_count(shape):
-                raise Unsupported(f"{format_shape(x.shape)} can't become {format_shape(shape)}")
+                raise Unsupported(f"{format_shape(x.shape)} can't become {format_shape(shape)}", BROKEN)
             return self.const(x.value.reshape([d or 0 for d in shape]))
         unknown = sum(d is None for d in shape)
         if unknown <= 1:
             runtime_shape = self.int32s([-1 if d is None else d for d in shape])
         if runtime_shape is None:
-            raise Unsupported(f"a reshape to {shape} needs its dimensions at run time")
+            raise Unsupported(f"a reshape to {shape} needs its dimensions at run time", FIXED_SIZE)
         return replace(self.emit_one("reshape", [x, runtime_shape], x.dtype, shape), reshaped=x.reshaped or x)
 
     def reshape_to(self, x: Tensor, shape: Shape) -> Tensor:
@@ -65,7 +77,7 @@ class Shaping(BuilderBase):
     def transpose(self, x: Tensor, perm: Sequence[int]) -> Tensor:
         """Axes in the order of ``perm``. TFLite: TRANSPOSE, or RESHAPE where only extents of 1 move."""
         if sorted(perm) != list(range(x.rank)):
-            raise Unsupported(f"{list(perm)} is no order of the axes of {format_shape(x.shape)}")
+            raise Unsupported(f"{list(perm)} is no order of the axes of {format_shape(x.shape)}", BROKEN)
         if list(perm) == list(range(x.rank)):
             return x
         if x.value is not None:
@@ -81,7 +93,7 @@ class Shaping(BuilderBase):
         rank = x.rank + len(axes)
         at = {normalize_axis(a, rank) for a in axes}
         if len(at) < len(axes):
-            raise Unsupported(f"the axes {list(axes)} to add have one twice")
+            raise Unsupported(f"the axes {list(axes)} to add have one twice", BROKEN)
         extents = iter(x.shape)
         return self.reshape_to(x, tuple(1 if axis in at else next(extents) for axis in range(rank)))
 
@@ -96,7 +108,7 @@ class Shaping(BuilderBase):
             return parts[0]
         axis = normalize_axis(axis, parts[0].rank)
         if any(p.rank != parts[0].rank for p in parts):
-            raise Unsupported(f"{' and '.join(format_shape(p.shape) for p in parts)} can't be joined")
+            raise Unsupported(f"{' and '.join(format_shape(p.shape) for p in parts)} can't be joined", BROKEN)
         parts = [p for p in parts if p.shape[axis] != 0] or parts[:1]
         if len(parts) == 1:
             return parts[0]
@@ -146,7 +158,7 @@ class Shaping(BuilderBase):
         axis = normalize_axis(axis, x.rank)
         count = x.shape[axis]
         if count is None:
-            raise Unsupported("the number of slices must be static")
+            raise Unsupported("the number of slices must be static", FIXED_SIZE)
         work = working_dtype("unpack", x.dtype)
         spec = Spec(work, (*x.shape[:axis], *x.shape[axis + 1 :]))
         results = self.emit("unpack", [self.cast(x, work)], [spec] * count, num=count, axis=axis)
@@ -158,7 +170,7 @@ class Shaping(BuilderBase):
         An extent that is known is written as such: XNNPACK (LiteRT 2.3) takes no size of -1.
         """
         if not len(begin) == len(size) == x.rank:
-            raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}")
+            raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}", BROKEN)
         shape = tuple(
             (None if d is None else d - b) if s == -1 else s for d, b, s in zip(x.shape, begin, size, strict=True)
         )
@@ -232,7 +244,10 @@ class Shaping(BuilderBase):
             extent = x.shape[axis]
             last = int(indices.value.max(initial=-1))
             if extent is not None and (last >= extent or int(indices.value.min(initial=0)) < 0):
-                raise Unsupported(f"an index is outside the {extent} elements of the axis")
+                raise Unsupported(
+                    f"an index is outside the {extent} elements of the axis",
+                    "index inside the axis: ONNX Runtime refuses this too",
+                )
             if x.value is not None and x.value.size < 1024:
                 return self.const(np.take(x.value, indices.value, axis))
             if shape == x.shape and np.array_equal(indices.value, range(indices.value.size)):
@@ -249,7 +264,7 @@ class Shaping(BuilderBase):
         """Slices of ``x`` at the index vectors in the last axis of ``indices``. TFLite: GATHER_ND."""
         depth = indices.shape[-1]
         if depth is None:
-            raise Unsupported("the length of the index vectors must be static")
+            raise Unsupported("the length of the index vectors must be static", FIXED_SIZE)
         return self._same("gather_nd", [x], (*indices.shape[:-1], *x.shape[depth:]), extra=[indices])
 
     def scatter_nd(self, indices: Tensor, updates: Tensor, shape: Tensor, static: Shape) -> Tensor:

@@ -14,6 +14,13 @@ Shape = tuple[int | None, ...]
 """Extents; None is a dynamic one."""
 
 
+FIXED_SIZE = "give the dynamic dimension a fixed size with --input"
+"""What to do where an extent must be known."""
+
+BROKEN = "the graph contradicts itself: export the model again, with another --exporter or --opset"
+"""What to do where no runtime could run a node."""
+
+
 class Unsupported(Exception):
     """A node can't be lowered.
 
@@ -103,7 +110,7 @@ def static(shape: Shape) -> tuple[int, ...]:
     if len(known) < len(shape):
         raise Unsupported(
             f"the shape {format_shape(shape)} must be static here",
-            "give the dynamic dimension a fixed size with --input",
+            FIXED_SIZE,
         )
     return known
 
@@ -124,7 +131,7 @@ def broadcast(*shapes: Shape) -> Shape:
         extents = [s[axis] for s in shapes if len(s) >= -axis]
         known = {d for d in extents if d is not None and d != 1}
         if len(known) > 1:
-            raise Unsupported(f"the shapes {', '.join(map(format_shape, shapes))} can't be broadcast")
+            raise Unsupported(f"the shapes {', '.join(map(format_shape, shapes))} can't be broadcast", BROKEN)
         result.append(known.pop() if known else None if None in extents else 1)
     return tuple(result)
 
@@ -136,7 +143,7 @@ def normalize_axis(axis: int, rank: int) -> int:
         Unsupported: the axis is outside the tensor.
     """
     if not -rank <= axis < max(rank, 1):
-        raise Unsupported(f"axis {axis} is outside a tensor of rank {rank}")
+        raise Unsupported(f"axis {axis} is outside a tensor of rank {rank}", BROKEN)
     return axis % max(rank, 1)
 
 
@@ -167,5 +174,8 @@ def as_int32(values: Sequence[int] | Array) -> Array:
     array = np.asarray(values if isinstance(values, np.ndarray) else list(values))
     if array.dtype.kind in "iu" and array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
         worst = array.max() if array.max() >= 1 << 31 else array.min()
-        raise Unsupported(f"{worst} is beyond TFLite's 32-bit axes, extents and indices")
+        raise Unsupported(
+            f"{worst} is beyond TFLite's 32-bit axes, extents and indices",
+            "give the model smaller sizes with --input, and indices below 2**31",
+        )
     return array.astype(np.int32)

@@ -107,7 +107,10 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     if x.rank == 5:
         return _conv_3d(ctx, x, weights, bias, groups, strides, dilations, padding)
     if x.rank != 4:
-        raise Unsupported(f"a convolution over {x.rank - 2} spatial dimensions")
+        raise Unsupported(
+            f"a convolution over {x.rank - 2} spatial dimensions",
+            "convolve over 1, 2 or 3: reshape the others into the batch",
+        )
     if depthwise:
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from ....artifact import Array
 from ...builders.kernels import working_dtype
-from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
+from ...builders.tensor import FIXED_SIZE, Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import gather, one_axis
 from ..context import Context
 from ..extents import positions
@@ -104,7 +104,7 @@ def _absolute(ctx: Context, x: Tensor, indices: Tensor, batch: int = 0) -> Tenso
     """Index vectors with negative entries counted from the front."""
     b, depth = ctx.b, indices.shape[-1]
     if depth is None:
-        raise Unsupported("the length of the index vectors must be static")
+        raise Unsupported("the length of the index vectors must be static", FIXED_SIZE)
     extents = b.slice(b.shape_of(x), [batch], [depth])
     if indices.value is not None and extents.value is not None:
         return b.const(np.where(indices.value < 0, indices.value + extents.value, indices.value), "int32")

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
-from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...builders.tensor import BROKEN, Tensor, Unsupported, normalize_axis
 from ...layout.axes import layer_normalization, one_axis
 from ...layout.spatial import spatial
 from ..context import Context
@@ -103,7 +103,7 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     groups = int(ctx.attribute(node, "num_groups"))
     n, *spatial, channels = x.static_shape
     if channels % groups:
-        raise Unsupported(f"{channels} channels don't go into {groups} groups")
+        raise Unsupported(f"{channels} channels don't go into {groups} groups", BROKEN)
     area = int(np.prod(spatial))
     grouped = b.reshape(x, (n, area, groups, channels // groups))
     *_, y = standardized(ctx, grouped, (1, 3), float(ctx.attribute(node, "epsilon")))

@@ -42,7 +42,9 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
 def _window(ctx: Context, node: ir.Node, x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads]:
     kernel = tuple(int(k) for k in ctx.attribute(node, "kernel_shape"))
     if x.rank not in (4, 5):
-        raise Unsupported(f"a pool over {x.rank - 2} spatial dimensions")
+        raise Unsupported(
+            f"a pool over {x.rank - 2} spatial dimensions", "pool over 1, 2 or 3: reshape the others into the batch"
+        )
     strides = tuple(int(s) for s in ctx.attribute(node, "strides") or (1,) * len(kernel))
     dilations = tuple(int(d) for d in ctx.attribute(node, "dilations") or (1,) * len(kernel))
     pads = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
@@ -204,7 +206,8 @@ def lower_max_pool_with_indices(ctx: Context, node: ir.Node) -> Tensor:
     if ctx.has_output(node, 1):
         raise Unsupported(
             "its output Indices (return_indices=True) has no TFLite op",
-            "pool without indices; in the decoder, upsample by interpolation instead of MaxUnpool",
+            "write F.interpolate(y, scale_factor=2) * (x == F.interpolate(F.max_pool2d(x, 2), scale_factor=2)) for "
+            "F.max_unpool2d(y, indices, 2), and pool without indices",
         )
     raise Unsupported(f"a pool over {ctx.input(node, 0).rank - 2} spatial dimensions", "pool over 1, 2 or 3")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported, normalize_axis
+from ...builders.tensor import FIXED_SIZE, Tensor, Unsupported, normalize_axis
 from ...layout.axes import pad, slices
 from ..context import Context
 from ..extents import cropped_or_padded, extent_of
@@ -41,7 +41,7 @@ def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]
         extent = x.shape[axis]
         if extent is None:
             if step < 0:
-                raise Unsupported("a backward slice of a dynamic axis")
+                raise Unsupported("a backward slice of a dynamic axis", FIXED_SIZE)
             begin[axis], end[axis], strides[axis] = int(start), _clipped(stop), int(step)
             open_begin &= ~(1 << axis)
             if stop < 2**31 - 1:
