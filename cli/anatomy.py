@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -31,30 +31,44 @@ def anatomy(console: Console, found: Anatomy) -> None:
 
 
 def _modules(console: Console, modules: Sequence[ModuleShare], source: str) -> None:
-    deepest = max(m.depth for m in modules)
-    depth = max((d for d in range(1, deepest + 1) if sum(m.depth <= d for m in modules) <= _ROWS), default=1)
-    shown = [m for m in modules if m.depth <= depth]
+    tree = list(_tree(modules))
+    deepest = max(depth for depth, _, _ in tree)
+    depth = max((d for d in range(1, deepest + 1) if sum(row[0] <= d for row in tree) <= _ROWS), default=1)
+    shown = [row for row in tree if row[0] <= depth]
     if len(shown) > _ROWS:
-        heaviest = sorted(shown[1:], key=lambda m: (-m.flops, -m.weight_bytes))[: _ROWS - 1]
-        shown = [m for m in shown if m.depth == 0 or m in heaviest]
+        heaviest = sorted((m for _, _, m in shown[1:]), key=lambda m: (-m.flops, -m.weight_bytes))[: _ROWS - 1]
+        shown = [row for row in shown if row[0] == 0 or row[2] in heaviest]
     whole = modules[0]
     rows = [
         (
-            "  " * m.depth + (m.module or "(the model)"),
+            "  " * depth + name,
             str(sum(m.ops.values())),
             size(m.weight_bytes),
             _flops(m.flops),
             percent(m.flops / whole.flops if whole.flops else None),
             _kinds(m.ops),
         )
-        for m in shown
+        for depth, name, m in shown
     ]
     numbers = (("operators", 2), ("weights", 0), ("FLOPs", 0), ("share", 1))
     heads = [TextColumn(title, right=True, rank=rank) for title, rank in numbers]
     console.table((TextColumn("module"), *heads, TextColumn("of them", rank=3)), rows)
-    if left := len(modules) - len(shown):
+    if left := len(tree) - len(shown):
         console.say(f"({left} modules more, which --json lists)")
     console.say(f"· modules are known from {source}")
+
+
+def _tree(modules: Sequence[ModuleShare]) -> Iterator[tuple[int, str, ModuleShare]]:
+    """Depth, name within the module above, and the module; one that holds another and nothing else goes with it."""
+    above: list[tuple[int, str]] = []
+    for m, following in zip(modules, [*modules[1:], None], strict=True):
+        while above and above[-1][0] >= m.depth:
+            above.pop()
+        if m.depth and following is not None and following.depth > m.depth and following.ops == m.ops:
+            continue
+        name = m.module.removeprefix(above[-1][1]).lstrip("./") if above else "(the model)"
+        yield len(above), name, m
+        above.append((m.depth, m.module))
 
 
 def _flops(count: int) -> str:
@@ -75,7 +89,7 @@ def _transposes(console: Console, found: Sequence[TransposeFound]) -> None:
         (turn.tensor, size(turn.bytes), _place(turn.module, turn.source), _advised(turn.why, turn.instead))
         for turn in sorted(found, key=lambda turn: -turn.bytes)[:_ROWS]
     ]
-    console.table(("transpose", TextColumn("moves", right=True), TextColumn("where", rank=1), "why it is there"), rows)
+    console.table(("transpose", TextColumn("moves", right=True), TextColumn("where", rank=1), "why"), rows)
     if len(found) > _ROWS:
         console.say(f"({len(found) - _ROWS} smaller ones, which --json lists)")
 
@@ -90,7 +104,7 @@ def _delegated(console: Console, found: Delegated) -> None:
     taken = f"XNNPACK takes {found.delegated} of {found.nodes} nodes, in {_parts(found.partitions)}"
     console.say(f"{found.runtime}: {taken}. It leaves:")
     rows = [row for island in found.islands for row in _island(island, found.partitions)]
-    heads = ("node", TextColumn("where", rank=1), "it divides", "why, and what to write instead")
+    heads = ("node", TextColumn("where", rank=1), "it divides", "why")
     console.table(heads, rows[:_ROWS])
     if len(rows) > _ROWS:
         console.say(f"({len(rows) - _ROWS} more, which --json lists)")

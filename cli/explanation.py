@@ -50,7 +50,7 @@ def _layout(console: Console, layout: LayoutResult) -> None:
 
 def _forms(console: Console, forms: Sequence[FormResult]) -> None:
     rows = [
-        (f.op, str(f.count), _counted(f.operators) or "nothing", "; ".join(f.reasons))
+        (f.op, str(f.count), _counted(f.operators) or "nothing of its own", "; ".join(f.reasons))
         for f in sorted(forms, key=lambda form: (not form.reasons, -form.count))
     ]
     if rows:

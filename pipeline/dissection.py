@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..convert.layout.report import OWN
 from ..errors import BadInput, EdgeworthyError
 from ..formats.tflite.arithmetic import flops_of
 from ..formats.tflite.operations import Operand, Operation, read
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..validate.made import TransposeResult
     from ..validate.results import Report
 
-_INTO, _OUT_OF = ((0, 2, 1), (0, 2, 3, 1), (0, 2, 3, 4, 1)), ((0, 2, 1), (0, 3, 1, 2), (0, 4, 1, 2, 3))
+_INTO, _OUT_OF = ((0, 2, 3, 1), (0, 2, 3, 4, 1)), ((0, 3, 1, 2), (0, 4, 1, 2, 3))
 _NHWC = {
     "input": "convert with --io-layout nhwc, and feed it channels-last",
     "output": "convert with --io-layout nhwc, and read it channels-last",
@@ -130,7 +131,7 @@ def _transpose(
     before = next((other for other in graph if any(t is op.x for t in other.outputs)), None)
     readers = [other.op for other in graph if any(t is op.y for t in other.inputs)]
     is_result = op.y.name in {summary.graphs[0].tensors[i].name for i in summary.graphs[0].outputs}
-    moved = "from one order of axes to another"
+    moved = f"from one order of axes to another, {list(op.permutation)},"
     if op.permutation in _INTO:
         moved = "into channels-last"
     elif op.permutation in _OUT_OF:
@@ -144,8 +145,8 @@ def _transpose(
         tensor=op.name,
         bytes=op.y.size * _itemsize(op.y),
         axes=list(op.permutation),
-        why=said or " ".join(why),
-        instead=_NHWC.get(edge, "") if op.y.rank in (4, 5) else "",
+        why=": ".join(filter(None, (said, " ".join(why)))) if said in ("", OWN) else said,
+        instead=_NHWC.get(edge, ""),
         module=place[0],
         source=place[1],
     )
