@@ -7,7 +7,7 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization routes clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,9 +40,9 @@ test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a 
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/pytest -m browser tests/validate
 
-KITS ?= adb arm64 browser ethos-u executorch gpu kotlin openvino tflite-micro
+KITS ?= adb arm64 browser ethos-u executorch gpu kotlin litert-torch onnx-tf onnx2tf onnx2tf-1 openvino tflite-2.14 tflite-micro
 
-test-device: $(STAMP)  ## fetch kits (all: 1.2 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
+test-device: $(STAMP)  ## fetch kits (all: 3.2 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/edgeworthy targets install $(KITS)
 	$(BIN)/pytest -n 2 --dist loadfile -m device
@@ -74,6 +74,10 @@ quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 mode
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
+
+routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)
+	$(BIN)/edgeworthy routes install onnx2tf onnx2tf-1 litert-torch onnx-tf
+	$(BIN)/python benchmarks/peers.py --write docs/routes.md
 
 clean:
 	rm -rf $(VENV) $(BASE) $(GPU) $(SERVING) out build dist *.egg-info

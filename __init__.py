@@ -7,9 +7,10 @@
     report = edgeworthy.run("net.py:make", "out", quantize={"schemes": ["int8"], "calibration": "data.npz"})
     print(report.gate.status, report.artifact("tflite_static_wi8_ai8").path)
 
-The functions are the command line's verbs: ``run export convert quantize validate bench gate report inspect
-export_android``. A source may also be an ``nn.Module`` with ``example_inputs``. What ``run`` takes as keywords are the
-tables of ``edgeworthy.toml``; what it gives is what ``report.json`` holds. Errors are ``errors.EdgeworthyError``.
+The functions are the command line's verbs: ``run export convert quantize recommend validate bench gate report
+inspect export_android``. A source may also be an ``nn.Module`` with ``example_inputs``. What ``run`` takes as keywords
+are the tables of ``edgeworthy.toml``; what it gives is what ``report.json`` holds. Errors are
+``errors.EdgeworthyError``.
 Importing this package imports nothing heavy.
 """
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from .config import Config
     from .pipeline.inspection import inspect
     from .pipeline.run import run, run_config
-    from .pipeline.verbs import bench, convert, export, gate, quantize, read_report, report, validate
+    from .pipeline.verbs import (
+        bench,
+        convert,
+        export,
+        gate,
+        quantize,
+        read_report,
+        recommend,
+        report,
+        validate,
+    )
     from .settings import load_config
     from .validate.results import Report
 
@@ -42,6 +53,7 @@ _HOMES = {
     "inspect": "pipeline.inspection",
     "load_config": "settings",
     "read_report": "pipeline.verbs",
+    "recommend": "pipeline.verbs",
     "report": "pipeline.verbs",
     "run": "pipeline.run",
     "run_config": "pipeline.run",
@@ -51,7 +63,7 @@ _ROOMS = ("convert", "export", "quantize", "validate")
 
 __all__ = [
     "Config", "Report", "bench", "convert", "export", "export_android", "gate", "inspect", "load_config", "quantize",
-    "read_report", "report", "run", "run_config", "validate",
+    "read_report", "recommend", "report", "run", "run_config", "validate",
 ]  # fmt: skip
 
 

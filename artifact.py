@@ -177,6 +177,8 @@ class Receipt:
         precision: Arithmetic the runtime used, such as ``float32`` or ``int8``.
         fallback: The nodes that the delegate didn't take, each as operator and name, as far as the runtime tells.
         measured: Where latencies are from, when only the place itself can tell: what SSH leads to may be an emulator.
+        kernels: The family of kernels that computed integers: on all of one family a file gives the same bits. Empty:
+            nobody tells, and what ``ran`` is a family of its own.
     """
 
     asked: str
@@ -188,3 +190,4 @@ class Receipt:
     notes: tuple[str, ...] = field(default=())
     fallback: tuple[str, ...] = field(default=())
     measured: MeasuredWhere | None = None
+    kernels: str = ""

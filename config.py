@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, create_model
 
 from .metrics import METRICS, Metric
-from .quantize_tables import DataTable, QuantizeTable
+from .quantize_tables import DataTable, QuantizeTable, RecommendTable
 from .tables import (
     FilePath,
     Flag,
@@ -70,6 +70,9 @@ class ConvertTable(Table):
     SavedModel"""
     io_layout: Annotated[Literal["keep", "nhwc"], Flag("--io-layout")] = "keep"
     """layout of 4-D inputs and outputs: the model's own, or channels-last"""
+    unroll: Annotated[bool, Flag("--unroll")] = False
+    """write all steps of recurrent layers out as operators, for NPUs, which have no loops; else those of few steps are,
+    and the others run in a loop"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
 
@@ -94,13 +97,17 @@ class ArtifactsTable(Table):
     files: Annotated[list[FilePath], Flag("--artifact", metavar="PATH", repeat=True)] = Field(
         default=[], examples=[["theirs.tflite", "route:NAME"]]
     )
-    """a .tflite file or the folder of a SavedModel, made of the same model; or route:NAME, which a converter that
-    another package adds makes of our ONNX file (`edgeworthy doctor` lists them)"""
+    """a .tflite file or the folder of a SavedModel, made of the same model; or route:NAME, which another
+    converter makes of it (`edgeworthy routes` lists them)"""
     layout: Annotated[Literal["keep", "nhwc", "nchw"] | None, Flag("--artifact-layout")] = Field(
         default=None, examples=["nhwc"]
     )
     """layout of those tensors whose shapes don't tell: the model's own, or its channels moved last or second; default:
     the only one that agrees with the model"""
+    memory_gb: Annotated[PositiveFloat | None, Flag("--artifact-memory", metavar="GB")] = Field(
+        default=None, examples=[8.0]
+    )
+    """memory that a converter of route:NAME may take; default: nine tenths of what is free"""
 
     @property
     def paths(self) -> list[Path]:
@@ -235,5 +242,6 @@ class Config(Table):
     data: DataTable = DataTable()
     artifacts: ArtifactsTable = ArtifactsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
+    recommend: RecommendTable = RecommendTable()
     bench: BenchTable = BenchTable()
     gate: GateTable = GateTable()

@@ -36,6 +36,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
+def quanta(count: float) -> str:
+    """Steps of a quantized tensor's scale."""
+    return f"{six_digits(count)} quant{'um' if count == 1 else 'a'}"
+
+
 def six_digits(value: float) -> str:
     """For limits and what they are held against; all digits of a large number, as bytes are counted exactly."""
     return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"

@@ -90,7 +90,7 @@ class QuantizeTable(Table):
     """what quantizes: ai-edge-quantizer, TensorFlow's own quantizer from the SavedModel, or the better of both"""
     device: Annotated[str, Flag("--device", metavar="DEVICE")] = Field(default="cpu", examples=["ethos-u"])
     """what static schemes are quantized for: what it computes better in float stays so; cpu (x86 and arm), x86, arm,
-    reference, npu, ethos-u or edgetpu"""
+    reference, npu, ethos-u or edgetpu; where it isn't given, a target of preflight (--for) that is one of these"""
     full_integer: Annotated[bool, Flag("--full-integer")] = False
     """no operator may stay float, whatever it costs; one that has to is an error"""
     exclude: Annotated[list[str], Flag("--exclude", metavar="PATTERN", repeat=True)] = Field(
@@ -129,3 +129,22 @@ class QuantizeTable(Table):
     def stays_float(self) -> list[str]:
         """The patterns of ``exclude`` and ``keep_float``."""
         return [*self.exclude, *self.keep_float]
+
+
+class RecommendTable(Table):
+    """``[recommend]``: what a recommended file keeps to besides ``[quantize.budget]``, and how long to look for it."""
+
+    prefer: Annotated[Literal["latency", "size"], Flag("--prefer")] = "latency"
+    """what decides among the files that keep to all limits; then the other, then how true they are"""
+    max_size_mb: Annotated[PositiveFloat | None, Flag("--max-size", metavar="MB")] = Field(default=None, examples=[4.0])
+    """largest file, in millions of bytes"""
+    max_latency_ratio: Annotated[PositiveFloat | None, Flag("--max-latency-ratio", metavar="RATIO")] = Field(
+        default=None, examples=[0.5]
+    )
+    """most that one inference may take, as a multiple of the float32 file's time"""
+    min_accuracy: Annotated[float | None, Flag("--min-accuracy", metavar="VALUE")] = Field(
+        default=None, examples=[0.95]
+    )
+    """least accuracy on the labelled data"""
+    time_limit_s: Annotated[PositiveFloat, Flag("--time-limit", metavar="SECONDS")] = 900.0
+    """time after which no other way to quantize is begun; those that were made are measured and ranked"""

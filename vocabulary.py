@@ -7,6 +7,8 @@ from typing import Literal, get_args
 FUSED_DOMAIN = "edgeworthy"
 """ONNX domain of the operators that fusions make where the model's opset has none (see ``graph.private_ops``)."""
 
+ML_DOMAIN = "ai.onnx.ml"
+"""The ONNX domain of classical machine learning."""
 NHWC_DOMAIN = "edgeworthy.nhwc"
 """ONNX domain of the spatial operators whose activations are channels-last (see ``convert.layout.functions``)."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..artifact import TensorSpec, TFLiteModel
 from ..errors import CheckFailed
-from ..formats.tflite.summary import SignatureSummary, TensorSummary
+from ..formats.tflite.summary import STEPS, SignatureSummary, TensorSummary, summarize
 from ..numerics.comparison import compare
 from ..numerics.floor import Floor
 from ..schemes import SCHEMES, made_by
@@ -22,6 +22,7 @@ from ..targets.quantized import dequantize, quantize
 from ..targets.worker import Worker
 from ..validate.judge import Rules, judge
 from ..validate.parity import AGREE_DB
+from ..validate.quanta import MULTIPLE, quanta
 from .kotlin import step_of
 
 if TYPE_CHECKING:
@@ -67,14 +68,17 @@ def record(model: TFLiteModel, function: SignatureSummary, samples: Sequence[Map
         {n: _steps(np.asarray(sample[n]), t) for (s, t) in function.inputs for n in (s.name,)} for sample in samples
     ]
     expected, version = _run(model, function, inputs, "reference")
-    builtin, _ = _run(model, function, inputs, "builtin") if SCHEMES[model.scheme].by_floor else (expected, version)
+    scheme = SCHEMES[model.scheme]
+    integers = scheme.activations in STEPS
+    builtin, _ = _run(model, function, inputs, "builtin") if scheme.by_floor or integers else (expected, version)
     here, _ = _run(model, function, inputs, "xnnpack")
+    steps = summarize(model.path).output_steps if integers else {}
     outputs = []
     for spec, tensor in function.outputs:
         truth, other, ours = (
             [dequantized(run[spec.name], tensor) for run in runs] for runs in (expected, builtin, here)
         )
-        floor = _floor(truth, other) if SCHEMES[model.scheme].by_floor and truth[0].dtype.kind == "f" else None
+        floor = _floor(truth, other) if scheme.by_floor and truth[0].dtype.kind == "f" else None
         verdict = judge(
             spec.name, ours, truth, scheme=model.scheme, rules=_RULES, dtype=truth[0].dtype.name, floor=floor
         )
@@ -85,7 +89,10 @@ def record(model: TFLiteModel, function: SignatureSummary, samples: Sequence[Map
                 details=verdict.problems,
                 remedy="a phone would fail too: `edgeworthy validate` says where it comes from",
             )
-        outputs.append(_about(spec, tensor) | _tolerance(model.scheme, truth[0], floor))
+        tolerance = _tolerance(model.scheme, truth[0], floor)
+        if (step := steps.get(spec.name)) is not None:
+            tolerance = {"tolerance": tolerance["tolerance"] | _quanta(truth, (other, ours), step)}
+        outputs.append(_about(spec, tensor) | tolerance)
     data, places = bytearray(), []
     for feeds, results in zip(inputs, expected, strict=True):
         sides = (("inputs", function.inputs, feeds), ("outputs", function.outputs, results))
@@ -147,6 +154,12 @@ def _tolerance(scheme: str, truth: Array, floor: Floor | None) -> dict[str, Any]
         },
         "tolerance_float16": {"rule": "sqnr", "least_db": _RULES.least_sqnr_db(_HALF.name)},
     }
+
+
+def _quanta(truth: Sequence[Array], others: Sequence[Sequence[Array]], step: float) -> dict[str, Any]:
+    """The rule for an output on a grid (``validate.quanta``): as TFLite's own kernels differ, at least one step."""
+    apart = max(quanta(other, truth, step) for other in others)
+    return {"rule": "quanta", "step": step, "most": max(1.0, MULTIPLE * apart)}
 
 
 def _add(data: bytearray, array: Array) -> dict[str, int]:

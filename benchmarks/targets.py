@@ -1,8 +1,9 @@
 """Every target that can run here on one model: a row each of parity, receipt, latency, and what it took to set it up.
 
-The model is `sample:digits_cnn` in float32 and int8. With --install every kit that is installed is removed and
-installed anew, to be timed. What can't run here is listed with its reason. The exit status is 1 when a target that can
-run here failed.
+The model is `sample:digits_cnn` in float32 and int8. With --boards a board behind sshd and a device behind adbd, both
+Arm under QEMU, are started here: `ssh` and `android`. With --install every kit that is installed is removed
+and installed anew, to be timed. What can't run here is listed with its reason. The exit status is 1 when a target that
+can run here failed.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeworthy import kits
 from edgeworthy.benchmarks import figures
+from edgeworthy.benchmarks.boards import started
 from edgeworthy.display import size
 from edgeworthy.targets import find
 
 MODEL = "sample:digits_cnn"
 SCHEMES = ("int8",)
 MARK = "figures"
+STANDING_IN = ("litert:npu,device=cpu",)
+"""What computes in the place of a device that this machine lacks."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ def main() -> int:
     parser.add_argument(
         "--also", action="append", default=[], metavar="TARGET", help="one with an address, as ssh:pi@host"
     )
+    parser.add_argument("--boards", action="store_true", help="start a board and a device here: ssh and android")
+    parser.add_argument("--target", action="append", metavar="TARGET", help="these alone, in place of all")
     parser.add_argument("--install", action="store_true", help="install the kits anew, and tell how long that took")
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each row (1)")
     parser.add_argument(
@@ -44,13 +52,21 @@ def main() -> int:
     )
     options = parser.parse_args()
     set_up = {name: _set_up(name, options.install) for name in kits.KITS}
-    chosen, missing = figures.runnable(figures.ALL)
-    asked = [*chosen, *options.also]
-    with tempfile.TemporaryDirectory() as folder:
+    chosen, missing = figures.runnable(options.target or [*figures.ALL, *STANDING_IN])
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        boards: Mapping[str, str] = {}
+        if options.boards:
+            boards, lacks = stack.enter_context(started(Path(folder)))
+            missing = {name: why for name, why in missing.items() if name not in boards} | dict(lacks)
+        shown = {find(name).name: label for label, name in boards.items()}
+        asked = list(dict.fromkeys(find(name).name for name in (*chosen, *options.also, *boards.values())))
         report = figures.measured(asked, MODEL, Path(folder) / "out", SCHEMES, options.seconds)
     found = [(name, row) for name in asked for row in figures.rows(name, report)]
-    failures = [f"{name}: {why}" for name, row in found if (why := figures.failure(row))]
-    lines = [(*figures.cells(name, row), _cost(name, set_up)) for name, row in found]
+    failures = [f"{shown.get(name, name)}: {why}" for name, row in found if (why := figures.failure(row))]
+    lines = [
+        (f"`{shown.get(name, name)}`", *figures.cells(name, row)[1:], _cost(shown.get(name, name), set_up))
+        for name, row in found
+    ]
     text = figures.document(MODEL, "", figures.table((*figures.COLUMNS, "set-up"), lines), missing)
     print(text)
     if options.write:

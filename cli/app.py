@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands, targets
+from . import commands, routes, targets
 from .console import Console
 from .options import ConfigFile, Debug, Force, Json, Quiet
 from .terminal import is_styled, width_of
@@ -294,6 +294,7 @@ def samples(
 
 
 app.add_typer(targets.group, name="targets", rich_help_panel="Look around")
+app.add_typer(routes.group, name="routes", rich_help_panel="Look around")
 
 
 @app.command(rich_help_panel="Look around")

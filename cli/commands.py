@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..pipeline.plan import ALL, STAGES, help_text
-from . import fleet
+from . import compare, fleet
 from .console import Console
 from .options import ConfigFile, Debug, Explain, Force, Json, ListSchemes, NoCache, Quiet, Sets, Verbose
 from .usage import PlainErrors
@@ -46,6 +46,7 @@ _INIT = help_text(
 HELP = {
     "run": ("Stages", _RUN),
     **{stage.name: ("Stages", stage.help) for stage in STAGES.values()},
+    "compare": ("Stages", compare.HELP),
     "init": ("Look around", _INIT),
 }
 """Command → the panel that lists it, and its help."""
@@ -65,7 +66,7 @@ class CommandGroup(PlainErrors):
 
 def _whole(name: str, command: Any) -> Any:
     """The hollow ``command`` with its flags."""
-    make = _init if name == "init" else partial(_stages, name)
+    make = {"init": _init, "compare": _compare}.get(name) or partial(_stages, name)
     single = typer.Typer(
         add_completion=False, rich_markup_mode=command.rich_markup_mode, pretty_exceptions_enable=False
     )
@@ -99,6 +100,21 @@ def _stages(name: str) -> Callable[..., None]:
     }.get(name, {})
     more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}
     return _signed(command, options, **own, **more, sets=(Sets, None), config=(ConfigFile, None))
+
+
+def _compare() -> Callable[..., None]:
+    """The command ``compare``."""
+    from . import flags
+
+    options = flags.of_stages(("bench",))
+
+    def command(**given: Any) -> None:
+        shows = {key: given[key] for key in ("as_json", "quiet", "debug", "verbose")}
+        with Console(**shows) as console:
+            compare.run(console, _config(options, given), given)
+
+    more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}
+    return _signed(command, options, **compare.FLAGS, **more, sets=(Sets, None), config=(ConfigFile, None))
 
 
 def _run(console: Console, stages: tuple[str, ...], options: list[Option], given: dict[str, Any]) -> None:

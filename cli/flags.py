@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from ..keys import Key, keys
-from ..pipeline.plan import ALL, STAGES
+from ..pipeline.plan import STAGES
 from ..settings import value_of
 from ..tables import Flag
 
@@ -124,9 +124,13 @@ _CHOICES = {"quantize.schemes": _schemes, "targets": _targets, "preflight.target
 
 
 def of_stages(stages: Sequence[str]) -> list[Option]:
-    """The flags of these stages and of those before them."""
-    last = max(ALL.index(stage) for stage in stages)
-    return [option for stage in ALL[: last + 1] for option in of_tables(STAGES[stage].tables, stage)]
+    """The flags of these stages and of those of a run before them."""
+    order = tuple(STAGES)
+    last = max(order.index(stage) for stage in stages)
+    without = {key for stage in stages for key in STAGES[stage].without}
+    found = [name for name in order[: last + 1] if STAGES[name].in_run or name in stages]
+    options = [option for stage in found for option in of_tables(STAGES[stage].tables, stage)]
+    return [option for option in options if option.key.name not in without]
 
 
 def of_tables(tables: Iterable[str], stage: str) -> list[Option]:

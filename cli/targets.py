@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from . import kits
 from .console import Console
 from .options import Debug, Json, Quiet, Verbose
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..pipeline.progress import Progress
-
-Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Targets or kits.", show_default=False)]
 
 
 def targets(context: typer.Context, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -46,11 +39,8 @@ def targets(context: typer.Context, as_json: Json = False, quiet: Quiet = False,
 
 
 def install(
-    names: Names,
-    offline: Annotated[
-        Path | None,
-        typer.Option("--offline", metavar="DIR", help="Take files from here and ask no registry.", show_default=False),
-    ] = None,
+    names: kits.Names,
+    offline: kits.Offline = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -68,26 +58,10 @@ def install(
       edgeworthy targets install arm64 --offline downloads
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug, verbose=verbose) as console:
-        import time
-
-        from .. import kits
-        from ..pipeline.diagnosis import KitState, kits_of
-        from . import views
-
-        done = []
-        chosen = kits_of(names)
-        with console.progress() as progress:
-            for kit in chosen:
-                begin = time.perf_counter()
-                with progress.stage(kit.name, kit.summary):
-                    state = kits.install(kit, offline=offline, tell=_teller(progress))
-                done.append(KitState.of(state, seconds=time.perf_counter() - begin))
-        if console.as_json:
-            console.json([state.model_dump() for state in done])
-        views.kits(console, done)
+        kits.install(console, names, offline)
 
 
-def remove(names: Names, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def remove(names: kits.Names, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Remove what `install` fetched.
 
     \b
@@ -95,19 +69,7 @@ def remove(names: Names, as_json: Json = False, quiet: Quiet = False, debug: Deb
       edgeworthy targets remove arm64
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
-        from .. import kits
-        from ..pipeline.diagnosis import KitState, kits_of
-        from . import views
-
-        chosen = kits_of(names)
-        with console.progress() as progress:
-            for kit in chosen:
-                with progress.stage(kit.name):
-                    kits.remove(kit, tell=_teller(progress))
-        done = [KitState.of(kits.look(kit)) for kit in chosen]
-        if console.as_json:
-            console.json([state.model_dump() for state in done])
-        views.kits(console, done)
+        kits.remove(console, names)
 
 
 def doctor(
@@ -137,15 +99,6 @@ def doctor(
             console.json(trial)
         views.trial(console, trial)
         raise SystemExit(0 if trial.passes else 1)
-
-
-def _teller(progress: Progress) -> Callable[[str, int, int], None]:
-    from ..display import size
-
-    def tell(what: str, done: int, total: int) -> None:
-        progress.step(f"{what} ({size(done)} of {size(total)})" if total else what, done, total or 1)
-
-    return tell
 
 
 group = typer.Typer(invoke_without_command=True, no_args_is_help=False)

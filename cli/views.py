@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..display import number, percent, size
+from ..kits import KITS
 from ..pipeline.plan import STAGES
 from ..schemes import SCHEMES
 from ..validate.summary import flips, glance, summarize
+from .advice import advice
 from .analysis import analysis
 from .anatomy import anatomy
 from .console import Console
@@ -21,7 +23,7 @@ _BAD = ("fail", "error", "skipped")
 
 if TYPE_CHECKING:
     from ..android.export import AndroidExport
-    from ..pipeline.diagnosis import Diagnosis, KitState, TargetState
+    from ..pipeline.diagnosis import ConverterState, Diagnosis, KitState, TargetState
     from ..pipeline.inspection import Inspection
     from ..pipeline.trial import Trial
     from ..samples import Sample
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> None:
     """A report's table, its verdict, and where the files are. ``whole``: there are pages as well."""
-    if shown.parity or shown.latency or shown.accuracy:
+    if shown.recommendation:
+        advice(console, shown.recommendation, folder)
+    elif shown.parity or shown.latency or shown.accuracy:
         _rows(console, shown)
     elif shown.artifacts:
         _artifacts(console, shown, folder)
@@ -57,7 +61,7 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
             console.say(q.traceback)
         if kept := [op for op in q.float_ops if op.reason.startswith("excluded by")]:
             console.say(f"· {q.scheme}: {len(kept)} stay float: {', '.join(f'{op.op} {op.name}' for op in kept)}")
-    for note in (*shown.model.notes, *shown.notes):
+    for note in (*shown.model.notes, *(shown.parity.notes if shown.parity else ()), *shown.notes):
         console.say(f"· {note}")
     for warning in shown.warnings:
         console.say(f"⚠ {warning}")
@@ -217,11 +221,7 @@ def diagnosis(console: Console, found: Diagnosis) -> None:
         ("target", "version", ""),
         [(t.name, t.version or "–", "✓" if t.available else f"✗ {t.why}") for t in found.targets],
     )
-    if found.converters:
-        console.table(
-            ("converter", TextColumn("what it is", rank=1), "version", ""),
-            [(c.name, c.summary, c.version or "–", "✓" if c.available else f"✗ {c.why}") for c in found.converters],
-        )
+    converters(console, found.converters)
 
 
 def targets(console: Console, found: Sequence[TargetState]) -> None:
@@ -232,8 +232,29 @@ def targets(console: Console, found: Sequence[TargetState]) -> None:
     )
 
 
+def converters(console: Console, found: Sequence[ConverterState]) -> None:
+    """Where a file can come from, and what to install where it can't."""
+    console.table(
+        ("route", TextColumn("what it is", rank=1), "starts from", TextColumn("version", rank=2), "size", "available"),
+        [
+            (
+                route.name,
+                route.summary,
+                _STARTS.get(route.takes, "–") + (f" ≤ {route.opset}" if route.opset else ""),
+                route.version or "–",
+                size(route.size_bytes or None),
+                "✓ yes" if route.available else f"✗ {route.why}",
+            )
+            for route in found
+        ],
+    )
+
+
+_STARTS = {"onnx": "ONNX", "pt2": "PyTorch"}
+
+
 def kits(console: Console, found: Sequence[KitState]) -> None:
-    """What `targets install` takes, and what is there."""
+    """What `targets install` or `routes install` takes, and what is there."""
     marks = {"ready": "✓ installed", "absent": "–", "outdated": "✗ outdated", "broken": "✗ damaged"}
     console.table(
         (
@@ -251,7 +272,7 @@ def kits(console: Console, found: Sequence[KitState]) -> None:
                 kit.version,
                 marks[kit.status] + (f" in {kit.seconds:.1f} s" if kit.seconds is not None else ""),
                 size(kit.size_bytes or None),
-                kit.folder if kit.status != "absent" else f"edgeworthy targets install {kit.name}",
+                kit.folder if kit.status != "absent" else KITS[kit.name].install,
             )
             for kit in found
         ],

@@ -84,6 +84,7 @@ def convert(
     *,
     to: Sequence[str] = CONVERTED,
     io_layout: str = "keep",
+    unroll: bool = False,
     check_passes: Check | None = None,
 ) -> Conversion:
     """Convert an ONNX file to artifacts in the folder ``output``: float32, or as the model itself is quantized.
@@ -94,6 +95,7 @@ def convert(
             quantized; its SavedModel computes the rounding to its scales in float32.
         to: Which artifacts: ``tflite`` (needs no TensorFlow), ``saved_model``.
         io_layout: ``keep`` the model's own input and output layouts, or make 4-D and 5-D ones ``nhwc``.
+        unroll: Write all steps of recurrent layers out; else those of few steps are, and the others become loops.
         check_passes: Called after every step with the model, which is runnable.
 
     Raises:
@@ -110,7 +112,7 @@ def convert(
         graph = read_onnx(path)
     nodes = len(graph.graph)
     with _timed(result.seconds, "prepare"):
-        prepared = prepare(graph, io_layout=io_layout, check=check_passes, where=str(path))
+        prepared = prepare(graph, io_layout=io_layout, unroll=unroll, check=check_passes, where=str(path))
     result.passes, result.layout = prepared.passes, prepared.layout
     result.permutations = prepared.permutations
     result.nodes = (nodes, len(prepared.model.graph))
@@ -118,20 +120,27 @@ def convert(
         scheme = scheme_of(path)
         with _timed(result.seconds, "tflite"), atomic_file(output / scheme.file_name) as part:
             release = "saved_model" not in to
-            inputs, outputs = build_tflite(prepared.model, part, release=release, where=str(path), told=result.forms)
+            inputs, outputs = build_tflite(
+                prepared.model, part, release=release, unroll=unroll, where=str(path), told=result.forms
+            )
             if scheme != FLOAT32:
                 result.float_ops = _use_integers(part)
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
             told = None if result.forms else result.forms
-            inputs, outputs = build_saved_model(prepared.model, part, where=str(path), told=told)
+            inputs, outputs = build_saved_model(prepared.model, part, unroll=unroll, where=str(path), told=told)
         result.saved_model = SavedModel(output / "saved_model", inputs, outputs)
     return result
 
 
 def prepare(
-    model: ir.Model, *, io_layout: str = "keep", check: Check | None = None, where: str | None = None
+    model: ir.Model,
+    *,
+    io_layout: str = "keep",
+    unroll: bool = False,
+    check: Check | None = None,
+    where: str | None = None,
 ) -> Prepared:
     """Run passes, layout and preflight on ``model``, in place.
 
@@ -150,13 +159,15 @@ def prepare(
     layout = to_channels_last(model, layout_rules(), io_layout=io_layout)
     if check:
         check(model, "layout")
-    unsupported = preflight(model)
+    unsupported = preflight(model, unroll=unroll)
     if unsupported:
         raise UnsupportedNodes(unsupported, where=where)
     return Prepared(model, passes, layout, {n: tuple(p) for n, p in layout.permutations.items() if p})
 
 
-def operations(model: Artifact | Path, *, io_layout: str = "keep", where: str | None = None) -> list[Operation]:
+def operations(
+    model: Artifact | Path, *, io_layout: str = "keep", unroll: bool = False, where: str | None = None
+) -> list[Operation]:
     """The TFLite operators that an ONNX file will become, in float32; nothing is built.
 
     Raises:
@@ -167,7 +178,8 @@ def operations(model: Artifact | Path, *, io_layout: str = "keep", where: str | 
     from .lowering import recorded
 
     path = model.path if isinstance(model, Artifact) else Path(model)
-    return recorded(prepare(read_onnx(path), io_layout=io_layout, where=where or str(path)).model)
+    prepared = prepare(read_onnx(path), io_layout=io_layout, unroll=unroll, where=where or str(path))
+    return recorded(prepared.model, unroll=unroll)
 
 
 def build_tflite(
@@ -175,6 +187,7 @@ def build_tflite(
     path: Path,
     *,
     release: bool = False,
+    unroll: bool = False,
     where: str | None = None,
     told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -187,7 +200,7 @@ def build_tflite(
     from .lowering import forms, graph_inputs, lower
 
     builder = TfliteBuilder(graph_inputs(model))
-    outputs = lower(model, builder, builder.inputs, release=release, where=where)
+    outputs = lower(model, builder, builder.inputs, release=release, unroll=unroll, where=where)
     if told is not None:
         told += forms(model, builder)
     empty = [name for name, tensor in outputs if tensor.value is not None and tensor.value.size == 0]
@@ -211,14 +224,19 @@ def _use_integers(path: Path) -> tuple[FloatOp, ...]:
 
 
 def build_saved_model(
-    model: ir.Model, path: Path, *, where: str | None = None, told: list[Form] | None = None
+    model: ir.Model,
+    path: Path,
+    *,
+    unroll: bool = False,
+    where: str | None = None,
+    told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Write a prepared model as a SavedModel into the folder ``path``; returns its signature. ``told``: as above."""
     from .builders.tensorflow import save_model
     from .lowering import forms, graph_inputs, lower
 
     def traced(builder: Builder, inputs: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
-        outputs = lower(model, builder, inputs, where=where)
+        outputs = lower(model, builder, inputs, unroll=unroll, where=where)
         if told is not None:
             told.extend(forms(model, builder))
         return outputs

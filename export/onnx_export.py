@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import inspect
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,8 +27,10 @@ from ..source.example_inputs import dynamic_sizes, other_sizes, resized
 from ..source.load import Source
 from ..source.torch_names import flatten_outputs, require_torch, stamp
 from ..source.variations import edges
+from ..workers.scratch import Scratch
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
+from .quantized_modules import is_packed, refuse_unfinished
 from .quiet import quiet, silent_stdout
 from .simplify import simplified
 
@@ -82,7 +83,9 @@ def export_onnx(source: Source, output: Path, *, exporter: Exporter = "dynamo", 
     if source.kind == "torchscript" and exporter == "dynamo":
         exporter = "torchscript"
         notes.append("TorchScript files can't go through torch.export: the TorchScript exporter was used")
-    if exporter == "dynamo" and source.module is not None and _is_packed(source.module):
+    if source.module is not None:
+        refuse_unfinished(source.module, source.spec)
+    if exporter == "dynamo" and source.module is not None and is_packed(source.module):
         exporter = "torchscript"
         notes.append("torch.export doesn't take modules of torch.ao.nn.quantized: the TorchScript exporter was used")
     if source.kind == "exported_program" and exporter == "torchscript":
@@ -101,12 +104,6 @@ def export_onnx(source: Source, output: Path, *, exporter: Exporter = "dynamo", 
     with staged_onnx(model, output) as whole:
         check, more = _check(source, whole, wanted, traced=exporter == "torchscript", hints=warned)
     return Export(describe(output), exporter, made, (*notes, *more), check)
-
-
-def _is_packed(module: torch.nn.Module) -> bool:
-    """Whether a module computes on integers that are packed for PyTorch's own kernels (``convert_fx``, ``convert``)."""
-    homes = {type(part).__module__ for part in module.modules()}
-    return any(home.startswith("torch.ao.nn.") and "quantized" in home and "reference" not in home for home in homes)
 
 
 def _graph(source: Source, exporter: Exporter, opset: int | None, outputs: Sequence[str]) -> tuple[ir.Model, list[str]]:
@@ -201,7 +198,7 @@ def _export_dynamo(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
 def _export_torchscript(source: Source, feeds: Feeds, opset: int | None) -> ir.Model:
     torch = require_torch()
     args, kwargs = source.arguments(feeds)
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
+    with Scratch() as folder:
         path = Path(folder, "model.onnx")
         # Provenance is only written by a verbose export, which prints the graph as well, from C++.
         with silent_stdout(), _plain_forward(source):

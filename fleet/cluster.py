@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..errors import InternalFault, NotAvailable
 from ..formats.model_files import model_files
+from ..workers.scratch import Scratch
 from .jobs import Attempt, Job, JobResult, carry_out
 from .queues import by_queue
 
@@ -59,7 +59,7 @@ class _Queue:
     """Carries out the jobs of one queue, one after the other, on the machine where it lives."""
 
     def carry_out(self, job: Job, packed: bytes, retries: int, timeout_s: float) -> str:
-        with tempfile.TemporaryDirectory(prefix="edgeworthy-fleet-") as folder:
+        with Scratch() as folder:
             with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
                 archive.extractall(folder, filter="data")
             here = replace(job, file=Path(folder) / job.file.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ..validate.record import Record
 from ..validate.results import LatencyRow, Report
 from ..vocabulary import MeasuredWhere
 from ..workers.child import Child
+from ..workers.scratch import Scratch
 from ..workers.serve import Commands, Tell
 from .plan import Device
 
@@ -133,7 +133,7 @@ def _bench(job: Job) -> str:
     from ..pipeline.verbs import bench
 
     device = job.device
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-fleet-") as folder:
+    with Scratch() as folder:
         report = bench(
             job.file,
             Path(folder) / "out",

@@ -78,7 +78,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Kit:
-    """Everything that a target needs besides edgeworthy's own packages.
+    """Everything that a target or another converter needs besides edgeworthy's own packages.
 
     ``{kit}`` in ``python``, ``environment``, ``files`` and ``check`` stands for the kit's folder.
 
@@ -86,13 +86,16 @@ class Kit:
         name: What ``targets install`` takes.
         summary: What it is.
         package: The package of its parts or requirements whose version it goes by.
-        targets: The targets that need it; none of a kit that only tests need.
+        targets: The targets that need it.
+        routes: The converters that need it (``convert.routes``). A kit for neither is one that only tests need.
         machines: ``platform.machine()`` of the Linux hosts that it is for; empty for any.
         python: How its own Python is started, or empty.
         environment: Variables of the processes that use it.
         check: Python that ends well if the kit works; run by its own Python once it is installed.
         requirements: Packages of a Python environment of its own (``{kit}/env``), as pip takes them.
-        borrows: Modules of edgeworthy's own environment that the kit's uses: large ones, of which one is enough.
+        borrows: Packages of edgeworthy's own environment that the kit's uses: large ones, of which one is enough.
+        claims: The oldest Python that its packages say they need, where they work on ours all the same.
+        before: The first Python that its packages have no wheels for; empty where that isn't known.
         snapshot: When it was locked: ``snapshot.debian.org`` has Debian's archive of that time.
         parts: Files of registries.
         write: Files to write, path → text.
@@ -102,15 +105,23 @@ class Kit:
     summary: str
     package: str
     targets: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     check: str = ""
     requirements: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
+    claims: str = ""
+    before: str = ""
     snapshot: str = ""
     parts: tuple[Part, ...] = ()
     write: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def install(self) -> str:
+        """The command that fetches it."""
+        return f"edgeworthy {'routes' if self.routes else 'targets'} install {self.name}"
 
     @property
     def lock(self) -> Path:
@@ -141,19 +152,25 @@ class Kit:
         return sum(file.size for part in self.parts for file in part.files)
 
     def serves(self, name: str) -> bool:
-        """Whether this is its name, or that of a target that needs it, with or without an address and options."""
+        """Whether this is its name, or that of what needs it: a target with or without address and options, a route."""
         head = name.partition(",")[0]
-        names = {self.name, *self.targets}
+        names = {self.name, *self.targets, *self.routes}
         return any(":".join(head.split(":")[:count]) in names for count in range(1, head.count(":") + 2))
 
     def check_host(self) -> None:
-        """Raise NotAvailable on a machine that it isn't for."""
+        """Raise NotAvailable on a machine, or in a Python, that it isn't for."""
         here = platform.machine()
         if sys.platform != "linux" or (self.machines and here not in self.machines):
             raise NotAvailable(
                 f"kit {self.name} is for Linux{' on ' + ' or '.join(self.machines) if self.machines else ''}, "
                 f"and this is {sys.platform} on {here}",
                 remedy="run it there",
+            )
+        if self.before and sys.version_info[:2] >= tuple(map(int, self.before.split("."))):
+            raise NotAvailable(
+                f"kit {self.name} has packages for Python before {self.before} alone, and this is "
+                f"{sys.version_info.major}.{sys.version_info.minor}",
+                remedy="install edgeworthy in an older Python",
             )
 
 
@@ -185,7 +202,7 @@ KITS = Kits()
 
 
 def find(name: str) -> Kit:
-    """The kit of this name, or of the target of this name (``browser:wasm``).
+    """The kit of this name, or of the target or route of this name (``browser:wasm``).
 
     Raises:
         BadInput: there is none; names the nearest.
@@ -193,7 +210,7 @@ def find(name: str) -> Kit:
     for kit in KITS.values():
         if kit.serves(name):
             return kit
-    names = dict.fromkeys([*KITS, *(target for kit in KITS.values() for target in kit.targets)])
+    names = dict.fromkeys([*KITS, *(name for kit in KITS.values() for name in (*kit.targets, *kit.routes))])
     near = difflib.get_close_matches(name, names, n=2)
     raise BadInput(
         f"there is no kit {name!r}",

@@ -27,6 +27,13 @@ from .kit import FOLDER, File, Kit, Part, read
 _ARCHIVE = "http://deb.debian.org/debian"
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _URI = re.compile(r"^'(?P<url>[^']+)' (?P<name>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})$", re.M)
+_LISTED = (
+    "summary", "targets", "routes", "package", "machines", "python", "check", "requirements", "borrows", "claims",
+    "before", "snapshot",
+)  # fmt: skip
+_NOWHERE = "sys_platform == 'nowhere'"
+"""The marker of what a kit borrows, and so of what that alone would bring."""
+
 _PYTHON = "3.11"
 """The oldest that edgeworthy runs on; newer ones have their own lines and wheels in the same file."""
 
@@ -57,7 +64,7 @@ def lock(kit: Kit, *, newest: bool = False) -> tuple[str, str]:
 def to_toml(kit: Kit) -> str:
     """A kit as its TOML file."""
     lines = [f"# Locked by `python -m edgeworthy.kits.lock {kit.name}`, which keeps all but sizes, paths and hashes."]
-    for key in ("summary", "targets", "package", "machines", "python", "check", "requirements", "borrows", "snapshot"):
+    for key in _LISTED:
         if value := getattr(kit, key):
             lines.append(f"{key} = {_value(value)}")
     for key in ("environment", "write"):
@@ -147,16 +154,44 @@ def _downloaded(file: File, path: Path, name: str) -> File:
 
 
 def _requirements(kit: Kit, folder: Path) -> str:
-    """All that a kit's Python packages need, for every Python and machine that has wheels of them."""
-    wanted = folder / "wanted.txt"
-    wanted.write_text("\n".join(kit.requirements), encoding="utf-8")
+    """All that a kit's Python packages need, for every Python and machine with wheels of them, less what it borrows."""
+    wanted, lent = folder / "pyproject.toml", folder / "lent.txt"
+    wanted.write_text(_project(kit), encoding="utf-8")
+    lent.write_text("\n".join(f"{package} ; {_NOWHERE}" for package in kit.borrows), encoding="utf-8")
     venv.create(folder / "uv", symlinks=True, with_pip=False)
     client(pip("--python", folder / "uv/bin/python", "install", "uv"))
     command = f"python -m edgeworthy.kits.lock {kit.name}"
-    flags = ["--universal", "--generate-hashes", f"--python-version={_PYTHON}", "--only-binary=:all:", "--no-annotate"]
-    flags += ["--custom-compile-command", command, "--no-config", "--quiet", "-o", str(folder / "locked.txt")]
+    oldest = kit.claims or _PYTHON
+    flags = ["--universal", "--generate-hashes", f"--python-version={oldest}", "--only-binary=:all:", "--no-annotate"]
+    flags += ["--overrides", str(lent)] if kit.borrows else []
+    flags += [
+        "--custom-compile-command",
+        command,
+        "--directory",
+        str(folder),
+        "--quiet",
+        "-o",
+        str(folder / "locked.txt"),
+    ]
     client([folder / "uv/bin/uv", "pip", "compile", *flags, wanted])
-    return (folder / "locked.txt").read_text(encoding="utf-8")
+    return without_borrowed((folder / "locked.txt").read_text(encoding="utf-8"))
+
+
+def _project(kit: Kit) -> str:
+    """A project that wants what a kit does: uv resolves for the Pythons of one alone."""
+    lines = ["[project]", 'name = "kit"', 'version = "0"', f"dependencies = {_value(kit.requirements)}"]
+    lines += [f'requires-python = ">={kit.claims or _PYTHON}"', "[tool.uv]"]
+    until = f"python_full_version < '{kit.before}' and " if kit.before else ""
+    hosts = [f"{until}sys_platform == 'linux' and platform_machine == '{machine}'" for machine in kit.machines]
+    hosts = hosts or ([until.removesuffix(" and ")] if until else [])
+    lines += [f"environments = {_value(hosts)}"] if hosts else []
+    return "\n".join(lines)
+
+
+def without_borrowed(text: str) -> str:
+    """Locked requirements less those that are needed nowhere."""
+    blocks = re.split(r"^(?=\S)", text, flags=re.M)
+    return "".join(block for block in blocks if _NOWHERE not in block.partition("\n")[0])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -27,7 +27,8 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
     interpreter = folder / "bin/python"
     lent = [_home_of(module, kit) for module in kit.borrows]
     source = ("--no-index", f"--find-links={offline}") if offline else ()
-    locked = ("--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements)
+    heed = ("--ignore-requires-python",) if kit.claims else ()
+    locked = (*heed, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements)
     venv.create(folder, symlinks=True, with_pip=False)
     try:
         client(pip("--python", interpreter, "install", "--no-compile", *source, *locked))

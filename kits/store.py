@@ -138,7 +138,7 @@ def launch(kit: Kit) -> Launch:
     """
     state = look(kit)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=f"edgeworthy targets install {kit.name}")
+        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=kit.install)
     return _launch(kit, state.folder)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .groups import MIN_VALUES, ranges, split
+from .fidelity import STEP
+from .groups import MIN_VALUES, UNIT, ranges, split
 
 if TYPE_CHECKING:
     from ..artifact import Array, Floats
@@ -25,21 +26,29 @@ class ChannelSums:
         top: max |b|, [channels].
         low, high: Least and largest b, [channels].
         got_low, got_high: The same of a.
+        off: max |a-b|, [channels].
         count: Values of a channel.
     """
 
     def __init__(self, channels: int) -> None:
-        self.signal, self.noise, self.top = (np.zeros(channels) for _ in range(3))
+        self.signal, self.noise, self.top, self.off = (np.zeros(channels) for _ in range(4))
         self.low, self.got_low = np.full(channels, np.inf), np.full(channels, np.inf)
         self.high, self.got_high = np.full(channels, -np.inf), np.full(channels, -np.inf)
         self.count = 0
+
+    def settled(self, channels: list[int]) -> bool:
+        """Whether they are settled, as ``fidelity`` says."""
+        low, high, off = self.low[channels].min(), self.high[channels].max(), self.off[channels].max()
+        return bool(low >= 0 and high <= UNIT and off <= STEP)
 
     def add(self, truth: Floats, got: Floats, axis: int) -> None:
         """Take in one sample; all its values are finite."""
         others = tuple(i for i in range(truth.ndim) if i != axis)
         low, high = truth.min(axis=others), truth.max(axis=others)
         self.signal += np.square(truth).sum(axis=others)
-        self.noise += np.square(truth - got).sum(axis=others)
+        error = truth - got
+        self.noise += np.square(error).sum(axis=others)
+        self.off = np.maximum(self.off, np.abs(error).max(axis=others))
         self.top = np.maximum(self.top, np.maximum(np.abs(low), np.abs(high)))
         self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
         self.got_low = np.minimum(self.got_low, got.min(axis=others))
@@ -96,13 +105,14 @@ class Running:
         return self.sum_abs / max(1, self.count)
 
     def worst_group(self) -> tuple[float | None, str]:
-        """The least SQNR of a group of channels and which these are; of the whole, and nothing, with one group."""
+        """The least SQNR of a group of channels that isn't settled, and which these are; of the whole, and nothing,
+        with one group."""
         found = [(self.sqnr_db, "")]
         for sums in (self.channels or {}).values():
             parts = split(sums.top) if sums.count >= MIN_VALUES else []
             for part in parts if len(parts) > 1 else ():
                 signal, noise = float(sums.signal[part].sum()), float(sums.noise[part].sum())
-                if noise:
+                if noise and not sums.settled(part):
                     found.append((sqnr(signal, noise), ranges(part)))
         return min(found, key=lambda f: math.inf if f[0] is None else f[0])
 

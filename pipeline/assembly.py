@@ -67,6 +67,7 @@ def assemble(pipeline: Pipeline, *, command: str = "") -> Report:
         quantization=quantized,
         fidelity=fidelity,
         speed=speed,
+        recommendation=pipeline.recommendation if "recommend" in pipeline.stages else None,
         analyses=[one.brief(_SHOWN) for one in pipeline.analyses] if "quantize" in pipeline.stages else [],
         parity=parity,
         accuracy=accuracy,
@@ -157,7 +158,10 @@ def _with_time(pipeline: Pipeline, artifact: ArtifactResult) -> ArtifactResult:
     made = artifact.name.replace(ROUTE, "route.") if artifact.made_by else f"quantize.{artifact.scheme}"
     stage = stages.get(artifact.name, made if made in pipeline.seconds else "convert")
     seconds, cached = pipeline.seconds.get(stage), stage in pipeline.cached
-    return artifact.model_copy(update={"seconds": seconds, "cached": cached})
+    own = (
+        {} if artifact.made_by else {"seconds": seconds}
+    )  # a converter's are told by itself, without the checks after it
+    return artifact.model_copy(update={**own, "cached": cached})
 
 
 def _notes(pipeline: Pipeline, earlier: set[str]) -> list[str]:

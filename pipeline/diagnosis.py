@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from .. import kits
-from ..convert.routes import CONVERTERS
+from ..convert.routes import CONVERTERS, ConverterInfo
 from ..errors import BadInput, NotAvailable
 from ..source.companions import COMPANIONS, companion
-from ..targets import TARGETS, find
+from ..targets import TARGETS, TargetInfo, find
 from ..validate import host
 from ..validate.host import Host
 from .progress import Progress
@@ -39,8 +39,8 @@ _ZOOS = ("torchvision", "timm", "lightning")
 _DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow-cpu", "tensorflow")}
 
 
-class ConverterState(BaseModel):
-    """A converter of another package on this machine; ``why`` says what is missing and how to get it."""
+class EntryState(BaseModel):
+    """Something that can run on this machine or can't; ``why`` says what is missing and how to get it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,6 +49,24 @@ class ConverterState(BaseModel):
     version: str | None
     available: bool
     why: str = ""
+
+
+class ConverterState(EntryState):
+    """A converter, likewise.
+
+    Attributes:
+        takes: What it starts from, ``onnx`` or ``pt2``; empty where it can't be loaded.
+        makes: The kind of its file.
+        opset: The newest that it reads; None for any.
+        kit: State of its kit (``kits.Installation.status``); None where it needs none.
+        size_bytes: Of its kit, on disk.
+    """
+
+    takes: str = ""
+    makes: str = ""
+    opset: int | None = None
+    kit: str | None = None
+    size_bytes: int = 0
 
 
 class KitState(BaseModel):
@@ -72,7 +90,7 @@ class KitState(BaseModel):
                    status=state.status, folder=str(state.folder), size_bytes=state.size, seconds=seconds)  # fmt: skip
 
 
-class TargetState(ConverterState):
+class TargetState(EntryState):
     """A target, likewise.
 
     Attributes:
@@ -120,7 +138,7 @@ def diagnose(progress: Progress) -> Diagnosis:
         cpu_features=_cpu_features(),
         packages=[*_required(), *_optional(), *_companions()],
         targets=target_states(progress),
-        converters=_converters(),
+        converters=converter_states(),
     )
 
 
@@ -130,7 +148,7 @@ def target_states(progress: Progress) -> list[TargetState]:
     with progress.stage("targets"):
         for index, target in enumerate(TARGETS.values()):
             progress.step(target.name, index, len(TARGETS))
-            why = target.missing()
+            why = (target.version and target.unlisted and target.unlisted()) or target.missing()
             found.append(
                 TargetState(
                     name=target.name,
@@ -147,36 +165,51 @@ def target_states(progress: Progress) -> list[TargetState]:
 
 
 def kits_of(names: Iterable[str]) -> list[kits.Kit]:
-    """The kits of these names or targets, each once.
+    """The kits of these names, targets or converters, each once.
 
     Raises:
-        BadInput: there is none of a name, or the target needs none.
+        BadInput: there is none of a name, or what it names needs none.
     """
     found = {}
     for name in names:
         try:
             kit = kits.find(name)
         except BadInput:
-            if name.partition(":")[0] not in TARGETS.names:
+            if name in CONVERTERS:
+                entry: ConverterInfo | TargetInfo = CONVERTERS[name]
+            elif name.partition(":")[0] in TARGETS.names:
+                entry = find(name)
+            else:
                 raise
-            target = find(name)
-            raise BadInput(f"{target.name} needs no kit", where="NAME", remedy=target.install) from None
+            raise BadInput(f"{entry.name} needs no kit", where="NAME", remedy=entry.install) from None
         found[kit.name] = kit
     return list(found.values())
 
 
 def kit_states() -> list[KitState]:
-    """Every kit; its files are not read."""
-    return [KitState.of(kits.look(kit)) for kit in kits.KITS.values()]
+    """Every kit but the converters'; its files are not read."""
+    return [KitState.of(kits.look(kit)) for kit in kits.KITS.values() if not kit.routes]
 
 
-def _converters() -> list[ConverterState]:
+def converter_states() -> list[ConverterState]:
     """What ``--artifact route:NAME`` takes, and what is registered for it and can't be loaded."""
-    found = [
-        ConverterState(name=info.name, summary=info.summary, version=info.version, available=not why, why=why or "")
-        for info in CONVERTERS.values()
-        for why in [info.missing()]
-    ]
+    found = []
+    for info in CONVERTERS.values():
+        why, kit = info.missing(), kits.look(kits.KITS[info.kit]) if info.kit else None
+        found.append(
+            ConverterState(
+                name=info.name,
+                summary=info.summary,
+                version=info.version,
+                available=why is None,
+                why=why or "",
+                takes=info.takes,
+                makes=info.makes,
+                opset=info.opset,
+                kit=kit.status if kit else None,
+                size_bytes=kit.size if kit else 0,
+            )
+        )
     why_not = CONVERTERS.broken.items()
     lost = "of another package"
     return found + [ConverterState(name=n, summary=lost, version=None, available=False, why=w) for n, w in why_not]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..validate.inputs import Labelled
     from ..validate.results import Report
     from ..validate.tasks import Task
+    from .advice_limits import RecommendationLimits
 
 
 class Inputs(Wanted):
@@ -54,7 +55,14 @@ class Inputs(Wanted):
         """See `recipes.of`."""
         from . import recipes
 
-        return recipes.of(self.config.quantize, self.schemes, self.recipe)
+        return recipes.of(self.config, self.schemes, self.recipe)
+
+    @property
+    def device(self) -> str:
+        """See `recipes.device`."""
+        from . import recipes
+
+        return recipes.device(self.config)
 
     @property
     def _calibration_spec(self) -> object:
@@ -70,8 +78,9 @@ class Inputs(Wanted):
         from ..quantize import saved
         from ..quantize.calibration import load_calibration, no_calibration
 
+        recommends = "recommend" in self.stages  # it judges all files on real samples
         needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
-        if not needy:
+        if not needy and not recommends:
             if self.config.quantize.save_calibration is not None:
                 raise BadInput(
                     "no scheme that is made needs calibration data, so there is nothing to save",
@@ -81,7 +90,7 @@ class Inputs(Wanted):
             return None
         data, target = self._calibration_spec, self.config.quantize.save_calibration
         if data is None:
-            raise no_calibration(needy[0].short_name)
+            raise no_calibration(needy[0].short_name if needy else "a recommendation")
         if target is not None:
             saved.check(target, self.config.quantize.calibration, force=self.force)
         return load_calibration(
@@ -91,6 +100,7 @@ class Inputs(Wanted):
             samples=self.config.quantize.samples,
             seed=self.config.seed,
             examples=self.source.examples,
+            hold_out=recommends,
         )
 
     @cached_property
@@ -152,6 +162,23 @@ class Inputs(Wanted):
         if spec is None:
             return None
         return load_labelled(spec, self.source.inputs, self._reading(spec), self.config.validation.accuracy)
+
+    @cached_property
+    def limits(self) -> RecommendationLimits:
+        """What a recommended file has to keep to.
+
+        Raises:
+            BadInput: accuracy is limited and there is no labelled data, or a recipe was given that decides all.
+        """
+        from .advice_limits import RecommendationLimits
+
+        if self.recipe is not None:
+            raise BadInput(
+                "a recipe decides all, so there is nothing to choose among",
+                where="quantize.recipe",
+                remedy="take it out, or make its file with `edgeworthy quantize`",
+            )
+        return RecommendationLimits.of(self.config, labelled=self.labelled is not None)
 
     @cached_property
     def task(self) -> Task | None:

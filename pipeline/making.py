@@ -50,8 +50,7 @@ class Making(Staging):
 
         table = self.config.preflight
         if self.given is None:
-            layout = self.config.convert.io_layout
-            found = preflight.of_graph(self.graph, table.targets, io_layout=layout, **self._quantizes)
+            found = preflight.of_graph(self.graph, table.targets, self.config.convert, **self._quantizes)
         else:
             found = self._preflight_of_file(to_artifact(self.given, self.output))
         preflight.check(found, table, self.inputs.spec)
@@ -110,7 +109,7 @@ class Making(Staging):
     def graph(self) -> OnnxModel:
         """What conversion starts from: the exported file, or an ONNX source itself where no copy is asked for."""
         graph = self._graph()
-        if "validate" in self.stages:
+        if {"validate", "recommend"} & set(self.stages):
             self.inputs.check_outputs(graph.outputs)
         return graph
 
@@ -144,7 +143,8 @@ class Making(Staging):
 
                 check = PassCheck(self.graph, self.inputs.source.examples)
             try:
-                made = convert(self.graph, self.output, to=to, io_layout=table.io_layout, check_passes=check)
+                layout, unroll = table.io_layout, table.unroll
+                made = convert(self.graph, self.output, to=to, io_layout=layout, unroll=unroll, check_passes=check)
             except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
                 raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
             if made.tflite is not None:
@@ -172,7 +172,7 @@ class Making(Staging):
         file = self.inputs.converted
         if file is None:
             return self.graph.outputs
-        if "validate" in self.stages:
+        if {"validate", "recommend"} & set(self.stages):
             self.inputs.check_outputs(file.outputs)
         return file.outputs
 

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 
 from .. import files
 from .. import schemes as quantization
-from ..errors import BadInput
+from ..errors import BadInput, CheckFailed
 from ..targets import TARGETS, TargetInfo, find
 from ..validate.matching import choices
 from ..vocabulary import CONVERTED, ROUTE
+from ..workers.processes import available
 from .alignment import input_pairs
 
 if TYPE_CHECKING:
     from ..config import ArtifactsTable
     from ..convert.routes import ConverterInfo
+    from ..convert.routes.worker import ConvertedFile
     from ..source.load import Source
     from ..source.model_files import ModelFile
+
+_OF_FREE = 0.9
+"""Of the memory that is free, what a converter may take where nobody says."""
 
 
 def given(table: ArtifactsTable, source: Source, targets: Sequence[str]) -> dict[str, ModelFile]:
@@ -44,13 +49,14 @@ def given(table: ArtifactsTable, source: Source, targets: Sequence[str]) -> dict
     return found
 
 
-def routes(table: ArtifactsTable, targets: Sequence[str], *, converted: bool) -> dict[str, ConverterInfo]:
+def routes(table: ArtifactsTable, targets: Sequence[str], *, converted: bool, module: bool) -> dict[str, ConverterInfo]:
     """The converters whose files are to be judged, by the names that the report calls those.
 
     Args:
         table: What the user asks for.
         targets: Those that are used.
         converted: Whether the source is converted already.
+        module: Whether it holds a PyTorch module.
 
     Raises:
         BadInput: there is no such converter, no target runs what it makes, or there is no graph for it.
@@ -63,9 +69,11 @@ def routes(table: ArtifactsTable, targets: Sequence[str], *, converted: bool) ->
         where = f"--artifact {ROUTE}{name}"
         info = routes.get(name, where)
         key = _free((f"{ROUTE}{name}",), set(found), where)
-        if converted:
+        if converted or (info.takes == "pt2" and not module):
+            start = "PyTorch" if info.takes == "pt2" else info.takes
             raise BadInput(
-                f"the converter {name} starts from {info.takes}, and the source is converted already",
+                f"the converter {name} starts from {start}, and the source is "
+                + ("converted already" if converted else "none of it"),
                 where=where,
                 remedy="leave it out, or give the model that the source was made from",
             )
@@ -83,6 +91,31 @@ def check(file: ModelFile, source: Source, table: ArtifactsTable, targets: Seque
     path = file.artifact.path
     choices(input_pairs(source.inputs, source.examples, file), table.layout, str(path))
     _run_by(lambda target: target.takes(file.artifact), targets, f"--artifact {path}")
+
+
+def convert(
+    info: ConverterInfo, model: Path, folder: Path, table: ArtifactsTable, *, timeout_s: float
+) -> ConvertedFile:
+    """Have a converter at work in an empty folder; raises as ``worker.run``."""
+    from ..convert.routes import worker
+
+    work = folder / "work"
+    work.mkdir()
+    most = int(table.memory_gb * 1e9) if table.memory_gb else int(_OF_FREE * available()) or None
+    return worker.run(info, model, work, timeout_s=timeout_s, most_bytes=most)
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """What is bad with a converter's file, or with what it starts from, is its failure, and not the user's.
+
+    Raises:
+        CheckFailed: in place of BadInput.
+    """
+    try:
+        yield
+    except BadInput as error:
+        raise CheckFailed(error.what, where=path.name, details=error.details, remedy=error.remedy) from error
 
 
 def file_name(info: ConverterInfo) -> str:

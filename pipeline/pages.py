@@ -17,6 +17,9 @@ PAGES = (reports.JSON, reports.HTML, reports.MARKDOWN, reports.JUNIT, manifest.N
 ANALYSIS = ("analysis.json", "analysis.html")
 """What ``quantize --analyze`` writes beside the files."""
 
+ADVICE = ("recommendation.html", "recommendation.svg")
+"""What ``recommend`` writes beside the file."""
+
 
 def rewrite(report: Report, folder: Path, *, force: bool = False) -> None:
     """Write the pages of a report again, in the folder of its run.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from ..artifact import Feeds, OnnxModel
 from ..errors import CheckFailed
 from ..numerics.comparison import change, compare, problems
 from ..targets.worker import Worker
+from ..workers.scratch import Scratch
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -51,7 +51,7 @@ class PassCheck:
 
         if not all(_takes(value.shape, self.feeds[str(value.name)]) for value in model.graph.inputs):
             return
-        with tempfile.TemporaryDirectory(prefix="edgeworthy-") as folder:
+        with Scratch() as folder:
             path = Path(folder) / "model.onnx"
             ir.save(model, path)
             got = self._run(OnnxModel(path, self.model.inputs, self.model.outputs))

@@ -26,6 +26,8 @@ class Stage:
         results: Of `stages.Pipeline`, in the order that they are brought up to date.
         builds_on: Stages whose files it looks at, which are brought up to date first.
         verdicts: Fields of the report whose status fails the command.
+        in_run: Whether a whole run has it.
+        without: Keys of tables before its own that say nothing to it; it has no flags of them.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Stage:
     results: tuple[str, ...]
     builds_on: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
+    in_run: bool = True
+    without: tuple[str, ...] = ()
 
     @property
     def help(self) -> str:
@@ -112,6 +116,39 @@ STAGES: dict[str, Stage] = {
             verdicts=("quantization", "parity", "accuracy"),
         ),
         Stage(
+            "recommend",
+            "Which quantization to take, by measurement.",
+            "Makes a file of every scheme and of mixes of integers and float, measures errors on samples that no range "
+            "was taken from, accuracy on labelled data, latency and size, and recommends one: written to OUT with its "
+            "recipe, and a picture. Exits 1 where no file keeps to all limits.",
+            (
+                "edgeworthy recommend sample:digits_cnn -o out",
+                "edgeworthy recommend model.onnx --calibration data.npz --min-sqnr-db 30 --prefer size",
+                "edgeworthy recommend net.py:make -o out --calibration images --labelled test.npz --min-accuracy 0.95",
+            ),
+            tables=("recommend",),
+            checks=("to", "schemes", "recipes", "source", "calibration_hash", "limits", "task"),
+            results=("recommendation",),
+            builds_on=("convert",),
+            verdicts=("recommendation",),
+            in_run=False,
+            without=(
+                "targets",
+                "artifacts.files",
+                "artifacts.layout",
+                "quantize.recipe",
+                "quantize.floor_db",
+                "quantize.accept",
+                "quantize.analyze",
+                "quantize.sensitivity",
+                "quantize.sensitivity_layers",
+                "quantize.sensitivity_seconds",
+                "quantize.repair",
+                "validate.atol",
+                "validate.rtol",
+            ),
+        ),
+        Stage(
             "bench",
             "Time every runtime and artifact.",
             "They take turns, each in a process of its own.",
@@ -129,7 +166,8 @@ STAGES: dict[str, Stage] = {
 }
 """Every stage by name, in the order of a run."""
 
-ALL = tuple(STAGES)
+ALL = tuple(stage.name for stage in STAGES.values() if stage.in_run)
+"""Those of a run."""
 
 
 def chosen(names: Iterable[str]) -> tuple[str, ...]:
@@ -139,16 +177,16 @@ def chosen(names: Iterable[str]) -> tuple[str, ...]:
         BadInput: there is no such stage, or none was named.
     """
     asked = set(names)
-    if unknown := sorted(asked - set(ALL)):
+    if unknown := sorted(asked - set(STAGES)):
         raise BadInput(
             f"there is no stage {unknown[0]!r}",
             where="stages",
             details=[f"{s.name}: {s.title}" for s in STAGES.values()],
-            remedy=did_you_mean(unknown[0], ALL) or "use some of these",
+            remedy=did_you_mean(unknown[0], STAGES) or "use some of these",
         )
     if not asked:
-        raise BadInput("no stage was named", where="stages", remedy=f"name some of {', '.join(ALL)}")
-    return tuple(name for name in ALL if name in asked)
+        raise BadInput("no stage was named", where="stages", remedy=f"name some of {', '.join(STAGES)}")
+    return tuple(name for name in STAGES if name in asked)
 
 
 def brought(names: Iterable[str]) -> frozenset[str]:

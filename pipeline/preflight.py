@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
-from ..config import PreflightTable
+from ..config import ConvertTable, PreflightTable
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
 from ..quantize.exclusion import matches
@@ -29,14 +29,15 @@ _FLOAT = "float32"
 def of_graph(
     model: OnnxModel,
     targets: Iterable[str],
+    conversion: ConvertTable | None = None,
     *,
-    io_layout: str = "keep",
     table: QuantizeTable | None = None,
     static: bool = False,
 ) -> Refusals:
     """What targets would refuse of the files that an ONNX file becomes.
 
     Args:
+        conversion: How it will be converted.
         table: How it will be quantized.
         static: Whether it will be, to integers: then those that compute floats too are asked of both.
 
@@ -47,7 +48,8 @@ def of_graph(
     from ..convert import operations
 
     rules = {name: find(name) for name in targets}
-    found = operations(model, io_layout=io_layout)
+    options = conversion or ConvertTable()
+    found = operations(model, io_layout=options.io_layout, unroll=options.unroll)
     quantized = _quantized(found, model, table or QuantizeTable())
     return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
 

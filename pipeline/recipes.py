@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..config import Config
 from ..errors import BadInput, NotAvailable
-from ..quantize.devices import find
+from ..quantize.devices import find, of_targets
 from ..quantize.range_methods import checked
 from ..quantize.recipe import Recipe
 from ..quantize_tables import QuantizeTable
@@ -40,14 +41,21 @@ def engine(table: QuantizeTable, recipe: Recipe | None) -> Engine:
     return recipe.engine if recipe else table.engine
 
 
-def of(table: QuantizeTable, schemes: Iterable[str], recipe: Recipe | None) -> dict[str, Recipe]:
+def device(config: Config) -> str:
+    """What static schemes are quantized for: ``--device``; where nobody says, what ``--for`` names."""
+    table = config.quantize
+    told = "device" in table.model_fields_set
+    return table.device if told else of_targets(config.preflight.targets) or table.device
+
+
+def of(config: Config, schemes: Iterable[str], recipe: Recipe | None) -> dict[str, Recipe]:
     """Scheme → the recipe that its file is made by.
 
     Raises:
         BadInput: there is no such device or range method, or a pattern is no regular expression.
         NotAvailable: TensorFlow's quantizer is asked for, and TensorFlow isn't installed.
     """
-    tensorflow = TARGETS["tensorflow"]
+    table, tensorflow = config.quantize, TARGETS["tensorflow"]
     if engine(table, recipe) != "ai-edge" and tensorflow.version is None:
         raise NotAvailable(
             f"the engine {engine(table, recipe)} needs TensorFlow, which is not installed",
@@ -56,8 +64,9 @@ def of(table: QuantizeTable, schemes: Iterable[str], recipe: Recipe | None) -> d
         )
     if recipe is not None:
         return {recipe.scheme: recipe}
-    find(table.device)
+    meant = device(config)
+    find(meant)
     checked(table.ranges)
-    plain = {"exclude": table.stays_float, "only": table.only, "device": table.device, "engine": table.engine}
+    plain = {"exclude": table.stays_float, "only": table.only, "device": meant, "engine": table.engine}
     static = plain | {"io_dtype": table.io_dtype, "full_integer": table.full_integer, "ranges": table.ranges}
     return {name: Recipe.of(name, **(static if SCHEMES[name].needs_calibration else plain)) for name in schemes}

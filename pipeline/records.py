@@ -57,6 +57,14 @@ class Exported(BaseModel):
         )
 
 
+class Routed(BaseModel):
+    """Of a stage ``route.NAME``: fields of the file's `ArtifactResult`."""
+
+    made_by: str
+    seconds: float
+    peak_bytes: int | None
+
+
 class Converted(BaseModel):
     """Of the stage ``convert``. ``permutations``: see ``convert.Conversion``; ``own``: how the model was quantized, if
     it came so."""

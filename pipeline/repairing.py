@@ -41,17 +41,24 @@ def search(
     recipe: Recipe,
     inputs: Inputs,
     *,
+    budget: Budget | None = None,
+    seconds: float | None = None,
     permute: Mapping[str, tuple[int, ...]],
     modules: Mapping[str, str],
     progress: Progress,
 ) -> Repair:
     """The recipe of the fastest file within the budget.
 
+    Args:
+        budget: None: that of ``[quantize.budget]``.
+        seconds: Time for trials; None: that of the same table.
+
     Raises:
         BadInput: accuracy is asked for and there is no labelled data; or as of ``repair``.
     """
     table, calibration = inputs.config.quantize.budget, inputs.calibration
-    if table.max_accuracy_drop is not None and inputs.labelled is None:
+    asked = budget or Budget(table.min_sqnr_db, table.min_agreement, table.max_accuracy_drop)
+    if asked.max_accuracy_drop is not None and inputs.labelled is None:
         raise BadInput(
             "accuracy can't be held without labelled data",
             where="--max-accuracy-drop",
@@ -61,12 +68,12 @@ def search(
     return repair(
         model,
         recipe,
-        Budget(table.min_sqnr_db, table.min_agreement, table.max_accuracy_drop),
+        asked,
         calibration=calibration,
-        labelled=list(_labelled(inputs)) if table.max_accuracy_drop is not None else (),
+        labelled=list(_labelled(inputs)) if asked.max_accuracy_drop is not None else (),
         permute=permute,
         modules=modules,
-        seconds=table.seconds,
+        seconds=seconds or table.seconds,
         progress=lambda done, total: progress.step("calibrate", done, total),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..config import Config
@@ -99,9 +100,26 @@ def run_config(
     command: str = "",
     handed: Mapping[str, object] | None = None,
 ) -> Report:
-    """As ``run``, with all in ``config`` but for ``handed`` (see `inputs.Inputs`). ``command`` is for the report."""
-    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress, handed=handed) as pipeline:
+    """As ``run``, with all in ``config`` but for ``handed`` (see `inputs.Inputs`). ``command`` is for the report.
+
+    A recommendation alone needs no output folder; without one its files are gone at the end.
+    """
+    wanted = tuple(stages)
+    with ExitStack() as stack:
+        keeps = config.output is not None or wanted != ("recommend",)
+        if not keeps:
+            folder = stack.enter_context(TemporaryDirectory(prefix="edgeworthy-"))
+            config = config.model_copy(update={"output": Path(folder)})
+        pipeline = Pipeline(config, stages=wanted, reuse=reuse, force=force, progress=progress, handed=handed)
+        stack.enter_context(pipeline)
         pipeline.bring()
         if pipeline.stages == ALL:
             return finish(pipeline, command=command)
-        return note(pipeline, command=command)
+        made = note(pipeline, command=command)
+    return made if keeps else _without_files(made)
+
+
+def _without_files(report: Report) -> Report:
+    found = report.recommendation
+    told = found.model_copy(update={"written": [], "again": ""}) if found else None
+    return report.model_copy(update={"recommendation": told})

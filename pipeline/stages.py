@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,11 @@ from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable
 from ..source.model_files import read
 from ..validate.made import ArtifactResult
 from ..validate.results import AccuracyResult, LatencyResult, ParityResult
-from .analyzing import Analyzing
+from .advising import Advising
 from .inspection import artifact_result
 from .making import nothing_died
-from .others import check, file_name, place, scratch
-from .records import Aligned
+from .others import check, convert, file_name, place, refused, scratch
+from .records import Aligned, Routed
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ _ALIGNED_BY = 3
 """Samples that a file's layout is tried on, the example among them."""
 
 
-class Pipeline(Analyzing):
+class Pipeline(Advising):
     """A run: its files, and what is measured on them. Stages run when their result is asked for."""
 
     @cached_property
@@ -65,12 +66,12 @@ class Pipeline(Analyzing):
             found.append(self._aligned(f"align.{number}", file, result))
         for name, info in self.inputs.converters.items():
             try:
-                made_by = self._converted_by(info)
+                made = self._converted_by(info)
             except (CheckFailed, NotAvailable) as error:
                 failed[name] = info.makes, error
                 continue
             file = read(self.output / file_name(info))
-            result = artifact_result(name, file.artifact, self.output).model_copy(update={"made_by": made_by})
+            result = artifact_result(name, file.artifact, self.output).model_copy(update=made.model_dump())
             try:
                 found.append(self._aligned(f"align.route.{info.name}", file, result))
             except (
@@ -79,33 +80,40 @@ class Pipeline(Analyzing):
                 failed[name] = info.makes, error
         return found, failed
 
-    def _converted_by(self, info: ConverterInfo) -> str:
-        """Have ``OUT/route_NAME`` made; gives the converter's version and the package that brings it.
+    def _converted_by(self, info: ConverterInfo) -> Routed:
+        """Have ``OUT/route_NAME`` made.
 
         Raises:
             CheckFailed, NotAvailable: it can't.
         """
-        from ..convert.routes import CONVERTERS, worker
+        from ..convert.routes import made_by
 
-        path, model = self.output / file_name(info), self.graph.path
-        made_by = f"{info.module} {info.version}, by {CONVERTERS.packages[info.name]}"
+        path, table = self.output / file_name(info), self.config.artifacts
+        by = made_by(info)
 
-        def make() -> str:
-            with scratch(self.workspace.records.folder) as folder:
-                file = worker.run(info, model, folder, timeout_s=self.config.validation.timeout_s)
-                try:
-                    check(file, self.inputs.source, self.config.artifacts, self.inputs.targets)
-                except BadInput as error:
-                    raise CheckFailed(
-                        error.what, where=path.name, details=error.details, remedy=error.remedy
-                    ) from error
-                place(file.artifact.path, path)
-            return made_by
+        def make() -> Routed:
+            with scratch(self.workspace.records.folder) as folder, refused(path):
+                model = self._program(folder) if info.takes == "pt2" else self.graph.path
+                made = convert(info, model, folder, table, timeout_s=self.config.validation.timeout_s)
+                check(made.file, self.inputs.source, table, self.inputs.targets)
+                place(made.file.artifact.path, path)
+            return Routed(made_by=by, seconds=made.seconds, peak_bytes=made.peak_bytes or None)
 
-        depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": self.config.artifacts.layout}
-        depends |= {"converter": [info.name, info.convert, info.makes, made_by]}
-        origins = [model] if model.parent == self.output else []
-        return self._stage(f"route.{info.name}", str, depends, make, [path], origins=origins)
+        depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": table.layout}
+        depends |= {"converter": [info.name, info.convert, info.makes, by]}
+        if info.takes == "pt2":
+            depends |= {"source": self.inputs.source_hash, "examples": self._examples_hash}
+        origins = [self.graph.path] if self.graph.path.parent == self.output else []
+        return self._stage(f"route.{info.name}", Routed, depends, make, [path], origins=origins)
+
+    def _program(self, folder: Path) -> Path:
+        """The source's module as a program of ``torch.export``, of the sizes of its example."""
+        from ..export.program import save_program
+
+        source, path = self.inputs.source, folder / "program.pt2"
+        fixed = (replace(spec, shape=source.examples[spec.name].shape) for spec in source.inputs)
+        save_program(replace(source, inputs=tuple(fixed)), path)
+        return path
 
     def _aligned(self, stage: str, file: ModelFile, result: ArtifactResult) -> ArtifactResult:
         source, table, seed = self.inputs.source, self.config.artifacts, self.config.seed

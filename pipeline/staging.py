@@ -17,7 +17,7 @@ from . import fingerprint, limits
 from .cache import Workspace
 from .inputs import Inputs
 from .others import file_name
-from .pages import ANALYSIS, PAGES
+from .pages import ADVICE, ANALYSIS, PAGES
 from .plan import ALL, STAGES, brought, chosen
 from .progress import Progress, Silent
 from .wanted import MADE
@@ -113,11 +113,12 @@ class Staging:
             paths += [graph, graph.with_name("model.onnx.data")]
         if "convert" in self.brought:
             paths += [self.output / MADE[kind] for kind in self.inputs.to]
-        if "quantize" in self.brought:
+        if {"quantize", "recommend"} & self.brought:
             made = [self._quantized_path(scheme) for scheme in self.inputs.schemes]
             paths += [*made, *map(path_beside, made)]
         if "quantize" in self.stages and self.config.quantize.analyze:
             paths += [self.output / name for name in ANALYSIS]
+        paths += [self.output / name for name in ADVICE if "recommend" in self.stages]
         if self.inputs.measures:
             paths += [self.output / file_name(info) for info in self.inputs.converters.values()]
         return paths

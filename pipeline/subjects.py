@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ import numpy as np
 from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import EdgeworthyError, NotAvailable
+from ..formats.tflite.summary import STEPS, summarize
 from ..schemes import FLOAT16, FLOAT32, FLOAT64, INT8, SCHEMES
+from ..targets.remote.there import litert
 from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
-from ..validate.runners import Runner, Subject
+from ..validate.runners import OutputGrid, Runner, Subject
 from ..vocabulary import CONVERTED, ROUTE
 
 if TYPE_CHECKING:
@@ -70,7 +73,8 @@ class Cast:
                 continue
             for key, artifact in self.artifacts.items():
                 if target.takes(artifact):
-                    found.append(self._subject(name, artifact, key, threads))
+                    grid = _grid(artifact, partial(self._subject, artifact=artifact, key=key, threads=threads))
+                    found.append(replace(self._subject(name, artifact, key, threads), grid=grid))
         found += [s for key in self.others for s in self._of_other(key, threads)]
         return found + [self._of_failed(key, threads) for key in self.failed]
 
@@ -85,21 +89,17 @@ class Cast:
         runtimes = [name for name in self.names if targets.find(name).takes(artifact)]
         title = row_name_given(key, getattr(artifact, "scheme", FLOAT32.name))
         moved = [m for m in matches if m.axes]
-        return [
-            replace(
-                self._subject(
-                    name,
-                    artifact,
-                    key,
-                    threads,
-                    title=title if name == runtimes[0] else f"{title} on {targets.find(name).title}",
-                ),
+
+        def on(name: str) -> Subject:
+            row = title if name == runtimes[0] else f"{title} on {targets.find(name).title}"
+            return replace(
+                self._subject(name, artifact, key, threads, title=row),
                 permute_inputs={m.model: tuple(m.axes) for m in moved if m.side == "input"},
                 permute_outputs={m.model: _inverse(m.axes) for m in moved if m.side == "output"},
                 matches=tuple(matches),
             )
-            for name in runtimes
-        ]
+
+        return [replace(on(name), grid=_grid(artifact, on)) for name in runtimes]
 
     def _of_failed(self, key: str, threads: int) -> Subject:
         kind, error = self.failed[key]
@@ -203,6 +203,14 @@ class Cast:
     @staticmethod
     def _same_row(one: Artifact, other: Artifact) -> bool:
         return (one.kind, getattr(one, "scheme", "")) == (other.kind, getattr(other, "scheme", ""))
+
+
+def _grid(artifact: Artifact, on: Callable[[str], Subject]) -> OutputGrid | None:
+    """The grid of a file whose activations are integers; ``on`` makes the subject of a target on this file."""
+    if not isinstance(artifact, TFLiteModel) or SCHEMES[artifact.scheme].activations not in STEPS:
+        return None
+    others = {family: on(f"tflite,kernels={kernels}") for kernels, family in litert.own_families().items()}
+    return OutputGrid(summarize(artifact.path).output_steps, on("tflite"), others)
 
 
 def row_name(runtime: str, scheme: str) -> str:

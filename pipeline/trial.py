@@ -5,7 +5,6 @@ The models are made here, of numpy's weights, and what a target gives is held ag
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..schemes import FLOAT32, INT8
 from ..targets.worker import Worker
 from ..validate.results import ReceiptResult
 from ..validate.runners import receipt_result
+from ..workers.scratch import Scratch
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def try_target(name: str, progress: Progress) -> Trial:
     if why := target.missing():
         raise NotAvailable(f"{target.name} can't run here: {why}", remedy=target.install)
     layer, rows, version = _Layer.make(), [], ""
-    with tempfile.TemporaryDirectory(prefix="edgeworthy-trial-") as folder:
+    with Scratch() as folder:
         for scheme, artifact in _models(layer, target, Path(folder)):
             with progress.stage(target.name, scheme):
                 row, version = _try(layer, target, artifact, scheme)

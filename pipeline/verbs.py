@@ -38,6 +38,11 @@ def quantize(source: str | Path | torch.nn.Module, output: str | Path, **options
     return run(source, output, stages=("quantize",), **options)
 
 
+def recommend(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
+    """Try all ways to quantize, and say which to take: ``report.recommendation``. Options as `run`'s."""
+    return run(source, output, stages=("recommend",), **options)
+
+
 def validate(source: str | Path | torch.nn.Module, output: str | Path, **options: Any) -> Report:
     """Compare what every runtime computes. Options as `run`'s."""
     return run(source, output, stages=("validate",), **options)

@@ -76,6 +76,11 @@ class Wanted:
         return bool({"validate", "bench"} & set(self.stages))
 
     @property
+    def _is_for_quantization(self) -> bool:
+        """Whether somebody asked for quantized files by the command."""
+        return bool({"quantize", "recommend"} & set(self.stages)) and self.stages != ALL
+
+    @property
     def done_already(self) -> frozenset[str]:
         """Stages whose work the source has behind it.
 
@@ -144,7 +149,8 @@ class Wanted:
         """Converters of other packages, whose files are judged too, see `others.routes`."""
         from . import others
 
-        return others.routes(self.config.artifacts, self.targets, converted=self.converted is not None)
+        module = self.source.module is not None
+        return others.routes(self.config.artifacts, self.targets, converted=self.converted is not None, module=module)
 
     @cached_property
     def to(self) -> list[str]:
@@ -198,11 +204,13 @@ class Wanted:
                 raise BadInput("quantization starts from TFLite", where="--to", remedy="add tflite to --to")
             return []
         if is_quantized(self.source):
-            if asked or ("quantize" in self.stages and self.stages != ALL):
+            if asked or self._is_for_quantization:
                 raise quantized_already(self.spec)
             return []
         if asked is not None:
             return list(dict.fromkeys(quantization.get_scheme(name).name for name in asked))
+        if "recommend" in self.stages:
+            return [s.name for s in quantization.QUANTIZED]
         usual = [s for s in quantization.QUANTIZED if s.default]
         needy = [s for s in usual if s.needs_calibration and self._calibration_spec is None]
         self.warnings += [
@@ -226,7 +234,7 @@ class Wanted:
             BadInput: it is, and can't be.
         """
         table = self.config.quantize
-        asked = ("quantize" in self.stages and self.stages != ALL) or bool(table.schemes or table.recipe)
+        asked = self._is_for_quantization or bool(table.schemes or table.recipe)
         if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
             return "quantize" in self.stages or asked
         if asked and source.artifact.kind == "tflite":

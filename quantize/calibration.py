@@ -103,6 +103,7 @@ def load_calibration(
     samples: int | None = None,
     seed: int = 0,
     examples: Feeds | None = None,
+    hold_out: bool = False,
 ) -> CalibrationSet:
     """Open and check calibration data, and read what is used of it once.
 
@@ -113,6 +114,7 @@ def load_calibration(
         samples: Most samples to use. Of a larger file or folder evenly spaced ones are taken, of a generator the
             first. None: ``DEFAULT_SAMPLES``, or all of a set that was saved (see `saved`).
         seed: For ``random`` and ``sample:NAME``.
+        hold_out: Keep feeds for comparing even where there are no more samples than may be used.
         examples: The source's example inputs, which ``random`` samples are like; without them, values by the specs.
 
     Raises:
@@ -126,13 +128,15 @@ def load_calibration(
     earlier = saved_set(Path(spec)) if isinstance(spec, (str, Path)) and str(spec).endswith(".npz") else None
     most = samples or (earlier.samples if earlier else DEFAULT_SAMPLES)
     if spec == "random":
-        return _random(inputs, most, seed, examples)
+        return _random(inputs, most, seed, examples, spare=SPARE if hold_out else 0)
     group = batch_size(inputs) or 1
-    if isinstance(spec, str) and spec.startswith("sample:"):
-        found: Samples = _sample(spec, inputs, most, seed)
+    drawn = isinstance(spec, str) and spec.startswith("sample:")
+    if drawn:
+        found: Samples = _sample(str(spec), inputs, most + (SPARE * group if hold_out else 0), seed)
     else:
         found = forms.open_samples(spec, inputs, how or Reading(), most=most + SPARE * group, known=FORMS)
-    made = _of(found, inputs, most, in_order=earlier is not None)
+    most = min(most, _all_but_spare(len(found), group, found.where)) if hold_out else most
+    made = _of(found, inputs, most, in_order=drawn or earlier is not None)
     if earlier is None:
         return made
     described = f"{made.description}, saved from {earlier.description}"
@@ -198,6 +202,23 @@ def _others(count: int, used: Sequence[int], group: int) -> list[int]:
     return [rest[i] for i in spread(len(rest), SPARE * group, group, "")] if len(rest) >= group else []
 
 
+def _all_but_spare(count: int, group: int, where: str) -> int:
+    """Samples without those that are held out: a quarter of the feeds, at most ``SPARE``, at least one.
+
+    Raises:
+        BadInput: nothing would be left.
+    """
+    feeds = count // group
+    if feeds < 2:
+        raise BadInput(
+            f"{count} sample{'s' if count > 1 else ''} can't both show ranges and tell which file is true"
+            + (f": the model takes {group} at once" if group > 1 else ""),
+            where=where,
+            remedy=f"give {2 * group} at least; some dozens tell more",
+        )
+    return (feeds - max(1, min(SPARE, feeds // 4))) * group
+
+
 def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) -> Samples:
     """The calibration data of a bundled sample."""
     from ..samples import SAMPLES
@@ -221,22 +242,27 @@ def _sample(text: str, inputs: Sequence[TensorSpec], samples: int, seed: int) ->
     return arrays.in_memory(found, inputs, text)
 
 
-def _random(inputs: Sequence[TensorSpec], samples: int, seed: int, examples: Feeds | None) -> CalibrationSet:
-    """Feeds like the example: of its extents, and of values that the model takes."""
+def _random(
+    inputs: Sequence[TensorSpec], samples: int, seed: int, examples: Feeds | None, *, spare: int = 0
+) -> CalibrationSet:
+    """Feeds like the example: of its extents, and of values that the model takes; and ``spare`` others."""
     examples = examples or generated(inputs, seed)
     batch = len(examples[inputs[0].name]) if batch_size(inputs) is not None else 1
     own = {spec.name: np.asarray(examples[spec.name]) for spec in inputs}
     random = np.random.default_rng((seed, 1))  # not what validation draws
     survey, kept = Survey(inputs), Kept()
-    for index in range(-(-samples // batch)):
+    feeds = -(-samples // batch)
+    for index in range(feeds + spare):
         feed = random_feeds(own, random) if index else own
-        survey.add(feed)
+        if index < feeds:
+            survey.add(feed)
         kept.add(Sample(feed))
     return CalibrationSet(
-        f"random noise (seed {seed}): {len(kept) * batch} samples like the example",
-        samples=len(kept) * batch,
-        feeds=len(kept),
+        f"random noise (seed {seed}): {feeds * batch} samples like the example",
+        samples=feeds * batch,
+        feeds=feeds,
         load=lambda index: dict(kept[index].arrays),
         fit_for_deployment=False,
+        spare=spare,
         survey=survey,
     )

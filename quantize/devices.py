@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -37,11 +37,13 @@ class QuantizedDevice(_Entry):
         title: For people.
         of: Devices that it stands for: what one of them wants in float stays float.
         integer: Whether it computes integers alone.
+        targets: Names of targets (see ``--for``) that are such devices.
     """
 
     title: str
     of: list[str] = []
     integer: bool = False
+    targets: list[str] = []
 
 
 class DeviceRule(_Entry):
@@ -95,6 +97,13 @@ def find(name: str) -> QuantizedDevice:
             remedy=did_you_mean(name, devices) or "use one of these",
         )
     return devices[name]
+
+
+def of_targets(names: Iterable[str]) -> str | None:
+    """The device that the first of these targets is which is one; ``ethos-u:55-128`` is ``ethos-u``."""
+    bases = [name.partition(":")[0] for name in names]
+    known = {target: name for name, device in table().devices.items() for target in device.targets}
+    return next((known[base] for base in bases if base in known), None)
 
 
 def preferences(content: bytes, scheme: Scheme, device: str) -> dict[int, Decision]:

@@ -10,7 +10,7 @@ import functools
 import importlib.metadata
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_quantizer import algorithm_manager, default_policy, qtyping, quantizer
@@ -22,6 +22,7 @@ from ..formats.tflite import edit as fb
 from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
 from ..schemes import Scheme
+from .float_ops import MIN_ELEMENTS
 from .recipe import Compute
 
 NAME = f"ai-edge-quantizer {importlib.metadata.version('ai-edge-quantizer')}"
@@ -136,7 +137,9 @@ def quantize(
     original = fb.read(content)
     for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
-        if compute == "float32":
+        if compute == "weights":
+            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, method="dynamic")))
+        elif compute == "float32":
             engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
         else:
             engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, activations=compute), operator))
@@ -178,26 +181,38 @@ def _let_float_read_float(model: Any) -> None:
                 op.inputs = [copies.get(i, i) for i in op.inputs]
 
 
-def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, Compute]]:
+OperatorCompute = Compute | Literal["weights"]
+"""What an operator computes in; ``weights``: in float, with weights as in a dynamic scheme."""
+
+
+def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, OperatorCompute]]:
     """Engine name, scope (output names) and dtype of the operators that don't follow the scheme.
 
     Args:
         computes: Indices of operators of the main graph → what they compute in.
-        bodies: Keep all outside the main graph in float too: calibration doesn't see bodies of WHILE and IF.
+        bodies: So do all outside the main graph, as calibration doesn't see bodies of WHILE and IF: they compute in
+            float, layers with weights in integers.
     """
     main = model.subgraphs[0]
-    told: list[tuple[Any, Any, Compute]] = [
+    told: list[tuple[Any, Any, OperatorCompute]] = [
         (main, main.operators[i], compute) for i, compute in sorted(computes.items())
     ]
     for graph in model.subgraphs[1:] if bodies else ():
         ends = tfl_flatbuffer_utils.get_subgraph_input_output_operators(graph)
-        told += [(graph, op, "float32") for op in (*graph.operators, *ends)]
+        told += [(graph, op, "weights" if _is_layer(model, graph, op) else "float32") for op in graph.operators]
+        told += [(graph, end, "float32") for end in ends]
     found = []
     for graph, op, compute in told:
         key = op.op_key if isinstance(op, qtyping.IOOperator) else _engine_name(model, op)
         if key is not None:
             found.append((key, tfl_flatbuffer_utils.get_op_scope(op, graph.tensors), compute))
     return found
+
+
+def _is_layer(model: Any, graph: Any, op: Any) -> bool:
+    """Whether it is a product with a constant of many elements."""
+    weights = graph.tensors[op.inputs[1]] if fb.op_name(model, op) == "FULLY_CONNECTED" else None
+    return weights is not None and fb.is_constant(model, weights) and int(np.prod(weights.shape)) >= MIN_ELEMENTS
 
 
 def _engine_name(model: Any, op: Any) -> Any:

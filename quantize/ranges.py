@@ -182,8 +182,13 @@ def _coarse_operand(observer: Observer, op: Any) -> str:
 
 
 def _float_activations(model: Any, graph: Any) -> dict[int, str]:
-    """Tensor index → name, of graph inputs and operator outputs in float32."""
-    indices = [int(i) for i in graph.inputs] + [int(i) for op in graph.operators for i in op.outputs]
+    """Tensor index → name, of graph inputs and operator outputs in float32.
+
+    WHILE gives what it carries no memory outside of it where nothing reads it afterwards.
+    """
+    read = {int(i) for op in graph.operators for i in op.inputs} | {int(i) for i in graph.outputs}
+    made = [(int(i), fb.op_name(model, op)) for op in graph.operators for i in op.outputs]
+    indices = [int(i) for i in graph.inputs] + [i for i, kind in made if kind != "WHILE" or i in read]
     return {
         i: fb.name(graph.tensors[i])
         for i in indices

@@ -32,6 +32,7 @@ from . import (
     tf_serving,
     tflite,
     tflite_micro,
+    tflite_old,
     torch_compile,
     torchscript,
 )
@@ -42,7 +43,7 @@ __all__ = ["TARGETS", "Target", "TargetInfo", "find", "get", "listed"]
 
 _FILES = (
     pytorch, torch_compile, torchscript, executorch, onnxruntime, onnx_reference, tensorflow, keras, tf_serving, tflite,
-    litert_gpu, litert_npu, openvino, arm64, android, ssh, tflite_micro, ethos_u, edgetpu, litertjs, tfjs,
+    tflite_old, litert_gpu, litert_npu, openvino, arm64, android, ssh, tflite_micro, ethos_u, edgetpu, litertjs, tfjs,
 )  # fmt: skip
 """The order of the hops."""
 

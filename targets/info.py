@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -114,6 +116,8 @@ class TargetInfo:
         installed: Tells the version of what no Python module of ours brings, or None.
         computes: Whether it gives outputs; False for what only estimates.
         require_full_delegation: Whether a node that the accelerator doesn't take is a failure.
+        unlisted: Why a list doesn't look whether it can run here: that would start what stays, such as a server. None
+            where nothing would be started.
     """
 
     name: str
@@ -138,6 +142,7 @@ class TargetInfo:
     installed: Callable[[], str | None] | None = None
     computes: bool = True
     require_full_delegation: bool = False
+    unlisted: Callable[[], str | None] | None = None
 
     def takes(self, artifact: Artifact) -> bool:
         """Whether it runs this file, as far as kind and scheme tell."""
@@ -201,9 +206,11 @@ class TargetInfo:
         Runtimes that may use a GPU must not see one on the CPU. On it, cuBLAS, cuDNN and TensorRT must compute
         float32 in float32, unless the option ``tf32`` says otherwise.
         """
+        cache = f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}"  # a worker's own temporary folder goes with it
+        kept = {"TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", cache)}
         if self.device == "cpu":
-            return {"CUDA_VISIBLE_DEVICES": ""}
-        return {} if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"}
+            return {"CUDA_VISIBLE_DEVICES": ""} | kept
+        return kept if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"} | kept
 
     def missing(self) -> str | None:
         """Why it can't run here and how to get it; None when it can."""

@@ -20,7 +20,19 @@ from edgeworthy.validate import report as reports
 from edgeworthy.validate.results import Report
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("export", "convert", "quantize", "validate", "bench", "gate", "report", "inspect", "run", "export_android")
+VERBS = (
+    "export",
+    "convert",
+    "quantize",
+    "recommend",
+    "validate",
+    "bench",
+    "gate",
+    "report",
+    "inspect",
+    "run",
+    "export_android",
+)
 QUICK: dict[str, Any] = {
     "convert": {"to": ["tflite"]},
     "quantize": {"schemes": ["float16"]},

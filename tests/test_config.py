@@ -263,4 +263,16 @@ def test_what_is_commented_out_is_the_default() -> None:
     assert tomllib.loads(template.commented(given)) == empty | given
 
 
-TABLES = ("model", "export", "convert", "preflight", "quantize", "data", "artifacts", "validate", "bench", "gate")
+TABLES = (
+    "model",
+    "export",
+    "convert",
+    "preflight",
+    "quantize",
+    "data",
+    "artifacts",
+    "validate",
+    "recommend",
+    "bench",
+    "gate",
+)

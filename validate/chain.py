@@ -64,7 +64,11 @@ class Outcome:
 
 
 class Chain:
-    """Runs subjects, each once; keeps the outputs of those that a plan names."""
+    """Runs subjects, each once; keeps the outputs of those that a plan names, or that others are counted from.
+
+    Attributes:
+        grids: Subject → the grid of its file.
+    """
 
     def __init__(
         self,
@@ -81,6 +85,8 @@ class Chain:
         self._progress = progress
         self._kept: dict[str, Outcome] = {}
         self._keep = {s.name for p in plans for s in (p.truth, p.noisy, p.exact)}
+        self.grids = {s.name: s.grid for s in subjects if s.grid}
+        self._keep |= {name for grid in self.grids.values() for name in grid.names}
         self._truths = {p.truth.name for p in plans}
         self._done = 0
 

@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,10 @@ _VARIABLES = {
     SURFACE: "var(--surface)",
     FAIL: "var(--fail)",
 }
+_LIGHT = {"--ink": "#16202c", "--muted": "#5a6675", "--line": "#d9dee5", "--first": "#1f6feb",
+          "--second": "#d9822b", "--surface": "#ffffff", "--fail": "#c62f2f"}  # fmt: skip
+"""The variables as the page's style has them by day."""
+
 WIDTHS = {"wide": 8.2, "narrow": 3.4}
 """Kind of page → width of a picture in inches, at 100 CSS pixels each."""
 
@@ -84,10 +88,44 @@ def logarithmic(axes: Axes) -> None:
 
 
 def label_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+    """A name beside each row; of a long one the middle is left out, as it would leave no room for the rows."""
+    most = int(axes.figure.bbox.width / axes.figure.dpi * _CHARACTERS_AN_INCH)
+    axes.set_yticks(range(len(names)), [_fitting(name, most) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
+
+
+def label_points(figure: Figure, axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
+    """Write ``texts`` beside ``points``, each where it covers the fewest points and labels before it."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    offsets = ((9, 0), (6, 11), (6, -11), (0, 22), (0, -22))
+    places = [(x if side == "left" else -x, y, side) for x, y in offsets for side in sides]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in axes.transData.transform(points)]
+    for point, text in zip(points, texts, strict=True):
+        tried = []
+        for dx, dy, side in places:
+            label = axes.annotate(text, point, (dx, dy), textcoords="offset points", fontsize=9, ha=side,
+                                  va="center")  # fmt: skip
+            box = label.get_window_extent()
+            outside = box.x1 > figure.bbox.x1 or box.x0 < axes.bbox.x0
+            tried.append((outside * 100 + sum(box.overlaps(other) for other in taken), label, box))
+        best = min(tried, key=lambda t: t[0])
+        for at in tried:
+            if at is not best:
+                at[1].remove()
+        taken.append(best[2])
+
+
+_CHARACTERS_AN_INCH = 6
+"""Of names, for half of a picture's width."""
+
+
+def _fitting(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - most // 2 - 1) :]}"
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -105,3 +143,11 @@ def svg(figure: Figure, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text
+
+
+def alone(text: str) -> str:
+    """An SVG of `svg` as a file of its own, with the page's colours in it."""
+    rules = "".join(f"{name}:{light};" for name, light in _LIGHT.items())
+    at = text.index(">") + 1
+    style = f"<style>svg{{{rules}background:#ffffff}}svg text{{font-family:'DejaVu Sans',sans-serif}}</style>"
+    return f"{text[:at]}{style}{text[at:].rstrip()}\n"

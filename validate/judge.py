@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..display import quanta
 from ..numerics import comparison as metrics
 from ..numerics.comparison import Errors
 from ..numerics.fidelity import Fidelity, fidelity
@@ -287,6 +288,11 @@ def _notes(actual: Sequence[Array], kept: Fidelity) -> list[str]:
 
 
 def _measured(output: OutputParity) -> str:
+    told = output.quanta is not None and "quant" not in output.breach
+    return f"{_figure(output)}, {quanta(output.quanta or 0.0)} off" if told else _figure(output)
+
+
+def _figure(output: OutputParity) -> str:
     errors = output.vs_truth
     if errors is None:
         return "; ".join(output.problems)

@@ -81,6 +81,7 @@ class ArtifactResult(Record):
     transposes: int | None = Field(default=None, description="TRANSPOSE operators in the file")
     loads_on: str = Field(default="", description="the oldest TFLite runtime that loads it, and because of what")
     seconds: float | None = Field(default=None, description="wall time to make it")
+    peak_bytes: int | None = Field(default=None, description="memory that another converter took to make it")
     cached: bool = Field(default=False, description="taken over from an earlier run")
     made_by: str = Field(default="", description="the converter of a third party that made it, with its version")
     given: bool = Field(default=False, description="the user's own file, where it lies; not made by the run")

@@ -13,6 +13,8 @@ its rms nor its maximum error exceeds ``multiple`` floors.
 A floor between two implementations holds their bugs as well as noise, and a large floor lets anything pass. So a
 plan may demand that its pair agrees well (``Plan.least_sqnr_db``); if it doesn't, the next plan stands in.
 
+**Quanta.** A quantized file's outputs lie on a grid, and other kernels may be off by its steps; see ``quanta``.
+
 **Own share.** Each hop is compared with the one before it as well. A quantized file is compared with the float32
 file on the same runtime, which it was made from.
 """
@@ -28,7 +30,7 @@ from ..artifact import Feeds
 from ..errors import BadInput
 from ..numerics.floor import TINY, Floor
 from ..schemes import SCHEMES
-from . import edges
+from . import edges, quanta
 from .chain import Chain, Outcome, noise_of
 from .chain import Plan as Plan
 from .edges import Edge
@@ -107,7 +109,7 @@ def measure(
             NoiseFloor(output=name, rms=f.rms, max_abs=f.max_abs, least=f.least) for name, f in bench.floors.items()
         ],
         hops=hops,
-        notes=_notes(truth),
+        notes=[*_notes(truth), *quanta.notes(hops)],
     )
 
 
@@ -116,6 +118,7 @@ class _Bench:
 
     def __init__(self, truth: Outcome, plan: Plan | None, chain: Chain, rules: Rules, drawn: int) -> None:
         self.truth = truth
+        self._chain = chain
         self.rules = rules
         self._given = len(truth.samples) - drawn
         self.method = LEAST
@@ -153,12 +156,16 @@ class _Bench:
         if not outcome.ran:
             return hop
         outputs = [self._output(name, outcome, before) for name in self.truth.samples[0]]
+        ruler = quanta.Ruler(outcome, self._chain)
+        outputs = [ruler.held(output) for output in outputs]
         outputs += [unknown(name) for name in outcome.samples[0] if name not in self.truth.samples[0]]
         status, reason, remedy = verdict(outputs)
         if status == "pass" and subject.name in self._defining:
             status, reason = "reference", "the truth" if outcome is self.truth else "its error is the noise floor"
             outputs = [o.model_copy(update={"passed": None, "limit": "", "bound": None}) for o in outputs]
-        return hop.model_copy(update={"outputs": outputs, "status": status, "reason": reason, "remedy": remedy})
+        told = {"status": status, "reason": reason, "remedy": remedy}
+        start = ruler.start.subject.name if ruler.start else None
+        return hop.model_copy(update={"outputs": outputs, "counted_from": start, **told})
 
     def _output(self, name: str, outcome: Outcome, before: Outcome | None) -> OutputParity:
         actual, truth = outcome.output(name), self.truth.output(name)

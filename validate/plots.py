@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..display import milliseconds, number, percent, size
-from .drawing import FAIL, FIRST, INK, MUTED, SECOND, SURFACE, WIDTHS, canvas, label_rows, logarithmic, styled, svg
+from .drawing import (
+    FAIL,
+    FIRST,
+    INK,
+    MUTED,
+    SECOND,
+    SURFACE,
+    WIDTHS,
+    canvas,
+    label_points,
+    label_rows,
+    logarithmic,
+    styled,
+    svg,
+)
 from .results import LatencyRow, Report
 from .summary import SummaryRow
 
@@ -169,32 +183,8 @@ def _front(rows: Sequence[SummaryRow], width: float) -> Figure | None:
         f"{r.name} {percent(r.accuracy.accuracy)}" if roomy and r.accuracy and r.accuracy.accuracy else r.name
         for r, _, _ in points
     ]
-    _label(figure, axes, [(time, bytes_) for _, bytes_, time in points], texts)
+    label_points(figure, axes, [(time, bytes_) for _, bytes_, time in points], texts)
     return figure
-
-
-def _label(figure: Figure, axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
-    """Write ``texts`` beside ``points``, each where it covers the fewest points and labels before it."""
-    from matplotlib.transforms import Bbox
-
-    figure.draw_without_rendering()
-    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
-    offsets = ((9, 0), (6, 11), (6, -11), (0, 22), (0, -22))
-    places = [(x if side == "left" else -x, y, side) for x, y in offsets for side in sides]
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in axes.transData.transform(points)]
-    for point, text in zip(points, texts, strict=True):
-        tried = []
-        for dx, dy, side in places:
-            label = axes.annotate(text, point, (dx, dy), textcoords="offset points", fontsize=9, ha=side,
-                                  va="center")  # fmt: skip
-            box = label.get_window_extent()
-            outside = box.x1 > figure.bbox.x1 or box.x0 < axes.bbox.x0
-            tried.append((outside * 100 + sum(box.overlaps(other) for other in taken), label, box))
-        best = min(tried, key=lambda t: t[0])
-        for at in tried:
-            if at is not best:
-                at[1].remove()
-        taken.append(best[2])
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:

@@ -11,6 +11,15 @@ OTHER_MODEL = (
 )
 RANDOM = "if the model can never get such inputs, give real ones: --labelled or --calibration"
 
+SAME_KERNELS = (
+    "kernels of one family give the same bits: bring LiteRT there to the version that is here; if it is, report it "
+    "with the file"
+)
+OTHER_KERNELS = (
+    "these kernels compute another thing: `edgeworthy targets doctor` tries the target on one operator; "
+    "leave what it gets wrong to another target, and report it to the runtime's makers"
+)
+
 
 def above_floor(output: str, error: float) -> str:
     """A float32 error beyond noise."""

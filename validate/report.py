@@ -143,6 +143,12 @@ def _render(template: str, report: Report, *, autoescape: bool) -> str:
         timed=[one for row in rows for one in row.timed],
         latency_columns=latency_columns(),
         fallbacks=_fallbacks(report),
+        quanta=[
+            (hop, output)
+            for hop in (report.parity.hops if report.parity else ())
+            for output in hop.outputs
+            if output.quanta is not None
+        ],
         words=analysis_words,
         analyses=[
             (a, analysis_plots.plots(a) if autoescape else {}) for a in report.analyses if a.findings or a.layers

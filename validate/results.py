@@ -29,6 +29,7 @@ from ..vocabulary import MeasuredWhere
 from .accuracy_results import AccuracyResult as AccuracyResult
 from .accuracy_results import AccuracyRow as AccuracyRow
 from .accuracy_results import WorstSample as WorstSample
+from .advice import RecommendationResult
 from .host import Host
 from .made import (
     ArtifactResult,
@@ -62,6 +63,14 @@ class ReceiptResult(Record):
     fallback: list[str] = Field(
         default_factory=list, description="nodes that the delegate didn't take, as operator and name"
     )
+    kernels: str = Field(
+        default="", description="family of kernels, on all of which integers come out alike; empty: what ran is its own"
+    )
+
+    @property
+    def family(self) -> str:
+        """The family of kernels that computed integers."""
+        return self.kernels or self.ran
 
     @property
     def said(self) -> str:
@@ -105,6 +114,15 @@ class OutputParity(Record):
         default=None, description="of that rule: most noise floors, or least SQNR in dB; None: the rule is another"
     )
     passed: bool | None = Field(default=None, description="None: no rule applied (reference rows)")
+    quanta: float | None = Field(
+        default=None,
+        description="largest difference to the hop that counted_from names, in steps of the output's scale; None: the "
+        "output has none, or this is that hop",
+    )
+    quanta_limit: float | None = Field(default=None, description="most quanta that pass (see docs/targets.md)")
+    quanta_apart: float | None = Field(
+        default=None, description="what TFLite's families of kernels differ by here, where quanta are more than 1"
+    )
     breach: str = Field(
         default="", description="what broke the rule, in a few words, where the figure alone doesn't show it"
     )
@@ -135,6 +153,9 @@ class Hop(Record):
     artifact: str | None = None
     scheme: str = FLOAT32.name
     previous: str | None = Field(default=None, description="name of the hop that vs_previous compares with")
+    counted_from: str | None = Field(
+        default=None, description="the run of the same file that quanta are counted from: LiteRT's on this CPU"
+    )
     status: Status
     reason: str = Field(default="", description="one sentence: why it passed, failed or was not run")
     failure: str | None = Field(default=None, description="the runtime's message when status is error or skipped")
@@ -299,6 +320,9 @@ class Report(Record):
         default=None, description="the quantized files and the float32 file, timed in turns, where bench was not run"
     )
     analyses: list[QuantizationAnalysis] = Field(default_factory=list, description="the worst of each quantized file")
+    recommendation: RecommendationResult | None = Field(
+        default=None, description="which of the ways to quantize the model to take (`recommend`)"
+    )
     parity: ParityResult | None = None
     latency: LatencyResult | None = None
     accuracy: AccuracyResult | None = None

@@ -72,6 +72,26 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
+class OutputGrid:
+    """The grid that the outputs of a quantized file lie on, and who gives their places on it.
+
+    Attributes:
+        steps: Output → scale; an output that is computed in floats isn't there.
+        usual: The file on LiteRT's usual kernels of this CPU.
+        others: Family (``ReceiptResult.family``) → the file on it: TFLite's other kernels on this CPU.
+    """
+
+    steps: Mapping[str, float]
+    usual: Subject
+    others: Mapping[str, Subject]
+
+    @property
+    def names(self) -> set[str]:
+        """What the runs that give the places are called."""
+        return {self.usual.name, *(subject.name for subject in self.others.values())}
+
+
+@dataclass(frozen=True)
 class Subject:
     """A runtime on an artifact: one row of a table.
 
@@ -92,6 +112,7 @@ class Subject:
             ``(0, 3, 1, 2)``.
         matches: How the file's tensors stand for the model's, where they differ by more than that: it is another
             converter's file (see ``matching``).
+        grid: Of a file whose activations are integers; None for others, and for those who give the places.
     """
 
     name: str
@@ -107,6 +128,7 @@ class Subject:
     permute_inputs: Permutations = field(default_factory=dict)
     permute_outputs: Permutations = field(default_factory=dict)
     matches: Sequence[TensorMatch] = ()
+    grid: OutputGrid | None = None
 
     def feeds(self, feeds: Feeds) -> dict[str, Array]:
         """The feeds by this subject's names, in its layout and floats."""

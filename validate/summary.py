@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from ..display import number
+from ..display import number, six_digits
 from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
@@ -100,6 +100,12 @@ class SummaryRow:
         """The largest of all outputs."""
         ratios = [o.noise_ratio for o in self.hop.outputs if o.noise_ratio is not None] if self.hop else []
         return max(ratios, default=None)
+
+    @property
+    def counted(self) -> str:
+        """The most quanta of all outputs; a dash where they lie on no grid, or others are counted from this row."""
+        counts = [o.quanta for o in self.hop.outputs if o.quanta is not None] if self.hop else []
+        return six_digits(max(counts)) if counts else "–"
 
     @property
     def own_share(self) -> float | None:
@@ -239,6 +245,8 @@ def glance(report: Report) -> list[Column]:
     if report.parity:
         at = 1 if report.accuracy else 0
         columns[at:at] = [Column("parity", lambda row: row.parity), Column("hop adds", lambda row: row.added, rank=9)]
+        if any(output.quanta is not None for hop in report.parity.hops for output in hop.outputs):
+            columns.insert(at + 1, Column("quanta", lambda row: row.counted, rank=8))
     for count in threads:
         for metric in timed:
             of_threads = metric.title if len(threads) == 1 else f"{metric.title}, {count} thr."

@@ -2,7 +2,8 @@
 
 ``Child`` starts ``python -m edgeworthy.workers FD PARENT MODULE`` and talks to it over an inherited socket: one
 request, one reply (see ``serve``). What native code prints is kept in a temporary file, whose tail becomes part of a
-failure's message. A child leads a process group of its own, which ends with it.
+failure's message. A child leads a process group of its own, which ends with it, and has a folder of its own for
+temporary files, which goes with it.
 
 A child dies with its parent: by ``PR_SET_PDEATHSIG`` on Linux (which follows the *thread* that started it), and
 everywhere by the end of the socket.
@@ -27,13 +28,20 @@ from typing import Any, Self
 
 from ..errors import BadInput, EdgeworthyError, NotAvailable, RuntimeFailure
 from .processes import max_rss, memory, out_of_memory
+from .scratch import Scratch
 from .serve import Answered, Raised, Told
-from .stack import read_log
+from .stack import ROOT, read_log
 
 START_TIMEOUT_S = 300.0
 """Time that native packages may take to be imported, on a cold disk."""
 
-TIMEOUT = "timeout"
+TIMEOUT, MEMORY = "timeout", "memory"
+
+_ALONE = (
+    "import sys,types;root,*rest=sys.argv[1:];p=sys.modules[{0!r}]=types.ModuleType({0!r});p.__path__=[root];"
+    "from {1}.serve import main;main(rest)"
+)
+"""Starts a child in a Python that has none of our packages: of ours it sees what the standard library is enough for."""
 
 _SLICES_S = 0.02, 0.5
 """Its peak memory is looked at while it is waited for, after so long at first, and then less and less often: once it
@@ -56,7 +64,7 @@ class Death:
     """How a child ended before it had answered.
 
     Attributes:
-        reason: ``SIGABRT``, ``exit code 3``, or ``timeout`` when it was killed for taking too long.
+        reason: ``SIGABRT``, ``exit code 3``, or ``timeout`` or ``memory`` when it was killed for taking too much of it.
         stage: What the request had last told it was doing, or an empty string.
         said: Lines that it printed since the request.
         frames: The user's code in the stack that it left, the innermost first.
@@ -87,6 +95,8 @@ class Child:
             file of the user's could stand in for a package.
         timeout_s: Seconds that a request may take.
         start_s: Seconds that its start may take.
+        most_bytes: Resident memory that it may take; None for all that there is. What it starts itself isn't counted.
+        python: The beginning of a command line that starts another Python, such as a kit's; None for this one.
         passes: Exceptions that are raised here as they were there; all others are a ``RuntimeFailure``.
 
     Attributes:
@@ -106,6 +116,8 @@ class Child:
         path: Sequence[str] | None = None,
         timeout_s: float = 300.0,
         start_s: float = START_TIMEOUT_S,
+        most_bytes: int | None = None,
+        python: Sequence[str] | None = None,
         passes: tuple[type[Exception], ...] = (BadInput, NotAvailable),
     ) -> None:
         self.name = name
@@ -113,10 +125,12 @@ class Child:
         self.remedy = remedy
         self.deadline = math.inf
         self._timeout_s = self._limit_s = timeout_s
+        self._most_bytes = most_bytes or math.inf
         self._passes = passes
         self._command, self._stage, self._begin = "start", "", 0
         self._peak, self._parents_peak = 0, memory("VmHWM")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._scratch = Scratch()
         ours, theirs = socket.socketpair()
         # A message that is taken or given in part only, by a process that hangs, must not hang this one.
         limit = struct.pack("ll", math.ceil(timeout_s), 0)
@@ -124,14 +138,18 @@ class Child:
             ours.setsockopt(socket.SOL_SOCKET, option, limit)
         self.connection: Connection = Connection(ours.detach())
         with theirs:
-            command = [sys.executable, "-P", "-X", "faulthandler", "-m", __package__]
+            command = [*(python or [sys.executable]), "-P", "-X", "faulthandler"]
+            if python is None:
+                command += ["-m", __package__]
+            else:
+                command += ["-c", _ALONE.format(__package__.partition(".")[0], __package__), str(ROOT)]
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno()), str(os.getpid()), module],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._scratch.path), **(environment or {})},
                 start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
             )
         self.request("start", path and list(path), arguments, timeout_s=start_s)
@@ -154,6 +172,12 @@ class Child:
     @property
     def alive(self) -> bool:
         return not self.connection.closed and self._reap() is None
+
+    @property
+    def peak_bytes(self) -> int:
+        """Its peak resident memory until now, as far as it is known."""
+        self._peak = max(self._peak, memory("VmHWM", self.pid))
+        return self._peak
 
     def ask(self, command: str, *arguments: object, timeout_s: float | None = None) -> Any:
         """One request and the value of its reply.
@@ -214,8 +238,9 @@ class Child:
             except (EOFError, OSError):
                 return self._death()
             piece = min(2 * piece, longest)
-            self._peak = max(self._peak, memory("VmHWM", self.pid))
             self._drop_flood()
+            if self.peak_bytes > self._most_bytes:
+                return self._death(MEMORY)
             if now >= self.deadline:
                 return self._death(TIMEOUT)
             if now >= until:
@@ -230,9 +255,10 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._reap(math.inf)
         self._log.close()
+        self._scratch.close()
 
     def _death(self, reason: str = "") -> Death:
-        if reason == TIMEOUT:  # faulthandler answers SIGABRT with the Python stack: where it hung
+        if reason:  # faulthandler answers SIGABRT with the Python stack: where it hung
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGABRT)
             self._reap(2)
@@ -301,6 +327,11 @@ class Child:
         details = [*death.said, *death.frames]
         if death.reason == TIMEOUT:
             what = f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)"
+            return self._failure(what, details)
+        if death.reason == MEMORY:
+            what = (
+                f"{self.name} took more memory than the {self._most_bytes / 1e9:.3g} GB that it may in {self._command}"
+            )
             return self._failure(what, details)
         if death.reason == signal.SIGKILL.name:
             what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"

@@ -46,6 +46,15 @@ def memory(field: str, process: int | str = "self") -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), 0)
 
 
+def available() -> int:
+    """Bytes of memory that a process can still take; 0 where ``/proc`` doesn't tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+
+
 def max_rss(usage: resource.struct_rusage) -> int:
     """Peak resident memory in bytes."""
     return usage.ru_maxrss * _MAXRSS_UNIT

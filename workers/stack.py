@@ -7,13 +7,13 @@ import sysconfig
 from pathlib import Path
 from types import TracebackType
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 _USERS = ("samples", "tests")
 """Folders beside ours whose code is as a user's."""
 
 _INSTALLED = (
-    *(str(package.parent) for package in _ROOT.glob("*/__init__.py") if package.parent.name not in _USERS),
-    *(str(file) for file in _ROOT.glob("*.py")),
+    *(str(package.parent) for package in ROOT.glob("*/__init__.py") if package.parent.name not in _USERS),
+    *(str(file) for file in ROOT.glob("*.py")),
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
 )
 

@@ -15,7 +15,8 @@ import numpy as np
 from ...artifact import Array
 from .kernels import kernel_dtypes, working_dtype
 from .legality import check, without_elements
-from .tensor import BROKEN, Shape, Spec, Tensor, Unsupported, as_int32
+from .remedies import BROKEN
+from .tensor import Shape, Spec, Tensor, Unsupported, as_int32
 
 Attribute = bool | int | float | str | tuple[int, ...]
 
@@ -60,9 +61,9 @@ class BuilderBase(ABC):
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Names what is emitted inside after the ONNX value ``name``."""
-        self._scope = name
+        outer, self._scope = self._scope, name
         yield
-        self._scope = ""
+        self._scope = outer
 
     def because(self, why: str) -> None:
         """Say why what is emitted now has the form that it has, as half a sentence."""

@@ -11,21 +11,21 @@ from collections.abc import Sequence
 
 from ...artifact import Array
 from .base import Attribute
-from .elementwise import Elementwise
-from .neural import Neural
-from .reductions import Reductions
-from .shaping import Shaping
+from .control import Body, Branch, ControlFlow, joined
 from .tensor import Spec, Tensor
+from .wide import Wide
 
 
-class Builder(Elementwise, Shaping, Reductions, Neural):
+class Builder(Wide, ControlFlow):
     """The whole vocabulary.
 
     Attributes:
         most_depthwise_taps: Kernel elements of a depthwise convolution up to which it is fast; None: any number.
+        unrolls: Whether all steps of recurrent layers are written out, for devices that have no WHILE.
     """
 
     most_depthwise_taps: int | None = None
+    unrolls = False
 
 
 class DryBuilder(Builder):
@@ -41,3 +41,12 @@ class DryBuilder(Builder):
 
     def _constant(self, value: Array) -> None:
         return None
+
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[None]:
+        return [None] * len(joined(then(), otherwise()))
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[None]:
+        state = [Tensor(None, spec.dtype, spec.shape) for spec in carried]
+        body(state)
+        condition(state)
+        return [None] * len(carried)

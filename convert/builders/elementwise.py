@@ -10,7 +10,8 @@ import numpy as np
 from ...artifact import Array
 from .base import BuilderBase
 from .kernels import working_dtype
-from .tensor import BROKEN, Spec, Steps, Tensor, Unsupported, broadcast
+from .remedies import BROKEN
+from .tensor import Spec, Steps, Tensor, Unsupported, broadcast
 
 UNARY = frozenset(
     [
@@ -72,8 +73,6 @@ _NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1}
 """What changes nothing as the second operand (of ``add`` and ``mul``, as either)."""
 
 _FUSED = frozenset({"add", "sub", "mul", "div"})
-# XNNPACK and the reference kernels broadcast at most this many dimensions.
-_MAX_BROADCAST_RANK = 6
 
 
 class Elementwise(BuilderBase):
@@ -95,7 +94,7 @@ class Elementwise(BuilderBase):
         folded = self._folded(op, a, b)
         if folded is not None:
             return folded
-        shape = self._broadcast(op, a, b)
+        shape = broadcast(a.shape, b.shape)
         for result, other in ((a, b), (b, a)) if op in ("add", "mul") else ((a, b),):
             is_neutral = op in _NEUTRAL and other.is_all(_NEUTRAL[op])
             if is_neutral and shape == result.shape and a.dtype == b.dtype:
@@ -112,7 +111,7 @@ class Elementwise(BuilderBase):
         """One of :data:`COMPARE`; the result is bool."""
         if op not in COMPARE:
             raise ValueError(f"{op} is not a comparing TFLite op")
-        return self._same(op, [a, b], self._broadcast(op, a, b), result_dtype="bool")
+        return self._same(op, [a, b], broadcast(a.shape, b.shape), result_dtype="bool")
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         return self.binary("add", a, b)
@@ -144,7 +143,7 @@ class Elementwise(BuilderBase):
 
     def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """``a`` where ``condition`` (bool), else ``b``. TFLite: SELECT_V2."""
-        shape = self._broadcast("select_v2", condition, a, b)
+        shape = broadcast(condition.shape, a.shape, b.shape)
         if a.dtype != b.dtype:
             raise Unsupported(f"the two branches have different dtypes, {a.dtype} and {b.dtype}", BROKEN)
         work = working_dtype("select_v2", a.dtype)
@@ -161,12 +160,3 @@ class Elementwise(BuilderBase):
             return None
         broadcast(*(value.shape for value in values))
         return self.const(_FOLDED[op](*values))
-
-    def _broadcast(self, op: str, *operands: Tensor) -> tuple[int | None, ...]:
-        shape = broadcast(*(t.shape for t in operands))
-        if len(shape) > _MAX_BROADCAST_RANK and any(t.shape != shape for t in operands):
-            raise Unsupported(
-                f"TFLite's {op.upper()} broadcasts at most {_MAX_BROADCAST_RANK} dimensions, not {len(shape)}",
-                "reshape to fewer dimensions first",
-            )
-        return shape

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
-from .tensor import BROKEN, Shape, Spec, Tensor, Unsupported, element_count, format_shape
+from .remedies import BROKEN
+from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape
 
 _MOST = (1 << 31) - 1
 """TFLite counts extents and elements in int32."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import BuilderBase
-from .tensor import FIXED_SIZE, Shape, Tensor, Unsupported, broadcast, window_output
+from .remedies import FIXED_SIZE
+from .tensor import Shape, Tensor, Unsupported, broadcast, window_output
 
 
 class Neural(BuilderBase):

@@ -74,3 +74,17 @@ class Reductions(BuilderBase):
         work = working_dtype("topk_v2", x.dtype)
         values, indices = self.emit("topk_v2", [self.cast(x, work), k], [Spec(work, shape), Spec("int32", shape)])
         return self.cast(values, x.dtype), indices
+
+    def non_max_suppression(
+        self, boxes: Tensor, scores: Tensor, most: Tensor, overlap: Tensor, least: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Indices (int32 [``most``]) of the boxes [N,4] that are kept, best first, and how many there are (a scalar).
+
+        A box (two opposite corners) goes where the quotient of its intersection and its union with a better one is
+        ``overlap`` or more, or its score ``least`` or less. TFLite: NON_MAX_SUPPRESSION_V4, which takes the boxes of
+        equal scores in no order that can be told.
+        """
+        extent = None if most.value is None else int(most.value)
+        operands = [self.cast(boxes, "float32"), self.cast(scores, "float32"), most, overlap, least]
+        indices, count = self.emit("non_max_suppression_v4", operands, [Spec("int32", (extent,)), Spec("int32", ())])
+        return indices, count

@@ -7,27 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from .base import BuilderBase
 from .kernels import kernel_dtypes, working_dtype
-from .tensor import (
-    BROKEN,
-    FIXED_SIZE,
-    Shape,
-    Spec,
-    Tensor,
-    Unsupported,
-    as_int32,
-    element_count,
-    format_shape,
-    normalize_axis,
-    static,
-)
+from .remedies import BROKEN, FIXED_SIZE
+from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
 
 _MOST_OF_SPLIT = 4
 """Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
+
+_MOST_PADDED = 1 << 22
+"""Bytes up to which a constant is padded at once."""
 
 
 class Shaping(BuilderBase):
@@ -88,6 +81,10 @@ class Shaping(BuilderBase):
             return self.reshape(x, shape)
         return self._same("transpose", [x], shape, extra=[self.int32s(perm)])
 
+    def transpose_by(self, x: Tensor, perm: Tensor, shape: Shape) -> Tensor:
+        """``x`` with its axes in the order of ``perm`` (1-D int32), which comes at run time. TFLite: TRANSPOSE."""
+        return self._same("transpose", [x], shape, extra=[perm])
+
     def expand_dims(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         """``x`` with extents of 1 at ``axes`` of the result."""
         rank = x.rank + len(axes)
@@ -139,6 +136,8 @@ class Shaping(BuilderBase):
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
             return (x,)
+        if x.value is not None and sum(sizes) == x.shape[axis]:
+            return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
         if x.dtype in kernel_dtypes("split") and x.is_static:
             if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
@@ -152,6 +151,11 @@ class Shaping(BuilderBase):
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)
         return tuple(self.cast(r, x.dtype) for r in results)
+
+    def with_row(self, x: Tensor, at: Tensor, row: Tensor) -> Tensor:
+        """``x`` [N, …] with ``row`` [1, …] in the place ``at``, an int32 scalar. TFLite: DYNAMIC_UPDATE_SLICE."""
+        start = self.concat([self.reshape(at, (1,)), self.int32s([0] * (x.rank - 1))], 0)
+        return self._same("dynamic_update_slice", [x, row], x.shape, extra=[start])
 
     def unpack(self, x: Tensor, axis: int) -> tuple[Tensor, ...]:
         """The slices of ``x`` along ``axis``, which goes. TFLite: UNPACK."""
@@ -191,7 +195,7 @@ class Shaping(BuilderBase):
 
         Bit i of a mask says that axis i runs from (to) the very end.
         """
-        if shape == x.shape and _takes_all(x, begin, end, strides, begin_mask, end_mask):
+        if shape == x.shape and x.is_taken_whole(begin, end, strides, begin_mask, end_mask):
             return x
         return self._same(
             "strided_slice", [x], shape, extra=[begin, end, strides],
@@ -205,6 +209,8 @@ class Shaping(BuilderBase):
             return x
         shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
         amounts = self.const(as_int32(np.asarray(pads)))
+        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
+            return self.const(np.pad(x.value, pads, constant_values=value))
         if value == 0:
             return self._same("pad", [x], shape, extra=[amounts])
         return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
@@ -244,10 +250,7 @@ class Shaping(BuilderBase):
             extent = x.shape[axis]
             last = int(indices.value.max(initial=-1))
             if extent is not None and (last >= extent or int(indices.value.min(initial=0)) < 0):
-                raise Unsupported(
-                    f"an index is outside the {extent} elements of the axis",
-                    "index inside the axis: ONNX Runtime refuses this too",
-                )
+                raise Unsupported(f"an index is outside the {extent} elements of the axis", BROKEN)
             if x.value is not None and x.value.size < 1024:
                 return self.const(np.take(x.value, indices.value, axis))
             if shape == x.shape and np.array_equal(indices.value, range(indices.value.size)):
@@ -287,6 +290,8 @@ class Shaping(BuilderBase):
     def reverse(self, x: Tensor, axis: int) -> Tensor:
         """``x`` from back to front along ``axis``. TFLite: REVERSE_V2."""
         axis = normalize_axis(axis, x.rank)
+        if x.value is not None:
+            return self.const(np.flip(x.value, axis))
         return x if x.shape[axis] == 1 else self._same("reverse_v2", [x], x.shape, extra=[self.int32s([axis])])
 
     def reverse_sequence(self, x: Tensor, lengths: Tensor, seq_dim: int, batch_dim: int) -> Tensor:
@@ -336,13 +341,3 @@ class Shaping(BuilderBase):
 
 def _times(extent: int | None, factor: int) -> int | None:
     return None if extent is None else extent * factor
-
-
-def _takes_all(x: Tensor, begin: Tensor, end: Tensor, strides: Tensor, begin_mask: int, end_mask: int) -> bool:
-    """Whether a STRIDED_SLICE goes over all of every axis, one by one."""
-    if begin.value is None or end.value is None or not strides.is_all(1):
-        return False
-    return all(
-        (begin_mask >> axis & 1 or first == 0) and (end_mask >> axis & 1 or (extent is not None and last >= extent))
-        for axis, (extent, first, last) in enumerate(zip(x.shape, begin.value, end.value, strict=True))
-    )

@@ -9,16 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
+from .remedies import BROKEN, FIXED_SIZE
 
 Shape = tuple[int | None, ...]
 """Extents; None is a dynamic one."""
-
-
-FIXED_SIZE = "give the dynamic dimension a fixed size with --input"
-"""What to do where an extent must be known."""
-
-BROKEN = "the graph contradicts itself: export the model again, with another --exporter or --opset"
-"""What to do where no runtime could run a node."""
 
 
 class Unsupported(Exception):
@@ -88,6 +82,15 @@ class Tensor:
             Unsupported: a dimension is dynamic.
         """
         return static(self.shape)
+
+    def is_taken_whole(self, begin: Tensor, end: Tensor, strides: Tensor, begin_mask: int, end_mask: int) -> bool:
+        """Whether a STRIDED_SLICE goes over all of every axis, one by one."""
+        if begin.value is None or end.value is None or not strides.is_all(1):
+            return False
+        return all(
+            (begin_mask >> axis & 1 or first == 0) and (end_mask >> axis & 1 or (extent is not None and last >= extent))
+            for axis, (extent, first, last) in enumerate(zip(self.shape, begin.value, end.value, strict=True))
+        )
 
     def is_all(self, number: float) -> bool:
         """Whether it is a constant, all of whose elements are ``number``; one without elements is."""

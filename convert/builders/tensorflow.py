@@ -13,6 +13,7 @@ from ...formats.saved_model import argument_names
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
+from .control import Body, Branch
 from .tensor import Spec, Tensor
 from .tensorflow_tensors import Constant, TensorFlowTensors, import_tensorflow
 
@@ -45,6 +46,28 @@ class TensorFlowBuilder(Builder):
         for tensor, spec in zip(tensors, results, strict=True):
             tensor.set_shape(spec.shape)
         return tensors
+
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[Any]:
+        def results(branch: Branch) -> list[Any]:
+            return [self.tensors.tf(tensor) for tensor in branch()]
+
+        predicate = self._tf.reshape(self.tensors.tf(condition), ())
+        return list(self._tf.cond(predicate, lambda: results(then), lambda: results(otherwise)))
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[Any]:
+        def run(function: Body, state: Sequence[Any]) -> list[Any]:
+            tensors = [Tensor(h, spec.dtype, spec.shape) for h, spec in zip(state, carried, strict=True)]
+            return [self.tensors.tf(tensor) for tensor in function(tensors)]
+
+        return list(
+            self._tf.while_loop(
+                lambda *state: self._tf.reshape(run(condition, state)[0], ()),
+                lambda *state: run(body, state),
+                [self.tensors.tf(tensor) for tensor in start],
+                shape_invariants=[self._tf.TensorShape(spec.shape) for spec in carried],
+                parallel_iterations=1,
+            )
+        )
 
     def _nothing(self) -> None:
         return None

@@ -120,6 +120,11 @@ def _split_v(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> An
     return tf.split(b.tf(t[0]), b.tf(t[1]), int(t[2].value), num=a["num_splits"])  # type: ignore[arg-type]
 
 
+def _update_row(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    x, row, start = map(b.tf, t)
+    return tf.tensor_scatter_nd_update(x, tf.reshape(start[0], (1, 1)), row)
+
+
 def _strided_slice(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
     x, begin, end, strides = map(b.tf, t)
     return tf.strided_slice(x, begin, end, strides, begin_mask=a["begin_mask"], end_mask=a["end_mask"])
@@ -134,12 +139,22 @@ def _reverse_sequence(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, An
     return tf.reverse_sequence(b.tf(t[0]), b.tf(t[1]), a["seq_dim"], a["batch_dim"])
 
 
+def _non_max_suppression(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
+    # TensorFlow keeps a box that overlaps by just as much as is allowed.
+    boxes, scores, most, overlap, least = map(b.tf, t)
+    return tf.raw_ops.NonMaxSuppressionV4(
+        boxes=boxes, scores=scores, max_output_size=most, iou_threshold=tf.math.nextafter(overlap, 0.0),
+        score_threshold=least, pad_to_max_output_size=True,
+    )  # fmt: skip
+
+
 def _reduction(function: Callable[..., Any]) -> TensorFlowHandler:
     return lambda b, t, a: function(b.tf(t[0]), b.tf(t[1]), keepdims=a["keep_dims"])
 
 
 HANDLERS: dict[str, TensorFlowHandler] = {
     "cast": _cast,
+    "bitcast": lambda b, t, a: tf.bitcast(b.tf(t[0]), a["dtype"]),
     "quantize": _quantize,
     "dequantize": _dequantize,
     "div": _div,
@@ -151,6 +166,7 @@ HANDLERS: dict[str, TensorFlowHandler] = {
     "fully_connected": _fully_connected,
     "split": lambda b, t, a: tf.split(b.tf(t[1]), a["num_splits"], int(t[0].value)),  # type: ignore[arg-type]
     "split_v": _split_v,
+    "dynamic_update_slice": _update_row,
     "strided_slice": _strided_slice,
     "reverse_sequence": _reverse_sequence,
     "max_pool_2d": lambda b, t, a: _pool(b, t, a, tf.nn.max_pool2d),
@@ -180,6 +196,7 @@ HANDLERS: dict[str, TensorFlowHandler] = {
     "arg_min": lambda b, t, a: tf.argmin(b.tf(t[0]), int(t[1].value), tf.int64),  # type: ignore[arg-type]
     "cumsum": lambda b, t, a: tf.cumsum(b.tf(t[0]), b.tf(t[1]), exclusive=a["exclusive"], reverse=a["reverse"]),
     "topk_v2": lambda b, t, a: tuple(tf.math.top_k(b.tf(t[0]), b.tf(t[1]), sorted=True)),
+    "non_max_suppression_v4": _non_max_suppression,
     "mean": _reduction(tf.reduce_mean),
     "sum": _reduction(tf.reduce_sum),
     "reduce_max": _reduction(tf.reduce_max),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +44,12 @@ class TensorFlowTensors:
     def __init__(self) -> None:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
+        self._stored: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+
+    @property
+    def graph(self) -> Any:
+        """The graph that ops are added to: that of a body within one."""
+        return self._tf.compat.v1.get_default_graph()
 
     def tf(self, tensor: Tensor) -> Any:
         """The TensorFlow tensor of ``tensor``; constants come into being on first use."""
@@ -59,24 +66,28 @@ class TensorFlowTensors:
         return self.constant(value if shape is None else value.reshape(shape))
 
     def constant(self, value: Array) -> Any:
-        """A tensor of ``value``: read from a variable where large."""
+        """A tensor of ``value``: read from a variable where large, of which there is one for equal values."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
-        with self._tf.init_scope():
-            name = f"weights_{len(self.variables)}"
-            variable = self._tf.Variable(np.require(value, requirements="C"), trainable=False, name=name)
-        self.variables.append(variable)
-        return self._tf.convert_to_tensor(variable)
+        array = np.require(value, requirements="C")
+        key = (array.dtype.name, array.shape, hashlib.sha256(array.data).digest())
+        if key not in self._stored:
+            with self._tf.init_scope():
+                name = f"weights_{len(self.variables)}"
+                self._stored[key] = self._tf.Variable(array, trainable=False, name=name)
+            self.variables.append(self._stored[key])
+        return self._tf.convert_to_tensor(self._stored[key])
 
 
 class Constant:
-    """A constant that nobody has used yet."""
+    """A constant that comes into being where it is used: once in each graph, that of a body too."""
 
     def __init__(self, value: Array) -> None:
         self._value = value
-        self._made: Any = None
+        self._made: dict[Any, Any] = {}
 
     def tensor(self, tensors: TensorFlowTensors) -> Any:
-        if self._made is None:
-            self._made = tensors.constant(self._value)
-        return self._made
+        graph = tensors.graph
+        if graph not in self._made:
+            self._made[graph] = tensors.constant(self._value)
+        return self._made[graph]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ from litert_converter.mlir.dialects import func
 
 from ...artifact import Array
 from ...errors import InternalFault
+from ...formats.tflite import edit
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
+from .control import Body, Branch, joined
+from .ranks import MOST_AXES
 from .tensor import Shape, Spec, Steps, Tensor
+from .tflite_functions import TflFunction, constant_op, is_constant
 
 _ELEMENT_TYPES = {
     "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
@@ -41,20 +47,33 @@ class TfliteBuilder(Builder):
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
-        self._opaque: list[tuple[Array, str]] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._functions: list[TflFunction] = []
+        self._names: set[str] = set()
         with self._context, ir.Location.unknown():
             self._element = {name: ir.Type.parse(text) for name, text in _ELEMENT_TYPES.items()}
             self._i32 = self._element["int32"]
             self._module = ir.Module.create()
-            types = [self._type(spec.dtype, spec.shape) for _, spec in inputs]
-            with ir.InsertionPoint(self._module.body):
-                self._function = func.FuncOp("main", ir.FunctionType.get(types, []))
-                self._block = self._function.add_entry_block()
+        self._main = self._function("main", [spec for _, spec in inputs])
+        self._open = [self._main]
         self.inputs = [
             Tensor(argument, spec.dtype, spec.shape)
-            for argument, (_, spec) in zip(self._block.arguments, inputs, strict=True)
+            for argument, (_, spec) in zip(self._main.block.arguments, inputs, strict=True)
         ]
+
+    def _function(self, name: str, arguments: Sequence[Spec], twin: TflFunction | None = None) -> TflFunction:
+        """A new function; it takes what its ``twin`` takes from around it."""
+        unique = next(n for i in range(len(self._names) + 1) if (n := f"{name}_{i}" if i else name) not in self._names)
+        self._names.add(unique)
+        with self._context, ir.Location.unknown(), ir.InsertionPoint(self._module.body):
+            types = [self._type(spec.dtype, spec.shape) for spec in arguments]
+            operation = func.FuncOp(
+                unique, ir.FunctionType.get(types, []), visibility=None if unique == "main" else "private"
+            )
+            block = operation.add_entry_block()
+        made = TflFunction(operation, block, len(types), {} if twin is None else twin.captured)
+        made.take_all()
+        self._functions.append(made)
+        return made
 
     def rename(self, tensor: Tensor, name: str) -> None:
         owner = tensor.handle.owner
@@ -72,18 +91,21 @@ class TfliteBuilder(Builder):
             InternalFault: MLIR rejects the module or can't export it.
         """
         with self._context, ir.Location.unknown():
-            with ir.InsertionPoint(self._block):
-                func.ReturnOp([tensor.handle for _, tensor in outputs])
+            self._end(self._main, [tensor.handle for _, tensor in outputs])
             try:
-                self._set_function_type()
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
-                self._drop_idle_reshapes()
-                self._reveal_weights()
-                self._set_function_type()
+                for function in self._functions:
+                    _drop_idle_reshapes(function.block)
+                    _narrow_products(function.block)
+                    function.reveal()
+                for function in self._functions[1:]:
+                    function.name_arguments()
                 names = [name for name, _ in outputs]
-                converter.set_signature(self._function.operation, SIGNATURE, self._input_names, names)
+                converter.set_signature(self._main.operation.operation, SIGNATURE, self._input_names, names)
                 converter.export_flatbuffer_to_file(self._module.operation, str(path))
+                if len(self._functions) > 1:
+                    _share_weights(path)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
                     f"MLIR could not make the TFLite model: {error}",
@@ -91,69 +113,133 @@ class TfliteBuilder(Builder):
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
 
-    def _set_function_type(self) -> None:
-        results = self._block.operations[len(self._block.operations) - 1].operands
-        function_type = ir.FunctionType.get([a.type for a in self._block.arguments], [v.type for v in results])
-        self._function.attributes["function_type"] = ir.TypeAttr.get(function_type)
+    def _end(self, function: TflFunction, results: Sequence[ir.Value]) -> None:
+        with self._context, ir.Location.unknown(), ir.InsertionPoint(function.block):
+            func.ReturnOp(list(results))
+            function.set_type()
 
-    def _drop_idle_reshapes(self) -> None:
-        """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
-        for op in list(self._block.operations):
-            if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
-                continue
-            kind = ir.RankedTensorType(op.results[0].type)
-            dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
-            if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
-                op.results[0].replace_all_uses_with(op.operands[0])
-                op.operation.erase()
+    @contextmanager
+    def _inside(self, function: TflFunction) -> Iterator[None]:
+        """Within, ops are emitted into ``function``."""
+        self._open.append(function)
+        yield
+        self._open.pop()
 
-    def _reveal_weights(self) -> None:
-        """Put constants in the place of the arguments that stood for large weights.
+    def _local(self, value: ir.Value, depth: int = -1) -> ir.Value:
+        """What stands in the open function at ``depth`` (the innermost) for a value made there or around it."""
+        function = self._open[depth]
+        if function.owns(value):
+            return value
+        outer = self._local(value, depth - 1)
+        if outer in function.inside:
+            return function.inside[outer]
+        around = self._open[depth - 1]
+        weights = next(((array, name) for argument, array, name in around.weights if argument == outer), None)
+        with self._context:
+            if weights is not None:
+                function.inside[outer] = function.block.add_argument(outer.type, outer.location)
+                function.weights.append((function.inside[outer], *weights))
+            elif is_constant(outer):
+                function.inside[outer] = outer.owner.clone(ir.InsertionPoint(function.block)).results[0]
+            else:
+                function.take(outer)
+        return function.inside[outer]
 
-        In the order of their size, the largest first: the exporter starts at the last, so its buffer grows, by copying,
-        while it is still small (BERT-base: a peak of 1.20 GB instead of 1.35 GB).
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[Any]:
+        functions: list[TflFunction] = []
+        given: list[Sequence[Tensor]] = []
+        for role, branch in (("then", then), ("else", otherwise)):
+            functions.append(self._function(f"{self._scope}/{role}", [], *functions))
+            with self._inside(functions[-1]):
+                given.append(branch())
+                results = [self._local(t.handle) for t in given[-1]]
+            self._end(functions[-1], results)
+        functions[0].take_all()
+        with self._context:
+            functions[0].set_type()
+        operands = [self._local(value) for value in functions[0].captured]
+        types = [self._type(s.dtype, s.shape) for s in joined(*given)]
+        return self._with_regions("if", [self._local(condition.handle)], types, [(f, [], operands) for f in functions])
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[Any]:
+        step = self._function(f"{self._scope}/body", carried)
+        with self._inside(step):
+            state = _arguments(step, carried)
+            results = [self._local(t.handle) for t in self._moved(state, body(state))]
+        test = self._function(f"{self._scope}/condition", carried, step)
+        with self._inside(test):
+            holds = [self._local(t.handle) for t in condition(_arguments(test, carried))]
+        self._end(test, holds)
+        step.take_all()
+        self._end(step, [*results, *(step.inside[value] for value in step.captured)])
+        operands = [*(self._local(t.handle) for t in start), *(self._local(value) for value in step.captured)]
+        types = [*(self._type(s.dtype, s.shape) for s in carried), *(value.type for value in step.captured)]
+        return self._with_regions("while", operands, types, [(f, types, None) for f in (test, step)])[: len(carried)]
+
+    def _moved(self, state: Sequence[Tensor], results: Sequence[Tensor]) -> list[Tensor]:
+        """The results of a step, with copies of states that change their place.
+
+        WHILE writes each result over the state in its place, one after the other, so that a state which is a later
+        result would be overwritten before it is read.
         """
-        first = len(self._input_names)
-        arguments = list(self._block.arguments)[first:]
-        for index in sorted(range(len(arguments)), key=lambda i: self._opaque[i][0].nbytes):
-            argument, (array, name) = arguments[index], self._opaque[index]
-            if not any(True for _ in argument.uses):
-                continue
-            with ir.InsertionPoint.at_block_begin(self._block), ir.Location.name(name):
-                blob = ir.DenseResourceElementsAttr.get_from_buffer(array.data, f"weights_{index}", argument.type)
-                argument.replace_all_uses_with(_constant_op(array, argument.type, blob))
-        for index in reversed(range(first, first + len(arguments))):
-            self._block.erase_argument(index)
+        places = {t.handle: place for place, t in enumerate(state)}
+        return [
+            t if places.get(t.handle, place) == place else self._same("maximum", [t, t], t.shape)
+            for place, t in enumerate(results)
+        ]
+
+    def _with_regions(
+        self,
+        op: str,
+        operands: Sequence[ir.Value],
+        types: Sequence[ir.Type],
+        regions: Sequence[tuple[TflFunction, Sequence[ir.Type], Sequence[ir.Value] | None]],
+    ) -> list[Any]:
+        """An op whose regions have arguments of some types, and call a function with some operands, or with these."""
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location(op):
+            attributes = {"is_stateless": ir.BoolAttr.get(True)} if op == "while" else {}
+            made = ir.Operation.create(
+                f"tfl.{op}", results=list(types), operands=list(operands), attributes=attributes, regions=len(regions)
+            )
+            for region, (function, kinds, given) in zip(made.regions, regions, strict=True):
+                block = region.blocks.append(*kinds, arg_locs=[ir.Location.unknown()] * len(kinds))
+                with ir.InsertionPoint(block):
+                    results = function.call(list(block.arguments) if given is None else given)
+                    ir.Operation.create("tfl.yield", operands=results)
+        return list(made.results)
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
     ) -> list[Any]:
-        with self._context, ir.InsertionPoint(self._block), self._location(op):
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location(op):
             operation = ir.Operation.create(
                 f"tfl.{op}",
                 results=(types := [self._type(s.dtype, s.shape, s.steps) for s in results]),
-                operands=[t.handle for t in operands],
+                operands=[self._local(t.handle) for t in operands],
                 attributes={name: self._attribute(name, value) for name, value in attributes.items()}
                 | ({"qtype": ir.TypeAttr.get(types[0])} if op == "quantize" else {}),
             )
         return list(operation.results)
 
     def _nothing(self) -> Any:
-        with self._context, ir.InsertionPoint(self._block), self._location("no_value"):
+        with self._context, ir.InsertionPoint(self._open[-1].block), self._location("no_value"):
             kind, value = ir.NoneType.get(), ir.UnitAttr.get()
             return ir.Operation.create("tfl.no_value", results=[kind], attributes={"value": value}).result
 
     def _constant(self, value: Array) -> Any:
         array = np.ascontiguousarray(value).reshape(value.shape)
         kind = self._type(array.dtype.name, array.shape)
+        function = self._open[-1]
         if array.nbytes > _OPAQUE_BYTES and array.dtype != np.bool_:
-            self._opaque.append((array, f"{self._scope}/const"))
-            return self._block.add_argument(kind, ir.Location.unknown(self._context))
+            argument = function.block.add_argument(kind, ir.Location.unknown(self._context))
+            function.weights.append((argument, array, f"{self._scope}/const"))
+            return argument
         key = (array.dtype.name, array.shape, array.tobytes())
-        if key not in self._constants:
-            with self._context, ir.InsertionPoint(self._block), self._location("const"):
-                self._constants[key] = _constant_op(array, kind, ir.DenseElementsAttr.get(array, type=kind))
-        return self._constants[key]
+        if key not in function.constants:
+            with self._context, ir.InsertionPoint(function.block), self._location("const"):
+                value = ir.DenseElementsAttr.get(array, type=kind)
+                function.constants[key] = constant_op(array, kind, value)
+        return function.constants[key]
 
     def _type(self, dtype: str, shape: Shape, steps: Steps | None = None) -> ir.Type:
         dynamic = ir.ShapedType.get_dynamic_size()
@@ -180,11 +266,54 @@ class TfliteBuilder(Builder):
         return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)
 
 
+def _drop_idle_reshapes(block: ir.Block) -> None:
+    """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
+    for op in list(block.operations):
+        if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
+            continue
+        kind = ir.RankedTensorType(op.results[0].type)
+        dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
+        if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
+            op.results[0].replace_all_uses_with(op.operands[0])
+            op.operation.erase()
+
+
+def _share_weights(path: Path) -> None:
+    """Each function has constants of its own, which the exporter writes one by one, equal or not."""
+    model = edit.read(path.read_bytes())
+    edit.share_buffers(model)
+    path.write_bytes(edit.write(model))
+
+
+def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:
+    return [Tensor(a, s.dtype, s.shape) for a, s in zip(function.block.arguments, specs, strict=False)]
+
+
 def _known_extents(kind: ir.RankedTensorType) -> list[int]:
     return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
 
 
-def _constant_op(array: Array, kind: ir.Type, value: ir.Attribute) -> ir.Value:
-    # arith has no unsigned integers.
-    op = "tfl.pseudo_const" if array.dtype.kind == "u" else "arith.constant"
-    return ir.Operation.create(op, results=[kind], attributes={"value": value}).result
+def _narrow_products(block: ir.Block) -> None:
+    """MLIR merges the reshapes around a FULLY_CONNECTED with it, also where XNNPACK takes fewer axes."""
+    for op in list(block.operations):
+        if op.operation.name != "tfl.fully_connected":
+            continue
+        x, result = (ir.RankedTensorType(value.type) for value in (op.operands[0], op.results[0]))
+        if x.rank <= MOST_AXES:
+            continue
+        rows = prod(x.shape[:-1]) if x.has_static_shape else ir.ShapedType.get_dynamic_size()
+        matrix, product = (ir.RankedTensorType.get([rows, t.shape[-1]], t.element_type) for t in (x, result))
+        attributes = {name: op.attributes[name] for name in op.attributes}
+        attributes["keep_num_dims"] = ir.BoolAttr.get(False)
+        with ir.InsertionPoint(op), op.location:
+            operands = [_reshape(op.operands[0], matrix), *list(op.operands)[1:]]
+            narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
+            op.results[0].replace_all_uses_with(_reshape(narrow.result, result))
+        op.operation.erase()
+
+
+def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
+    extents = np.asarray([-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)], "i")
+    shape = ir.DenseElementsAttr.get(extents)
+    made = ir.Operation.create("arith.constant", results=[shape.type], attributes={"value": shape}).result
+    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, made]).result

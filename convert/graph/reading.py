@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -89,10 +90,29 @@ def producer(value: ir.Value | None, *op_types: str) -> ir.Node | None:
     return node if node is not None and node.domain == "" and node.op_type in op_types else None
 
 
+def source(value: ir.Value) -> ir.Value:
+    """What a value is a copy of."""
+    copy = producer(value, "Identity")
+    return value if copy is None or copy.inputs[0] is None else source(copy.inputs[0])
+
+
 def attribute(node: ir.Node, name: str, version: int) -> Any:
-    """An attribute of an ONNX node, or the default its schema states at opset ``version``; None if it has none."""
+    """An attribute of a node, or the default its schema states at opset ``version``; None if it has none.
+
+    The operators of our own domains have the schemas of ONNX's of their names.
+    """
     found = node.attributes.get(name)
-    return _default(node.op_type, name, version) if found is None else found.value
+    return _default(node.op_type, name, version, node.domain) if found is None else found.value
+
+
+def nodes_below(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes in the subgraphs of a node."""
+    for attr in node.attributes.values():
+        if attr.type == ir.AttributeType.GRAPH:
+            yield from attr.as_graph().all_nodes()
+        elif attr.type == ir.AttributeType.GRAPHS:
+            for graph in attr.as_graphs():
+                yield from graph.all_nodes()
 
 
 def schema(op_type: str, version: int, domain: str = "") -> onnx.defs.OpSchema | None:
@@ -112,8 +132,8 @@ def _schema(op_type: str, version: int, domain: str) -> onnx.defs.OpSchema | Non
 
 
 @cache
-def _default(op_type: str, name: str, version: int) -> Any:
-    found = _schema(op_type, version, "")
+def _default(op_type: str, name: str, version: int, domain: str) -> Any:
+    found = _schema(op_type, version, domain) or _schema(op_type, version, "")
     if found is None or name not in found.attributes:
         return None
     proto = found.attributes[name].default_value

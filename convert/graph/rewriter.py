@@ -16,7 +16,7 @@ from ...errors import InternalFault
 from ...formats.onnx.names import called
 from ...vocabulary import FUSED_DOMAIN
 from . import private_ops
-from .reading import attribute, opset, schema
+from .reading import attribute, nodes_below, opset, schema
 
 IsLowered = Callable[[str, str, int], bool]
 """(domain, operator, the opset it last changed in) → whether the lowering takes the operator as it is."""
@@ -59,7 +59,7 @@ class Rewriter:
             return True
         if domain == FUSED_DOMAIN:
             return self._is_lowered(domain, op_type, private_ops.VERSION)
-        found = schema(op_type, self.opset, domain)
+        found = schema(op_type, self.model.opset_imports.get(domain, self.opset), domain)
         return found is not None and self._is_lowered(domain, op_type, found.since_version)
 
     @cached_property
@@ -322,18 +322,9 @@ def graph_of(node: ir.Node) -> ir.Graph:
 def _detach(node: ir.Node) -> list[ir.Value]:
     """Give up every value that a node, or a node in its subgraphs, uses; returns those values, each once."""
     sources: dict[ir.Value, None] = {}
-    for inner in (node, *_nodes_below(node)):
+    for inner in (node, *nodes_below(node)):
         for index, value in enumerate(inner.inputs):
             if value is not None:
                 sources[value] = None
                 inner.replace_input_with(index, None)
     return list(sources)
-
-
-def _nodes_below(node: ir.Node) -> Iterator[ir.Node]:
-    for attr in node.attributes.values():
-        if attr.type == ir.AttributeType.GRAPH:
-            yield from attr.as_graph().all_nodes()
-        elif attr.type == ir.AttributeType.GRAPHS:
-            for graph in attr.as_graphs():
-                yield from graph.all_nodes()

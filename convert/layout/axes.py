@@ -63,11 +63,11 @@ def softmax(op: Op) -> Placement | None:
 
 
 def quantization(op: Op) -> Placement | None:
-    """Per tensor: elementwise. Per channel or blocked: along ``axis`` (default 1)."""
+    """Per tensor: elementwise. Per channel: along ``axis`` (default 1). In blocks: not moved."""
     scale = op.in_dims[1] if len(op.in_dims) > 1 else None
-    if scale is None:
+    if scale is None or len(scale) > 1:
         return None
-    return like_first(op) if all(dim == 1 for dim in scale) and len(scale) < 2 else one_axis(1)(op)
+    return like_first(op) if all(dim == 1 for dim in scale) else one_axis(1)(op)
 
 
 def cumulative_sum(op: Op) -> Placement | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -34,10 +35,31 @@ class Context:
         opsets: Domain → opset version of the model.
     """
 
-    def __init__(self, builder: Builder, opsets: dict[str, int]) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        opsets: dict[str, int],
+        walk: Callable[[Context, ir.Graph], None],
+        around: Context | None = None,
+    ) -> None:
+        """``walk`` lowers the nodes of a graph; a body sees the tensors of the graph ``around`` it."""
         self.b = builder
         self.opsets = opsets
+        self._walk = walk
+        self._around = around
         self._tensors: dict[ir.Value, Tensor] = {}
+
+    def lower_body(self, body: ir.Graph, inputs: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Lower the nodes of a subgraph where the builder is; its outputs.
+
+        Raises:
+            NotLowered: an output isn't computed (the node that makes it is reported on its own).
+        """
+        inner = Context(self.b, self.opsets, self._walk, self)
+        for value, tensor in zip(body.inputs, inputs, strict=True):
+            inner.bind(value, tensor)
+        self._walk(inner, body)
+        return [inner.tensor(value) for value in body.outputs]
 
     def bind(self, value: ir.Value, tensor: Tensor) -> None:
         """Let ``tensor`` stand for ``value`` from here on."""
@@ -45,12 +67,18 @@ class Context:
 
     def tensor(self, value: ir.Value) -> Tensor:
         """The tensor of ``value``; constants come into being when first asked for."""
-        if value not in self._tensors:
+        found = self._bound(value)
+        if found is None:
             if value.const_value is None:
                 raise NotLowered(f"{value.name!r} has no value; the node that makes it was not lowered")
             spec(value)
-            self._tensors[value] = self.b.const(value.const_value.numpy())
-        return self._tensors[value]
+            found = self._tensors[value] = self.b.const(value.const_value.numpy())
+        return found
+
+    def _bound(self, value: ir.Value) -> Tensor | None:
+        """The tensor that stands for ``value`` here or around, if there is one."""
+        found = self._tensors.get(value)
+        return found if found is not None or self._around is None else self._around._bound(value)
 
     def forget(self, value: ir.Value) -> None:
         """Let go of the tensor of ``value``."""
@@ -98,7 +126,7 @@ class Context:
             return None
         if value.const_value is not None:
             return value.const_value.numpy()
-        tensor = self._tensors.get(value)
+        tensor = self._bound(value)
         return tensor.value if tensor else None
 
     def attribute(self, node: ir.Node, name: str) -> Any:
@@ -125,6 +153,11 @@ def spec(value: ir.Value) -> Spec:
     Raises:
         Unsupported: the type is unknown or none that TFLite has, or the rank is unknown.
     """
+    kept = value.type.elem_type if isinstance(value.type, ir.OptionalType) else value.type
+    if isinstance(kept, ir.SequenceType):
+        raise Unsupported(
+            f"{value.name!r} is a sequence of tensors, which TFLite does not have", "give them one by one"
+        )
     if value.dtype is None or value.dtype not in DTYPES:
         kind = "unknown" if value.dtype is None else value.dtype.name
         remedy = "cast the model to float32 (model.float()), and what it makes with .float()"

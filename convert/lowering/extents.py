@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..builders.tensor import Shape, Tensor, element_count
+from ..builders.tensor import Shape, Tensor
 from .context import Context
 
 
@@ -33,31 +33,25 @@ def reshape_affine(ctx: Context, x: Tensor, of: Tensor, factors: Sequence[int], 
     return ctx.b.reshape(x, shape, runtime)
 
 
-def extent_of(ctx: Context, x: Tensor, axis: int) -> Tensor:
-    """One extent as an int32 scalar; a constant where it is static."""
-    extent = x.shape[axis]
-    if extent is not None:
-        return ctx.b.const(np.int32(extent))
-    return ctx.b.reshape(ctx.b.slice(ctx.b.shape_of(x), [axis], [1]), ())
-
-
-def reshape_by(ctx: Context, x: Tensor, extents: Sequence[Sequence[tuple[Tensor, int]]]) -> Tensor:
-    """``x`` with extents that are each the product of some axes' extents, given as (tensor, axis)."""
-    b = ctx.b
-    shape = tuple(element_count([t.shape[axis] for t, axis in factors]) for factors in extents)
-    if sum(d is None for d in shape) <= 1:
-        return b.reshape(x, shape)
-    parts = []
-    for factors in extents:
-        each = b.concat([b.reshape(extent_of(ctx, t, axis), (1,)) for t, axis in factors] or [b.int32s([1])], 0)
-        parts.append(each if len(factors) <= 1 else b.reduce("reduce_prod", each, [0], keep_dims=True))
-    return b.reshape(x, shape, b.concat(parts, 0))
-
-
 def positions(ctx: Context, x: Tensor, axis: int) -> Tensor:
     """0, …, extent - 1 of an axis, 1-D int32; a constant where the extent is static."""
     b = ctx.b
-    return b.range(b.const(np.int32(0)), extent_of(ctx, x, axis), b.const(np.int32(1)), None)
+    return b.range(b.const(np.int32(0)), b.extent_of(x, axis), b.const(np.int32(1)), None)
+
+
+def are_among(ctx: Context, axes: Tensor, rank: int) -> Tensor:
+    """Which of ``rank`` axes are among ``axes`` (1-D int32, may be negative), bool [rank]."""
+    b = ctx.b
+    counted = b.select(b.compare("less", axes, b.like(axes, 0)), b.add(axes, b.like(axes, rank)), axes)
+    table = b.compare("equal", b.const(np.arange(rank, dtype=np.int32).reshape(-1, 1)), counted)
+    return b.reduce("reduce_any", table, [1], keep_dims=False)
+
+
+def extents_beside(ctx: Context, x: Tensor, axes: Tensor) -> Tensor:
+    """``x``'s extents without those of ``axes`` (1-D int32), each of which is named once; 1-D int32."""
+    b = ctx.b
+    left = b.where(b.unary("logical_not", are_among(ctx, axes, x.rank)))
+    return b.gather(b.shape_of(x), b.reshape(left, (x.rank - (axes.shape[0] or 0),)), 0)
 
 
 def cropped(ctx: Context, x: Tensor, cuts: Sequence[tuple[int, int]]) -> Tensor:

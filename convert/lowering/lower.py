@@ -15,7 +15,7 @@ from ...formats.onnx.names import called
 from ...vocabulary import FUSED_DOMAIN, MODULE_KEY, NHWC_DOMAIN, SOURCE_KEY
 from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
-from ..graph.reading import schema
+from ..graph.reading import nodes_below, schema
 from . import registry
 from .context import DTYPES, Context, NotLowered, spec
 from .operands import check_operands
@@ -30,10 +30,22 @@ def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
     return [(str(v.name), spec(v)) for v in model.graph.inputs if v.name not in initializers]
 
 
-def preflight(model: ir.Model) -> list[UnsupportedNode]:
-    """All nodes that can't be lowered; runs every handler on a builder that builds nothing."""
+def preflight(model: ir.Model, *, unroll: bool = False) -> list[UnsupportedNode]:
+    """All nodes that can't be lowered, those in bodies too; runs every handler on a builder that builds nothing."""
     unsupported: list[UnsupportedNode] = []
-    context = Context(DryBuilder(), model.opset_imports)
+
+    def walk(context: Context, graph: ir.Graph) -> None:
+        for node in graph:
+            try:
+                _lower_node(context, node)
+            except Unsupported as problem:
+                if not isinstance(problem, NotLowered):
+                    unsupported.append(_row(problem, node.op_type, _called(node), context, node))
+                _bind_by_type(context, node)
+
+    builder = DryBuilder()
+    builder.unrolls = unroll
+    context = Context(builder, model.opset_imports, walk)
     for value in model.graph.inputs:
         try:
             found = spec(value)
@@ -41,13 +53,7 @@ def preflight(model: ir.Model) -> list[UnsupportedNode]:
             unsupported.append(_row(problem, "input", str(value.name), context))
             continue
         context.bind(value, Tensor(None, found.dtype, found.shape))
-    for node in model.graph:
-        try:
-            _lower_node(context, node)
-        except Unsupported as problem:
-            if not isinstance(problem, NotLowered):
-                unsupported.append(_row(problem, node.op_type, _called(node), context, node))
-            _bind_by_type(context, node)
+    walk(context, model.graph)
     for value in model.graph.outputs:
         try:
             spec(value)
@@ -65,31 +71,39 @@ def lower(
     inputs: Sequence[Tensor],
     *,
     release: bool = False,
+    unroll: bool = False,
     where: str | None = None,
 ) -> list[tuple[str, Tensor]]:
     """Lower the main graph into ``builder``; returns the outputs by name.
+
+    ``unroll`` becomes the builder's :attr:`~.builder.Builder.unrolls`.
 
     With ``release`` each weight leaves ``model`` after its last use, which halves the memory that large models take.
 
     Raises:
         UnsupportedNodes: a node can't be lowered (run :func:`preflight` first: it finds all of them).
     """
-    context = Context(builder, model.opset_imports)
+    builder.unrolls = unroll
+    last_uses = _last_uses(model) if release else {}
+
+    def walk(context: Context, graph: ir.Graph) -> None:
+        for node in graph:
+            with builder.scope(str(node.outputs[0].name)):
+                try:
+                    _lower_node(context, node)
+                except Unsupported as problem:
+                    row = _row(problem, node.op_type, _called(node), context, node)
+                    raise UnsupportedNodes([row], where=where) from problem
+            for value in last_uses.get(node, ()):
+                context.forget(value)
+                value.const_value = None
+
+    context = Context(builder, model.opset_imports, walk)
     names = {name for name, _ in graph_inputs(model)}
     graph_values = [v for v in model.graph.inputs if v.name in names]
     for value, tensor in zip(graph_values, inputs, strict=True):
         context.bind(value, tensor)
-    last_uses = _last_uses(model) if release else {}
-    for node in model.graph:
-        with builder.scope(str(node.outputs[0].name)):
-            try:
-                _lower_node(context, node)
-            except Unsupported as problem:
-                row = _row(problem, node.op_type, _called(node), context, node)
-                raise UnsupportedNodes([row], where=where) from problem
-        for value in last_uses.get(node, ()):
-            context.forget(value)
-            value.const_value = None
+    walk(context, model.graph)
     try:
         return [(str(value.name), context.tensor(value)) for value in model.graph.outputs]
     except Unsupported as problem:
@@ -173,11 +187,12 @@ def _check(value: ir.Value, tensor: Tensor) -> None:
 
 
 def _last_uses(model: ir.Model) -> dict[ir.Node, list[ir.Value]]:
-    """Node → the weights that no later node needs."""
+    """Node of the main graph → the weights that no later node needs, in a body or outside."""
     last = {
         value: node
         for node in model.graph
-        for value in node.inputs
+        for inner in (node, *nodes_below(node))
+        for value in inner.inputs
         if value is not None and value.const_value is not None and not value.is_graph_output()
     }
     result: dict[ir.Node, list[ir.Value]] = {}

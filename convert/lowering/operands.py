@@ -23,6 +23,7 @@ _ONE_ELEMENT: Mapping[str, Positions] = {
     "Clip": (1, 2), "CumSum": (1,), "Dropout": (1, 2), "OneHot": (1,), "Pad": (2,), "Range": (0, 1, 2), "TopK": (1,),
     "Trilu": (1,), "DFT": (1, 2), "BlackmanWindow": (0,), "HammingWindow": (0,), "HannWindow": (0,),
     "STFT": (1, 3), "SequenceAt": (1,), "MelWeightMatrix": (0, 1, 2, 3, 4),
+    "NonMaxSuppression": (2, 3, 4),
 }  # fmt: skip
 
 _VECTORS: Mapping[str, Positions] = {
@@ -46,7 +47,9 @@ _RANKS: Mapping[str, Mapping[int, int]] = {
     "LSTM": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3, 6: 3, 7: 2},
     "GRU": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},
     "RNN": {0: 3, 1: 3, 2: 3, 3: 2, 4: 1, 5: 3},
+    "NonMaxSuppression": {0: 3, 1: 3},
     "OneHot": {2: 1},
+    "RoiAlign": {1: 2, 2: 1},
 }
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -11,19 +11,20 @@ from ...formats.tflite.operations import Operand, Operation
 from ...vocabulary import MODULE_KEY, SOURCE_KEY
 from ..builders.base import Attribute
 from ..builders.builder import Builder, DryBuilder
+from ..builders.control import Body, Branch, joined
 from ..builders.tensor import Spec, Tensor
 from .lower import graph_inputs, lower
 
 
-def recorded(model: ir.Model) -> list[Operation]:
+def recorded(model: ir.Model, *, unroll: bool = False) -> list[Operation]:
     """What a prepared graph is lowered to, in order, before MLIR fuses any of it.
 
     Raises:
         UnsupportedNodes: a node can't be lowered (``prepare`` finds all of them).
     """
-    recorder = _Recorder({str(node.outputs[0].name): node for node in model.graph})
+    recorder = _Recorder({str(node.outputs[0].name): node for node in model.graph.all_nodes()})
     inputs = [Tensor(name, spec.dtype, spec.shape) for name, spec in graph_inputs(model)]
-    lower(model, recorder, inputs)
+    lower(model, recorder, inputs, unroll=unroll)
     return recorder.operations
 
 
@@ -66,6 +67,21 @@ class _Recorder(DryBuilder):
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
     ) -> list[None]:
+        self._record(op, operands, attributes, results)
+        return [None] * len(results)
+
+    def _cond(self, condition: Tensor, then: Branch, otherwise: Branch) -> list[None]:
+        specs = joined(then(), otherwise())
+        self._record("if", [condition], {}, specs)
+        return [None] * len(specs)
+
+    def _while_loop(self, start: Sequence[Tensor], carried: Sequence[Spec], condition: Body, body: Body) -> list[None]:
+        self._record("while", start, {}, carried)
+        return super()._while_loop(start, carried, condition, body)
+
+    def _record(
+        self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]
+    ) -> None:
         node = self._nodes.get(self._scope)
         metadata = node.metadata_props if node is not None else {}
         self.operations.append(
@@ -79,4 +95,3 @@ class _Recorder(DryBuilder):
                 source=metadata.get(SOURCE_KEY, ""),
             )
         )
-        return [None] * len(results)

@@ -17,9 +17,10 @@ Handler = Callable[[Context, ir.Node], Tensor | tuple[Tensor, ...]]
 
 # One module a family; importing it registers its handlers.
 _FAMILIES = (
-    "activation", "bitwise", "comparison", "convolution", "einsum", "elementwise", "generation", "indexing", "matmul",
-    "normalization", "pooling", "quantization", "recurrent", "reduction", "resize", "sampling", "shape", "slicing",
-    "sorting", "spectral", "transposed_convolution",
+    "activation", "bitwise", "comparison", "control", "convolution", "deformable", "detection", "einsum",
+    "elementwise", "generation", "indexing", "linear_algebra", "matmul", "normalization", "pooling", "quantization",
+    "recurrent", "reduction", "resize", "sampling", "shape", "slicing", "sorting", "spectral", "tabular", "text",
+    "training", "transposed_convolution", "trees", "unpooling",
 )  # fmt: skip
 
 VERIFIED_TO = 28

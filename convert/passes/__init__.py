@@ -36,8 +36,10 @@ from . import (
     merge_transposes,
     remove_noops,
     remove_unused,
+    resolve_sequences,
     shuffle_channels_last,
     split_batch_norm,
+    unroll_loops,
     unwrap_transposes,
     write_integer_ops,
 )
@@ -63,6 +65,8 @@ PIPELINE: PassPipeline = (
             fold_constants.PASS,
             fold_quantized_constants.PASS,
             fold_shapes.PASS,
+            resolve_sequences.PASS,
+            unroll_loops.PASS,
             expand_functions.PASS,
             inline_branches.PASS,
         )

@@ -13,7 +13,7 @@ that an activation stays next to its convolution.
 
 Leaves alone: inputs of unknown rank; a MaxPool whose indices are used; a Resize that crops or names its axes.
 
-Source: ONNX Conv, ConvTranspose, MaxPool, AveragePool and Resize, all versions; TFLite CONV_2D takes NHWC only.
+Source: ONNX Conv, ConvTranspose, MaxPool, AveragePool, LpPool and Resize, all versions; TFLite CONV_2D takes NHWC only.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ After::
 
     x ── Less / Sub / Add / Where / … ── y               the operator's official function body
 
+FlexAttention's body takes in the graphs that modify its scores and probabilities; what these use from around them are
+inputs of the body.
+
 Leaves alone: operators without a body; bodies written for a later opset than the model's that use an operator which
 differs there; bodies that end in operators which can't be lowered either (better to name the one in the user's model).
 
@@ -23,7 +26,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from ..graph.reading import schema
+from ..graph.reading import nodes_below, schema
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .infer_shapes import infer_shapes
@@ -31,6 +34,9 @@ from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 
 _FOLDED = frozenset({"Constant", "Identity"})
 """Operators that need no lowering: other passes remove them."""
+
+_DOMAINS = frozenset({"", "ai.onnx.preview"})
+"""ONNX's own domains that have operators with a body."""
 
 
 def expand_functions(rw: Rewriter) -> None:
@@ -47,7 +53,7 @@ def _expand_once(rw: Rewriter) -> bool:
     rw.refusals.clear()
     bodies: dict[ir.OperatorIdentifier, ir.Function] = {}
     for node in rw.nodes():
-        if node.domain != "" or node.op_type in _FOLDED or rw.is_lowered(node.op_type):
+        if node.domain not in _DOMAINS or node.op_type in _FOLDED or rw.is_lowered(node.op_type, node.domain):
             continue
         if node.op_type == "CastLike":
             _cast_like(rw, node)
@@ -78,18 +84,19 @@ def _cast_like(rw: Rewriter, node: ir.Node) -> None:
 
 def _body_of(rw: Rewriter, node: ir.Node) -> ir.Function | str:
     """The function body of a node as the model's opset can run it, or why there is none."""
-    found = schema(node.op_type, rw.opset)
+    version = rw.model.opset_imports.get(node.domain, rw.opset)
+    found = schema(node.op_type, version, node.domain)
     if found is None:
-        return f"opset {rw.opset} has no such operator"
+        return f"opset {version} has no such operator"
     if any(v is not None and v.type is None for v in node.inputs):
         return "the types of its inputs are not known"
     try:
-        proto = _function(found, node, rw.opset)
+        proto = _function(found, node, version)
     except (RuntimeError, ValueError) as error:
         return f"ONNX can't make its function body: {error}"
     if proto is None:
         return "ONNX defines no function body for it"
-    version = next(o.version for o in proto.opset_import if o.domain == "")
+    version = next((o.version for o in proto.opset_import if o.domain == ""), rw.opset)
     used = sorted({n.op_type for n in _nodes(proto.node)})
     late = [op for op in used if version > rw.opset and not _same(op, version, rw.opset)]
     if late:
@@ -100,11 +107,32 @@ def _body_of(rw: Rewriter, node: ir.Node) -> ir.Function | str:
     wanted = max(i + 1 for i, v in enumerate(node.outputs) if v.name)
     node.resize_outputs(wanted)
     del proto.output[wanted:]
-    if not {*proto.output} <= {name for n in proto.node for name in n.output}:
-        return "its function body doesn't make all of its outputs"
+    made = {name for n in proto.node for name in n.output}
+    for value, name in zip(node.outputs, proto.output, strict=True):
+        if name not in made and (value.uses() or value.is_graph_output()):
+            return "its function body doesn't make all of its outputs"
+        if name not in made:  # and nobody wants it
+            proto.node.add(op_type="Identity", input=proto.input[:1], output=[name])
+    captured = _captured(node)
+    if {str(value.name) for value in captured} & {*made, *proto.input}:
+        return "a value that its graphs use has the name of one in its function body"
+    node.resize_inputs(len(proto.input) + len(captured))
+    for index, value in enumerate(captured, len(proto.input)):
+        node.replace_input_with(index, value)
+    proto.input.extend(str(value.name) for value in captured)
     function = ir.serde.deserialize_function(proto)
     function.opset_imports[""] = rw.opset
     return function
+
+
+def _captured(node: ir.Node) -> list[ir.Value]:
+    """What the subgraphs of a node use from around them."""
+    below = list(nodes_below(node))
+    own = {id(value) for inner in below for value in inner.outputs}
+    graphs = {id(inner.graph): inner.graph for inner in below}
+    own |= {id(v) for g in graphs.values() if g is not None for v in (*g.inputs, *g.initializers.values())}
+    used = {v: None for inner in below for v in inner.inputs if v is not None and id(v) not in own}
+    return list(used)
 
 
 def _function(found: Any, node: ir.Node, version: int) -> onnx.FunctionProto | None:
@@ -156,11 +184,16 @@ def _may_be_lowered(rw: Rewriter, op_type: str) -> bool:
 
 def _prepare(rw: Rewriter, node: ir.Node, body: ir.Function) -> None:
     """Give the call the attributes it leaves to their defaults, and everything a name of its own."""
-    found = schema(node.op_type, rw.opset)
-    for name in () if found is None else found.attributes:
-        default = rw.attribute(node, name)
-        if name not in node.attributes and default is not None:
-            node.attributes[name] = ir.convenience.convert_attributes({name: default})[0]
+    found = schema(node.op_type, rw.model.opset_imports.get(node.domain, rw.opset), node.domain)
+    for name, formal in ({} if found is None else found.attributes).items():
+        if name not in node.attributes and formal.default_value.name:
+            node.attributes[name] = ir.serde.deserialize_attribute(formal.default_value)
+    for inner in nodes_below(node):  # the body has these nodes already
+        for index in range(len(inner.inputs)):
+            inner.replace_input_with(index, None)
+    for name in [name for name, attr in node.attributes.items() if attr.type == ir.AttributeType.GRAPH]:
+        del node.attributes[name]
+        body.attributes.pop(name, None)
     for value in node.outputs:
         value.name = value.name or rw.unique(f"{node.name}/unused")
     for inner in body.all_nodes():

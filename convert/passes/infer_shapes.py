@@ -17,8 +17,9 @@ dimension; those that ONNX makes up (``unk__0``) hold for one run only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import onnx
 import onnx.shape_inference
@@ -28,6 +29,7 @@ from ...formats.onnx.rules import leave_out_crashing
 from ..graph.rewriter import Refusal, Rewriter
 from .contract import WHOLE_MODEL, Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
+from .settle_shapes import infer_settled
 
 _SMALL = 1024
 """Bytes up to which a constant may be a shape, an axis or a pad that inference wants to read."""
@@ -38,8 +40,10 @@ def infer_shapes(rw: Rewriter) -> None:
         skeleton = ir.to_proto(rw.model)
     _forget_shapes(skeleton.graph)
     leave_out_crashing(skeleton.graph)
+    _share_constants(skeleton.graph, {})
+    infer = partial(onnx.shape_inference.infer_shapes, check_type=False, strict_mode=False, data_prop=True)
     try:
-        inferred = onnx.shape_inference.infer_shapes(skeleton, check_type=False, strict_mode=False, data_prop=True)
+        inferred = infer_settled(skeleton, infer)
     except (onnx.shape_inference.InferenceError, IndexError, MemoryError, RuntimeError, ValueError) as error:
         rw.refusals.append(Refusal(WHOLE_MODEL, f"ONNX can't infer its shapes: {error}"))
         return
@@ -80,6 +84,17 @@ def _forget_shapes(graph: onnx.GraphProto) -> None:
                 _forget_shapes(below)
 
 
+def _share_constants(graph: onnx.GraphProto, around: Mapping[str, onnx.TensorProto]) -> None:
+    """Give bodies the small constants from around them that they use: inference reads none but a graph's own."""
+    used = {name for node in graph.node for name in node.input}
+    mine = {tensor.name: tensor for tensor in graph.initializer}
+    graph.initializer.extend(tensor for name, tensor in around.items() if name in used and name not in mine)
+    small = {name: t for name, t in mine.items() if t.data_location != onnx.TensorProto.EXTERNAL}
+    for attr in (a for node in graph.node for a in node.attribute):
+        for below in (*([attr.g] if attr.HasField("g") else []), *attr.graphs):
+            _share_constants(below, {**around, **small})
+
+
 def _take_over(graph: ir.Graph, proto: onnx.GraphProto) -> int:
     """Give the values of a graph, and of the graphs below it, what inference found; returns how many changed."""
     found = {info.name: info.type for info in (*proto.value_info, *proto.output)}
@@ -88,14 +103,29 @@ def _take_over(graph: ir.Graph, proto: onnx.GraphProto) -> int:
         for value in node.outputs:
             if value.name in found:
                 changed += _update(value, found[value.name])
+        loops = node.domain == "" and node.op_type in ("Loop", "Scan")
         subgraphs = {a.name: a for a in node_proto.attribute if a.type in (a.GRAPH, a.GRAPHS)}
         for name, attr_proto in subgraphs.items():
             attr = node.attributes[name]
+            if loops:
+                changed += _give(attr.as_graph(), attr_proto.g)
             if attr.type == ir.AttributeType.GRAPH:
                 changed += _take_over(attr.as_graph(), attr_proto.g)
             else:
                 pairs = zip(attr.as_graphs(), attr_proto.graphs, strict=True)
                 changed += sum(_take_over(below, below_proto) for below, below_proto in pairs)
+    return changed
+
+
+def _give(body: ir.Graph, proto: onnx.GraphProto) -> int:
+    """Let the inputs of a loop's body have the types that were settled, whatever the file said."""
+    changed = 0
+    for value, info in zip(body.inputs, proto.input, strict=True):
+        kind = ir.serde.deserialize_type_proto_for_type(info.type)
+        shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+        if value.type != kind or value.shape != shape:
+            value.type, value.shape = kind, shape
+            changed += 1
     return changed
 
 

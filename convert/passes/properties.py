@@ -8,7 +8,7 @@ from ...vocabulary import FUSED_DOMAIN
 from ..graph.reading import attribute, is_constant, opset, rank, static_shape
 from .contract import Property
 
-_WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "Resize")
+_WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "Resize")
 
 
 def _local_function(model: ir.Model) -> str | None:

@@ -11,7 +11,7 @@ After::
 ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a Cast to int32; float32 holds their sums
 exactly up to 2²⁴, which is more than 250 products of the largest operands.
 
-Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point for each row of an operand.
+Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point of unknown shape.
 Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10;
 ONNX Runtime's ContribOperators.md.
 """
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import static_shape
+from ..graph.reading import rank, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import NO_LOCAL_FUNCTIONS
@@ -128,22 +128,34 @@ def _dequantized_bias(rw: Rewriter, node: ir.Node, made: list[ir.Node], bias: ir
 
 def _count(rw: Rewriter, node: ir.Node) -> None:
     zeros = [node.inputs[i] if i < len(node.inputs) else None for i in (2, 3)]
-    if any(zero is not None and static_shape(zero) not in ((), (1,)) for zero in zeros):
-        rw.refuse(node, "it has a zero point for each row, or of an unknown shape")
+    shapes = [None if zero is None else _zero_shape(node, i, zero) for i, zero in enumerate(zeros)]
+    if any(zero is not None and shape is None for zero, shape in zip(zeros, shapes, strict=True)):
+        rw.refuse(node, "it has a zero point of an unknown shape")
         return
     made: list[ir.Node] = []
     real = []
-    for data, zero in zip(node.inputs[:2], zeros, strict=True):
+    for data, zero, shape in zip(node.inputs[:2], zeros, shapes, strict=True):
         value = _add(rw, node, made, "Cast", [data], {"to": ir.DataType.FLOAT})
-        if zero is not None:
+        if zero is not None and shape is not None:
             shift = _add(rw, node, made, "Cast", [zero], {"to": ir.DataType.FLOAT})
-            shift = _add(rw, node, made, "Reshape", [shift, rw.constant(node, "scalar", np.zeros(0, np.int64))], {})
+            shift = _add(rw, node, made, "Reshape", [shift, rw.constant(node, "shape", np.array(shape, np.int64))], {})
             value = _add(rw, node, made, "Sub", [value, shift], {})
         real.append(value)
     product = _add(rw, node, made, _COUNTING[node.op_type], real, dict(node.attributes))
     result = _add(rw, node, made, "Cast", [product], {"to": ir.DataType.INT32})
     rw.insert(node, *made)
     rw.replace(node, result)
+
+
+def _zero_shape(node: ir.Node, index: int, zero: ir.Value) -> list[int] | None:
+    """In which shape a zero point is that of operand ``index`` as a whole, of each output channel, row or column."""
+    shape, operand = static_shape(zero), node.inputs[index]
+    if shape is None or shape in ((), (1,)):
+        return None if shape is None else []
+    if node.op_type == "ConvInteger":
+        dims = rank(operand)
+        return None if dims is None else [-1] + [1] * (dims - 1)
+    return [-1, 1] if index == 0 and len(shape) == 1 else list(shape)
 
 
 PASS = Pass(

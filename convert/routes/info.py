@@ -1,4 +1,4 @@
-"""What a converter of a third party says of itself."""
+"""What a converter says of itself."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ... import kits
 from ...plugins import installed_version
 from ...vocabulary import ConvertedKind
 
-Takes = Literal["onnx"]
+Takes = Literal["onnx", "pt2"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_FUNCTION = re.compile(r"[\w.]+:\w+")
+_FUNCTION = re.compile(r"([\w.]+|/.+\.py):\w+")
 
 
 @dataclass(frozen=True)
 class ConverterInfo:
-    """All that others know of a converter. The package that brings it declares it.
+    """All that others know of a converter. The package that brings it declares it, or ``own`` does.
 
     Attributes:
         name: What ``--artifact route:NAME`` takes, in lower case; files and rows are called by it.
         summary: One line.
         makes: The kind of file, as ``Artifact.kind``.
-        module: The Python module that does the work.
+        module: The Python module that does the work; empty where a kit brings it.
         distributions: Packages that may bring the module, as pip calls them; their version is the converter's.
         install: How to get it.
-        convert: ``module:function`` of the function. It gets the path of an ``.onnx`` file and that of an empty folder,
-            which is the working folder too, and returns the path of what it made in it: a ``.tflite`` file or the
-            folder of a SavedModel. It may change either. Only the process that converts imports it.
-        takes: What it starts from.
+        convert: ``module:function`` of the function, or ``/path/of/a.py:function``. It gets the path of a model (see
+            ``takes``) and that of an empty folder, which is the working folder too, and returns the path of what it
+            made in it: a ``.tflite`` file or the folder of a SavedModel. It may change either. Only the process that
+            converts imports it.
+        takes: What it starts from: an ``.onnx`` file, or a ``.pt2`` program of ``torch.export``, which a source has
+            that is PyTorch's.
+        kit: The kit in whose own Python it runs, which sees nothing of ours; empty for this Python.
+        opset: The newest ONNX opset that it reads; it gets the model in that one if it is newer. None for any.
 
     Raises:
         ValueError: a value that isn't one of these.
@@ -43,6 +48,8 @@ class ConverterInfo:
     install: str
     convert: str
     takes: Takes = "onnx"
+    kit: str = ""
+    opset: int | None = None
 
     def __post_init__(self) -> None:
         wanted = {
@@ -58,8 +65,17 @@ class ConverterInfo:
     @property
     def version(self) -> str | None:
         """The installed version, without importing it; None when it isn't installed."""
+        if self.kit:
+            return kits.version(self.kit)
         return installed_version(self.module, self.distributions)
 
     def missing(self) -> str | None:
         """Why it can't run here and how to get it; None when it can."""
-        return None if self.version else f"{self.module} is not installed; {self.install}"
+        if self.version:
+            return None
+        what = (
+            f"kit {self.kit} is {kits.look(kits.KITS[self.kit]).wording}"
+            if self.kit
+            else f"{self.module} is not installed"
+        )
+        return f"{what}; {self.install}"

@@ -1,67 +1,126 @@
-"""A converter at work, in a process of its own: a raise, a crash, a hang and a wrong file are results.
+"""A converter at work, in a process of its own: a raise, a crash, a hang, a flood and a wrong file are results.
 
 It gets a copy of the model and a folder that it works in, with a folder for temporary files in it; whatever it leaves
-there goes with the folder.
+there goes with the folder. One that has a kit runs in that one's Python (see ``workers.function``).
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from ... import kits
 from ...errors import BadInput, RuntimeFailure
 from ...formats.model_files import model_files
 from ...source.model_files import ModelFile, converted_kind, read
+from ...workers import function
 from ...workers.child import Child
-from ...workers.serve import Commands, Tell
 from .info import ConverterInfo
+from .older import lower_opset
 
 _SHOWN = 8
 """Files of the folder that an error names."""
 
 
-def run(info: ConverterInfo, model: Path, folder: Path, *, timeout_s: float) -> ModelFile:
+@dataclass(frozen=True)
+class ConvertedFile:
+    """What a converter made, and what it cost.
+
+    Attributes:
+        file: The file, read.
+        seconds: Wall time of the process, with its start and its imports.
+        peak_bytes: Its peak resident memory, likewise; 0 where that isn't known.
+    """
+
+    file: ModelFile
+    seconds: float
+    peak_bytes: int
+
+
+def run(
+    info: ConverterInfo, model: Path, folder: Path, *, timeout_s: float, most_bytes: int | None = None
+) -> ConvertedFile:
     """Convert a model.
 
     Args:
         info: The converter.
-        model: An ONNX file; the converter sees a copy of it.
+        model: A file of the kind that it takes; the converter sees a copy of it.
         folder: An empty folder for all that is written.
         timeout_s: Seconds that it may take, its imports included.
+        most_bytes: Resident memory that it may take; None for what the machine has.
 
     Returns:
         What it made, somewhere in ``folder``.
 
     Raises:
-        RuntimeFailure: it raised, crashed or hung, or made no file, or another than it should.
-        NotAvailable, OutOfMemory: it says so.
+        RuntimeFailure: it raised, crashed or hung, took too much memory, or made no file, or another than it should.
+        CheckFailed: the model can't be had in an opset that it reads.
+        NotAvailable, OutOfMemory: it says so, or its kit is gone.
     """
     graph, out, temporary = (folder.resolve() / name for name in ("model", "out", "tmp"))
     for path in (graph, out, temporary):
         path.mkdir()
-    for part in model_files(model):
-        copy = graph / os.path.relpath(part, model.parent)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(part, copy)
-    name = f"converter {info.name}"
+    copy = copied(info, model, graph)
+    begin = time.perf_counter()
     try:
-        with Child(
-            __name__,
-            name=name,
-            where=str(model),
-            environment={"TMPDIR": str(temporary)},
-            path=[str(Path(entry).resolve()) for entry in sys.path],  # it works in another folder
-            timeout_s=timeout_s,
-        ) as child:
-            made = Path(child.ask("convert", info.convert, str(graph / model.name), str(out)))
-        return _checked(info, made, out)
+        with started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes) as child:
+            made = Path(child.ask("convert", info.convert, str(copy), str(out)))
+            peak = child.peak_bytes
+        seconds = time.perf_counter() - begin
+        return ConvertedFile(_checked(info, made, out), seconds, peak)
     except BadInput as error:  # a converter that can't is a result, whatever it is that it can't do
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
-        what = f"{name} failed: {error.what}"
+        what = f"converter {info.name} failed: {error.what}"
         raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy) from error
+
+
+def started(
+    info: ConverterInfo,
+    temporary: Path,
+    *,
+    where: str | None = None,
+    timeout_s: float,
+    most_bytes: int | None = None,
+) -> Child:
+    """The converter's process, to be asked to ``convert(info.convert, model, folder)``, one model after another.
+
+    Args:
+        temporary: The folder of its temporary files.
+
+    Raises:
+        NotAvailable: its kit is gone.
+    """
+    kit = kits.launch(kits.KITS[info.kit]) if info.kit else None
+    return Child(
+        function.__name__,
+        name=f"converter {info.name}",
+        where=where,
+        environment={"TMPDIR": str(temporary), **(kit.environment if kit else {})},
+        path=None if kit else [str(Path(entry).resolve()) for entry in sys.path],  # it works in another folder
+        python=kit.python if kit else None,
+        timeout_s=timeout_s,
+        most_bytes=most_bytes,
+    )
+
+
+def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
+    """A copy of the model with its external data, in the opset that the converter reads.
+
+    Raises:
+        CheckFailed: it can't be had in one.
+    """
+    for part in model_files(model):
+        copy = folder / os.path.relpath(part, model.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, copy)
+    path = folder / model.name
+    if info.opset is not None:
+        lower_opset(path, info.opset)
+    return path
 
 
 def _checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:
@@ -81,21 +140,3 @@ def _checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:
 
 def _listed(folder: Path) -> list[str]:
     return [f"there is {path.relative_to(folder)}" for path in sorted(folder.rglob("*"))[:_SHOWN]]
-
-
-# ---- The worker's side ----
-
-
-def start(tell: Tell) -> Commands:
-    """What the process serves: one conversion."""
-    return {"convert": _convert}
-
-
-def _convert(spec: str, model: str, out: str) -> str:
-    module, _, name = spec.partition(":")
-    convert = getattr(importlib.import_module(module), name)
-    os.chdir(out)
-    made = convert(Path(model), Path(out))
-    if not isinstance(made, (str, os.PathLike)):
-        raise TypeError(f"{spec} returned {type(made).__name__!r}, not the path of a file")
-    return str(Path(out, made))

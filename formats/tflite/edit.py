@@ -5,6 +5,7 @@ Objects are those of the generated schema (``ModelT`` and the like). Tensors are
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,16 @@ def drop_unused_buffers(model: Any) -> None:
     for index, buffer in enumerate(model.buffers):
         if index not in used:
             buffer.data = None
+
+
+def share_buffers(model: Any) -> None:
+    """Let constants of equal bytes, in whatever subgraphs, lie in the file once."""
+    first: dict[bytes, int] = {}
+    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            tensor.buffer = first.setdefault(hashlib.sha256(data).digest(), tensor.buffer)
+    drop_unused_buffers(model)
 
 
 def _scales_elsewhere(tensor: Any) -> set[int]:

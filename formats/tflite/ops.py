@@ -113,6 +113,7 @@ _ROWS = (
     # elementwise, more operands
     TfliteOp("add", _FIL, "add", Int8.LISTED),
     TfliteOp("atan2", _F, "atan2", Int8.FLOAT),
+    TfliteOp("bitcast", _ALL - _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("bitwise_xor", _BITS, "bitwise.bitwise_xor", Int8.FLOAT),
     TfliteOp("div", _FI, HANDLER, Int8.LISTED),
     TfliteOp("equal", _FIL | _BOOL, "equal", Int8.LISTED),
@@ -141,6 +142,7 @@ _ROWS = (
     TfliteOp("concatenation", _MOVABLE, HANDLER, Int8.LISTED),
     TfliteOp("dequantize", _BYTES | _SHORT, HANDLER, Int8.FLOAT),
     TfliteOp("depth_to_space", _FIL | _BYTES, HANDLER, Int8.INPUT_SCALE),
+    TfliteOp("dynamic_update_slice", _FIL | _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("expand_dims", None, None, Int8.INPUT_SCALE),
     TfliteOp("fill", _FIL | _BOOL | _SHORT | {"int8"}, "fill", Int8.FLOAT),
     TfliteOp("gather", _MOVABLE, HANDLER, Int8.LISTED),
@@ -173,6 +175,7 @@ _ROWS = (
     TfliteOp("arg_min", _FI | _BYTES | _BOOL, HANDLER, Int8.OWN_SCALE),
     TfliteOp("cumsum", _FIL, HANDLER, Int8.FLOAT),
     TfliteOp("mean", _FIL, HANDLER, Int8.LISTED),
+    TfliteOp("non_max_suppression_v4", _F, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_all", _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_any", _BOOL, HANDLER, Int8.FLOAT),
     TfliteOp("reduce_max", _FIL | _BYTES | _SHORT, HANDLER, Int8.INPUT_SCALE),

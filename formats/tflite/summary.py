@@ -128,6 +128,18 @@ class TFLiteSummary:
         """Outputs that hold steps of a scale."""
         return self._quantized(self.output_tensors)
 
+    @property
+    def output_steps(self) -> dict[str, float]:
+        """Output → scale of the grid that its values lie on: its own, or that of what a DEQUANTIZE makes it of."""
+        main = self.graphs[0]
+        sources = {i: op.inputs[0] for op in main.ops if op.op == "DEQUANTIZE" for i in op.outputs}
+        tensors = {name: main.tensors[sources.get(index, index)] for name, index in self.output_tensors.items()}
+        return {
+            name: t.quantization.scale
+            for name, t in tensors.items()
+            if t.quantization and t.dtype in STEPS and not t.is_constant
+        }
+
     def _quantized(self, side: Mapping[str, int]) -> frozenset[str]:
         tensors = {name: self.graphs[0].tensors[index] for name, index in side.items()}
         return frozenset(name for name, t in tensors.items() if t.quantization and t.dtype in STEPS)

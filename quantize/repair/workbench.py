@@ -13,6 +13,7 @@ from ...formats.tflite import edit as fb
 from ...formats.tflite.arithmetic import flops
 from ...numerics.fidelity import Fidelity, fidelity
 from ...workers.serve import Tell
+from .. import kinds
 from ..analysis.per_layer import PerLayer
 from ..recipe import Decision, Recipe
 from ..running import Model
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT, ARITHMETIC = "as the scheme says", "integers in arithmetic alone"
 """Kinds of starts."""
-
-_ARITHMETIC = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-_EXACT = ("BATCH_TO_SPACE_ND", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "PAD", "RELU", "RESHAPE",
-          "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V",
-          "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE")  # fmt: skip
-"""Operators that add no error of their own in integers, so that leaving them there costs nothing and saves casts."""
 
 _RANKED_ON = 2
 """Samples that own errors are taken from."""
@@ -111,7 +106,7 @@ class Workbench:
         work = {
             name: float(flops(job.model, graph, op))
             for name, op in zip(job.results, graph.operators, strict=True)
-            if name in there and fb.op_name(job.model, op) in _ARITHMETIC
+            if name in there and fb.op_name(job.model, op) in kinds.ARITHMETIC
         }
         if not work:
             return []
@@ -155,7 +150,7 @@ class Workbench:
         return [
             name
             for index, (name, op) in enumerate(zip(job.results, job.model.subgraphs[0].operators, strict=True))
-            if name and index not in kept and fb.op_name(job.model, op) not in (*_ARITHMETIC, *_EXACT)
+            if name and index not in kept and fb.op_name(job.model, op) not in (*kinds.ARITHMETIC, *kinds.EXACT)
         ]
 
     def _run(self, content: bytes) -> list[list[Feeds]]:

@@ -163,5 +163,6 @@ TARGETS = (
         },
         measured="device",
         installed=adb.version,
+        unlisted=adb.unserved,
     ),
 )

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ ANSWER_S = 30.0
 """Time for what a device does at once."""
 
 _KIT = "adb"
+_PORT = "5037"
 _IN_KIT = "root/usr/lib/android-sdk/platform-tools/adb"
 _PUSH_S = 15.0
 _BYTES_A_SECOND = 500_000
@@ -85,6 +87,25 @@ def version() -> str | None:
         return None
     found = re.search(r"^Version (\S+)", told, re.M) or re.search(r"version (\S+)", told)
     return found[1] if found else "unknown"
+
+
+def unserved() -> str | None:
+    """Why a look at devices would start adb's server, which stays; None where one runs, or adb tells itself."""
+    spec = os.environ.get("ADB_SERVER_SOCKET", "")
+    name, port = os.environ.get("ANDROID_ADB_SERVER_ADDRESS", "localhost"), os.environ.get("ANDROID_ADB_SERVER_PORT")
+    if spec:
+        kind, _, place = spec.partition(":")
+        if kind != "tcp":
+            return None
+        host, _, port = place.rpartition(":")
+        name = host or "localhost"
+    if not (port or _PORT).isdecimal() or program() is None:
+        return None
+    try:
+        socket.create_connection((name, int(port or _PORT)), timeout=1).close()
+    except OSError:
+        return "adb's server isn't running, and a list starts none; start it (adb start-server), and list again"
+    return None
 
 
 def parse_devices(text: str) -> dict[str, str]:

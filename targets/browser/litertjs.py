@@ -22,6 +22,7 @@ from ..info import Setting, TargetInfo, one_of, switch
 from ..leftover import Delegation, alone, left_over
 from ..litert_gpu import told
 from ..quantized import QuantizedSignature
+from ..remote.there import litert
 from ..session import LoadedModel, check_kind
 from .chromium import INSTALL, KIT, program
 from .session import BrowserSession, Page, counted_threads
@@ -152,7 +153,13 @@ class _Session(BrowserSession):
             notes=(*notes, *found.reasons),
             fallback=left,
             measured=measured if taken else None,
+            kernels=self._family(taken) if wasm else "",
         )
+
+    def _family(self, taken: int) -> str:
+        graph = self._summary.graphs[0]
+        results = [(op.op, graph.tensors[op.outputs[0]].dtype) for op in graph.ops]
+        return litert.family("xnnpack", results, taken, "wasm")
 
     def _left(self, found: Delegation, notes: list[str]) -> tuple[str, ...] | None:
         """The nodes that the accelerator left; None, and a note, where that isn't known."""

@@ -155,6 +155,17 @@ def test_tolerances_are_those_of_validate(scale: float, jvm: Jvm) -> None:
     assert b"NaN" in jvm("floor", data) and b"NaN" in jvm("sqnr", data)
 
 
+@pytest.mark.parametrize(
+    ("off", "loud", "said"), [(0, 9, ""), (4, 9, ""), (-4, 9, ""), (5, 9, "5.0 quanta"), (4, 1, "SQNR")]
+)
+def test_steps_of_a_scale_and_a_ratio(off: int, loud: float, said: str, jvm: Jvm) -> None:
+    truth = loud * 0.25 * np.resize([1.0, -1.0], (2, 4))
+    actual = truth.copy()
+    actual[1, 2] += 0.25 * off
+    got = jvm("quanta", np.concatenate([actual, truth]).astype("<f8").tobytes()).decode()
+    assert got.startswith(said) if said else got == "holds"
+
+
 @pytest.mark.parametrize(("wrong", "holds"), [(0, True), (64, True), (65, False)])
 def test_a_share_of_equal_elements(wrong: int, holds: bool, jvm: Jvm) -> None:
     truth = np.arange(128).reshape(2, 64)

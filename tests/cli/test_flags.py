@@ -13,7 +13,9 @@ from edgeworthy.errors import BadInput
 from edgeworthy.keys import keys
 from edgeworthy.pipeline.plan import ALL, STAGES, brought, chosen
 
-OPTIONS = {option.key.name: option for option in flags.of_stages(ALL)}
+OPTIONS = {option.key.name: option for stages in (ALL, ("recommend",)) for option in flags.of_stages(stages)}
+
+ORDER = tuple(STAGES)
 
 
 def test_every_flag_of_the_schema_belongs_to_one_stage() -> None:
@@ -32,10 +34,11 @@ def test_every_stage_names_what_there_is() -> None:
         assert all(hasattr(Inputs, name) or name in Inputs.__annotations__ for name in stage.checks), stage
         assert all(hasattr(Pipeline, name) for name in stage.results), stage
         assert set(stage.verdicts) <= set(Report.model_fields), stage
-        assert set(stage.builds_on) <= set(ALL[: ALL.index(stage.name)]), stage
+        assert set(stage.builds_on) <= set(ORDER[: ORDER.index(stage.name)]), stage
 
 
 def test_stages_come_in_their_order_with_what_they_build_on() -> None:
+    assert "recommend" in ORDER and "recommend" not in ALL, "no part of a run"
     assert chosen(["bench", "export"]) == ("export", "bench")
     assert brought(["quantize"]) == {"convert", "quantize"}
     assert brought(["validate"]) == {"export", "convert", "quantize", "validate"}
@@ -66,6 +69,15 @@ def test_stages_come_in_their_order_with_what_they_build_on() -> None:
 )
 def test_what_is_typed_becomes_what_the_schema_takes(key: str, given: Any, value: object) -> None:
     assert OPTIONS[key].read(given) == value
+
+
+def test_a_command_outside_of_runs_has_the_flags_before_it_but_for_those_that_say_nothing_to_it() -> None:
+    named = {option.key.name for option in flags.of_stages(("recommend",))}
+    keys_of_others = {option.key.name for option in flags.of_stages(ALL)}
+    without = set(STAGES["recommend"].without)
+    assert without < keys_of_others and not without & named
+    assert {"recommend.prefer", "validate.labelled", "quantize.budget.min_sqnr_db"} < named
+    assert "bench.seconds" not in named and "recommend.prefer" not in keys_of_others
 
 
 def test_help_has_the_docstring_the_choices_and_the_default() -> None:

@@ -10,8 +10,8 @@ import pytest
 from .conftest import edgeworthy
 
 COMMANDS = (
-    "run", "export", "convert", "quantize", "validate", "bench", "init", "gate", "report", "inspect", "samples",
-    "targets", "doctor", "export-android",
+    "run", "export", "convert", "quantize", "recommend", "validate", "bench", "compare", "init", "gate", "report",
+    "inspect", "samples", "targets", "routes", "doctor", "export-android",
 )  # fmt: skip
 
 

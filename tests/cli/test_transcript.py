@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,5 +30,6 @@ def test_the_stored_report_is_of_the_command_in_the_makefile() -> None:
 def test_the_demo_prints_the_transcript(tmp_path: Path) -> None:
     """The real command; its numbers may be others."""
     command = [sys.executable, "-m", "edgeworthy", "run", "sample:digits_cnn", "-o", str(transcript.OUTPUT)]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    pipe = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # a pipe has no width
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, env=pipe)
     assert transcript.shape(ran.stdout) == transcript.shape(transcript.in_readme())

@@ -25,10 +25,17 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The status of one case on one artifact; ``detail`` says more, in one line."""
+    """The status of one case on one artifact.
+
+    Attributes:
+        detail: More of it, in one line.
+        declared: It passes only because the model declares the shape of an output that run-time values decide;
+            ``detail`` says what becomes of it otherwise.
+    """
 
     status: Status
     detail: str = ""
+    declared: bool = False
 
 
 def compare(got: Mapping[str, Any], expected: Mapping[str, Any], *, rtol: float, atol: float) -> Outcome:

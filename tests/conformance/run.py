@@ -84,6 +84,7 @@ def as_json(suite: Suite, runs: list[Run], deviations: list[str]) -> dict[str, o
         "artifacts": {
             run.artifact: {
                 "passed": run.passed,
+                "by_declared_shape": run.declared,
                 "share": run.share,
                 "seconds": run.seconds,
                 "outcomes": {name: vars(outcome) for name, outcome in sorted(run.outcomes.items())},
@@ -96,7 +97,7 @@ def as_json(suite: Suite, runs: list[Run], deviations: list[str]) -> dict[str, o
 def print_failures(runs: list[Run]) -> None:
     for run in runs:
         for name, outcome in sorted(run.outcomes.items()):
-            if outcome.status != "pass":
+            if outcome.status != "pass" or outcome.declared:
                 print(f"{run.artifact}  {outcome.status:13}  {name}  {outcome.detail}")
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx.defs
-import onnx.parser
-import onnxruntime as ort
 import pytest
 import torch
 from torch.nn import functional as F
@@ -31,24 +29,10 @@ def ids(x: torch.Tensor) -> torch.Tensor:
     return (x[0, 0, :, :3].abs() * 2).clamp(0, 3).long()
 
 
-def unpooled(x: torch.Tensor) -> torch.Tensor:
-    y, indices = F.max_pool2d(x, 2, return_indices=True)
-    return F.max_unpool2d(torch.tanh(y), indices, 2)
-
-
-def repeated(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2)
-
-
 def windows(x: torch.Tensor) -> torch.Tensor:
     bounds = [(0, 3), (2, 6), (5, 8)]
     rows = [torch.stack([x[..., a:b, c:d].amax((-2, -1)) for c, d in bounds], -1) for a, b in bounds]
     return torch.stack(rows, -2)
-
-
-def occurring(x: torch.Tensor) -> torch.Tensor:
-    """1.0 where the value occurs."""
-    return torch.zeros(4).index_fill(0, torch.unique(ids(x)), 1.0)
 
 
 def drawn(x: torch.Tensor) -> torch.Tensor:
@@ -88,12 +72,6 @@ PYTORCH: dict[str, tuple[Function, Function]] = {
 
 ONNX: dict[str, tuple[Function, Function]] = {
     "Bernoulli": (lambda x: torch.ceil(x.tanh() - x.sigmoid()).clamp(0, 1), lambda x: (x.sigmoid() < x.tanh()).float()),
-    "Det": (
-        lambda x: torch.linalg.det(x[..., :2, :2]),
-        lambda x: x[..., 0, 0] * x[..., 1, 1] - x[..., 0, 1] * x[..., 1, 0],
-    ),
-    "If": (lambda x: x + 1 if x.sum() > 0 else x - 1, lambda x: torch.where(x.sum() > 0, x + 1, x - 1)),
-    "MaxUnpool": (unpooled, lambda x: repeated(torch.tanh(F.max_pool2d(x, 2))) * (x == repeated(F.max_pool2d(x, 2)))),
     "Multinomial": (
         drawn,
         lambda x: (x.softmax(-1).log() - torch.log(-torch.log(x.sigmoid()))).argmax(-1),
@@ -102,7 +80,6 @@ ONNX: dict[str, tuple[Function, Function]] = {
         lambda x: F.embedding_bag(ids(x), WEIGHTS, mode="mean"),
         lambda x: F.embedding(ids(x), WEIGHTS).mean(-2),
     ),
-    "Unique": (occurring, lambda x: (ids(x)[..., None] == torch.arange(4)).any(0).any(0).float()),
 }
 """ONNX operator → what is exported with it, and what is to be written."""
 
@@ -130,21 +107,6 @@ def test_what_is_to_be_written_converts(tmp_path: Path) -> None:
         np.testing.assert_allclose(got[name].reshape(want.shape), want, rtol=2e-5, atol=1e-5, err_msg=operator)
 
 
-def test_regions_are_a_grid(tmp_path: Path) -> None:
-    """RoiAlign, against ONNX Runtime."""
-    text = """<ir_version: 10, opset_import: ["" : 18]> g (float[1,4,8,8] x) => (float[1,4,2,3] y)
-    <float[1,4] b = {1.0, 2.0, 6.0, 5.0}, int64[1] n = {0}>
-    { y = RoiAlign<output_height=2, output_width=3, sampling_ratio=1>(x, b, n) }"""
-    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    model = onnx.parser.parse_model(text).SerializeToString()
-    (want,) = ort.InferenceSession(model).run(None, {"x": x.numpy()})
-    across, down = (
-        start + (torch.arange(n) + 0.5) * (end - start) / n for start, end, n in ((1.0, 6.0, 3), (2.0, 5.0, 2))
-    )
-    grid = torch.stack([across.expand(2, 3), down[:, None].expand(2, 3)], -1)[None] / 8 * 2 - 1
-    np.testing.assert_allclose(F.grid_sample(x, grid, align_corners=False), want, rtol=1e-5, atol=1e-6)
-
-
 SOURCE = """
 import torch
 from torch.nn import functional as F
@@ -167,7 +129,6 @@ def make():
     ("call", "remedy"),
     [
         ("torch.cdist(y[0], y[0])", of_pytorch()["aten._cdist_forward"]),
-        ("F.max_pool2d(y, 2, return_indices=True)", of_onnx()["MaxUnpool"]),
         ("F.embedding_bag((y[0, 0] > 0).long(), torch.eye(3), mode='mean')", of_onnx()["SequenceEmpty"]),
     ],
 )

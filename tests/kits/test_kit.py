@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeworthy import kits
+from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.kits import kit, lock
 from edgeworthy.targets import TARGETS
 
@@ -56,9 +57,12 @@ def test_every_requirement_is_locked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", kits.KITS)
-def test_a_kit_is_of_a_target_that_there_is(name: str) -> None:
-    assert bool(kits.KITS[name].targets) == (name not in FOR_TESTS)
-    assert set(kits.KITS[name].targets) <= set(TARGETS.names)
+def test_a_kit_is_of_a_target_or_a_route_that_there_is(name: str) -> None:
+    kit = kits.KITS[name]
+    assert bool(kit.targets) + bool(kit.routes) == (name not in FOR_TESTS)
+    assert set(kit.targets) <= set(TARGETS.names)
+    assert all(CONVERTERS[route].kit == name for route in kit.routes)
+    assert kit.install == f"edgeworthy {'routes' if kit.routes else 'targets'} install {name}"
 
 
 def test_the_emulated_runtime_is_the_one_that_runs_here() -> None:

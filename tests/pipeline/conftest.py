@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from edgeworthy.convert.routes import CONVERTERS
+
+from . import converters
 
 NET = """
 import torch
@@ -50,3 +55,18 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     return folder
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the package of `converters`, on the path of this process and of those that it starts."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    converters.install(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    vars(CONVERTERS).pop("_found", None)
+    yield folder
+    vars(CONVERTERS).pop("_found", None)
+    for name in ("edge_info", "edge_converters", "edge_broken", "edge_wrong"):
+        sys.modules.pop(name, None)

@@ -8,18 +8,21 @@ _INFO = """
 from edgeworthy.convert.routes import ConverterInfo
 
 
-def _entry(name, makes="tflite", module="edge_converters"):
+def _entry(name, makes="tflite", module="edge_converters", **more):
     how, code = "pip install edge-converters", f"edge_converters:{name}"
-    return ConverterInfo(name, f"{name}, for tests", makes, module, ("edge-converters",), how, code)
+    return ConverterInfo(name, f"{name}, for tests", makes, module, ("edge-converters",), how, code, **more)
 
 
-tf, plain, scaled, tampers, raises, refuses, aborts, hangs, floods = map(
-    _entry, ("tf", "plain", "scaled", "tampers", "raises", "refuses", "aborts", "hangs", "floods")
+flow, plain, scaled, tampers, raises, refuses, aborts, hangs, floods = map(
+    _entry, ("flow", "plain", "scaled", "tampers", "raises", "refuses", "aborts", "hangs", "floods")
 )
 garbage, damaged, nothing, onnx, outside, number, other = map(
     _entry, ("garbage", "damaged", "nothing", "onnx", "outside", "number", "other")
 )
 saved = _entry("saved", "saved_model")
+grows = _entry("grows")
+old = _entry("old", opset=15)
+program = _entry("program", takes="pt2")
 absent = _entry("absent", module="no_such_module")
 again = _entry("plain")
 three = 3
@@ -45,7 +48,7 @@ def saved(model, folder):
     return "saved_model" if _convert(model, folder, to=["saved_model"]) else None
 
 
-def tf(model, folder):
+def flow(model, folder):
     import tensorflow as tf
     made = _convert(model, folder, to=["saved_model"], io_layout="nhwc").saved_model
     path = folder / "theirs.tflite"
@@ -105,6 +108,28 @@ def floods(model, folder):
     for _ in range(3000):
         os.write(1, line * 1000)
     raise ValueError("after 300 MB of output")
+
+
+def grows(model, folder):
+    blocks = []
+    while True:
+        blocks.append(b"x" * (32 << 20))
+        time.sleep(0.02)
+
+
+def old(model, folder):
+    import onnx
+    (used,) = {entry.version for entry in onnx.load(model).opset_import if not entry.domain}
+    if used != 15:
+        raise ValueError(f"it is of opset {used}")
+    return plain(model, folder)
+
+
+def program(model, folder):
+    import torch
+    path = folder / "again.onnx"
+    torch.onnx.export(torch.export.load(model), f=path, dynamo=True, external_data=False)
+    return plain(path, folder)
 
 
 def garbage(model, folder):

@@ -15,6 +15,7 @@ from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.pipeline import preflight
 from edgeworthy.pipeline.inspection import inspect
 from edgeworthy.pipeline.run import run_config
+from edgeworthy.quantize.recipe import Recipe
 
 NET = """
     import torch
@@ -158,3 +159,45 @@ def test_inspect_answers_for_graphs_and_files(net: Path, tmp_path: Path) -> None
     assert inspect(out / "model.onnx").refused == {}
     with pytest.raises(BadInput, match="no rules for 'gpu'"):
         inspect(out / "model.onnx", ["gpu"])
+
+
+SOFT = """
+    import torch
+    from torch import nn
+
+
+    def make():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(8, 8), nn.Softmax(-1), nn.Linear(8, 4))
+        net.example_inputs = {"input": torch.ones(1, 8)}
+        return net
+"""
+
+
+@pytest.mark.parametrize(
+    ("tables", "device", "floats"),
+    [
+        ({"preflight": {"targets": ["nnapi"], "allow": [".*"]}}, "npu", 0),
+        ({"preflight": {"targets": ["nnapi"], "allow": [".*"]}, "quantize": {"device": "x86"}}, "x86", 1),
+        ({"preflight": {"targets": ["tflite-2.14"], "allow": [".*"]}}, "cpu", 1),
+    ],
+    ids=["for", "device", "neither"],
+)
+def test_what_a_model_is_for_says_what_it_is_quantized_for(
+    tables: dict[str, Any], device: str, floats: int, tmp_path: Path
+) -> None:
+    """SOFTMAX is better in float on a CPU, and nowhere else."""
+    (tmp_path / "net.py").write_text(textwrap.dedent(SOFT))
+    table = {"schemes": ["int8"], "calibration": "random", "samples": 4, "ranges": "min_max"}
+    config = Config.model_validate(
+        {
+            "model": {"source": f"{tmp_path}/net.py:make"},
+            "output": tmp_path / "out",
+            "convert": {"to": ["tflite"]},
+            "preflight": tables["preflight"],
+            "quantize": table | tables.get("quantize", {}),
+        }
+    )
+    (found,) = run_config(config, stages=("quantize",)).quantization
+    recipe = Recipe.read(tmp_path / "out/model_int8.recipe.json")
+    assert (recipe.device, len([op for op in found.float_ops if op.op == "SOFTMAX"])) == (device, floats)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +30,6 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("net")
     others.save(folder, "net", NCHW)
     return folder / "net.onnx"
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the package, on the path of this process and of those that it starts."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    converters.install(folder)
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    vars(CONVERTERS).pop("_found", None)
-    yield folder
-    vars(CONVERTERS).pop("_found", None)
-    for name in ("edge_info", "edge_converters", "edge_broken", "edge_wrong"):
-        sys.modules.pop(name, None)
 
 
 def measured(net: Path | str, out: Path, *names: str, stages: tuple[str, ...] = ("validate",), **tables: Any) -> Report:
@@ -79,26 +63,26 @@ def test_its_file_is_judged_as_ours(package: Path, net: Path, tmp_path: Path) ->
 
     out = tmp_path / "out"
     source = f"{net.with_suffix('.py')}:make"
-    report = measured(source, out, "tf", stages=WHOLE, targets=["pytorch", "onnxruntime", "tflite"])
+    report = measured(source, out, "flow", stages=WHOLE, targets=["pytorch", "onnxruntime", "tflite"])
     assert report.gate and report.gate.status == "pass", report.gate
-    assert hop(report, "route:tf").status == "pass"
-    assert timed(report, "route:tf").status == "pass"
-    artifact = report.artifact("route:tf")
+    assert hop(report, "route:flow").status == "pass"
+    assert timed(report, "route:flow").status == "pass"
+    artifact = report.artifact("route:flow")
     assert artifact and not artifact.given
-    assert artifact.path == "route_tf.tflite"
+    assert artifact.path == "route_flow.tflite"
     assert artifact.made_by == "edge_converters 1.0, by edge-converters 1.0"
     assert [(m.model, m.axes) for m in artifact.matches] == [("image", [0, 2, 3, 1]), ("output", [0, 2, 3, 1])]
     assert artifact.seconds and artifact.seconds > 0
-    assert any(n == f"route:tf: made by {artifact.made_by}" for n in report.notes)
+    assert any(n == f"route:flow: made by {artifact.made_by}" for n in report.notes)
     manifest = json.loads((out / "manifest.json").read_text())
-    (kept,) = [a for a in manifest["artifacts"] if a["path"] == "route_tf.tflite"]
-    assert kept["sha256"] == files.sha256(out / "route_tf.tflite") == artifact.sha256
-    assert manifest["tools"]["route:tf"] == artifact.made_by
+    (kept,) = [a for a in manifest["artifacts"] if a["path"] == "route_flow.tflite"]
+    assert kept["sha256"] == files.sha256(out / "route_flow.tflite") == artifact.sha256
+    assert manifest["tools"]["route:flow"] == artifact.made_by
 
     image = np.random.default_rng(3).normal(size=NCHW).astype(np.float32)
     session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     (wanted,) = session.run(None, {"image": image})
-    interpreter = Interpreter(str(out / "route_tf.tflite"))
+    interpreter = Interpreter(str(out / "route_flow.tflite"))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image.transpose(0, 2, 3, 1))
     interpreter.invoke()
@@ -205,6 +189,26 @@ def test_a_failure_is_never_hidden_by_an_earlier_result(package: Path, net: Path
     assert hop(report, "route:raises").status == "error"
     report = measured(net, tmp_path / "out")
     assert report.parity and report.parity.status == "pass"
+
+
+def test_one_that_takes_too_much_memory_is_ended(package: Path, net: Path, tmp_path: Path) -> None:
+    limit = {"files": ["route:grows"], "memory_gb": 0.5}
+    row = hop(measured(net, tmp_path / "out", artifacts=limit), "route:grows")
+    assert row.status == "error" and "took more memory than the 0.5 GB that it may" in row.failure
+    assert not litter(tmp_path / "out")
+
+
+def test_it_gets_what_it_takes(package: Path, net: Path, tmp_path: Path) -> None:
+    """An older opset, and a program of PyTorch; what it cost is told."""
+    targets = ["pytorch", "onnxruntime", "tflite"]
+    report = measured(f"{net.with_suffix('.py')}:make", tmp_path / "out", "old", "program", targets=targets)
+    for name in ("route:old", "route:program"):
+        assert hop(report, name).status == "pass", hop(report, name).failure
+        artifact = report.artifact(name)
+        assert artifact and artifact.seconds and artifact.peak_bytes
+        assert 0.1 < artifact.seconds < 120 and 20e6 < artifact.peak_bytes < 4e9
+    with pytest.raises(BadInput, match="starts from PyTorch, and the source is none of it"):
+        measured(net, tmp_path / "none", "program")
 
 
 def test_one_that_hangs_is_ended(package: Path, net: Path, tmp_path: Path) -> None:

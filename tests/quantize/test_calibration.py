@@ -218,6 +218,40 @@ def test_a_bundled_sample_gives_its_own_data() -> None:
     assert found.fit_for_deployment
 
 
+@pytest.mark.parametrize(
+    ("count", "batch", "used", "spare"), [(200, 1, 128, 8), (100, 1, 92, 8), (16, 1, 12, 4), (2, 1, 1, 1), (9, 3, 6, 1)]
+)
+def test_feeds_are_held_out_where_that_is_asked(tmp_path: Path, count: int, batch: int, used: int, spare: int) -> None:
+    """What is used is what ``--samples`` takes of the same file, and nothing that is held out is among it."""
+    np.savez(tmp_path / "c.npz", x=np.arange(count, dtype=np.float32)[:, None])
+    inputs = [TensorSpec("x", "float32", (batch, 1))]
+    found = load_calibration(tmp_path / "c.npz", inputs, hold_out=True)
+    assert (found.samples, found.spare) == (used, spare)
+    same = load_calibration(tmp_path / "c.npz", inputs, samples=used)
+    values = [feed["x"].ravel().tolist() for feed in found]
+    assert values == [feed["x"].ravel().tolist() for feed in same]
+    held, said = found.held_out(100)
+    assert len(held) == spare and said.startswith("samples held out")
+    assert not {v for feed in held for v in feed["x"].ravel().tolist()} & {v for row in values for v in row}
+
+
+@pytest.mark.parametrize(("spec", "name"), [("sample:linear_regression", "x"), ("random", "x")])
+def test_what_is_drawn_is_drawn_once_more_to_be_held_out(spec: str, name: str) -> None:
+    """The samples that are used stay those that are used without."""
+    inputs = (TensorSpec(name, "float32", (1, 1)),)
+    plain, found = (load_calibration(spec, inputs, samples=6, hold_out=held) for held in (False, True))
+    assert [feed[name].item() for feed in plain] == [feed[name].item() for feed in found]
+    assert (plain.spare, found.spare, found.samples) == (0, 8, 6)
+    assert found.survey.sha256 == plain.survey.sha256
+
+
+def test_too_few_samples_to_hold_any_out_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "c.npz", x=np.zeros((5, 1), np.float32))
+    with pytest.raises(BadInput, match="the model takes 3 at once") as caught:
+        load_calibration(tmp_path / "c.npz", [TensorSpec("x", "float32", (3, 1))], hold_out=True)
+    assert "give 6 at least" in str(caught.value)
+
+
 def test_an_unknown_sample_lists_those_that_exist() -> None:
     error = refused("sample:nothing")
     assert "sample:digits_cnn" in error.details

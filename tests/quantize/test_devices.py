@@ -20,6 +20,7 @@ from edgeworthy.quantize.islands import joined
 from edgeworthy.quantize.normalization import normalizations
 from edgeworthy.quantize.post_training import Quantization, quantize
 from edgeworthy.quantize.recipe import Recipe, Rule
+from edgeworthy.targets import rules
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, i32, scalar, worst_sqnr
@@ -51,6 +52,28 @@ def test_the_table_is_whole() -> None:
         assert any(year in rule.source for year in ("2025-", "2026-")), "where and when it was measured"
         Condition.of(rule.when)
     assert tomllib.loads(devices.FILE.read_text())["devices"].keys() == TABLE.devices.keys()
+
+
+@pytest.mark.parametrize(
+    ("targets", "device"),
+    [
+        (["ethos-u:55-128"], "ethos-u"),
+        (["ethos-u:85-256"], "ethos-u"),
+        (["ethos-u85"], "ethos-u"),
+        (["android-gpu", "edgetpu", "nnapi"], "edgetpu"),
+        (["nnapi"], "npu"),
+        (["android-gpu", "tflite-2.14"], None),
+        ([], None),
+    ],
+)
+def test_a_target_that_files_are_meant_for_is_a_device(targets: list[str], device: str | None) -> None:
+    assert devices.of_targets(targets) == device
+
+
+def test_the_targets_of_devices_are_those_that_there_are_rules_for() -> None:
+    named = [name for device in devices.table().devices.values() for name in device.targets]
+    assert len(set(named)) == len(named) and set(named) < set(rules.names())
+    assert {name for name in rules.names() if rules.find(name).integer} < set(named)
 
 
 def test_a_device_that_isnt_there_names_the_near_ones() -> None:

@@ -295,15 +295,15 @@ def test_bodies_of_control_flow_stay_float(tmp_path: Path, calibrate: Calibrate)
     assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
 
 
-def _with_body(path: Path) -> TFLiteModel:
+def _with_body(path: Path, width: int = 16) -> TFLiteModel:
     """A WHILE whose body holds a FULLY_CONNECTED; made by TensorFlow."""
     tf = pytest.importorskip("tensorflow")
-    weights = tf.constant(Weights(0)(16, 16, fan_in=32))
+    weights = tf.constant(Weights(0)(width, width, fan_in=2 * width))
 
-    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec([1, width], tf.float32, name="x")])  # type: ignore[untyped-decorator]
     def f(x: object) -> dict[str, object]:
-        start = tf.nn.relu(x @ weights)
-        _, y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(v @ weights) + v), [0, start])
+        start, low = tf.nn.relu(x @ weights), tf.sin(x)  # nothing reads the latter behind the loop
+        _, y = tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.tanh(v @ weights) + v + low), [0, start])
         return {"y": tf.nn.relu(y @ weights)}
 
     module = tf.Module()
@@ -314,6 +314,17 @@ def _with_body(path: Path) -> TFLiteModel:
     from edgeworthy.formats.tflite.summary import describe
 
     return describe(path)
+
+
+def test_weights_in_the_body_of_a_loop_are_integers_under_a_static_scheme(tmp_path: Path, calibrate: Calibrate) -> None:
+    """What is measured is the main graph; a layer of the body computes as a dynamic scheme has it."""
+    model = _with_body(tmp_path / "m.tflite", width=64)
+    data = calibrate(model)
+    result = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data)
+    body = [t for graph in summarize(result.model.path).graphs[1:] for t in graph.tensors if t.nbytes >= 64 * 64]
+    assert [t.dtype for t in body] == ["int8"]
+    assert {op.op for op in result.float_ops} >= {"FULLY_CONNECTED", "TANH"}
+    assert worst_sqnr(model.path, result.model.path, normal_feeds(model, 4, seed=1)) > 28
 
 
 @pytest.mark.parametrize("value", [-1e4, -1e9, -3.4e38])

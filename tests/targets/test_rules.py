@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from edgeworthy import kits
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput, InternalFault
 from edgeworthy.formats.tflite import edit
@@ -216,9 +216,9 @@ def test_a_model_that_names_an_operator_asks_the_runtime_for_it() -> None:
 @pytest.mark.device
 def test_an_old_runtime_takes_what_its_rules_take(branches: TFLiteModel, tmp_path: Path) -> None:
     """Every int8 operator that the quantizer makes, by itself, in the runtime of that time."""
-    python = os.environ.get("EDGEWORTHY_TFLITE_RUNTIME")
-    if python is None:
-        pytest.skip("EDGEWORTHY_TFLITE_RUNTIME names no Python that has tflite-runtime 2.14")
+    if kits.version("tflite-2.14") is None:
+        pytest.skip("its kit isn't there: edgeworthy targets install tflite-2.14")
+    python = kits.launch(kits.KITS["tflite-2.14"]).python[0]
     operations = read(branches.path)
     for index in range(len(operations)):
         (tmp_path / f"{index}.tflite").write_bytes(_alone(branches.path, index))

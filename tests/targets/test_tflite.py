@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.targets import get
+from edgeworthy.targets.remote.there import litert
 from edgeworthy.targets.remote.there.litert import delegation
 from edgeworthy.targets.tflite import TFLite
 
@@ -42,6 +44,33 @@ def test_other_kernels_run_without_the_delegate(
     np.testing.assert_allclose(session.run({"image": nhwc(images)})["logits"], expected, atol=1e-5)
     assert (session.receipt.asked, session.receipt.delegated) == ("none", 0)
     assert kernels in session.receipt.ran
+
+
+@pytest.mark.parametrize(
+    ("kernels", "nodes", "delegated", "family"),
+    [
+        ("xnnpack", [("QUANTIZE", "int8"), ("CONV_2D", "int8"), ("DEQUANTIZE", "float32")], 3, "XNNPACK"),
+        ("xnnpack", [("CONV_2D", "int8"), ("MUL", "int8")], 2, "XNNPACK, arch"),  # MUL is off by one on Arm
+        ("xnnpack", [("CONV_2D", "int8"), ("CONV_2D", "float32")], 2, "XNNPACK, arch"),
+        ("xnnpack", [("CONV_2D", "uint8")], 1, "XNNPACK, arch"),
+        ("xnnpack", [("CONV_2D", "int8"), ("GATHER", "int8")], 1, "XNNPACK, arch"),
+        ("xnnpack", [("CONV_2D", "int16")], 0, "TFLite builtin, arch"),
+        ("builtin", [("CONV_2D", "int8")], 0, "TFLite builtin, arch"),
+        ("reference", [("MUL", "int8")], 0, "TFLite reference"),
+    ],
+)
+def test_a_family_of_kernels_is_where_the_same_bits_come_out(
+    kernels: str, nodes: Any, delegated: int, family: str
+) -> None:
+    assert litert.family(kernels, nodes, delegated, "arch") == family
+
+
+def test_receipts_tell_the_family(tflite_int8: TFLiteModel, tflite_model: TFLiteModel) -> None:
+    here = platform.machine()
+    assert TFLite().load(tflite_int8).receipt.kernels == "XNNPACK"
+    assert TFLite().load(tflite_model).receipt.kernels == f"XNNPACK, {here}"
+    own = {name: get("tflite", kernels=name).load(tflite_int8).receipt.kernels for name in ("builtin", "reference")}
+    assert own == litert.own_families() == {"builtin": f"TFLite builtin, {here}", "reference": "TFLite reference"}
 
 
 def test_int8_takes_floats_and_gives_floats_back(tflite_int8: TFLiteModel, images: Any, expected: Any) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.artifact import Artifact, OnnxModel, SavedModel, TFLiteModel
+from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.pipeline.subjects import Cast
 from edgeworthy.source.variations import random_samples
 from edgeworthy.targets import find
 from edgeworthy.targets.pytorch import PyTorchModel
@@ -75,3 +77,24 @@ def test_chain(
     data = labelled({"image": images}, labels, NCHW)
     right = accuracy.measure(hops[3:], data, NCHW)
     assert [r.accuracy for r in right.rows] == [1.0, 1.0, None]
+
+
+def test_other_kernels_are_counted_in_steps_from_the_usual_ones(
+    onnx_model: OnnxModel, tflite_int8: TFLiteModel
+) -> None:
+    names = ["tflite,kernels=builtin", "tflite", "tflite,kernels=reference"]
+    cast = Cast(None, {"onnx": onnx_model, "tflite_int8": tflite_int8}, {"image": (0, 2, 3, 1)}, names)
+    image = np.random.default_rng(3).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    result = parity.measure(cast.subjects(), [{"image": image}], plans=cast.plans())
+    steps = {}
+    for name in names:  # raw, by LiteRT's interpreter alone
+        with Worker(name, tflite_int8) as worker:
+            values = worker.run({"image": image.transpose(0, 2, 3, 1)})["logits"]
+            steps[name] = values / summarize(tflite_int8.path).output_steps["logits"]
+    for name in names:
+        hop = next(h for h in result.hops if h.runtime == name)
+        apart = float(np.rint(np.abs(steps[name] - steps["tflite"]).max()))
+        assert hop.status == "pass" and hop.receipt
+        assert hop.outputs[0].quanta == (None if name == "tflite" else apart)
+        assert hop.counted_from == (None if name == "tflite" else "TFLite int8")
+        assert apart <= 1

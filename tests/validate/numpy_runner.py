@@ -29,6 +29,7 @@ class NumpyRunner:
         seed: int = 0,
         die_after: int = -1,
         death: EdgeworthyError | None = None,
+        kernels: str = "",
     ) -> None:
         self.function = function
         self.median_ns = median_ns
@@ -37,10 +38,11 @@ class NumpyRunner:
         self.die_after = die_after
         self.death = death or RuntimeFailure("crashed with SIGSEGV in time")
         self.calls = 0
+        self.kernels = kernels
 
     @property
     def receipt(self) -> Receipt:
-        return Receipt(asked="CPU", ran="CPU", notes=("numpy",))
+        return Receipt(asked="CPU", ran="CPU", notes=("numpy",), kernels=self.kernels)
 
     def run(self, feeds: Any) -> dict[str, Any]:
         return self.function(dict(feeds))

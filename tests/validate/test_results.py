@@ -53,6 +53,7 @@ def test_receipt_result() -> None:
         "precision": "int8",
         "notes": ["note"],
         "fallback": ["TOPK_V2 k"],
+        "kernels": "",
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import time
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import psutil
 import pytest
 
 from edgeworthy.errors import BadInput, CheckFailed, InternalFault, OutOfMemory, RuntimeFailure, UnsupportedNodes
+from edgeworthy.workers import function
 from edgeworthy.workers.child import Child
 from edgeworthy.workers.processes import memory
 
@@ -44,6 +47,9 @@ def flood(megabytes, last):
         time.sleep(0.001)
     raise ValueError(last)
 def sleep(seconds): time.sleep(seconds)
+def keep_a_file():
+    import tempfile
+    return tempfile.mkstemp()[1]
 def unpicklable(): return lambda: 0
 def take(megabytes):
     block = np.ones(megabytes * 125_000)
@@ -204,6 +210,38 @@ def test_sigkill_is_out_of_memory_with_the_peak(served: Path, size: int, pause: 
     assert size <= megabytes(caught.value.what) < size + 200
 
 
+def test_more_memory_than_it_may_take_ends_it_and_the_peak_is_told(served: Path) -> None:
+    with child(served, most_bytes=400 << 20) as it:
+        assert it.ask("take", 100) == 1
+        assert 100e6 < it.peak_bytes < 400e6
+        with pytest.raises(RuntimeFailure, match=r"it took more memory than the 0\.419 GB that it may in grow"):
+            it.ask("grow", 100, 0.05)
+        assert not it.alive
+
+
+def test_another_python_sees_what_the_standard_library_is_enough_for_and_nothing_else(tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", symlinks=True, with_pip=False)
+    script, model = tmp_path / "numpy.py", tmp_path / "x"  # of a package's name, and of ours beside it
+    script.write_text(
+        "import importlib.util, json, sys\n"
+        "def convert(model, folder):\n"
+        "    seen = [name for name in ('onnx', 'typer', 'pip') if importlib.util.find_spec(name)]\n"
+        "    made = folder / 'made'\n"
+        "    made.write_text(json.dumps([sys.prefix, seen, model.read_text(), str(folder.cwd())]))\n"
+        "    return 'made'\n"
+    )
+    model.write_text("given")
+    (tmp_path / "out").mkdir()
+    alone = {"PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
+    with Child(function.__name__, name="it", python=[str(tmp_path / "env/bin/python")], environment=alone) as it:
+        made = it.ask("convert", f"{script}:convert", str(model), str(tmp_path / "out"))
+        assert made == str(tmp_path / "out/made")
+        assert json.loads(Path(made).read_text()) == [str(tmp_path / "env"), [], "given", str(tmp_path / "out")]
+        with pytest.raises(RuntimeFailure, match="has no attribute 'nothing'"):
+            it.ask("convert", f"{script}:nothing", str(model), str(tmp_path / "out"))
+        assert it.alive
+
+
 def test_a_parents_own_memory_is_not_taken_for_the_childs(served: Path) -> None:
     ballast = np.ones(100_000_000)  # 800 MB
     with child(served) as it, pytest.raises(OutOfMemory) as caught:
@@ -294,3 +332,14 @@ def test_a_flood_of_output_fills_neither_disk_nor_memory(served: Path, monkeypat
     assert status.st_blocks * 512 < 200e6
     assert memory("VmHWM") - before < 50e6
     assert set(raised.value.details[-1]) == {"x"}
+
+
+@pytest.mark.parametrize("how", ["closed", "killed", "timeout"])
+def test_temporary_files_go_with_the_process(served: Path, how: str) -> None:
+    with child(served) as worker:
+        left = Path(worker.ask("keep_a_file"))
+        assert left.exists() and left.parent.name.startswith("edgeworthy.")
+        if how != "closed":
+            with pytest.raises(RuntimeFailure if how == "timeout" else OutOfMemory):
+                worker.ask(*(("sleep", 60) if how == "timeout" else ("end", signal.SIGKILL)), timeout_s=0.5)
+    assert not left.parent.exists()

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN
+from ...builders.ranks import MOST_AXES
 from ...builders.tensor import Tensor, normalize_axis
 from ...layout.axes import softmax
 from ...layout.elementwise import elementwise
@@ -49,7 +50,7 @@ def lower_prelu(ctx: Context, node: ir.Node) -> Tensor:
     if x.is_float:
         # PRELU wants no batch axis in its slope, and every axis of x behind it.
         extents = (1,) * (x.rank - slope.rank) + slope.shape
-        if x.rank > 1 and extents[0] == 1:
+        if 1 < x.rank <= MOST_AXES and extents[0] == 1:
             return ctx.b.prelu(x, ctx.b.reshape(slope, extents[1:]))
     negative = ctx.b.compare("less", x, ctx.b.like(x, 0))
     return ctx.b.select(negative, ctx.b.mul(x, slope), x)

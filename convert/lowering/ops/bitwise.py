@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor
+from ...builders.tensor import Tensor, Unsupported
 from ...layout.elementwise import elementwise
 from ..context import Context
 from ..registry import lowers
 
-_WIDE = ("int32", "uint32", "int64", "uint64")
+_WIDE = ("int32", "uint32")
+_SIGNED = ("int8", "int16", "int32", "int64")
 
 
 @lowers("BitwiseNot", since=18, layout=elementwise)
@@ -30,13 +33,23 @@ def lower_bitwise_xor(ctx: Context, node: ir.Node) -> Tensor:
 @lowers("BitwiseAnd", since=18, layout=elementwise)
 def lower_bitwise_and(ctx: Context, node: ir.Node) -> Tensor:
     """A and B, broadcast."""
-    return _and(ctx, *ctx.inputs(node))
+    return _by_halves(ctx, _and, *ctx.inputs(node))
 
 
 @lowers("BitwiseOr", since=18, layout=elementwise)
 def lower_bitwise_or(ctx: Context, node: ir.Node) -> Tensor:
     """A or B, broadcast: what differs, and what both have."""
-    p, q = ctx.inputs(node)
+    return _by_halves(ctx, _or, *ctx.inputs(node))
+
+
+def _by_halves(ctx: Context, function: Callable[[Context, Tensor, Tensor], Tensor], p: Tensor, q: Tensor) -> Tensor:
+    """A function of bits on 64-bit integers, which TFLite knows no bits of, as int32 of twice the number."""
+    if np.dtype(p.dtype).itemsize < 8:
+        return function(ctx, p, q)
+    return ctx.b.bitcast(function(ctx, ctx.b.halves(p), ctx.b.halves(q)), p.dtype)
+
+
+def _or(ctx: Context, p: Tensor, q: Tensor) -> Tensor:
     return ctx.b.add(ctx.b.binary("bitwise_xor", p, q), _and(ctx, p, q))
 
 
@@ -56,13 +69,36 @@ def _and(ctx: Context, p: Tensor, q: Tensor) -> Tensor:
 
 @lowers("BitShift", since=11, layout=elementwise)
 def lower_bit_shift(ctx: Context, node: ir.Node) -> Tensor:
-    """X shifted right (TFLite: RIGHT_SHIFT) or left (a product with a power of two, wrapping) by Y bits."""
+    """X shifted right (TFLite: RIGHT_SHIFT) or left (a product with a power of two, wrapping) by Y bits.
+
+    By fewer than none, or by all of them and more, leaves the sign to the right and 0 else (ONNX BitShift-28).
+    """
     b = ctx.b
     x, bits = ctx.inputs(node)
-    if ctx.attribute(node, "direction") == "RIGHT":
-        return b.binary("right_shift", x, bits)
+    width = np.iinfo(x.dtype).bits
     if bits.value is not None:
-        power = b.const(np.left_shift(np.int64(1), bits.value.astype(np.int64)))
+        inside = b.const((bits.value >= 0) & (bits.value < width))
     else:
-        power = b.cast(b.binary("pow", b.const(2, "int32"), b.cast(bits, "int32")), "int64")
-    return b.cast(b.mul(b.cast(x, "int64"), power), x.dtype)
+        inside = b.compare("less", bits, b.like(bits, width))
+        if x.dtype in _SIGNED:
+            inside = b.binary("logical_and", inside, b.compare("greater_equal", bits, b.like(bits, 0)))
+    count = b.cast(b.select(inside, bits, b.like(bits, width - 1)), "int32")
+    if ctx.attribute(node, "direction") == "LEFT":
+        moved = b.shifted_left(x, count)
+    else:
+        moved = b.shifted_right(x, count) if width == 64 else b.binary("right_shift", x, b.cast(count, x.dtype))
+        if x.dtype in _SIGNED:
+            return moved
+    return moved if inside.is_all(1) else b.select(inside, moved, b.like(x, 0))
+
+
+@lowers("BitCast", since=26, layout=elementwise)
+def lower_bit_cast(ctx: Context, node: ir.Node) -> Tensor:
+    """The bits of X as another type of their number. TFLite: BITCAST, or CAST of the two numbers of bool."""
+    x, dtype = ctx.input(node, 0), ctx.output(node).dtype
+    if np.dtype(dtype).itemsize != np.dtype(x.dtype).itemsize:
+        raise Unsupported(
+            f"the bits of {x.dtype} as {dtype}, which has another number of them",
+            "cast to a dtype of the same width first",
+        )
+    return ctx.b.cast(x, dtype) if "bool" in (x.dtype, dtype) else ctx.b.bitcast(x, dtype)

@@ -10,7 +10,6 @@ import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported
 from ..context import Context
-from ..extents import reshape_by
 from ..registry import lowers
 
 _MOST_AXES = 5
@@ -127,12 +126,12 @@ def _multiplied(ctx: Context, p: _Term, q: _Term) -> _Term:
 def _by_weights(ctx: Context, p: _Term, q: _Term, left: list[str], right: list[str], summed: list[str]) -> _Term:
     """p [left..., summed as one] and constant weights [right as one, summed as one]."""
     one = [[axis] for axis in p.axes(left)]
-    x = reshape_by(ctx, _moved(ctx, p, [*left, *summed]), [*one, p.axes(summed)])
-    weights = reshape_by(ctx, _moved(ctx, q, [*right, *summed]), [q.axes(right), q.axes(summed)])
+    x = ctx.b.reshape_by(_moved(ctx, p, [*left, *summed]), [*one, p.axes(summed)])
+    weights = ctx.b.reshape_by(_moved(ctx, q, [*right, *summed]), [q.axes(right), q.axes(summed)])
     if x.rank == 1:
         x = ctx.b.expand_dims(x, [0])
     product = ctx.b.fully_connected(x, weights, None)
-    result = reshape_by(ctx, product, [*one, *([axis] for axis in q.axes(right))])
+    result = ctx.b.reshape_by(product, [*one, *([axis] for axis in q.axes(right))])
     return _Term(result, (*left, *right))
 
 
@@ -144,13 +143,13 @@ def _by_matmul(
     if len(batch) > _MOST_AXES - 2:
         raise Unsupported(f"a sum of products with {len(batch)} batch axes", "merge some of them first")
     each_p, each_q = ([[axis] for axis in term.axes(batch)] for term in (p, q))
-    first = reshape_by(ctx, _moved(ctx, p, [*batch, *left, *summed]), [*each_p, p.axes(left), p.axes(summed)])
-    second = reshape_by(ctx, _moved(ctx, q, [*batch, *right, *summed]), [*each_q, q.axes(right), q.axes(summed)])
+    first = ctx.b.reshape_by(_moved(ctx, p, [*batch, *left, *summed]), [*each_p, p.axes(left), p.axes(summed)])
+    second = ctx.b.reshape_by(_moved(ctx, q, [*batch, *right, *summed]), [*each_q, q.axes(right), q.axes(summed)])
     product = b.batch_matmul(first, second, adj_y=True)
     # An ellipsis may broadcast: what the batch became is the product's own.
     became = [[(product, i)] for i in range(len(batch))]
     others = [[axis] for axis in (*p.axes(left), *q.axes(right))]
-    return _Term(reshape_by(ctx, product, [*became, *others]), (*batch, *left, *right))
+    return _Term(ctx.b.reshape_by(product, [*became, *others]), (*batch, *left, *right))
 
 
 def _moved(ctx: Context, term: _Term, labels: Sequence[str]) -> Tensor:

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported
+from ...builders.tensor import Tensor
 from ...layout.elementwise import elementwise
 from .. import functions
 from ..context import Context
@@ -75,11 +75,9 @@ def lower_pow(ctx: Context, node: ir.Node) -> Tensor:
 
 @lowers("Mod", since=10, layout=elementwise)
 def lower_mod(ctx: Context, node: ir.Node) -> Tensor:
-    """A mod B with the sign of B (``fmod=0``) or of A (``fmod=1``)."""
+    """A mod B with the sign of B (``fmod=0``) or of A (``fmod=1``); that of a zero is either. TFLite: FLOOR_MOD."""
     a, b = ctx.inputs(node)
     if not ctx.attribute(node, "fmod"):
-        if a.is_float:
-            raise Unsupported("fmod=0 on floats is not defined by ONNX", "set fmod=1")
         return ctx.b.binary("floor_mod", a, b)
     # C's fmod: |a| mod |b| is not negative, then the sign of a. FLOOR_MOD(|a|, |b|) is exact.
     if a.dtype in _UNSIGNED:

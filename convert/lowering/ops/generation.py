@@ -88,3 +88,18 @@ def lower_trilu(ctx: Context, node: ir.Node) -> Tensor:
     else:
         keep = b.compare("greater_equal" if upper else "less_equal", on, diagonal)
     return b.select(keep, x, b.const(np.zeros((), x.dtype)))
+
+
+@lowers("OptionalHasElement", since=18)
+def lower_optional_has_element(ctx: Context, node: ir.Node) -> Tensor:
+    """Whether there is an input; a tensor of the graph always is."""
+    there = bool(node.inputs) and node.inputs[0] is not None
+    if there:
+        ctx.input(node, 0)
+    return ctx.b.const(np.asarray(there))
+
+
+@lowers("OptionalGetElement", since=18)
+def lower_optional_get_element(ctx: Context, node: ir.Node) -> Tensor:
+    """The input itself, which is a tensor."""
+    return ctx.input(node, 0)

@@ -7,7 +7,8 @@ import onnx_ir as ir
 
 from ....artifact import Array
 from ...builders.kernels import working_dtype
-from ...builders.tensor import FIXED_SIZE, Tensor, Unsupported, element_count, normalize_axis, static
+from ...builders.remedies import FIXED_SIZE
+from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import gather, one_axis
 from ..context import Context
 from ..extents import positions
@@ -189,3 +190,30 @@ def _by_segments(ctx: Context, x: Tensor, at: Tensor, updates: Tensor, reduction
     rows = b.reshape(updates, (count, *static(x.shape[depth:])))
     merged = b.segment(segment, rows, ids, int(np.prod(lead)))
     return b.cast(b.binary(combine, x, b.reshape(merged, x.shape)), dtype)
+
+
+@lowers("TensorScatter", since=24)
+def lower_tensor_scatter(ctx: Context, node: ir.Node) -> Tensor:
+    """past_cache [B,…,S,…] with update [B,…,s,…] from write_indices[b] on along ``axis``; ``circular`` goes on at 0.
+
+    Every place of the result looks for its own element of the update. TFLite: SELECT_V2, and GATHER for s > 1.
+    """
+    b, past, update = ctx.b, ctx.input(node, 0), ctx.input(node, 1)
+    start = ctx.optional(node, 2)
+    axis = normalize_axis(int(ctx.attribute(node, "axis")), past.rank)
+    if axis == 0:
+        raise Unsupported("the axis to write along is that of the batch", "export the model again")
+    at, size = b.expand_dims(positions(ctx, past, axis), [0]), b.extent_of(update, axis)
+    first = b.const(np.zeros((1, 1), np.int32)) if start is None else b.expand_dims(b.cast(start, "int32"), [1])
+    offset = b.sub(at, first)  # [B or 1, S]
+    if ctx.attribute(node, "mode") == "circular":
+        offset = b.binary("floor_mod", offset, b.extent_of(past, axis))
+    zero = b.const(np.int32(0))
+    inside = b.binary("logical_and", b.compare("greater_equal", offset, zero), b.compare("less", offset, size))
+    if update.shape[axis] != 1:
+        found = b.binary("maximum", b.binary("minimum", offset, b.sub(size, b.const(np.int32(1)))), zero)
+        perm = [0, axis, *(a for a in range(1, past.rank) if a != axis)]
+        rows = b.transpose(update, perm)
+        rows = b.gather(rows, b.squeeze(found, [0]), 1) if start is None else b.gather(rows, found, 1, batch_dims=1)
+        update = b.transpose(rows, [perm.index(a) for a in range(past.rank)])
+    return b.select(b.expand_dims(inside, [a for a in range(1, past.rank) if a != axis]), update, past)

@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 
 from ....artifact import Array
-from ...builders.tensor import BROKEN, Tensor, Unsupported, broadcast, element_count, static
+from ...builders.remedies import BROKEN
+from ...builders.tensor import Tensor, Unsupported, broadcast, element_count, static
 from ..context import Context
 from ..registry import lowers
 

@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
-from ...builders.tensor import BROKEN, Tensor, Unsupported, normalize_axis
+from ...builders.remedies import BROKEN
+from ...builders.tensor import Tensor, Unsupported, normalize_axis
 from ...layout.axes import layer_normalization, one_axis
 from ...layout.spatial import spatial
 from ..context import Context
@@ -59,33 +60,55 @@ def lower_rms_norm(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("BatchNormalization", since=7)
-def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
-    """X [N,C] (ranks 3 to 5 come channels-last) → scale·(X-mean)/√(var+epsilon) + B."""
-    if ctx.input(node, 0).rank != 2:
-        raise Unsupported(f"a batch normalization of rank {ctx.input(node, 0).rank}", "reshape to rank 2 to 5 first")
-    return _batch_norm(ctx, node)
+def lower_flat_batch_norm(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
+    """X [N,C,...] (ranks 3 to 5 come channels-last, but for training) → scale·(X-mean)/√(var+epsilon) + B."""
+    return _batch_norm(ctx, node, 1)
 
 
 @lowers("BatchNormalization", since=7, domain=NHWC_DOMAIN, layout=spatial)
-def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor:
+def lower_batch_norm(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
     """X [N,...,C] with statistics of [C] → scale·(X-mean)/√(var+epsilon) + B, as one MUL and one ADD."""
-    return _batch_norm(ctx, node)
+    return _batch_norm(ctx, node, ctx.input(node, 0).rank - 1)
 
 
-def _batch_norm(ctx: Context, node: ir.Node) -> Tensor:
-    if ctx.attribute(node, "training_mode"):
-        raise Unsupported("training_mode=1", "export the model in eval mode")
+def _batch_norm(ctx: Context, node: ir.Node, axis: int) -> Tensor | tuple[Tensor, ...]:
+    """Over all axes but ``axis``."""
     b, x = ctx.b, ctx.input(node, 0)
+    if ctx.attribute(node, "spatial") == 0 and x.rank > 2:
+        raise Unsupported("statistics of every element (spatial=0)", "export the model again")
+    if ctx.attribute(node, "training_mode"):
+        return _trained_batch_norm(ctx, node, axis)
     values = [ctx.known(node, i) for i in range(1, 5)]
-    epsilon = float(ctx.attribute(node, "epsilon"))
+    epsilon, behind = float(ctx.attribute(node, "epsilon")), (1,) * (x.rank - 1 - axis)
     if all(v is not None for v in values):
         scale, bias, mean, variance = (np.asarray(v, np.float64) for v in values)
         factor = scale / np.sqrt(variance + epsilon)
-        y = b.mul(x, b.const(factor.astype(x.dtype)))
-        return b.add(y, b.const((bias - mean * factor).astype(x.dtype)))
+        y = b.mul(x, b.const(factor.astype(x.dtype).reshape(-1, *behind)))
+        return b.add(y, b.const((bias - mean * factor).astype(x.dtype).reshape(-1, *behind)))
     scale_t, bias_t, mean_t, variance_t = (ctx.input(node, i) for i in range(1, 5))
     factor_t = b.mul(scale_t, b.unary("rsqrt", b.add(variance_t, b.like(variance_t, epsilon))))
-    return b.add(b.mul(x, factor_t), b.sub(bias_t, b.mul(mean_t, factor_t)))
+    shift_t = b.sub(bias_t, b.mul(mean_t, factor_t))
+    factor_t, shift_t = (b.reshape(t, (*t.shape, *behind)) for t in (factor_t, shift_t))
+    return b.add(b.mul(x, factor_t), shift_t)
+
+
+def _trained_batch_norm(ctx: Context, node: ir.Node, axis: int) -> tuple[Tensor, ...]:
+    """By the statistics of X itself; the running ones are mixed with them by ``momentum``."""
+    b, x = ctx.b, ctx.input(node, 0)
+    axes, behind = [a for a in range(x.rank) if a != axis], (1,) * (x.rank - 1 - axis)
+    mean = b.reduce("mean", x, axes, keep_dims=True)
+    centred = b.sub(x, mean)
+    variance = b.reduce("mean", b.mul(centred, centred), axes, keep_dims=True)
+    inverse = b.unary("rsqrt", b.add(variance, b.like(variance, float(ctx.attribute(node, "epsilon")))))
+    scale, bias = (b.reshape(t, (*t.shape, *behind)) for t in (ctx.input(node, 1), ctx.input(node, 2)))
+    results = [b.add(b.mul(b.mul(centred, inverse), scale), bias)]
+    momentum = float(ctx.attribute(node, "momentum"))
+    for index, current in ((3, mean), (4, variance)):
+        running = ctx.input(node, index)
+        current = b.cast(b.reshape(current, (x.shape[axis],)), running.dtype)
+        kept, added = b.mul(running, b.like(running, momentum)), b.mul(current, b.like(running, 1 - momentum))
+        results.append(b.add(kept, added))
+    return tuple(results)
 
 
 @lowers("InstanceNormalization", domain=NHWC_DOMAIN, layout=spatial)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import Tensor, Unsupported, static
+from ...builders.tensor import Shape, Tensor, Unsupported, static
 from ...graph.ranges import is_not_negative
 from ...layout.spatial import spatial
 from ..context import Context
@@ -28,7 +28,7 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     mirror image where that lies inside each window, the lowest float otherwise.
     """
     x = ctx.input(node, 0)
-    kernel, strides, dilations, pads = _window(ctx, node, x)
+    kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
     if any(d != 1 for d in dilations):
         return _dilated_max(ctx, x, kernel, strides, dilations, pads)
     if x.rank == 5:
@@ -39,24 +39,29 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.pool_2d("max_pool_2d", x, window=kernel, strides=strides, padding="VALID")
 
 
-def _window(ctx: Context, node: ir.Node, x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads]:
+def window(
+    ctx: Context, node: ir.Node, extents: Shape
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads]:
+    """Kernel, strides, dilations and pads of a pool over space of ``extents``; of ceil_mode, the pads that it takes."""
     kernel = tuple(int(k) for k in ctx.attribute(node, "kernel_shape"))
-    if x.rank not in (4, 5):
+    if len(extents) not in (2, 3) and node.domain == NHWC_DOMAIN:
         raise Unsupported(
-            f"a pool over {x.rank - 2} spatial dimensions", "pool over 1, 2 or 3: reshape the others into the batch"
+            f"a pool over {len(extents)} spatial dimensions", "pool over 1, 2 or 3: reshape the others into the batch"
         )
     strides = tuple(int(s) for s in ctx.attribute(node, "strides") or (1,) * len(kernel))
     dilations = tuple(int(d) for d in ctx.attribute(node, "dilations") or (1,) * len(kernel))
-    pads = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
+    pads = explicit_pads(ctx, node, extents, kernel, strides, dilations)
     if ctx.attribute(node, "ceil_mode"):
-        pads = _with_ceil(x, kernel, strides, dilations, pads)
+        pads = _with_ceil(extents, kernel, strides, dilations, pads)
     return kernel, strides, dilations, pads
 
 
-def _with_ceil(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads) -> Pads:
+def _with_ceil(
+    extents: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads
+) -> Pads:
     """More padding behind, so that the last, partial window counts; it must start inside X or its front pad."""
     result: Pads = []
-    for extent, k, s, d, (low, high) in zip(static(x.shape[1:-1]), kernel, strides, dilations, pads, strict=True):
+    for extent, k, s, d, (low, high) in zip(static(extents), kernel, strides, dilations, pads, strict=True):
         span = (k - 1) * d + 1
         count = -(-(extent + low + high - span) // s) + 1
         if (count - 1) * s >= extent + low:
@@ -77,10 +82,11 @@ def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], 
     ctx.b.because("what it pools may be negative, so that zeros can't pad it: after a ReLU they could")
     if mirrored and None not in x.shape[1:-1]:
         return ctx.b.mirror_pad(x, with_batch_and_channels(pads), "SYMMETRIC")
-    return ctx.b.pad(x, with_batch_and_channels(pads), _lowest(x))
+    return ctx.b.pad(x, with_batch_and_channels(pads), lowest(x))
 
 
-def _lowest(x: Tensor) -> float:
+def lowest(x: Tensor) -> float:
+    """The number that no maximum of ``x``'s type is below."""
     return _LOWEST if x.is_float else int(np.iinfo(x.dtype).min)
 
 
@@ -93,31 +99,37 @@ def _dilated_max(
     pads: Pads,
 ) -> Tensor:
     """The maximum of one shifted slice per kernel element."""
-    x = ctx.b.pad(x, with_batch_and_channels(pads), _lowest(x))
-    parts = _shifted(ctx, x, kernel, strides, dilations)
+    x = ctx.b.pad(x, with_batch_and_channels(pads), lowest(x))
+    parts = shifted(ctx, x, kernel, strides, dilations)
     return reduce(lambda p, q: ctx.b.binary("maximum", p, q), parts)
 
 
-def _shifted(
-    ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+def shifted(
+    ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], first: int = 1
 ) -> Iterator[Tensor]:
-    """For each kernel element, what it sees of ``x`` [N,...,C] as the window moves."""
-    b, extents = ctx.b, static(x.shape[1:-1])
-    counts = [(e - (k - 1) * d - 1) // s + 1 for e, k, s, d in zip(extents, kernel, strides, dilations, strict=True)]
-    whole = 1 | 1 << (x.rank - 1)
+    """For each kernel element, what it sees of ``x`` as the window moves; space begins at axis ``first``."""
+    b, space = ctx.b, range(first, first + len(kernel))
+    counts = [
+        (e - (k - 1) * d - 1) // s + 1
+        for e, k, s, d in zip(static(tuple(x.shape[a] for a in space)), kernel, strides, dilations, strict=True)
+    ]
+    shape = (*x.shape[:first], *counts, *x.shape[space.stop :])
+    whole = sum(1 << axis for axis in range(x.rank) if axis not in space)
+    before, behind = [0] * first, [0] * (x.rank - space.stop)
+    steps = b.int32s([*(1 for _ in before), *strides, *(1 for _ in behind)])
     for offset in np.ndindex(*kernel):
-        first = [o * d for o, d in zip(offset, dilations, strict=True)]
-        last = [at + (n - 1) * s + 1 for at, n, s in zip(first, counts, strides, strict=True)]
+        begin = [o * d for o, d in zip(offset, dilations, strict=True)]
+        end = [at + (n - 1) * s + 1 for at, n, s in zip(begin, counts, strides, strict=True)]
         yield b.strided_slice(
-            x, b.int32s([0, *first, 0]), b.int32s([0, *last, 0]), b.int32s([1, *strides, 1]),
-            (x.shape[0], *counts, x.shape[-1]), begin_mask=whole, end_mask=whole,
+            x, b.int32s([*before, *begin, *behind]), b.int32s([*before, *end, *behind]), steps, shape,
+            begin_mask=whole, end_mask=whole,
         )  # fmt: skip
 
 
 def _max_3d(ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], pads: Pads) -> Tensor:
     """A maximum over H and W, then one over D: each on a 4-D view."""
     b = ctx.b
-    x = b.pad(x, with_batch_and_channels(pads), _lowest(x))
+    x = b.pad(x, with_batch_and_channels(pads), lowest(x))
     n = x.shape[0]
     d, h, w, c = static(x.shape[1:])
     plane = b.pool_2d(
@@ -141,7 +153,7 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     dynamic size the mean over ones padded alike.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    kernel, strides, dilations, pads = _window(ctx, node, x)
+    kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
     own = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
     counts_pads = bool(ctx.attribute(node, "count_include_pad"))
     plain = x.rank == 4 and all(d == 1 for d in dilations)
@@ -188,7 +200,7 @@ def _mean_of_slices(
     ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> Tensor:
     """A dilated or volumetric mean."""
-    total = reduce(ctx.b.add, _shifted(ctx, x, kernel, strides, dilations))
+    total = reduce(ctx.b.add, shifted(ctx, x, kernel, strides, dilations))
     return ctx.b.mul(total, ctx.b.like(total, 1.0 / float(np.prod(kernel))))
 
 
@@ -200,18 +212,6 @@ def lower_global_pool(ctx: Context, node: ir.Node) -> Tensor:
     return ctx.b.reduce(op, x, range(1, x.rank - 1), keep_dims=True)
 
 
-@lowers("MaxPool")
-def lower_max_pool_with_indices(ctx: Context, node: ir.Node) -> Tensor:
-    """The layout step leaves a MaxPool in ONNX's domain only for its Indices, or for an unknown or odd rank."""
-    if ctx.has_output(node, 1):
-        raise Unsupported(
-            "its output Indices (return_indices=True) has no TFLite op",
-            "write F.interpolate(y, scale_factor=2) * (x == F.interpolate(F.max_pool2d(x, 2), scale_factor=2)) for "
-            "F.max_unpool2d(y, indices, 2), and pool without indices",
-        )
-    raise Unsupported(f"a pool over {ctx.input(node, 0).rank - 2} spatial dimensions", "pool over 1, 2 or 3")
-
-
 @lowers("LpPool", since=2, domain=NHWC_DOMAIN, layout=spatial)
 def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,H,W,C] → Y = (Σ |x|ᵖ)^(1/p) over windows (ONNX LpPool 2-22): the mean of |x|ᵖ times the window's size.
@@ -219,13 +219,13 @@ def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
     Padding adds zeros, which add nothing to the sum. TFLite: AVERAGE_POOL_2D between the powers.
     """
     b, x, p = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "p"))
-    kernel, strides, dilations, pads = _window(ctx, node, x)
+    kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
     powers = b.pad(_powers(ctx, x, p), with_batch_and_channels(pads))
     if x.rank == 4 and all(d == 1 for d in dilations):
         mean = b.pool_2d("average_pool_2d", powers, window=kernel, strides=strides, padding="VALID")
         total = b.mul(mean, b.like(x, float(np.prod(kernel))))
     else:
-        total = reduce(b.add, _shifted(ctx, powers, kernel, strides, dilations))
+        total = reduce(b.add, shifted(ctx, powers, kernel, strides, dilations))
     return _root(ctx, total, p)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN
-from ...builders.tensor import Steps, Tensor, Unsupported, normalize_axis
+from ...builders.tensor import Steps, Tensor, Unsupported, format_shape, normalize_axis
 from ...layout.axes import quantization
 from ..context import Context
 from ..registry import lowers
@@ -52,8 +52,7 @@ def lower_dequantize(ctx: Context, node: ir.Node) -> Tensor:
 
 def _parameters(ctx: Context, node: ir.Node, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """Scale and zero point as float32 that broadcasts to X."""
-    if ctx.attribute(node, "block_size"):
-        raise Unsupported("quantization in blocks", "quantize per tensor or per channel")
+    block = int(ctx.attribute(node, "block_size") or 0)
     scale, zero = ctx.input(node, 1), ctx.optional(node, 2)
     if scale.value is not None and not (np.isfinite(scale.value) & (scale.value > 0)).all():
         raise Unsupported("a scale that isn't a positive number", "quantize the model again")
@@ -63,11 +62,26 @@ def _parameters(ctx: Context, node: ir.Node, x: Tensor) -> tuple[Tensor, Tensor 
 
     def shaped(t: Tensor) -> Tensor:
         wide = ctx.b.cast(t, "float32")
-        if t.rank == 0 or t.shape == (1,):
+        if not block and (t.rank == 0 or t.shape == (1,)):
             return ctx.b.reshape(wide, ())
+        at = normalize_axis(int(axis), x.rank)
+        if block:
+            return _of_blocks(ctx, wide, x, at, block)
         if t.rank != 1:
             raise Unsupported(f"a scale of rank {t.rank}", "quantize per tensor or per channel")
-        at = normalize_axis(int(axis), x.rank)
         return ctx.b.expand_dims(wide, [a for a in range(x.rank) if a != at])
 
     return shaped(scale), None if zero is None else shaped(zero)
+
+
+def _of_blocks(ctx: Context, t: Tensor, x: Tensor, axis: int, block: int) -> Tensor:
+    """A parameter for each ``block`` elements along ``axis`` (the last may have fewer) as one for each element."""
+    extent = x.shape[axis]
+    if extent is None or t.rank != x.rank or t.shape[axis] != -(-extent // block):
+        raise Unsupported(
+            f"a scale {format_shape(t.shape)} for blocks of {block} of {format_shape(x.shape)}",
+            "quantize per tensor or per channel",
+        )
+    if t.value is not None:
+        return ctx.b.const(np.repeat(t.value, block, axis).take(range(extent), axis))
+    return ctx.b.gather(t, ctx.b.const(np.arange(extent, dtype=np.int32) // block), axis)

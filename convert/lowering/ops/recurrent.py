@@ -1,12 +1,13 @@
-"""Recurrent layers, unrolled over their (static) sequence length.
+"""Recurrent layers: step after step as operators where a sequence is short, else a loop (WHILE).
 
 TFLite's own sequence ops keep their state in variables from one inference to the next, which ONNX's don't.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +17,15 @@ from ..context import Context
 from ..registry import lowers
 
 _ACTIVATIONS = {"Sigmoid": "logistic", "Tanh": "tanh", "Relu": "relu"}
+
+_MOST_STEPS = 64
+_MOST_BYTES = 1 << 20
+"""Up to this many steps and bytes of R in all of them a layer is written out.
+
+XNNPACK packs the weights of each operator, so that R lies in memory once for each step; a step of WHILE costs 1 µs.
+LiteRT 2.3, x86, hidden states of 32 (16 kB of R) and 256 (1 MB), written out ÷ loop: an LSTM of 4 steps 0.33 and 1.27,
+of 16 0.38 and 2.1, of 32 0.47 and 2.5; a GRU of 4 steps 0.33 and 1.24, of 16 0.40 and 2.3, of 32 0.42 and 2.5.
+"""
 
 RecurrentState = tuple[Tensor | None, ...]
 """Hidden state, and cell state of an LSTM, [N,H] each; None where all is zero."""
@@ -42,7 +52,9 @@ class _Cell:
     couples: bool = False
 
 
-Step = Callable[[Context, _Cell, Tensor, RecurrentState], RecurrentState]
+CellStep = Callable[[Context, _Cell, Tensor, RecurrentState], RecurrentState]
+Step = Callable[[Tensor, RecurrentState], RecurrentState]
+"""From X·Wᵀ + bias of a step [N, gates·H] and the state before it to the state after it."""
 
 
 @lowers("RNN", since=7)
@@ -64,30 +76,31 @@ def lower_lstm(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
 
 
 def _layer(
-    ctx: Context, node: ir.Node, step: Step, *, gates: int, defaults: tuple[str, ...], states: int
+    ctx: Context, node: ir.Node, step: CellStep, *, gates: int, defaults: tuple[str, ...], states: int
 ) -> tuple[Tensor, ...]:
     b, x = ctx.b, ctx.input(node, 0)
     batch_first = bool(ctx.attribute(node, "layout"))
     if batch_first:
         x = b.transpose(x, (1, 0, 2))
-    length, hidden = x.shape[0], ctx.input(node, 2).shape[-1]
-    if length is None or hidden is None:
-        raise Unsupported("a sequence of dynamic length", "give the sequence a fixed length with --input")
-    b.because(f"it is unrolled over its {length} steps")
-    lengths = _lengths(ctx, node, length)
+    hidden = ctx.input(node, 2).shape[-1]
+    if hidden is None:
+        raise Unsupported("a hidden state of dynamic size", "give the weights a fixed size")
+    lengths = _lengths(ctx, node, x.shape[0])
     direction = str(ctx.attribute(node, "direction"))
     backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
+    written_out = _is_written_out(ctx, ctx.input(node, 2), x.shape[0])
+    b.because(f"its {x.shape[0]} steps are written out" if written_out else "it loops over its steps")
     sequences, finals = [], []
     for d, reverse in enumerate(backwards):
         cell, inputs = _cell(ctx, node, x, d, gates, defaults, hidden)
         state: RecurrentState = tuple(_initial(ctx, node, 5 + i, d, batch_first) for i in range(states))
-        outputs = []
-        for t in reversed(range(length)) if reverse else range(length):
-            new = step(ctx, cell, inputs[t], state)
-            state = new if lengths is None else _while_it_lasts(ctx, lengths, t, new, state)
-            outputs.append(_known(_while_it_lasts(ctx, lengths, t, new[:1], (None,))[0] if lengths else state[0]))
-        sequences.append(b.pack(outputs[::-1] if reverse else outputs, 0))
-        finals.append(state)
+        if written_out:
+            sequence, final = _written_out(ctx, partial(step, ctx, cell), inputs, state, lengths, reverse)
+        else:
+            start = tuple(_zeros(ctx, x, hidden) if tensor is None else tensor for tensor in state)
+            sequence, final = _loop(ctx, partial(step, ctx, cell), inputs, start, lengths, reverse)
+        sequences.append(sequence)
+        finals.append(final)
     y = b.pack(sequences, 1)
     lasts = [b.pack([_known(final[i]) for final in finals], 0) for i in range(states)]
     if batch_first:
@@ -95,18 +108,76 @@ def _layer(
     return y, *lasts
 
 
-def _lengths(ctx: Context, node: ir.Node, length: int) -> Tensor | None:
+def _is_written_out(ctx: Context, recurrent: Tensor, length: int | None) -> bool:
+    """Whether ``length`` steps with weights R [directions, gates·H, H] become operators of their own."""
+    if length is None or ctx.b.unrolls:
+        return length is not None
+    weights = np.prod(recurrent.static_shape[1:]) * np.dtype(recurrent.dtype).itemsize
+    return bool(length <= _MOST_STEPS and length * weights <= _MOST_BYTES)
+
+
+def _written_out(
+    ctx: Context, step: Step, inputs: Tensor, state: RecurrentState, lengths: Tensor | None, reverse: bool
+) -> tuple[Tensor, RecurrentState]:
+    """All hidden states [T,N,H], and the last state: each step by operators of its own."""
+    parts, outputs = ctx.b.unpack(inputs, 0), []
+    for t in reversed(range(len(parts))) if reverse else range(len(parts)):
+        at = ctx.b.const(np.int32(t))
+        new = step(parts[t], state)
+        state = new if lengths is None else _while_it_lasts(ctx, lengths, at, new, state)
+        outputs.append(_known(_while_it_lasts(ctx, lengths, at, new[:1], (None,))[0] if lengths else state[0]))
+    return ctx.b.pack(outputs[::-1] if reverse else outputs, 0), state
+
+
+def _loop(
+    ctx: Context, step: Step, inputs: Tensor, state: RecurrentState, lengths: Tensor | None, reverse: bool
+) -> tuple[Tensor, RecurrentState]:
+    """The same by one WHILE, whose body has the step."""
+    b, one = ctx.b, ctx.b.const(np.int32(1))
+    start = [_known(tensor) for tensor in state]
+    count, zero = b.extent_of(inputs, 0), b.like(start[0], 0)
+
+    def body(carried: Sequence[Tensor]) -> list[Tensor]:
+        t, outputs, *old = carried
+        at = b.sub(b.sub(count, one), t) if reverse else t
+        new = step(b.gather(inputs, at, 0), tuple(old))
+        kept = new if lengths is None else _while_it_lasts(ctx, lengths, at, new, tuple(old))
+        shown = new[:1] if lengths is None else _while_it_lasts(ctx, lengths, at, new[:1], (None,))
+        return [b.add(t, one), b.with_row(outputs, at, b.expand_dims(_known(shown[0]), [0])), *map(_known, kept)]
+
+    shape = (inputs.shape[0], *start[0].shape)
+    room = b.fill(b.concat([b.reshape(count, (1,)), b.shape_of(start[0])], 0), zero, shape)
+    _, outputs, *last = b.while_loop(
+        [b.const(np.int32(0)), room, *start],
+        [(), shape, *(tensor.shape for tensor in start)],
+        lambda carried: [b.compare("less", carried[0], count)],
+        body,
+    )
+    return outputs, tuple(last)
+
+
+def _zeros(ctx: Context, x: Tensor, hidden: int) -> Tensor:
+    """A state [N,H] for x [T,N,I]."""
+    b = ctx.b
+    if x.shape[1] is not None:
+        return b.const(np.zeros((x.shape[1], hidden), x.dtype))
+    return b.fill(b.concat([b.reshape(b.extent_of(x, 1), (1,)), b.int32s([hidden])], 0), b.like(x, 0), (None, hidden))
+
+
+def _lengths(ctx: Context, node: ir.Node, length: int | None) -> Tensor | None:
     """[N,1] int32; None where every sequence has all steps."""
     known, given = ctx.known(node, 4), ctx.optional(node, 4)
-    if given is None or (known is not None and (known == length).all()):
+    if given is None or (known is not None and length is not None and (known == length).all()):
         return None
     return ctx.b.expand_dims(ctx.b.cast(given, "int32"), [1])
 
 
-def _while_it_lasts(ctx: Context, lengths: Tensor, t: int, new: RecurrentState, old: RecurrentState) -> RecurrentState:
+def _while_it_lasts(
+    ctx: Context, lengths: Tensor, t: Tensor, new: RecurrentState, old: RecurrentState
+) -> RecurrentState:
     """Where a sequence has ended the old state stays."""
     b = ctx.b
-    lasts = b.compare("greater", lengths, b.const(np.int32(t)))
+    lasts = b.compare("greater", lengths, t)
     return tuple(
         None if n is None else b.select(lasts, n, b.like(n, 0) if o is None else o)
         for n, o in zip(new, old, strict=True)
@@ -135,8 +206,8 @@ def _part(ctx: Context, x: Tensor, index: int) -> Tensor:
 
 def _cell(
     ctx: Context, node: ir.Node, x: Tensor, direction: int, gates: int, defaults: tuple[str, ...], hidden: int
-) -> tuple[_Cell, tuple[Tensor, ...]]:
-    """The cell, and X·Wᵀ + bias of every step, [N, gates·H]."""
+) -> tuple[_Cell, Tensor]:
+    """The cell, and X·Wᵀ + bias of all steps, [T, N, gates·H]."""
     b, size = ctx.b, gates * hidden
     weights, recurrent = (_part(ctx, ctx.input(node, i), direction) for i in (1, 2))
     separate = node.op_type == "GRU" and bool(ctx.attribute(node, "linear_before_reset"))
@@ -153,7 +224,7 @@ def _cell(
         None if peepholes is None else _part(ctx, peepholes, direction), separate,
         node.op_type == "LSTM" and bool(ctx.attribute(node, "input_forget")),
     )  # fmt: skip
-    return cell, b.unpack(b.fully_connected(x, weights, bias), 0)
+    return cell, b.fully_connected(x, weights, bias)
 
 
 def _sum(ctx: Context, p: Tensor, q: Tensor) -> Tensor:

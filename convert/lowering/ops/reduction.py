@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from ...builders.reductions import Axes, RuntimeAxes
-from ...builders.tensor import BROKEN, Shape, Tensor, Unsupported, format_shape, normalize_axis
+from ...builders.remedies import BROKEN
+from ...builders.tensor import Shape, Tensor, Unsupported, format_shape, normalize_axis
 from ...layout.axes import arg_reduce, cumulative_sum, reduction
 from ..context import Context
+from ..extents import are_among, extents_beside
 from ..registry import lowers
 
 _PLAIN = {
@@ -63,6 +66,8 @@ def lower_reduce(ctx: Context, node: ir.Node) -> Tensor:
     axes = axes_of(ctx, node, x.rank)
     keep = bool(ctx.attribute(node, "keepdims"))
     op = node.op_type
+    if isinstance(axes, RuntimeAxes) and 0 in x.shape:
+        return _of_nothing(ctx, op, x, axes, keep)
     if op in _PLAIN:
         if x.dtype == "bool" and op in ("ReduceMax", "ReduceMin"):
             return b.reduce("reduce_any" if op == "ReduceMax" else "reduce_all", x, axes, keep_dims=keep)
@@ -77,6 +82,25 @@ def lower_reduce(ctx: Context, node: ir.Node) -> Tensor:
     return b.unary("sqrt", total) if op == "ReduceL2" else total
 
 
+def _of_nothing(ctx: Context, op: str, x: Tensor, axes: RuntimeAxes, keep: bool) -> Tensor:
+    """What reduces no elements: its shape comes at run time, and if it has elements these are what changes nothing."""
+    b = ctx.b
+    if keep:
+        extents = b.shape_of(x)
+        shape = b.select(are_among(ctx, axes.axes, x.rank), b.like(extents, 1), extents)
+    else:
+        shape = extents_beside(ctx, x, axes.axes)
+    limits = np.iinfo(x.dtype) if np.dtype(x.dtype).kind in "iu" else None
+    value = {
+        "ReduceLogSum": -np.inf, "ReduceLogSumExp": -np.inf, "ReduceMean": np.nan, "ReduceProd": 1,
+        "ReduceMax": limits.min if limits else x.dtype != "bool" and -np.inf,
+        "ReduceMin": limits.max if limits else x.dtype == "bool" or np.inf,
+    }.get(op, 0)  # fmt: skip
+    if limits and value != value:
+        raise Unsupported(f"the mean of no {x.dtype} numbers", "give the inputs other sizes with --input")
+    return b.fill(shape, b.const(np.asarray(value, x.dtype)), axes.kept if keep else axes.dropped)
+
+
 def _log_sum_exp(ctx: Context, x: Tensor, axes: Axes, keep: bool) -> Tensor:
     """Shifted by the maximum, so that exp does not overflow."""
     b = ctx.b
@@ -86,8 +110,11 @@ def _log_sum_exp(ctx: Context, x: Tensor, axes: Axes, keep: bool) -> Tensor:
     # An all -inf slice would give inf - inf.
     top = b.binary("maximum", top, b.like(x, -3.0e38))
     total = b.reduce("sum", b.unary("exp", b.sub(x, top)), axes, keep_dims=keep)
-    shift = top if keep else b.reshape(top, total.shape)
-    return b.add(b.unary("log", total), shift)
+    if isinstance(axes, RuntimeAxes) and not keep:
+        top = b.reduce("reduce_max", top, axes, keep_dims=False)
+    elif not isinstance(axes, RuntimeAxes) and not keep:
+        top = b.squeeze(top, axes)
+    return b.add(b.unary("log", total), top)
 
 
 @lowers("ArgMax", "ArgMin", layout=arg_reduce)

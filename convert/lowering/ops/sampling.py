@@ -10,10 +10,11 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import FIXED_SIZE, Tensor, Unsupported
+from ...builders.remedies import FIXED_SIZE
+from ...builders.tensor import Tensor, Unsupported, element_count, static
 from ...layout.spatial import spatial
 from ..context import Context
-from ..extents import cropped, extent_of
+from ..extents import cropped
 from ..registry import lowers
 
 _CUBIC = -0.75
@@ -35,13 +36,13 @@ def lower_grid_sample(ctx: Context, node: ir.Node) -> Tensor:
     mode = _MODES.get(mode, mode)
     dims = x.rank - 2
     axes = [
-        _taps(ctx, node, b.squeeze(_last(ctx, grid, dims - 1 - i), [-1]), extent_of(ctx, x, i + 1), mode)
+        _taps(ctx, node, b.squeeze(_last(ctx, grid, dims - 1 - i), [-1]), b.extent_of(x, i + 1), mode)
         for i in range(dims)
     ]
-    pixels = _flat_space(ctx, x)
+    pixels = flat_space(ctx, x)
     result: Tensor | None = None
     for corner in product(*axes):
-        value = _weighted_pixels(ctx, x, pixels, corner)
+        value = weighted_pixels(ctx, x, pixels, corner)
         result = value if result is None else b.add(result, value)
     if result is None:
         raise Unsupported("a grid without axes", "leave it out of the model")
@@ -69,7 +70,7 @@ def _taps(ctx: Context, node: ir.Node, at: Tensor, extent: Tensor, mode: str) ->
         place = b.sub(b.mul(b.mul(b.add(at, one), half), size), half)
     if mode == "nearest":
         place = b.unary("round", _brought_in(ctx, place, size, padding, corners))
-        return [_tap(ctx, place, None, size, padding)]
+        return [tap(ctx, place, None, size, padding)]
     first = b.unary("floor", place)
     beyond = b.sub(place, first)
     if mode == "linear":
@@ -81,7 +82,7 @@ def _taps(ctx: Context, node: ir.Node, at: Tensor, extent: Tensor, mode: str) ->
     else:
         raise Unsupported(f"mode={mode!r}", "use nearest, bilinear or bicubic")
     return [
-        _tap(ctx, _brought_in(ctx, b.add(first, b.like(at, o)), size, padding, corners), w, size, padding)
+        tap(ctx, _brought_in(ctx, b.add(first, b.like(at, o)), size, padding, corners), w, size, padding)
         for o, w in zip(offsets, weights, strict=True)
     ]
 
@@ -98,7 +99,8 @@ def _brought_in(ctx: Context, place: Tensor, size: Tensor, padding: str, corners
     return b.add(b.binary("minimum", rest, b.sub(period, rest)), low)
 
 
-def _tap(ctx: Context, place: Tensor, weight: Tensor | None, size: Tensor, padding: str) -> Tap:
+def tap(ctx: Context, place: Tensor, weight: Tensor | None, size: Tensor, padding: str) -> Tap:
+    """The element at a whole ``place`` (float32), or what ``padding`` (zeros, border) says lies outside ``size``."""
     b = ctx.b
     inside = b.binary("minimum", b.binary("maximum", place, b.like(place, 0)), b.sub(size, b.like(place, 1)))
     if padding == "zeros":
@@ -117,7 +119,7 @@ def _cubic(ctx: Context, distance: Tensor, *, near: bool) -> Tensor:
     return result
 
 
-def _flat_space(ctx: Context, x: Tensor) -> Tensor:
+def flat_space(ctx: Context, x: Tensor) -> Tensor:
     """[N, ..., C] → [N, all of space, C]."""
     space = None if None in x.shape[1:-1] else prod(d or 0 for d in x.shape[1:-1])
     if x.shape[-1] is None:
@@ -128,12 +130,12 @@ def _flat_space(ctx: Context, x: Tensor) -> Tensor:
     return ctx.b.reshape(x, (None, None, x.shape[-1]), ctx.b.concat([batch, ctx.b.int32s([-1, x.shape[-1]])], 0))
 
 
-def _weighted_pixels(ctx: Context, x: Tensor, pixels: Tensor, corner: Sequence[Tap]) -> Tensor:
+def weighted_pixels(ctx: Context, x: Tensor, pixels: Tensor, corner: Sequence[Tap]) -> Tensor:
     """The elements at one combination of taps, [N,H',W',C], times the product of their weights."""
     b = ctx.b
     (flat, weight), *others = corner
     for axis, (index, factor) in enumerate(others, 2):
-        flat = b.add(b.mul(flat, extent_of(ctx, x, axis)), index)
+        flat = b.add(b.mul(flat, b.extent_of(x, axis)), index)
         if factor is not None:
             weight = factor if weight is None else b.mul(weight, factor)
     picked = b.gather(pixels, flat, 1, batch_dims=1)
@@ -141,32 +143,85 @@ def _weighted_pixels(ctx: Context, x: Tensor, pixels: Tensor, corner: Sequence[T
     return picked if weight is None else b.mul(picked, b.expand_dims(weight, [weight.rank]))
 
 
+@lowers("AffineGrid", since=20)
+def lower_affine_grid(ctx: Context, node: ir.Node) -> Tensor:
+    """theta [N,2,3], size (N,C,H,W) → the grid [N,H,W,2] of (x, y) = theta·(x, y, 1) with x and y in -1 … 1; volumes
+    [N,3,4] likewise (ONNX AffineGrid 20).
+
+    TFLite: a sum of products with each axis' places, which come at run time where the size does.
+    """
+    b, theta, size = ctx.b, ctx.input(node, 0), ctx.input(node, 1)
+    dims = static(size.shape)[0] - 2
+    corners = bool(ctx.attribute(node, "align_corners"))
+    theta = b.cast(theta, "float32")
+
+    def column(index: int) -> Tensor:
+        return b.reshape(b.slice(theta, [0, 0, index], [-1, -1, 1]), (theta.shape[0], *(1,) * dims, dims))
+
+    result = column(dims)
+    for axis in range(dims):
+        extent = b.reshape(b.slice(b.cast(size, "int32"), [2 + axis], [1]), ())
+        line = b.expand_dims(_line(ctx, extent, corners), [a for a in range(dims + 2) if a != axis + 1])
+        result = b.add(b.mul(column(dims - 1 - axis), line), result)
+    return b.cast(result, ctx.output(node).dtype)
+
+
+def _line(ctx: Context, extent: Tensor, corners: bool) -> Tensor:
+    """The places in -1 … 1 of an axis' elements, or of their outer edges (``corners``), 1-D float32."""
+    b = ctx.b
+    if extent.value is not None:
+        count = int(extent.value)
+        known = 2 * np.arange(count, dtype=np.float32) - (count - 1)
+        return b.const(known / np.float32(max(count - 1, 1) if corners else count))
+    size = b.cast(extent, "float32")
+    one, two = b.like(size, 1), b.like(size, 2)
+    last = b.sub(size, one)
+    at = b.sub(b.mul(b.range(b.like(size, 0), size, one, None), two), last)
+    return b.div(at, b.binary("maximum", last, one) if corners else size)
+
+
 @lowers("Col2Im", since=18)
 def lower_col2im(ctx: Context, node: ir.Node) -> Tensor:
     """X [N, C·(product of block), L] → Y [N, C, *image]: every column's elements added where unfold took them from.
 
-    TFLite: SCATTER_ND, which adds up, at constant places.
+    TFLite: SCATTER_ND, which adds up; its places are constant where image and block are.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    image, block = (ctx.constant(node, i).reshape(-1).tolist() for i in (1, 2))
-    rank = len(image)
+    image, block = (b.cast(ctx.input(node, i), "int32") for i in (1, 2))
+    rank = static(image.shape)[0]
     dilations = ctx.attribute(node, "dilations") or (1,) * rank
     strides = ctx.attribute(node, "strides") or (1,) * rank
     pads = ctx.attribute(node, "pads") or (0,) * (2 * rank)
-    whole = [d + pads[i] + pads[i + rank] for i, d in enumerate(image)]
-    steps = [
-        np.arange(k)[:, None] * d + np.arange((w - (k - 1) * d - 1) // s + 1)[None, :] * s
-        for k, d, s, w in zip(block, dilations, strides, whole, strict=True)
-    ]
-    places = np.zeros((1, 1), np.int64)
-    for step, extent in zip(steps, whole, strict=True):
-        places = (places[:, None, :, None] * extent + step[None, :, None, :]).reshape(
-            places.shape[0] * step.shape[0], -1
-        )
-    n, rows, count = x.static_shape
-    channels = rows // prod(block)
-    by_place = b.transpose(b.reshape(x, (n * channels, prod(block) * count)), (1, 0))
-    shape = (prod(whole), n * channels)
-    added = b.scatter_nd(b.const(places.reshape(-1, 1).astype(np.int32)), by_place, b.int32s(shape), shape)
-    full = b.reshape(b.transpose(added, (1, 0)), (n, channels, *whole))
+    whole = b.add(image, b.int32s([pads[i] + pads[i + rank] for i in range(rank)]))
+    # [block, columns], then with each further axis [block·block', columns·columns'].
+    places = b.const(np.zeros((1, 1), np.int32))
+    for axis in range(rank):
+        extent, k = (b.reshape(b.slice(t, [axis], [1]), ()) for t in (whole, block))
+        step = _steps(ctx, extent, k, dilations[axis], strides[axis])
+        outer = b.add(b.expand_dims(b.mul(places, extent), [1, 3]), b.expand_dims(step, [0, 2]))
+        places = ctx.b.reshape_by(outer, [[(outer, 0), (outer, 1)], [(outer, 2), (outer, 3)]])
+    taps, n, columns = element_count((places.shape[0],)), *static((x.shape[0], x.shape[2]))
+    if taps == 0:
+        raise Unsupported("a block without elements", "export the model again")
+    channels = static(x.shape[1:2])[0] // taps if taps is not None else ctx.output(node).shape[1]
+    if channels is None:
+        raise Unsupported("the number of channels must be known", "make block_shape constant")
+    by_place = b.transpose(b.reshape(x, (n * channels, x.static_shape[1] // channels * columns)), (1, 0))
+    total = (
+        b.reduce("reduce_prod", whole, [0], keep_dims=True) if whole.value is None else b.int32s([prod(whole.value)])
+    )
+    shape = b.concat([total, b.int32s([n * channels])], 0)
+    static_total = None if total.value is None else int(total.value[0])
+    added = b.scatter_nd(b.reshape(places, (by_place.shape[0], 1)), by_place, shape, (static_total, n * channels))
+    known = (None,) * rank if whole.value is None else tuple(int(d) for d in whole.value)
+    full = b.reshape(b.transpose(added, (1, 0)), (n, channels, *known), b.concat([b.int32s([n, channels]), whole], 0))
     return cropped(ctx, full, [(0, 0), (0, 0), *((pads[i], pads[i + rank]) for i in range(rank))])
+
+
+def _steps(ctx: Context, extent: Tensor, kernel: Tensor, dilation: int, stride: int) -> Tensor:
+    """Where along an axis of ``extent`` each kernel element of each window lies, int32 [kernel, windows]."""
+    b, one = ctx.b, ctx.b.const(np.int32(1))
+    within = b.range(b.const(np.int32(0)), b.mul(kernel, b.like(kernel, dilation)), b.const(np.int32(dilation)), None)
+    reach = b.add(b.mul(b.sub(kernel, one), b.like(kernel, dilation)), one)
+    starts = b.range(b.const(np.int32(0)), b.add(b.sub(extent, reach), one), b.const(np.int32(stride)), None)
+    return b.add(b.expand_dims(within, [1]), b.expand_dims(starts, [0]))

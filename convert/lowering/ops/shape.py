@@ -6,21 +6,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
-from ...builders.tensor import (
-    BROKEN,
-    FIXED_SIZE,
-    Shape,
-    Tensor,
-    Unsupported,
-    element_count,
-    format_shape,
-    normalize_axis,
-)
+from ...builders.remedies import BROKEN, FIXED_SIZE
+from ...builders.tensor import Shape, Tensor, Unsupported, element_count, format_shape, normalize_axis
 from ...layout.axes import one_axis
 from ...layout.elementwise import elementwise, like_first
 from ...layout.movement import expand, rearrangement, reshape, shape, size, tile
 from ...layout.spatial import spatial
 from ..context import Context, spec
+from ..extents import are_among, extents_beside
 from ..registry import lowers
 
 
@@ -54,8 +47,10 @@ def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
     b, x = ctx.b, ctx.input(node, 0)
     given = ctx.known(node, 1)
     if given is None:
-        static = ctx.output(node).shape
-        return b.reshape(x, static, b.cast(ctx.input(node, 1), "int32"))
+        target_shape, static = b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape
+        if not ctx.attribute(node, "allowzero") and _may_be_zero(node.inputs[1]):
+            target_shape = _with_copies(ctx, x, target_shape, len(static))
+        return b.reshape(x, static, target_shape)
     wanted = [int(d) for d in given.reshape(-1)]
     copies = not ctx.attribute(node, "allowzero")
     if copies and 0 in wanted[x.rank :]:
@@ -70,6 +65,33 @@ def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
     if sum(d is None for d in target) > 1:
         return b.reshape(x, tuple(target), _runtime_shape(ctx, x, wanted, copies))
     return b.reshape(x, tuple(target))
+
+
+_OF_FIRST = ("Cast", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze")
+
+
+def _may_be_zero(value: ir.Value | None) -> bool:
+    """Whether a shape may say 0, as far as can be seen: extents of what has elements don't."""
+    if value is None:
+        return True
+    if value.const_value is not None:
+        return bool((value.const_value.numpy() == 0).any())
+    maker = value.producer()
+    if maker is None or maker.domain:
+        return True
+    if maker.op_type in ("Shape", "Size"):
+        return False
+    if maker.op_type in ("Concat", "Mul", "ReduceProd"):
+        return any(map(_may_be_zero, maker.inputs))
+    return maker.op_type not in _OF_FIRST or _may_be_zero(maker.inputs[0])
+
+
+def _with_copies(ctx: Context, x: Tensor, shape: Tensor, count: int) -> Tensor:
+    """A shape of ``count`` extents (1-D int32) with those of ``x`` where it says 0."""
+    b = ctx.b
+    extents = b.concat([b.shape_of(x), b.int32s([1] * (count - x.rank))], 0) if count > x.rank else b.shape_of(x)
+    own = b.slice(extents, [0], [count])
+    return b.select(b.compare("equal", shape, b.like(shape, 0)), own, shape)
 
 
 def _inferred(source: Shape, target: list[int | None], at: int, wanted: list[int], copies: bool) -> int | None:
@@ -109,7 +131,8 @@ def lower_squeeze(ctx: Context, node: ir.Node) -> Tensor:
     if given is None:
         constant = ctx.known(node, 1)
         if constant is None and len(node.inputs) > 1:
-            return ctx.b.reshape_to(x, ctx.output(node).shape)
+            axes = ctx.b.cast(ctx.input(node, 1), "int32")
+            return ctx.b.reshape(x, ctx.output(node).shape, extents_beside(ctx, x, axes))
         given = [i for i, d in enumerate(x.shape) if d == 1] if constant is None else constant.reshape(-1).tolist()
     return ctx.b.squeeze(x, [int(a) for a in given])
 
@@ -119,9 +142,22 @@ def lower_unsqueeze(ctx: Context, node: ir.Node) -> Tensor:
     """X with extents of 1 at ``axes`` of the result."""
     given = ctx.attribute(node, "axes")
     if given is None and ctx.known(node, 1) is None:
-        return ctx.b.reshape_to(ctx.input(node, 0), ctx.output(node).shape)
+        return _unsqueeze_by(ctx, ctx.input(node, 0), ctx.b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape)
     axes = ctx.constant(node, 1).reshape(-1).tolist() if given is None else given
     return ctx.b.expand_dims(ctx.input(node, 0), [int(a) for a in axes])
+
+
+def _unsqueeze_by(ctx: Context, x: Tensor, axes: Tensor, shape: Shape) -> Tensor:
+    """X with extents of 1 at ``axes`` (1-D int32) of the result, which come at run time."""
+    b, new = ctx.b, are_among(ctx, axes, len(shape))
+    if x.rank == 0:
+        return b.reshape(x, (1,) * len(shape))
+    old = b.cast(b.unary("logical_not", new), "int32")
+    # Each old axis is the number of old ones before it; a new one takes any place, and its extent is 1.
+    places = b.cumsum(old, b.const(np.int32(0)), exclusive=True, reverse=False)
+    places = b.binary("minimum", places, b.like(places, x.rank - 1))
+    extents = b.gather(b.shape_of(x), places, 0)
+    return b.reshape(x, shape, b.select(new, b.like(extents, 1), extents))
 
 
 @lowers("Expand", since=8, layout=expand)
@@ -149,22 +185,17 @@ def lower_tile(ctx: Context, node: ir.Node) -> Tensor:
 def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """X with its axes in the order of ``perm`` (reversed by default). TFLite: TRANSPOSE."""
     x = ctx.input(node, 0)
-    perm = ctx.attribute(node, "perm") or tuple(reversed(range(x.rank)))
-    if x.rank > 6:
-        raise Unsupported(
-            f"TFLite's TRANSPOSE takes at most 6 dimensions, not {x.rank}",
-            "merge axes that stay neighbours with reshape first, and permute at most six",
-        )
-    return ctx.b.transpose(x, perm)
+    return ctx.b.transpose(x, ctx.attribute(node, "perm") or tuple(reversed(range(x.rank))))
 
 
 @lowers("Identity", layout=elementwise)
 @lowers("Dropout", since=7, layout=like_first)
 def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
-    """X itself; a Dropout's mask is all true at inference."""
-    x, training = ctx.input(node, 0), ctx.optional(node, 2)
-    if training is not None and (training.value is None or bool(training.value.item())):
-        raise Unsupported("Dropout in training mode", "export the model in eval mode")
+    """X itself; a Dropout's mask is all true at inference, and where its ratio is 0."""
+    x, ratio, training = ctx.input(node, 0), ctx.known(node, 1), ctx.optional(node, 2)
+    drops = training is not None and (training.value is None or bool(training.value.item()))
+    if drops and (ratio is None or ratio.item() != 0):
+        raise Unsupported("Dropout in training mode draws random numbers", "export the model in eval mode")
     if not ctx.has_output(node, 1):
         return x
     mask = ctx.b.const(np.ones(x.static_shape, ctx.output(node, 1).dtype))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import FIXED_SIZE, Tensor, Unsupported, normalize_axis
+from ...builders.remedies import FIXED_SIZE
+from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ...layout.axes import pad, slices
 from ..context import Context
-from ..extents import cropped_or_padded, extent_of
+from ..extents import cropped_or_padded
 from ..registry import lowers
 
 
@@ -21,11 +22,11 @@ def lower_slice(ctx: Context, node: ir.Node) -> Tensor:
         axes = ctx.attribute(node, "axes") or range(len(starts))
         steps = [1] * len(starts)
     else:
-        constants = [ctx.known(node, i) for i in (1, 2)]
+        bounds, others = [ctx.input(node, i) for i in (1, 2)], [ctx.optional(node, i) for i in (3, 4)]
+        if any(t is not None and t.value is None for t in (*bounds, *others)):
+            return _runtime_slice(ctx, x, *bounds, *others)
+        starts, ends = (ctx.constant(node, i).reshape(-1).tolist() for i in (1, 2))
         axes_steps = [ctx.optional_constant(node, i) for i in (3, 4)]
-        if any(c is None for c in constants):
-            return _runtime_slice(ctx, node, x, axes_steps)
-        starts, ends = (np.asarray(c).reshape(-1).tolist() for c in constants)
         axes = range(len(starts)) if axes_steps[0] is None else axes_steps[0].reshape(-1).tolist()
         steps = [1] * len(starts) if axes_steps[1] is None else axes_steps[1].reshape(-1).tolist()
     return _static_slice(ctx, x, list(zip(axes, starts, ends, steps, strict=True)))
@@ -75,36 +76,51 @@ def _clipped(value: int) -> int:
 
 
 def _runtime_slice(
-    ctx: Context,
-    node: ir.Node,
-    x: Tensor,
-    axes_steps: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None],
+    ctx: Context, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None, steps: Tensor | None
 ) -> Tensor:
-    """Starts or ends come at run time: they are laid into vectors that cover every axis."""
-    b = ctx.b
-    starts, ends = (_clamped(ctx, ctx.input(node, i)) for i in (1, 2))
-    count = starts.static_shape[0]
-    axes = range(count) if axes_steps[0] is None else [int(a) for a in axes_steps[0].reshape(-1)]
-    steps = [1] * count if axes_steps[1] is None else [int(s) for s in axes_steps[1].reshape(-1)]
-    where = {normalize_axis(a, x.rank): i for i, a in enumerate(axes)}
+    """Bounds, axes or steps come at run time: they are laid into vectors that cover every axis."""
+    b, count = ctx.b, starts.static_shape[0]
+    steps = b.int32s([1] * count) if steps is None else b.cast(steps, "int32")
+    backward = steps.value is None or bool((steps.value < 0).any())
+    given = [_clamped(ctx, bounds, backward) for bounds in (starts, ends)]
+    if axes is not None and axes.value is None:
+        begin = _laid(ctx, axes, given[0], b.int32s([0] * x.rank))
+        end = _laid(ctx, axes, given[1], b.shape_of(x))
+        strides = _laid(ctx, axes, steps, b.int32s([1] * x.rank))
+        return b.strided_slice(x, begin, end, strides, (None,) * x.rank)
+    at = range(count) if axes is None or axes.value is None else axes.value.reshape(-1).tolist()
+    where = {normalize_axis(int(a), x.rank): i for i, a in enumerate(at)}
 
-    def laid(given: Tensor) -> Tensor:
-        parts = [b.slice(given, [where[a]], [1]) if a in where else b.int32s([0]) for a in range(x.rank)]
+    def laid(values: Tensor, other: int) -> Tensor:
+        parts = [b.slice(values, [where[a]], [1]) if a in where else b.int32s([other]) for a in range(x.rank)]
         return b.concat(parts, 0)
 
-    strides = b.int32s([steps[where[a]] if a in where else 1 for a in range(x.rank)])
+    begin, end = (laid(bounds, 0) for bounds in given)
     mask = sum(1 << a for a in range(x.rank) if a not in where)
     shape = tuple(None if a in where else d for a, d in enumerate(x.shape))
-    if any(s < 0 for s in steps):
-        raise Unsupported("a backward slice whose bounds are computed", "make starts and ends constant")
-    return b.strided_slice(x, laid(starts), laid(ends), strides, shape, begin_mask=mask, end_mask=mask)
+    return b.strided_slice(x, begin, end, laid(steps, 1), shape, begin_mask=mask, end_mask=mask)
 
 
-def _clamped(ctx: Context, bounds: Tensor) -> Tensor:
-    """Bounds as int32; ONNX writes "to the end" as the largest int64."""
+def _laid(ctx: Context, axes: Tensor, values: Tensor, others: Tensor) -> Tensor:
+    """``values`` [count, ...] at the ``axes`` that come at run time, and ``others`` [rank, ...] (int32) elsewhere.
+
+    TFLite: SCATTER_ND of how much each value is more than what it takes the place of.
+    """
+    b, rank = ctx.b, static(others.shape)[0]
+    axes = b.cast(axes, "int32")
+    at = b.select(b.compare("less", axes, b.like(axes, 0)), b.add(axes, b.like(axes, rank)), axes)
+    more = values if others.is_all(0) else b.sub(values, b.gather(others, at, 0))
+    laid = b.scatter_nd(b.expand_dims(at, [1]), more, b.shape_of(others), others.shape)
+    return laid if others.is_all(0) else b.add(others, laid)
+
+
+def _clamped(ctx: Context, bounds: Tensor, backward: bool) -> Tensor:
+    """Bounds as int32; ONNX writes "to the end" as the largest int64, and going backward as the smallest."""
     b = ctx.b
     if bounds.dtype == "int64":
         bounds = b.binary("minimum", bounds, b.const(2**31 - 1, "int64"))
+        if backward:
+            bounds = b.binary("maximum", bounds, b.const(-(2**31), "int64"))
     return b.cast(bounds, "int32")
 
 
@@ -115,7 +131,8 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER. Negative pads crop.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    if ctx.version(node) >= 11 and ctx.known(node, 1) is None:
+    named = ctx.optional(node, 3)
+    if ctx.version(node) >= 11 and (ctx.known(node, 1) is None or (named is not None and named.value is None)):
         return _runtime_pad(ctx, node, x)
     pads, value = _pad_arguments(ctx, node, x.rank)
     mode = ctx.attribute(node, "mode")
@@ -146,11 +163,16 @@ def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[i
 
 
 def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
-    """The amounts come at run time and are not negative: [2·count] → [count, 2]."""
-    b = ctx.b
-    mode, named = str(ctx.attribute(node, "mode")), ctx.optional_constant(node, 3)
-    axes = list(range(x.rank)) if named is None else [normalize_axis(int(a), x.rank) for a in named.reshape(-1)]
-    amounts = b.transpose(b.reshape(b.cast(ctx.input(node, 1), "int32"), (2, len(axes))), (1, 0))
+    """The amounts or the axes come at run time; amounts are not negative: [2·count] → [rank, 2]."""
+    b, mode, named = ctx.b, str(ctx.attribute(node, "mode")), ctx.optional(node, 3)
+    given = b.cast(ctx.input(node, 1), "int32")
+    count = x.rank if named is None else static(named.shape)[0]
+    amounts = b.transpose(b.reshape(given, (2, count)), (1, 0))
+    axes = list(range(x.rank))
+    if named is not None and named.value is None:
+        amounts = _laid(ctx, named, amounts, b.const(np.zeros((x.rank, 2), np.int32)))
+    elif named is not None and named.value is not None:
+        axes = [normalize_axis(int(a), x.rank) for a in named.value.reshape(-1)]
     if mode != "constant":
         for row, axis in enumerate(axes):
             low, high = (b.reshape(b.slice(amounts, [row, i], [1, 1]), ()) for i in (0, 1))
@@ -167,7 +189,7 @@ def _runtime_pad(ctx: Context, node: ir.Node, x: Tensor) -> Tensor:
 
 def _picked(ctx: Context, x: Tensor, axis: int, low: Tensor, high: Tensor, mode: str) -> Tensor:
     """Which element of ``axis`` each element of the padded one is: the nearest (edge), mirrored, or a period off."""
-    b, size = ctx.b, extent_of(ctx, x, axis)
+    b, size = ctx.b, ctx.b.extent_of(x, axis)
     one, zero = b.like(size, 1), b.like(size, 0)
     at = b.range(b.unary("neg", low), b.add(size, high), one, None)
     if mode == "wrap":

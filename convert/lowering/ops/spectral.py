@@ -1,4 +1,4 @@
-"""Fourier transforms of static length, as products with their matrix (FULLY_CONNECTED). Complex numbers are pairs.
+"""Fourier transforms as products with their matrix (FULLY_CONNECTED). Complex numbers are pairs.
 
 TFLite's RFFT2D makes complex tensors, which its other ops don't take, and only powers of two.
 """
@@ -16,23 +16,28 @@ from ..context import Context
 from ..extents import cropped_or_padded
 from ..registry import lowers
 
+_MOST_ELEMENTS = 1 << 22
+"""Elements of all matrices of a transform along an axis that comes at run time."""
+
 
 @lowers("DFT", since=17)
 def lower_dft(ctx: Context, node: ir.Node) -> Tensor:
     """X [..., N, ..., 1 or 2] → the discrete Fourier transform along ``axis``, [..., K, ..., 2] (ONNX DFT 17-20).
 
     The signal is cut or filled with zeros to ``dft_length``. ``inverse`` divides by it; the inverse of a ``onesided``
-    spectrum is real, [..., N, ..., 1].
+    spectrum is real, [..., N, ..., 1]. An ``axis`` that comes at run time chooses among the matrices of all axes.
     """
     b, x = ctx.b, ctx.input(node, 0)
+    wanted = ctx.optional_constant(node, 1)
     if ctx.version(node) >= 20:
-        given = ctx.optional_constant(node, 2)
-        axis = -2 if given is None else int(given.item())
+        given = ctx.optional(node, 2)
+        if given is not None and given.value is None:
+            return _along_any_axis(ctx, node, x, given, wanted)
+        axis = -2 if given is None or given.value is None else int(given.value.item())
     else:
         axis = int(ctx.attribute(node, "axis"))
     axis = normalize_axis(axis, x.rank)
     inverse, onesided = bool(ctx.attribute(node, "inverse")), bool(ctx.attribute(node, "onesided"))
-    wanted = ctx.optional_constant(node, 1)
     parts = static(x.shape[-1:])[0]
     extent = static(x.shape[axis : axis + 1])[0]
     to_real = inverse and onesided
@@ -50,26 +55,123 @@ def lower_dft(ctx: Context, node: ir.Node) -> Tensor:
     return b.transpose(result, [perm.index(a) for a in range(x.rank)])
 
 
+def _along_any_axis(ctx: Context, node: ir.Node, x: Tensor, axis: Tensor, wanted: Array | None) -> Tensor:
+    """The transform along an axis that comes at run time: its matrix and its orders of axes are looked up."""
+    b, shape, rank = ctx.b, x.static_shape, x.rank
+    inverse, onesided = bool(ctx.attribute(node, "inverse")), bool(ctx.attribute(node, "onesided"))
+    length = None if wanted is None else int(wanted.item())
+    made = [_matrix_for(extent, shape[-1], length, inverse, onesided) for extent in shape[:-1]]
+    if sum(matrix.size for matrix, _ in made) > _MOST_ELEMENTS:
+        raise Unsupported("an axis that is computed, of so large a tensor", "make the axis constant")
+    index = b.cast(b.reshape(axis, ()), "int32")
+    index = b.select(b.compare("less", index, b.like(index, 0)), b.add(index, b.like(index, rank)), index)
+
+    def chosen(rows: list[list[int]]) -> Tensor:
+        return b.gather(b.const(np.asarray(rows, np.int32)), index, 0)
+
+    orders = [[*(o for o in range(rank - 1) if o != a), a, rank - 1] for a in range(rank - 1)]
+    ends = np.cumsum([matrix.size for matrix, _ in made])
+    flat = b.const(np.concatenate([matrix.reshape(-1) for matrix, _ in made]).astype(np.float32))
+    begin, end = (chosen([[int(at)] for at in places]) for places in (ends - [m.size for m, _ in made], ends))
+    cut = b.strided_slice(flat, begin, end, b.int32s([1]), (None,))
+    matrix = b.reshape(cut, (None, None), chosen([list(m.shape) for m, _ in made]))
+    moved = b.cast(b.transpose_by(x, chosen(orders), (None,) * rank), "float32")
+    rows = b.reshape(moved, (None, None), chosen([[-1, m.shape[1]] for m, _ in made]))
+    product = b.batch_matmul(rows, matrix, adj_y=True)
+    after = [[*(shape[o] for o in order[:-2]), *size] for order, (_, size) in zip(orders, made, strict=True)]
+    result = b.reshape(product, (None,) * rank, chosen(after))
+    back = chosen([[order.index(a) for a in range(rank)] for order in orders])
+    return b.cast(b.transpose_by(result, back, (None,) * rank), x.dtype)
+
+
+def _matrix_for(
+    extent: int, parts: int, wanted: int | None, inverse: bool, onesided: bool
+) -> tuple[Array, tuple[int, int]]:
+    """The matrix [made, extent·parts] of a transform of an axis, which cuts or fills it too, and what it makes."""
+    to_real = inverse and onesided
+    length = wanted if wanted is not None else 2 * (extent - 1) if to_real else extent
+    if length < 1:
+        return np.zeros((0, extent * parts)), (0, 1)
+    bins = length // 2 + 1 if onesided else length
+    taken, rows = (bins, length) if to_real else (length, length if inverse else bins)
+    matrix = _real_inverse(length) if to_real else _matrix(length, rows, parts, inverse)
+    kept = matrix.reshape(len(matrix), taken, parts)[:, :extent]
+    filled = np.zeros((len(matrix), extent, parts))
+    filled[:, : kept.shape[1]] = kept
+    return filled.reshape(len(matrix), extent * parts), (rows, 1 if to_real else 2)
+
+
 @lowers("STFT", since=17)
 def lower_stft(ctx: Context, node: ir.Node) -> Tensor:
-    """signal [N, L, 1 or 2] → [N, frames, K, 2]: the transform of every frame times the window (ONNX STFT 17)."""
+    """signal [N, L, 1 or 2] → [N, frames, K, 2]: the transform of every frame times the window (ONNX STFT 17).
+
+    The step, the window and the length of a frame may come at run time; with the length so does the matrix.
+    """
     b, x = ctx.b, ctx.input(node, 0)
-    step, window = int(ctx.constant(node, 1).item()), ctx.optional_constant(node, 2)
-    given = ctx.optional_constant(node, 3)
+    step, window, given = (
+        b.cast(b.reshape(ctx.input(node, 1), ()), "int32"),
+        ctx.optional(node, 2),
+        ctx.optional(node, 3),
+    )
     if given is None and window is None:
         raise Unsupported("neither window nor frame_length is given", "give one of them")
-    length = int(given.item()) if given is not None else len(window if window is not None else ())
     _, samples, parts = x.shape
-    if x.rank != 3 or samples is None or parts is None:
+    if parts not in (1, 2):
+        raise Unsupported(f"numbers of {parts} parts", "give real ones, or pairs")
+    if x.rank != 3 or samples is None:
         raise Unsupported("a signal of dynamic length", "give the signal a fixed length with --input")
-    frames = (samples - length) // step + 1
-    at = np.arange(frames)[:, None] * step + np.arange(length)[None, :]
-    cut = b.gather(x, b.const(at.astype(np.int32)), 1)
-    bins = length // 2 + 1 if ctx.attribute(node, "onesided") else length
-    matrix = _matrix(length, bins, parts, False)
-    if window is not None:
-        matrix = matrix * np.repeat(window.astype(np.float64), parts)[None, :]
+    known = None if given is None or given.value is None else int(given.value.item())
+    known = window.shape[0] if known is None and window is not None else known
+    if known is not None:
+        length = b.const(np.int32(known))
+    elif given is not None:
+        length = b.cast(b.reshape(given, ()), "int32")
+    else:
+        raise Unsupported("a window of dynamic length", "give it a fixed length")
+    zero, one = b.const(np.int32(0)), b.const(np.int32(1))
+    starts = b.range(zero, b.add(b.sub(b.const(np.int32(samples)), length), one), step, None)
+    within = b.range(zero, length, one, known)
+    cut = b.gather(x, b.add(b.expand_dims(starts, [1]), b.expand_dims(within, [0])), 1)
+    onesided = bool(ctx.attribute(node, "onesided"))
+    if window is not None and (window.value is None or known is None):
+        cut = b.mul(cut, b.expand_dims(window, [1]))
+    if known is None:
+        return _transformed(ctx, cut, length, onesided)
+    bins = known // 2 + 1 if onesided else known
+    matrix = _matrix(known, bins, parts, False)
+    if window is not None and window.value is not None:
+        matrix = matrix * np.repeat(window.value.astype(np.float64), parts)[None, :]
     return _multiplied(ctx, cut, matrix, (bins, 2))
+
+
+def _transformed(ctx: Context, x: Tensor, length: Tensor, onesided: bool) -> Tensor:
+    """x [N, frames, length, parts] times a matrix that is made at run time → [N, frames, K, 2]."""
+    b, zero, one = ctx.b, ctx.b.const(np.int32(0)), ctx.b.const(np.int32(1))
+    bins = b.add(b.binary("floor_div", length, b.const(np.int32(2))), one) if onesided else length
+    bin_number, sample = b.range(zero, bins, one, None), b.range(zero, length, one, None)
+    turns = b.binary("floor_mod", b.mul(b.expand_dims(sample, [1]), b.expand_dims(bin_number, [0])), length)
+    # Within a quarter of a turn; so that the zeros of sine and cosine are.
+    quarters = b.mul(turns, b.const(np.int32(4)))
+    quarter = b.binary("floor_div", quarters, length)
+    rest = b.cast(b.sub(quarters, b.mul(quarter, length)), "float32")
+    angle = b.div(b.mul(rest, b.like(rest, np.pi / 2)), b.cast(length, "float32"))
+    sine, cosine = b.unary("sin", angle), b.unary("cos", angle)
+
+    def turned(*by_quarter: Tensor) -> Tensor:
+        result = by_quarter[3]
+        for number in (2, 1, 0):
+            result = b.select(b.compare("equal", quarter, b.const(np.int32(number))), by_quarter[number], result)
+        return b.expand_dims(result, [0])
+
+    minus_sine, minus_cosine = b.unary("neg", sine), b.unary("neg", cosine)
+    real, imaginary = turned(cosine, minus_sine, minus_cosine, sine), turned(minus_sine, minus_cosine, sine, cosine)
+    pieces = [b.squeeze(part, [3]) for part in b.split(x, [1] * static(x.shape[-1:])[0], 3)]
+    made = [b.batch_matmul(pieces[0], real), b.batch_matmul(pieces[0], imaginary)]
+    if len(pieces) == 2:
+        made = [
+            b.sub(made[0], b.batch_matmul(pieces[1], imaginary)), b.add(made[1], b.batch_matmul(pieces[1], real))
+        ]  # fmt: skip
+    return b.pack(made, 3)
 
 
 def _multiplied(ctx: Context, x: Tensor, matrix: Array, made: tuple[int, int]) -> Tensor:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
-import numpy as np
 import onnx_ir as ir
 
-from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
@@ -38,7 +37,7 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
 
     TFLite: TRANSPOSE_CONV (CONV_3D_TRANSPOSE), whose VALID gives everything, of which the pads are cut off.
     Dilation goes into the kernel. One channel a group: DEPTHWISE_CONV_2D on X with zeros in between.
-    Raises Unsupported for weights that are computed at run time, and for ranks other than 4 and 5.
+    Weights that are computed at run time are rearranged then. Raises Unsupported for ranks other than 4 and 5.
     """
     x = ctx.input(node, 0)
     if x.rank not in (4, 5):
@@ -46,20 +45,20 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
             f"a transposed convolution over {x.rank - 2} spatial dimensions",
             "convolve over 1, 2 or 3: reshape the others into the batch",
         )
-    weights, groups = ctx.constant(node, 1), int(ctx.attribute(node, "group"))
-    strides, dilations = geometry(ctx, node, weights.shape[2:])
-    weights = _dilated(weights, dilations)
-    kernel = weights.shape[2:]
-    shape = _Geometry(strides, kernel, _cuts(ctx, node, x, kernel, strides))
+    weights, groups = ctx.input(node, 1), int(ctx.attribute(node, "group"))
+    strides, dilations = geometry(ctx, node, weights.static_shape[2:])
+    weights = _dilated(ctx, weights, dilations)
+    channels, _, *kernel = weights.static_shape
+    shape = _Geometry(strides, tuple(kernel), _cuts(ctx, node, x, kernel, strides))
     bias = ctx.optional(node, 2)
-    if groups == weights.shape[0] > 1 and x.rank == 4:
+    if groups == channels > 1 and x.rank == 4:
         return _depthwise(ctx, x, weights, bias, shape)
     if groups == 1 and _is_same(shape):
         return _transposed(ctx, x, weights, bias, strides, "SAME")
     # Where the result grows beyond what the kernel reaches, the bias must come last.
     early = bias if groups == 1 and all(high >= 0 for _, high in shape.cuts) else None
-    parts = ctx.b.split(x, [weights.shape[0] // groups] * groups, x.rank - 1)
-    kernels = np.split(weights, groups, axis=0)
+    sizes = [channels // groups] * groups
+    parts, kernels = ctx.b.split(x, sizes, x.rank - 1), ctx.b.split(weights, sizes, 0)
     full = ctx.b.concat(
         [_transposed(ctx, part, k, early, strides, "VALID") for part, k in zip(parts, kernels, strict=True)], -1
     )
@@ -69,14 +68,17 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     return result if bias is None or early is not None else ctx.b.add(result, bias)
 
 
-def _dilated(weights: Array, dilations: Sequence[int]) -> Array:
-    if all(d == 1 for d in dilations):
-        return weights
-    spatial = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
-    spread = np.zeros((*weights.shape[:2], *spatial), weights.dtype)
-    at: tuple[slice, ...] = tuple(slice(None, None, d) for d in (1, 1, *dilations))
-    spread[at] = weights
-    return spread
+def _dilated(ctx: Context, weights: Tensor, dilations: Sequence[int]) -> Tensor:
+    """Weights [C,O,k...] with dilation - 1 zeros between the elements of the kernel."""
+    b = ctx.b
+    for axis, dilation in enumerate(dilations, 2):
+        shape = weights.static_shape
+        before, extent, behind = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+        apart = b.pad(b.reshape(weights, (before, extent, 1, behind)), [(0, 0), (0, 0), (0, dilation - 1), (0, 0)])
+        spread = b.reshape(apart, (before, extent * dilation, behind))
+        kept = b.slice(spread, [0, 0, 0], [before, (extent - 1) * dilation + 1, behind])
+        weights = b.reshape(kept, (*shape[:axis], (extent - 1) * dilation + 1, *shape[axis + 1 :]))
+    return weights
 
 
 def _cuts(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], strides: Sequence[int]) -> Pads:
@@ -90,13 +92,14 @@ def _cuts(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], strides
     result: Pads = []
     for axis, (extent, k, s) in enumerate(zip(x.shape[1:-1], kernel, strides, strict=True)):
         if wanted is None:
-            total = max(k - s + extra[axis], 0)  # auto_pad wants H·stride
+            surplus = max(k - s + extra[axis], 0)  # auto_pad wants H·stride
         elif extent is None:
             raise Unsupported("output_shape needs static spatial dimensions", "export with fixed sizes")
         else:
-            total = max((extent - 1) * s + k + extra[axis] - int(wanted[axis]), 0)
+            surplus = (extent - 1) * s + k + extra[axis] - int(wanted[axis])
+        total = max(surplus, 0)
         low = total // 2 if mode == "SAME_UPPER" else total - total // 2
-        result.append((low, total - low - extra[axis]))
+        result.append((low, surplus - low - extra[axis]))
     return result
 
 
@@ -109,22 +112,22 @@ def _is_same(shape: _Geometry) -> bool:
 
 
 def _transposed(
-    ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, strides: Sequence[int], padding: str
+    ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | None, strides: Sequence[int], padding: str
 ) -> Tensor:
     """SAME gives H·stride, VALID (H-1)·stride + max(k, stride)."""
-    b = ctx.b
-    grow = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(weights.shape[2:], strides, strict=True)]
-    factors, offsets = [1, *strides, 0], [0, *grow, weights.shape[1]]
+    b, (_, made, *extents) = ctx.b, weights.static_shape
+    grow = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(extents, strides, strict=True)]
+    factors, offsets = [1, *strides, 0], [0, *grow, made]
     output, shape = affine_shape(ctx, x, factors, offsets), affine_extents(x.shape, factors, offsets)
     if x.rank == 4:
-        kernel = b.const(np.transpose(weights, (1, 2, 3, 0)))
+        kernel = b.transpose(weights, (1, 2, 3, 0))
         return b.transpose_conv(x, kernel, bias, output=output, shape=shape, strides=strides, padding=padding)
-    kernel = b.const(np.transpose(weights, (2, 3, 4, 1, 0)))
+    kernel = b.transpose(weights, (2, 3, 4, 1, 0))
     full = b.conv_3d_transpose(x, kernel, output=output, shape=shape, strides=strides, padding=padding)
     return full if bias is None else b.add(full, bias)
 
 
-def _depthwise(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, shape: _Geometry) -> Tensor:
+def _depthwise(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | None, shape: _Geometry) -> Tensor:
     """The convolution with the mirrored kernel of X with stride - 1 zeros behind every element."""
     b, (high, wide) = ctx.b, shape.strides
     spread = x
@@ -138,6 +141,7 @@ def _depthwise(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, sha
         (k - 1 - lo, k - 1 - hi - (s - 1))
         for k, s, (lo, hi) in zip(shape.kernel, shape.strides, shape.cuts, strict=True)
     ]
-    kernel = np.transpose(weights[:, :, ::-1, ::-1], (2, 3, 0, 1)).reshape(1, *shape.kernel, -1)
+    mirrored = b.reverse(b.reverse(b.transpose(weights, (2, 3, 0, 1)), 0), 1)
+    kernel = b.reshape(mirrored, (1, *shape.kernel, prod(weights.static_shape[:2])))
     padded = cropped_or_padded(ctx, spread, with_batch_and_channels(around))
-    return b.depthwise_conv_2d(padded, b.const(kernel), bias, strides=(1, 1), dilations=(1, 1), padding="VALID")
+    return b.depthwise_conv_2d(padded, kernel, bias, strides=(1, 1), dilations=(1, 1), padding="VALID")

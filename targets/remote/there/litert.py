@@ -1,11 +1,16 @@
 """LiteRT's interpreter, for the target ``tflite`` and, sent as text, for the runner. Self-contained, see ``runner``.
 
+Where there is no LiteRT it is that of ``tflite-runtime``, as TensorFlow Lite's was called: the same interface, by its
+version 2.14 at the latest.
+
 A backend is a file with ``version()`` and ``load(path, threads, **options)``, whose result has ``inputs``, ``outputs``
 (name → dtype, shape, and scales and zero points of what is quantized), ``run`` and ``receipt``, as ``LiteRTModel`` has.
 """
 
 from __future__ import annotations
 
+import importlib
+import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,12 +21,29 @@ _SIGNATURE = "serving_default"
 """As ``vocabulary.SIGNATURE``."""
 
 
-def version() -> str:
-    """The installed version; imports the package."""
-    import ai_edge_litert
-    import ai_edge_litert.interpreter
+_OLD = "tflite_runtime"
 
-    return str(ai_edge_litert.__version__)
+
+def version() -> str:
+    """The installed version, that of tflite-runtime with its name; imports the package."""
+    package, _, _ = _interpreter().__name__.partition(".")
+    own = str(importlib.import_module(package).__version__)
+    return f"tflite-runtime {own}" if package == _OLD else own
+
+
+def _interpreter() -> Any:
+    """The module of the interpreter.
+
+    Raises:
+        ImportError: there is none; says what LiteRT's import did.
+    """
+    try:
+        return importlib.import_module("ai_edge_litert.interpreter")
+    except ImportError as error:
+        try:
+            return importlib.import_module(f"{_OLD}.interpreter")
+        except ImportError:
+            raise error from None
 
 
 class LiteRTModel:
@@ -39,15 +61,14 @@ class LiteRTModel:
     """
 
     def __init__(self, path: str, threads: int, kernels: str = "xnnpack") -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+        runtime = _interpreter()
         resolver = {
-            "xnnpack": OpResolverType.BUILTIN,
-            "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            "reference": OpResolverType.BUILTIN_REF,
+            "xnnpack": runtime.OpResolverType.BUILTIN,
+            "builtin": runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "reference": runtime.OpResolverType.BUILTIN_REF,
         }[kernels]
         self._kernels = kernels
-        self._interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
+        self._interpreter = runtime.Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
         self._interpreter.allocate_tensors()
         inputs, outputs = _signature(self._interpreter)
         self._places = {name: int(d["index"]) for name, d in inputs.items()}
@@ -75,14 +96,16 @@ class LiteRTModel:
         operators = self._interpreter._get_ops_details()
         nodes, delegated, partitions, fallback = delegation(operators, {d["index"]: d["name"] for d in tensors})
         wanted = self._kernels == "xnnpack"
+        dtypes = {int(d["index"]): np.dtype(d["dtype"]).name for d in tensors}
         return {
             "asked": "XNNPACK" if wanted else "none",
             "ran": "XNNPACK" if delegated else f"TFLite {'reference' if self._kernels == 'reference' else 'builtin'}",
             "nodes": nodes,
             "delegated": delegated,
             "partitions": partitions,
-            "precision": _precision(operators, {d["index"]: np.dtype(d["dtype"]).name for d in tensors}),
+            "precision": _precision(operators, dtypes),
             "fallback": fallback if wanted else [],
+            "kernels": family(self._kernels, _results(operators, dtypes), delegated),
         }
 
 
@@ -104,6 +127,43 @@ def _precision(operators: Sequence[Mapping[str, Any]], dtypes: Mapping[int, str]
     nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
     counts = Counter(dtypes[int(i)] for op in nodes for i in op["outputs"] if int(i) in dtypes)
     return "+".join(name for name, _ in counts.most_common()) or "none"
+
+
+def family(kernels: str, results: Iterable[tuple[str, str]], delegated: int, machine: str = "") -> str:
+    """The family of kernels (``artifact.Receipt.kernels``) that ran a graph.
+
+    Args:
+        kernels: As ``LiteRTModel``'s.
+        results: Operator and dtype of its first result, of each node.
+        delegated: How many nodes XNNPACK took.
+        machine: The processor's architecture; empty: this one's.
+    """
+    if kernels == "reference":
+        return "TFLite reference"
+    place, nodes = machine or platform.machine(), list(results)
+    if not delegated:
+        return f"TFLite builtin, {place}"
+    alike = delegated == len(nodes) and all(
+        op == "DEQUANTIZE" or (op in _ALIKE and dtype == "int8") for op, dtype in nodes
+    )
+    return "XNNPACK" if alike else f"XNNPACK, {place}"
+
+
+def own_families() -> dict[str, str]:
+    """TFLite's own kernels, as ``LiteRTModel`` takes them → their family."""
+    return {kernels: family(kernels, (), 0) for kernels in ("builtin", "reference")}
+
+
+_ALIKE = frozenset((
+    "ADD", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D",
+    "MEAN", "PAD", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR", "SPLIT", "SUB", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
+))  # fmt: skip
+"""Operators whose int8 kernels in XNNPACK were measured bit-exact on x86-64 and Arm; of MUL they aren't."""
+
+
+def _results(operators: Sequence[Mapping[str, Any]], dtypes: Mapping[int, str]) -> list[tuple[str, str]]:
+    nodes = [op for op in operators if op["op_name"] != "DELEGATE"]
+    return [(op["op_name"], dtypes.get(int(op["outputs"][0]), "") if len(op["outputs"]) else "") for op in nodes]
 
 
 def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:

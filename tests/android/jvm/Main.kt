@@ -22,6 +22,7 @@ fun main(arguments: Array<String>) {
             "latency" -> Latency(LongArray(data.remaining() / 8) { data.getLong() }).run { "$medianMs $p90Ms $count" }
             "floor" -> breach(Tolerance.Floor(0.5, 1.0), data)
             "sqnr" -> breach(Tolerance.Sqnr(20.0), data)
+            "quanta" -> breach(Tolerance.Quanta(0.25, 4.0, 10.0), data)
             "equal" -> breach(Tolerance.Equal(0.5), data)
             else -> error(what)
         }

@@ -93,8 +93,9 @@ ROWS: list[tuple[str, dict[str, Any], int, int]] = [
     ("b = DepthToSpace<blocksize=2>(a)", {}, 0, 20),
     ("b = SpaceToDepth<blocksize=2>(a)", {}, 0, 20),
     ("b = GridSample(a, g)", {"g": np.linspace(-1, 1, 60, dtype=F32).reshape(2, 5, 3, 2)}, 0, 20),
+    ("b = RoiAlign<output_height=2, output_width=3>(a, r, i)", {"r": (5, 4), "i": [0, 1, 0, 1, 1]}, 0, 20),
     # without a lowering there is no rule
-    ("b = RoiAlign<output_height=2, output_width=3>(a, r, i)", {"r": (5, 4), "i": [0, 1, 0, 1, 1]}, 2, 20),
+    ("b = MaxRoiPool<pooled_shape=[2,3]>(a, r)", {"r": np.array([[1, 0, 0, 4, 5], [0, 1, 1, 2, 2]], F32)}, 2, 20),
     ('b = Resize<mode="cubic">(a, , , sizes)', {"sizes": [2, 4, 5, 9]}, 0, 20),
     ("b = Resize(a, , scales)", {"scales": np.array([1, 2, 1, 1], F32)}, 2, 20),
     ("b = Resize<axes=[2,3]>(a, , scales)", {"scales": np.array([2, 3], F32)}, 0, 20),

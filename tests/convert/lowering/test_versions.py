@@ -67,6 +67,8 @@ ROWS: list[Row] = [
      {"s": _f32(4), "b": _f32(4), "m": _f32(4), "v": np.abs(_f32(4)) + F32(0.5)}),
     (6, X, "y = Clip<min=-0.5, max=0.25>(x)", {}),
     (18, "float[1,12,9] x", "y = Col2Im(x, size, block)", {"size": _i64(4, 4), "block": _i64(2, 2)}),
+    (10, X, "y = RoiAlign<output_height=2, output_width=3, sampling_ratio=2, spatial_scale=0.5>(x, rois, of)",
+     {"rois": np.array([[0, 1, 9, 11], [-3, 2, 17, 4], [4, 4, 4, 4]], F32), "of": _i64(0, 1, 1)}),
     (9, X, "c = Constant<value = float[2] {1.5, -2.0}>() r = ReduceMax<axes=[3], keepdims=0>(x) "
      "t = Tile(c, n) m = Reshape(t, k) y = Mul(r, m)", {"n": _i64(3), "k": _i64(6)}),
     (11, X, "y = ConvTranspose<strides=[2,1], pads=[1,0,1,0], output_padding=[1,0]>(x, w, b)",
@@ -96,6 +98,8 @@ ROWS: list[Row] = [
     (13, X, "y = QuantizeLinear(x, s, z)", {"s": SCALE, "z": ZERO}),
     (19, X, "y = QuantizeLinear<axis=-3>(x, s, z)", {"s": SCALE, "z": ZERO}),
     (21, X, "y = QuantizeLinear(x, s, z)", {"s": SCALE[0], "z": ZERO[2]}),
+    (10, X, 'y = RoiAlign<output_height=3, output_width=2, sampling_ratio=2, spatial_scale=0.5>(x, r, i)',
+     {"r": np.array([[1, 2, 9, 8], [-3, 0, 20, 11]], F32), "i": _i64(1, 0)}),
     (10, X, 'y = Resize<mode="linear">(x, s)', {"s": np.array([1, 1, 2, 2], F32)}),
     (11, X, 'y = Resize<mode="linear", coordinate_transformation_mode="align_corners">(x, r, r, n)',
      {"r": np.array([], F32), "n": _i64(2, 4, 9, 5)}),

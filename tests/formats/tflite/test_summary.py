@@ -72,6 +72,16 @@ def edited(path: Path, change: str) -> Path:
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale = np.full(8, 0.25, np.float32)
         tensor.quantization.zeroPoint = np.zeros(8, np.int64)
+    elif change in ("dequantized", "quantized output"):
+        operator = graph.operators[1]
+        if change == "dequantized":
+            code = model.operatorCodes[operator.opcodeIndex]
+            code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+        index, scale = (operator.inputs[0], 0.5) if change == "dequantized" else (operator.outputs[0], 0.125)
+        graph.tensors[index].type = schema.TensorType.INT8
+        graph.tensors[index].quantization = schema.QuantizationParametersT()
+        graph.tensors[index].quantization.scale = np.full(1, scale, np.float32)
+        graph.tensors[index].quantization.zeroPoint = np.zeros(1, np.int64)
     elif change == "custom operator":
         model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 32
         model.operatorCodes[0].customCode = b"Mine"
@@ -134,6 +144,12 @@ def test_quantization_is_read(path: Path) -> None:
     assert weights.dtype == "int8"
     assert weights.quantization is not None
     assert (weights.quantization.scale, weights.quantization.channels, weights.quantization.axis) == (0.25, 8, 0)
+
+
+def test_outputs_lie_on_their_own_grid_or_on_that_of_what_is_dequantized(path: Path) -> None:
+    assert summarize(path).output_steps == {}
+    assert summarize(edited(path, "dequantized")).output_steps == {"wide": 0.5}
+    assert summarize(edited(path, "quantized output")).output_steps == {"wide": 0.125}
 
 
 def test_custom_operators_have_their_own_name(path: Path) -> None:

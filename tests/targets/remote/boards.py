@@ -18,6 +18,8 @@ from typing import Any, Self
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from edgeworthy import kits
+
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 NEEDED = pytest.mark.skipif(
     not Path(SSHD).exists() or importlib.util.find_spec("asyncssh") is None,
@@ -138,3 +140,34 @@ class Board:
         }
         user = pwd.getpwuid(os.getuid()).pw_name
         return ",".join([f"ssh:{user}@127.0.0.1", *(f"{name}={value}" for name, value in said.items())])
+
+
+_MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+
+
+def arm_python() -> Path:
+    """The Python of the kit ``arm64``, as an Arm board has it."""
+    return kits.look(kits.KITS["arm64"]).folder / "root/usr/bin/python3.11"
+
+
+def arm_board(folder: Path) -> Board | None:
+    """A board with an Arm processor: the kit ``arm64`` behind sshd, run by QEMU as Linux runs any program.
+
+    Its user has a private table of binary formats (Linux 6.7), so that this machine's stays as it is; None where the
+    kernel gives none.
+    """
+    root = kits.look(kits.KITS["arm64"]).folder
+    enter = f"""
+mount -t binfmt_misc none {_BINFMT} || exit 97
+printf '%s' ':arm64:M::{_MAGIC}:{_MASK}:{root}/qemu/usr/bin/qemu-aarch64:F' > {_BINFMT}/register || exit 97
+export QEMU_LD_PREFIX={root}/root PYTHONHOME={root}/root/usr
+"""
+    folder.mkdir(parents=True, exist_ok=True)
+    script, attempt = folder / "enter", folder / "try"
+    script.write_text(f'{enter}exec sh -c "$SSH_ORIGINAL_COMMAND"\n')
+    attempt.write_text(f"{enter}{arm_python()} -c 0\n")
+    if subprocess.run(["unshare", "-r", "-m", "sh", str(attempt)], capture_output=True, check=False).returncode:
+        return None
+    return Board(folder / "board", command=f"exec unshare -r -m sh {script}")

@@ -56,6 +56,7 @@ def test_int8_is_bit_exact_on_xnnpack_and_the_reference(tflite_int8: TFLiteModel
     assert receipt.ran == ("XNNPACK" if kernels == "xnnpack" else f"TFLite {kernels}")
     assert receipt.measured == "emulated" and "emulated by qemu-aarch64" in receipt.notes
     assert (receipt.nodes, receipt.delegated) == (here.receipt.nodes, here.receipt.delegated)
+    assert (receipt.kernels == here.receipt.kernels) == (kernels != "builtin")
 
 
 def test_float32_is_within_rounding(tflite_model: TFLiteModel, images: Any, pictures: Any, expected: Any) -> None:

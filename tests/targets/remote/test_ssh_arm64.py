@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import RuntimeFailure
 from edgeworthy.targets.worker import Worker
 
-from .boards import NEEDED, Board
+from .boards import NEEDED, Board, arm_board, arm_python
 
 ARM64 = kits.look(kits.KITS["arm64"])
 
@@ -24,27 +23,14 @@ pytestmark = [
     pytest.mark.skipif(ARM64.status != "ready", reason="its kit isn't there: edgeworthy targets install arm64"),
 ]
 
-_MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
-_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-_BINFMT = "/proc/sys/fs/binfmt_misc"
-_SCRIPT = f"""
-mount -t binfmt_misc none {_BINFMT} || exit 97
-printf '%s' ':arm64:M::{_MAGIC}:{_MASK}:{ARM64.folder}/qemu/usr/bin/qemu-aarch64:F' > {_BINFMT}/register || exit 97
-export QEMU_LD_PREFIX={ARM64.folder}/root PYTHONHOME={ARM64.folder}/root/usr
-"""
-PYTHON = ARM64.folder / "root/usr/bin/python3.11"
-
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """Its user has a private table of binary formats (Linux 6.7), so that this machine's stays as it is."""
-    folder = tmp_path_factory.mktemp("arm")
-    script = folder / "enter"
-    script.write_text(f'{_SCRIPT}exec sh -c "$SSH_ORIGINAL_COMMAND"\n')
-    (folder / "try").write_text(f"{_SCRIPT}{PYTHON} -c 0\n")
-    if subprocess.run(["unshare", "-r", "-m", "sh", str(folder / "try")], capture_output=True, check=False).returncode:
+    made = arm_board(tmp_path_factory.mktemp("arm"))
+    if made is None:
         pytest.skip("this kernel gives no user a table of binary formats of his own")
-    with Board(folder / "board", command=f"exec unshare -r -m sh {script}") as board:
+    with made as board:
         yield board
 
 
@@ -53,7 +39,7 @@ def test_an_arm_board_gets_litert_from_the_kit(
 ) -> None:
     feeds = {"image": np.random.default_rng(4).normal(size=(2, 8, 8, 3)).astype(np.float32)}
     feeds["image"][0, 0, 0] = 0, 1e30, -1e30
-    with Worker(board.target(python=PYTHON), tflite_int8) as there, Worker("tflite", tflite_int8) as here:
+    with Worker(board.target(python=arm_python()), tflite_int8) as there, Worker("tflite", tflite_int8) as here:
         np.testing.assert_array_equal(there.run(feeds)["logits"], here.run(feeds)["logits"])
         receipt = there.receipt
         assert (receipt.ran, receipt.delegated) == ("XNNPACK", here.receipt.delegated)
@@ -69,7 +55,7 @@ def test_an_arm_board_gets_litert_from_the_kit(
 
 
 def test_a_run_that_hangs_there_ends_with_its_emulator(board: Board, tflite_int8: TFLiteModel) -> None:
-    with Worker(board.target(python=PYTHON), tflite_int8, timeout_s=60) as there:
+    with Worker(board.target(python=arm_python()), tflite_int8, timeout_s=60) as there:
         there._child._timeout_s = 5  # type: ignore[union-attr]
         with pytest.raises(RuntimeFailure, match=r"hung: time took more than 5 s \(timeout\)"):
             there.time({"image": np.zeros((1, 8, 8, 3), np.int8)}, 100_000_000)

@@ -13,8 +13,10 @@ from edgeworthy.targets.remote.there import litert, place
 from edgeworthy.vocabulary import SIGNATURE
 
 FILES = sorted(Path(there.__file__).parent.glob("*.py"))
-RUNTIMES = {"litert.py": {"numpy", "ai_edge_litert"}, "runner.py": {"numpy"}}
-"""What a file may import beyond the standard library: the runner numpy, once there are arrays to unpack."""
+RUNTIMES = {"litert.py": {"numpy"}, "runner.py": {"numpy"}}
+"""What a file may import beyond the standard library: the runner numpy, once there are arrays to unpack.
+
+A runtime is looked for by name."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)

@@ -94,6 +94,7 @@ private fun toleranceOf(json: JSONObject): Tolerance =
     when (val rule = json.getString("rule")) {
         "floor" -> Tolerance.Floor(json.getDouble("rms"), json.getDouble("max_abs"))
         "sqnr" -> Tolerance.Sqnr(json.getDouble("least_db"))
+        "quanta" -> Tolerance.Quanta(json.getDouble("step"), json.getDouble("most"), json.getDouble("least_db"))
         "equal" -> Tolerance.Equal(json.getDouble("least"))
         else -> error("the app knows no rule $rule")
     }

@@ -3,6 +3,7 @@ package edgeworthy.sample
 import kotlin.math.abs
 import kotlin.math.log10
 import kotlin.math.max
+import kotlin.math.roundToLong
 import kotlin.math.sqrt
 
 /** The rule that an output is held to, as `edgeworthy validate` has it. */
@@ -39,6 +40,22 @@ sealed interface Tolerance {
         ): String? {
             val errors = Errors.of(actual, expected) ?: return NOT_FINITE
             return if (errors.sqnrDb < leastDb) "SQNR ${errors.sqnrDb} dB, and the least is $leastDb dB" else null
+        }
+    }
+
+    /** Steps of the scale of a quantized output, and a signal-to-noise ratio. */
+    data class Quanta(
+        val step: Double,
+        val most: Double,
+        val leastDb: Double,
+    ) : Tolerance {
+        override fun breach(
+            actual: List<DoubleArray>,
+            expected: List<DoubleArray>,
+        ): String? {
+            val errors = Errors.of(actual, expected) ?: return NOT_FINITE
+            val quanta = (100 * errors.maxAbs / step).roundToLong() / 100.0
+            return if (quanta > most) "$quanta quanta off (at most $most)" else Sqnr(leastDb).breach(actual, expected)
         }
     }
 

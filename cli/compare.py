@@ -1,0 +1,135 @@
+"""``edgeworthy compare``: routes from one model to a file, side by side."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..display import milliseconds, size
+from ..pipeline.plan import help_text
+from .console import Console
+from .terminal import TextColumn
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..pipeline.comparing import RouteComparison, RouteRow
+
+HELP = help_text(
+    "Other converters beside edgeworthy's.",
+    "Every route makes its file in a process of its own (`edgeworthy routes` lists them); all are validated and timed "
+    "as `validate` and `bench` do, and one table says who converted, what it computes, how fast, how large, at what "
+    "cost. Exits 1 where none made a file that computes what the model does.",
+    (
+        "edgeworthy compare sample:digits_cnn -o out",
+        "edgeworthy compare net.py:make -o out --route direct,onnx2tf --pick latency",
+        "edgeworthy compare model.onnx -o out --json",
+    ),
+)
+FLAGS: dict[str, tuple[Any, Any]] = {
+    "routes": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--route",
+                metavar="NAME,NAME",
+                help="The routes to take; default: all that can run here.",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "pick": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--pick",
+                metavar="latency|size|parity",
+                help="Write the best file that passes as OUT/picked.tflite.",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+}
+"""Parameter → its annotation and default."""
+
+_PICKS = ("latency", "size", "parity")
+
+
+def run(console: Console, config: Config, given: dict[str, Any]) -> None:
+    """Compare, show the table, and exit."""
+    from ..errors import BadInput
+    from ..pipeline.comparing import JSON, PICKED, compare
+
+    pick = given["pick"]
+    if pick is not None and pick not in _PICKS:
+        raise BadInput(f"nothing can be picked by {pick!r}", where="--pick", remedy=f"use one of {', '.join(_PICKS)}")
+    with console.progress() as progress:
+        found = compare(
+            config,
+            routes=[name for text in given["routes"] or () for name in text.split(",") if name],
+            pick=pick,
+            reuse=not given["no_cache"],
+            force=given["force"],
+            progress=progress,
+            command=shlex.join(["edgeworthy", *sys.argv[1:]]),
+        )
+    output = config.output or Path()
+    if console.as_json:
+        console.json(found)
+    else:
+        show(console, found)
+        if found.picked:
+            console.say(f"Picked by {found.pick}: {found.picked}, {output / PICKED}")
+        console.say(f"Comparison: {output / JSON}")
+    raise SystemExit(found.exit_code)
+
+
+def show(console: Console, found: RouteComparison) -> None:
+    """The table, and why rows didn't pass."""
+    console.table(
+        (
+            "route",
+            "",
+            "parity",
+            "latency",
+            TextColumn("95 %", rank=3),
+            "size",
+            TextColumn("ops", rank=1),
+            TextColumn("transposes", rank=2),
+            TextColumn("XNNPACK", rank=2),
+            "took",
+            TextColumn("memory", rank=1),
+        ),
+        [cells(row) for row in found.rows],
+    )
+    if found.inputs:
+        console.say(f"Latency of one inference of {found.inputs}; took and memory are of the converter's process")
+    for row in found.rows:
+        if row.cause:
+            console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.route}: {row.cause}")
+    for note in found.notes:
+        console.say(f"· {note}")
+
+
+def cells(row: RouteRow) -> tuple[str, ...]:
+    """A row of the table."""
+    interval = f"{milliseconds(row.p50_low_ms)}–{milliseconds(row.p50_high_ms)}" if row.p50_low_ms is not None else "–"
+    share = f"{row.delegated} of {row.nodes} in {row.partitions}" if row.delegated is not None else "–"
+    return (
+        row.route,
+        row.status,
+        row.parity,
+        milliseconds(row.p50_ms),
+        interval,
+        size(row.size_bytes),
+        "–" if row.operators is None else str(row.operators),
+        "–" if row.transposes is None else str(row.transposes),
+        share,
+        "–" if row.seconds is None else f"{row.seconds:.1f} s",
+        size(row.peak_bytes),
+    )

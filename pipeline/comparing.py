@@ -1,0 +1,260 @@
+"""Routes from one model to a file, side by side: each converter's file judged and timed by the same measure.
+
+A comparison is a run of ``validate`` and ``bench`` with every route as ``--artifact route:NAME``; here its report
+becomes one row a route, and the best file is picked. Nothing is judged here that isn't in the report.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from .. import files
+from ..config import Config
+from ..convert.routes import CONVERTERS
+from ..errors import BadInput, CheckFailed
+from ..validate.host import Host
+from ..validate.record import Record, Status
+from ..validate.results import Report
+from ..validate.summary import SummaryRow, summarize
+from ..vocabulary import ROUTE
+from . import assembly, fingerprint, manifest, others
+from .progress import Progress
+from .stages import Pipeline
+
+JSON, PICKED = "compare.json", "picked.tflite"
+STAGES = ("validate", "bench")
+Pick = Literal["latency", "size", "parity"]
+
+
+class RouteRow(Record):
+    """What came of one route."""
+
+    route: str
+    made_by: str = ""
+    status: Status = Field(description="pass; fail: it computes something else; error: it made no file, or one that "
+                           "doesn't run; skipped: it isn't installed, or starts from something else")  # fmt: skip
+    cause: str = Field(default="", description="why it didn't pass, in a line")
+    path: str = Field(default="", description="of its file, in the folder of the run; empty: it made none")
+    sha256: str = ""
+    parity: str = "–"
+    noise_ratio: float | None = Field(default=None, description="error against the truth, in noise floors")
+    sqnr_db: float | None = None
+    p50_ms: float | None = None
+    p50_low_ms: float | None = Field(default=None, description="lower end of the median's 95 % bootstrap interval")
+    p50_high_ms: float | None = None
+    size_bytes: int | None = None
+    operators: int | None = None
+    transposes: int | None = None
+    nodes: int | None = Field(default=None, description="that the runtime ran")
+    delegated: int | None = Field(default=None, description="of them, those that XNNPACK took")
+    partitions: int | None = None
+    seconds: float | None = Field(default=None, description="wall time of the converter's process, imports included")
+    peak_bytes: int | None = Field(default=None, description="its peak resident memory")
+
+    @property
+    def converted(self) -> bool:
+        return bool(self.path)
+
+
+class RouteComparison(Record):
+    """All of ``compare.json``."""
+
+    schema_version: Literal[1] = 1
+    edgeworthy: str
+    created: datetime
+    command: str = ""
+    host: Host
+    source: str
+    inputs: str = Field(default="", description="what a latency is of")
+    rows: list[RouteRow]
+    pick: Pick | None = None
+    picked: str = Field(default="", description="the route whose file is picked.tflite")
+    notes: list[str] = Field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """1: no route made a file that computes what the model does."""
+        return 0 if any(row.status == "pass" for row in self.rows) else 1
+
+
+def compare(
+    config: Config,
+    *,
+    routes: Iterable[str] = (),
+    pick: Pick | None = None,
+    reuse: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+    command: str = "",
+) -> RouteComparison:
+    """Have every route make its file, judge and time them, and write ``OUT/compare.json`` beside ``report.json``.
+
+    Args:
+        config: As for ``validate`` and ``bench``. Its own ``--artifact`` are measured too and stand in the report.
+        routes: Converters; none for all that there are, of which those that can't run here are skipped with a row.
+        pick: What decides which file becomes ``OUT/picked.tflite``, of those that pass; ``manifest.json`` says whose.
+        reuse: False redoes every stage.
+        force: Overwrite files in OUT that edgeworthy didn't make.
+
+    Raises:
+        BadInput: there is no such converter, the source is converted already, or a file would be overwritten.
+        NotAvailable: a converter that was named isn't installed.
+        CheckFailed: there is nothing to pick.
+    """
+    names, skipped = _chosen(config, tuple(routes))
+    asked = [Path(f"{ROUTE}{name}") for name in names]
+    table = config.artifacts.model_copy(update={"files": [*config.artifacts.files, *asked]})
+    config = config.model_copy(update={"artifacts": table})
+    before = _earlier(config.output / JSON) if config.output else None
+    with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
+        _check_picked(pipeline.output, before, force=force)
+        pipeline.bring()
+        report = assembly.note(pipeline, command=command)
+        found = compared(report, names, skipped)
+        if pick is not None:
+            found = _picked(pipeline, report, found, pick)
+        files.write_text(pipeline.output / JSON, found.model_dump_json(indent=2) + "\n")
+    return found
+
+
+def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] = ()) -> RouteComparison:
+    """A report's rows of these routes, and those that were skipped."""
+    rows = {row.key: row for row in summarize(report) if row.key.startswith(ROUTE)}
+    return RouteComparison(
+        edgeworthy=importlib.metadata.version("edgeworthy"),
+        created=report.created,
+        command=report.command,
+        host=report.host,
+        source=report.model.spec,
+        inputs=report.latency.fed if report.latency and report.latency.inputs else "",
+        rows=[*(_row(name, rows.get(f"{ROUTE}{name}")) for name in names), *skipped],
+    )
+
+
+def best(rows: Iterable[RouteRow], pick: Pick) -> tuple[RouteRow, list[str]]:
+    """The winner among those that pass, and the names of those that can't be told from it.
+
+    By latency these are the ones whose 95 % intervals reach the winner's, else the ones of the same number.
+
+    Raises:
+        CheckFailed: none passes, or none has the number.
+    """
+    number = _NUMBERS[pick]
+    able = [(value, row) for row in rows if row.status == "pass" and (value := number(row)) is not None]
+    if not able:
+        raise CheckFailed(
+            f"there is nothing to pick by {pick}: no route made a file that passes", where="--pick",
+            remedy="the causes are in the table",
+        )  # fmt: skip
+    least, winner = min(able, key=lambda pair: pair[0])
+    if pick == "latency" and winner.p50_high_ms is not None:
+        same = [r for _, r in able if r.p50_low_ms is not None and r.p50_low_ms <= winner.p50_high_ms]
+    else:
+        same = [row for value, row in able if value == least]
+    return winner, [row.route for row in same if row is not winner]
+
+
+_NUMBERS: dict[Pick, Callable[[RouteRow], float | None]] = {
+    "latency": lambda row: row.p50_ms,
+    "size": lambda row: row.size_bytes,
+    "parity": lambda row: 0.0 if row.parity == "exact" else row.noise_ratio,
+}
+
+
+def _chosen(config: Config, asked: tuple[str, ...]) -> tuple[list[str], list[RouteRow]]:
+    """The routes to take; and a row for each that can't be, where nobody asked for it by name."""
+    if asked:
+        return list(dict.fromkeys(asked)), []
+    names, skipped = [], []
+    for info in CONVERTERS.values():
+        why = info.missing()
+        if why is None and info.takes == "pt2" and str(config.model.source).endswith(".onnx"):
+            why = "it starts from PyTorch, and the source is an ONNX file"
+        if why is None:
+            names.append(info.name)
+        else:
+            skipped.append(RouteRow(route=info.name, status="skipped", cause=why))
+    return names, skipped
+
+
+def _row(name: str, row: SummaryRow | None) -> RouteRow:
+    if row is None:
+        return RouteRow(route=name, status="error", cause="nothing was measured")
+    artifact, hop, latency = row.artifact, row.hop, row.latency
+    said = [hop.failure or hop.reason] if hop and hop.status != "pass" else []
+    said += [latency.failure] if latency and latency.failure else []
+    ran = latency.receipt if latency else None
+    return RouteRow(
+        route=name,
+        made_by=artifact.made_by if artifact else "",
+        status=row.status if row.status != "–" else "error",  # type: ignore[arg-type]
+        cause=_line(said[0]) if said else "",
+        path=artifact.path if artifact else "",
+        sha256=artifact.sha256 if artifact else "",
+        parity=row.parity,
+        noise_ratio=row.noise_ratio,
+        sqnr_db=row.sqnr_db if row.sqnr_db != float("inf") else None,
+        p50_ms=latency.p50_ms if latency else None,
+        p50_low_ms=latency.p50_low_ms if latency else None,
+        p50_high_ms=latency.p50_high_ms if latency else None,
+        size_bytes=row.size_bytes,
+        operators=artifact.op_count if artifact else None,
+        transposes=artifact.transposes if artifact else None,
+        nodes=ran.nodes if ran else None,
+        delegated=ran.delegated if ran else None,
+        partitions=ran.partitions if ran else None,
+        seconds=artifact.seconds if artifact else None,
+        peak_bytes=artifact.peak_bytes if artifact else None,
+    )
+
+
+def _line(text: str) -> str:
+    """The first line of a message, without the converter's own name in front."""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pick) -> RouteComparison:
+    """Write the winner, and the manifest that says whose it is."""
+    winner, same = best(found.rows, pick)
+    path = pipeline.output / PICKED
+    others.place(pipeline.output / winner.path, path)
+    tools = report.host.packages | {a.name: a.made_by for a in report.artifacts if a.made_by}
+    inputs = fingerprint.input_files(pipeline.config)
+    made = report.artifact(f"{ROUTE}{winner.route}")
+    kept = [made.model_copy(update={"path": PICKED})] if made else []
+    manifest.write(
+        report.model_copy(update={"artifacts": [*report.artifacts, *kept]}),
+        pipeline.output,
+        source=pipeline.inputs.source_hash,
+        inputs=inputs,
+        tools=tools | {PICKED: f"{ROUTE}{winner.route}, {winner.made_by}"},
+    )
+    notes = [f"{', '.join(same)} can't be told from it by {pick}"] if same else []
+    return found.model_copy(update={"pick": pick, "picked": winner.route, "notes": [*found.notes, *notes]})
+
+
+def _earlier(path: Path) -> RouteComparison | None:
+    try:
+        return RouteComparison.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _check_picked(output: Path, before: RouteComparison | None, *, force: bool) -> None:
+    """Raise BadInput where a file of ours would be written over one that isn't."""
+    own = {row.sha256 for row in before.rows} if before else set()
+    path = output / PICKED
+    foreign = [path] if path.exists() and files.sha256(path) not in own else []
+    foreign += [output / JSON] if (output / JSON).exists() and before is None else []
+    if foreign and not force:
+        raise BadInput(
+            "edgeworthy didn't make this file, and would overwrite it",
+            where=str(foreign[0]),
+            remedy="choose another folder, or add --force",
+        )

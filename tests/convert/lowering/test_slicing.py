@@ -1,0 +1,57 @@
+"""Slices and pads whose bounds, axes and steps come at run time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .against_ort import assert_agrees, model_of
+
+I64 = np.int64
+X = np.arange(4 * 6 * 5, dtype=np.float32).reshape(4, 6, 5)
+FAR = np.iinfo(I64)
+
+
+def _i64(*values: int) -> Any:
+    return np.array(values, I64)
+
+
+SLICES: list[dict[str, Any]] = [
+    {"s": _i64(1, 0), "e": _i64(3, 5), "a": _i64(0, 2), "t": _i64(1, 2)},
+    {"s": _i64(-3, 1), "e": _i64(FAR.max, -1), "a": _i64(-2, 0), "t": _i64(1, 1)},
+    {"s": _i64(-1, 3), "e": _i64(FAR.min, 0), "a": _i64(1, 0), "t": _i64(-2, -1)},
+    {"s": _i64(50, 4), "e": _i64(-60, 1), "a": _i64(2, 1), "t": _i64(-1, -3)},
+]
+
+
+@pytest.mark.parametrize("computed", ["seat", "sea", "set", "t", "a"])
+def test_slices(computed: str, tmp_path: Path) -> None:
+    """What isn't computed is constant."""
+    for number, row in enumerate(SLICES):
+        inputs = "".join(f", int64[2] {name}" for name in computed)
+        model = model_of(
+            f"(float[4,6,5] x{inputs}) => (float[a,b,c] y)", "y = Slice(x, s, e, a, t)",
+            {name: array for name, array in row.items() if name not in computed},
+        )  # fmt: skip
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        feed = {"x": X} | {name: row[name] for name in computed}
+        assert_agrees(model, [feed], folder, artifacts=["tflite"] if number else ["tflite", "saved_model"])
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+@pytest.mark.parametrize("computed", ["p", "a", "pa"])
+def test_pads(mode: str, computed: str, tmp_path: Path) -> None:
+    row = {"p": _i64(2, 1, 0, 3), "a": _i64(-1, 0)}
+    inputs = "".join(f", int64[{row[name].size}] {name}" for name in computed)
+    value = "float v" if mode == "constant" else ""
+    model = model_of(
+        f"(float[4,6,5] x{inputs}{', ' + value if value else ''}) => (float[i,j,k] y)",
+        f'y = Pad<mode="{mode}">(x, p, {"v" if value else ""}, a)',
+        {name: array for name, array in row.items() if name not in computed},
+    )
+    feed = {"x": X} | {name: row[name] for name in computed} | ({"v": np.array(7, np.float32)} if value else {})
+    assert_agrees(model, [feed], tmp_path, artifacts=["tflite"])

@@ -1,0 +1,61 @@
+"""Fourier transforms whose axis, frames or window come at run time, against numpy's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ...conformance.adapters import convert_to, run_tflite
+from .against_ort import Feeds, assert_agrees, model_of
+
+F32, I64 = np.float32, np.int64
+
+
+def _normal(*shape: int) -> Any:
+    return np.random.default_rng(0).standard_normal(shape).astype(F32)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2])
+@pytest.mark.parametrize(
+    ("parts", "attributes", "length"), [(1, "onesided=1", None), (2, "inverse=1", 5), (2, "onesided=0", 7)]
+)
+def test_an_axis_that_is_computed(parts: int, attributes: str, length: int | None, axis: int, tmp_path: Path) -> None:
+    model = model_of(
+        f"(float[3,6,5,{parts}] x, int64 axis) => (float[a,b,c,2] y)",
+        f"y = DFT<{attributes}>(x, {'n' if length else ''}, axis)",
+        {"n": np.array(length, I64)} if length else None,
+    )
+    x = _normal(3, 6, 5, parts)
+    got = run_tflite(convert_to("tflite", model, tmp_path), {"x": x, "axis": np.array(axis, I64)})["y"]
+    signal = (x[..., 0] + 1j * x[..., 1] if parts == 2 else x[..., 0]).astype(np.complex128)
+    at = axis % 4
+    want = (np.fft.ifft if "inverse" in attributes else np.fft.fft)(signal, length, at)
+    if "onesided=1" in attributes:
+        want = np.take(want, range(x.shape[at] // 2 + 1), at)
+    np.testing.assert_allclose(got, np.stack([want.real, want.imag], -1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("parts", "attributes", "given"),
+    [
+        (1, "onesided=1", ("step", "length")),
+        (2, "onesided=0", ("step", "length")),
+        (1, "onesided=1", ("step", "window")),
+        (2, "onesided=0", ("window",)),
+        (1, "onesided=1", ("step", "window", "length")),
+    ],
+)
+def test_frames_that_are_computed(parts: int, attributes: str, given: tuple[str, ...], tmp_path: Path) -> None:
+    values: Feeds = {"step": np.array(5, I64), "window": np.hanning(12).astype(F32), "length": np.array(12, I64)}
+    types = {"step": "int64", "window": "float[12]", "length": "int64"}
+    inputs = "".join(f", {types[name]} {name}" for name in given)
+    operands = ", ".join(name if name in (*given, "step") else "" for name in ("step", "window", "length"))
+    model = model_of(
+        f"(float[2,40,{parts}] x{inputs}) => (float[a,b,c,d] y)", f"y = STFT<{attributes}>(x, {operands})",
+        {} if "step" in given else {"step": values["step"]},
+    )  # fmt: skip
+    feed = {"x": _normal(2, 40, parts)} | {name: values[name] for name in given}
+    assert_agrees(model, [feed], tmp_path, artifacts=["tflite"], rtol=1e-4, atol=1e-4)

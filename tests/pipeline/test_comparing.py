@@ -1,0 +1,108 @@
+"""Routes side by side: what each came to, and which file is picked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from edgeworthy import files
+from edgeworthy.errors import BadInput, CheckFailed
+from edgeworthy.pipeline.comparing import RouteComparison, RouteRow, _chosen, best, compare
+from edgeworthy.settings import load_config
+
+from . import other_converters as others
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("net")
+    others.save(folder, "net", (1, 3, 8, 6))
+    return folder / "net.onnx"
+
+
+def compared(net: Path, out: Path, *routes: str, **options: Any) -> RouteComparison:
+    tables: dict[str, Any] = {"model": {"source": str(net)}, "output": out, "targets": ["onnxruntime", "tflite"]}
+    return compare(load_config(None, tables | {"bench": {"seconds": 0.05}}), routes=routes, **options)
+
+
+def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = compared(net, out, "direct", "flow", "scaled", "raises", pick="size")
+    rows = {row.route: row for row in found.rows}
+    assert {name: row.status for name, row in rows.items()} == {
+        "direct": "pass", "flow": "pass", "scaled": "fail", "raises": "error",
+    }  # fmt: skip
+    assert rows["raises"].cause == "converter raises raised in convert: ValueError: no rule for Conv"
+    assert not rows["raises"].converted and rows["raises"].size_bytes is None
+    assert rows["scaled"].converted and rows["scaled"].cause
+    assert found.exit_code == 0
+    for name in ("direct", "flow"):
+        row, path = rows[name], out / rows[name].path
+        assert (row.size_bytes, row.sha256) == (path.stat().st_size, files.sha256(path))
+        interpreter = Interpreter(
+            str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+        ops = [op["op_name"] for op in interpreter._get_ops_details()]
+        assert (row.operators, row.transposes) == (len(ops), ops.count("TRANSPOSE"))
+        assert row.noise_ratio is not None and row.noise_ratio < 10 and row.partitions
+        assert row.p50_low_ms and row.p50_ms and row.p50_high_ms
+        assert row.p50_low_ms <= row.p50_ms <= row.p50_high_ms
+        assert row.seconds and row.peak_bytes and row.peak_bytes > 20e6
+    smallest = min((rows["direct"], rows["flow"]), key=lambda row: row.size_bytes or 0)
+    assert (found.pick, found.picked) == ("size", smallest.route)
+    assert (out / "picked.tflite").read_bytes() == (out / smallest.path).read_bytes()
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["tools"]["picked.tflite"] == f"route:{smallest.route}, {smallest.made_by}"
+    assert {"picked.tflite": smallest.sha256}.items() <= {a["path"]: a["sha256"] for a in manifest["artifacts"]}.items()
+    assert RouteComparison.model_validate_json((out / "compare.json").read_bytes()) == found
+    again = compared(net, out, "direct", "flow", "scaled", "raises", pick="parity")
+    assert again.picked in ("direct", "flow")
+
+
+def test_where_none_passes_nothing_is_picked(package: Path, net: Path, tmp_path: Path) -> None:
+    found = compared(net, tmp_path / "out", "scaled", "raises")
+    assert found.exit_code == 1 and not found.picked
+    with pytest.raises(CheckFailed, match="there is nothing to pick by latency"):
+        compared(net, tmp_path / "out", "scaled", "raises", pick="latency")
+    assert not (tmp_path / "out/picked.tflite").exists()
+    (tmp_path / "out/picked.tflite").write_bytes(b"mine")
+    with pytest.raises(BadInput, match="didn't make this file"):
+        compared(net, tmp_path / "out", "direct", pick="size")
+    assert (tmp_path / "out/picked.tflite").read_bytes() == b"mine"
+
+
+def test_the_routes_that_nobody_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEWORTHY_HOME", str(tmp_path))
+    for source in ("net.py:make", "net.onnx"):
+        names, skipped = _chosen(load_config(None, {"model": {"source": source}}), ())
+        assert names == ["direct", "tf"]
+        assert {row.route for row in skipped} == {"onnx2tf", "onnx2tf-1", "litert-torch", "onnx-tf"}
+        assert all("edgeworthy routes install" in row.cause for row in skipped)
+
+
+def _row(route: str, low: float, middle: float, high: float, **more: Any) -> RouteRow:
+    return RouteRow(
+        route=route,
+        status="pass",
+        path="x",
+        p50_low_ms=low,
+        p50_ms=middle,
+        p50_high_ms=high,
+        **{"size_bytes": 9} | more,
+    )
+
+
+def test_what_cannot_be_told_apart_is_said() -> None:
+    a, b, c = _row("a", 1.0, 1.1, 1.3), _row("b", 1.2, 1.4, 1.5), _row("c", 1.31, 1.4, 1.5, size_bytes=8)
+    failed = a.model_copy(update={"route": "failed", "status": "fail", "p50_ms": 0.1, "size_bytes": 1})
+    assert best([c, failed, b, a], "latency") == (a, ["b"])
+    assert best([failed, a, b, c], "size") == (c, [])
+    assert best([a, b], "size") == (a, ["b"])
+    exact = b.model_copy(update={"parity": "exact"})
+    assert best([a.model_copy(update={"noise_ratio": 0.1}), exact], "parity") == (exact, [])
+    with pytest.raises(CheckFailed):
+        best([a], "parity")

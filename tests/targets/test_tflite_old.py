@@ -1,0 +1,69 @@
+"""TFLite 2.14 by its real runtime: files of every kind against today's, and an operator version that is too new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeworthy import kits
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.errors import NotAvailable, RuntimeFailure
+from edgeworthy.targets import find
+from edgeworthy.targets.rules.runtime import model
+from edgeworthy.targets.worker import Worker
+
+old = pytest.mark.skipif(
+    kits.version("tflite-2.14") is None, reason="its kit isn't there: edgeworthy targets install tflite-2.14"
+)
+
+
+def test_without_its_kit_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("EDGEWORTHY_HOME", str(tmp_path))
+    missing = find("tflite-2.14").missing()
+    assert missing is not None and "edgeworthy targets install tflite-2.14" in missing
+    with pytest.raises(NotAvailable, match=r"kit tflite-2\.14 is not installed"):
+        find("tflite-2.14").make().version()
+
+
+@old
+@pytest.mark.device
+@pytest.mark.parametrize("kernels", ["xnnpack", "builtin", "reference"])
+def test_float32_is_pytorchs(tflite_model: TFLiteModel, images: Any, expected: Any, kernels: str) -> None:
+    with Worker(f"tflite-2.14,kernels={kernels}", tflite_model) as worker:
+        assert worker.version == "tflite-runtime 2.14.0"
+        found = worker.run({"image": images.transpose(0, 2, 3, 1)})["logits"]
+        receipt = worker.receipt
+        assert len(worker.time({"image": images.transpose(0, 2, 3, 1)}, 3)) == 3
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert receipt.ran == ("XNNPACK" if kernels == "xnnpack" else f"TFLite {kernels}")
+    assert receipt.measured == "host"
+
+
+@old
+@pytest.mark.device
+def test_int8_is_todays_reference_bit_by_bit(tflite_int8: TFLiteModel) -> None:
+    """On noise, zeros and extremes: what int8 operators compute hasn't changed since."""
+    random = np.random.default_rng(5)
+    images = [random.integers(-128, 128, (3, 8, 8, 3)), *(np.full((1, 8, 8, 3), value) for value in (0, 127, -128))]
+    with Worker("tflite-2.14,kernels=reference", tflite_int8) as then, Worker("tflite,kernels=reference") as now:
+        now.load(tflite_int8)
+        for image in (i.astype(np.int8) for i in images):
+            found, expected = then.run({"image": image})["logits"], now.run({"image": image})["logits"]
+            assert found.dtype == np.int8
+            np.testing.assert_array_equal(found, expected)
+
+
+@old
+@pytest.mark.device
+def test_an_operator_that_is_too_new_is_named_and_the_next_file_loads(tflite_model: TFLiteModel, tmp_path: Any) -> None:
+    """ADD has version 5 there at the most, and the runtime of a board can't be updated from here."""
+    path = tmp_path / "new.tflite"
+    path.write_bytes(model(0, 9))
+    new = TFLiteModel(path=path, inputs=(), outputs=())
+    with Worker("tflite-2.14") as worker:
+        with pytest.raises(RuntimeFailure, match="Didn't find op for builtin opcode 'ADD' version '9'"):
+            worker.load(new)
+        worker.load(tflite_model)
+        assert worker.receipt.delegated
