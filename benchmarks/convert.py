@@ -36,8 +36,8 @@ class Budget:
 
 
 BUDGETS = {
-    "mobilenet_v2": Budget(cpu_s=1.5, peak_bytes=220 * MB),
-    "bert_base": Budget(peak_per_byte=3.0),
+    "mobilenet_v2": Budget(cpu_s=1.5, peak_bytes=200 * MB),
+    "bert_base": Budget(peak_per_byte=1.3),
 }
 
 

@@ -8,14 +8,18 @@ is 1 when our own file failed.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.display import milliseconds, size
 from edgeworthy.files import write_text
 from edgeworthy.pipeline.comparing import RouteComparison, RouteRow
@@ -49,24 +53,42 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each row; default: 1")
     parser.add_argument("--anew", action="store_true", help="measure again what is in OUT")
     parser.add_argument("--out", type=Path, default=Path("out/peers"), metavar="DIR")
+    parser.add_argument(
+        "--onnx-tests", type=Path, metavar="JSON", help="of `python -m tests.conformance.routes --json`"
+    )
+    parser.add_argument("--note", default="", help="a sentence about the machine for the page")
     parser.add_argument("--write", type=Path, metavar="FILE.md")
     options = parser.parse_args()
     chosen = {name: spec for name, spec in sources(full=options.full).items() if name in (options.only or [name])}
     found, failures = {}, {}
+    wanted = set(options.route or CONVERTERS)
+    told = json.loads(options.onnx_tests.read_text()) if options.onnx_tests else None
     for name, spec in chosen.items():
         folder = options.out / name
         words = [*(word for route in options.route for word in ("--route", route)), "--seconds", f"{options.seconds:g}"]
-        path = folder / "compare.json"
-        said = compare(spec, folder, words) if options.anew or not path.exists() else "done before"
-        try:
-            found[name] = RouteComparison.model_validate_json(path.read_bytes())
-        except OSError:
+        before, said = done(folder), ""
+        if options.anew or before is None or not wanted <= {row.route for row in before.rows}:
+            (folder / "compare.json").unlink(missing_ok=True)
+            said = compare(spec, folder, words)
+            before = done(folder)
+        if before is None:
             failures[name] = said
+        else:
+            found[name] = before
         status = ", ".join(f"{row.route} {row.status}" for row in found[name].rows) if name in found else said
         print(f"{name:20} {status}", file=sys.stderr, flush=True)
         if found and options.write:
-            write_text(options.write, markdown(found, failures, options.out, shlex.join(["python", *sys.argv])))
+            page = markdown(found, failures, options.out, shlex.join(["python", *sys.argv]), options.note, told)
+            write_text(options.write, page)
     return 1 if failures or any(row.status != "pass" for one in found.values() for row in of(one, OURS)) else 0
+
+
+def done(folder: Path) -> RouteComparison | None:
+    """What an earlier run measured; None where it didn't come to its end."""
+    try:
+        return RouteComparison.model_validate_json((folder / "compare.json").read_bytes())
+    except OSError:
+        return None
 
 
 def sources(*, full: bool) -> dict[str, str]:
@@ -105,7 +127,14 @@ def ratio(pairs: Iterable[tuple[float | None, float | None]]) -> tuple[float, in
     return (math.exp(sum(logs) / len(logs)), len(logs)) if logs else None
 
 
-def markdown(found: dict[str, RouteComparison], failures: dict[str, str], out: Path, command: str) -> str:
+def markdown(
+    found: dict[str, RouteComparison],
+    failures: dict[str, str],
+    out: Path,
+    command: str,
+    note: str = "",
+    tests: dict[str, Any] | None = None,
+) -> str:
     """The page: who converts what, ours against each, every row, and why something failed."""
     routes = list(dict.fromkeys(row.route for one in found.values() for row in one.rows if row.status != "skipped"))
     host = next(iter(found.values())).host
@@ -119,7 +148,8 @@ def markdown(found: dict[str, RouteComparison], failures: dict[str, str], out: P
         "",
         f"Made by `{command}` on {date.today()}: {host.cpu}, {host.logical_cores} cores, {host.system}. "
         + "; ".join(f"{route}: {made}" for route, made in versions.items())
-        + ".",
+        + "."
+        + (f" {note}" if note else ""),
         "",
         *table(("route", "converts", "right", *(f"ours ÷ its {name}" for name in FIGURES)),
                [summary(route, found) for route in routes]),
@@ -132,6 +162,7 @@ def markdown(found: dict[str, RouteComparison], failures: dict[str, str], out: P
         "*converts*: it made a TFLite file whose inputs and outputs are the model's; *right*: what it computes passes. "
         "The ratios are geometric means over the models that both get right; below 1 ours is better.",
         "",
+        *(onnx_tests(tests) if tests else []),
         "## Where another is better",
         "",
         *(better(found) or ["Nowhere by more than 5 %."]),
@@ -162,6 +193,25 @@ def summary(route: str, found: dict[str, RouteComparison]) -> list[str]:
     shown = ["–" if route == OURS or r is None else f"{r[0]:.2f}" for r in ratios]
     converted = sum(row.converted for row in rows.values())
     return [route, f"{converted} of {len(rows)}", f"{len(right)} of {len(rows)}", *shown]
+
+
+def onnx_tests(told: dict[str, Any]) -> list[str]:
+    """ONNX's own node tests, by what became of them."""
+    counts = {
+        route: Counter(outcome["status"] for outcome in cases.values()) for route, cases in told["routes"].items()
+    }
+    statuses = sorted({status for count in counts.values() for status in count} - {"pass"})
+    rows = [[r, f"{n['pass']} of {n.total()}", f"{n['pass'] / n.total():.0%}", *(str(n[s]) for s in statuses)]
+            for r, n in counts.items()]  # fmt: skip
+    return [
+        "## ONNX's own node tests",
+        "",
+        f"Of onnx {told['onnx']}, those with TFLite's types, or a sample of them; run by LiteRT. A converter gets the "
+        "benefit of the doubt: tensors by name or order, channels last or not (`tests/conformance/routes.py`).",
+        "",
+        *table(("route", "passes", "share", *statuses), rows),
+        "",
+    ]
 
 
 def better(found: dict[str, RouteComparison]) -> list[str]:

@@ -109,7 +109,7 @@ def convert(
     path = model.path if isinstance(model, Artifact) else Path(model)
     result = Conversion()
     with _timed(result.seconds, "read"):
-        graph = read_onnx(path)
+        graph = read_onnx(path, mapping=True)
     nodes = len(graph.graph)
     with _timed(result.seconds, "prepare"):
         prepared = prepare(graph, io_layout=io_layout, unroll=unroll, check=check_passes, where=str(path))

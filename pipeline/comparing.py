@@ -254,7 +254,7 @@ def _check_picked(output: Path, before: RouteComparison | None, *, force: bool) 
     foreign += [output / JSON] if (output / JSON).exists() and before is None else []
     if foreign and not force:
         raise BadInput(
-            "edgeworthy didn't make this file, and would overwrite it",
+            "this file isn't edgeworthy's, and would be overwritten",
             where=str(foreign[0]),
             remedy="choose another folder, or add --force",
         )

@@ -74,7 +74,7 @@ class Shaping(BuilderBase):
         if list(perm) == list(range(x.rank)):
             return x
         if x.value is not None:
-            return self.const(np.ascontiguousarray(np.transpose(x.value, perm)))
+            return self.const(np.transpose(x.value, perm))
         shape = tuple(x.shape[axis] for axis in perm)
         moved = [axis for axis in perm if x.shape[axis] != 1]
         if moved == sorted(moved) and sum(d is None for d in shape) <= 1:
@@ -130,8 +130,7 @@ class Shaping(BuilderBase):
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
         """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT, SLICE or SPLIT_V.
 
-        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices, but no SPLIT_V, which would divide what it
-        computes into partitions.
+        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices; a SPLIT_V would divide its partition.
         """
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
@@ -311,12 +310,7 @@ class Shaping(BuilderBase):
         if block == 1:
             return x
         n, h, w, c = x.shape
-        shape = (
-            n,
-            None if h is None else h // block,
-            None if w is None else w // block,
-            _times(c, block**2),
-        )
+        shape = (n, None if h is None else h // block, None if w is None else w // block, _times(c, block**2))
         return self._same("space_to_depth", [x], shape, block_size=block)
 
     def one_hot(self, indices: Tensor, depth: Tensor, on: Tensor, off: Tensor, axis: int) -> Tensor:

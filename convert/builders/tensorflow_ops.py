@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ...errors import InternalFault
 from ...formats.tflite.ops import HANDLER, OPS
-from .tensor import Tensor
+from .tensor import Tensor, element_count
 from .tensorflow_tensors import TensorFlowTensors
 
 TensorFlowHandler = Callable[[TensorFlowTensors, Sequence[Tensor], dict[str, Any]], Any]
@@ -105,8 +105,15 @@ def _pool(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any], function
 
 
 def _fully_connected(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
-    x, weights = b.tf(t[0]), b.laid_out(t[1], (1, 0))
-    product = tf.matmul(x, weights) if t[0].rank == 2 else tf.tensordot(x, weights, 1)
+    """Takes the weights as they lie, so that those which something else reads too, as a tied embedding, are one."""
+    x, weights = b.tf(t[0]), b.tf(t[1])
+    (units, depth), outer = t[1].shape, t[0].shape[:-1]
+    rows = element_count(outer)
+    product = tf.matmul(
+        x if t[0].rank == 2 else tf.reshape(x, (-1 if rows is None else rows, depth)), weights, transpose_b=True
+    )
+    if t[0].rank != 2:
+        product = tf.reshape(product, tf.concat((tf.shape(x)[:-1], [units]), 0) if None in outer else (*outer, units))
     return _with_bias(b, product, t[2])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 
 from ...artifact import Array
 from ...errors import NotAvailable
+from ...numerics.distinct import DistinctArrays
+from ...numerics.mapped import let_go
 from .tensor import Tensor
 
 # Constants above this many bytes become variables, so that the graph itself stays small.
@@ -38,13 +39,13 @@ class TensorFlowTensors:
     """The TensorFlow tensors of a graph that is being traced.
 
     Attributes:
-        variables: The weights, in the order of their first use.
+        variables: The weights, in the order of their first use; equal ones are one.
     """
 
     def __init__(self) -> None:
         self._tf = import_tensorflow()
         self.variables: list[Any] = []
-        self._stored: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+        self._contents = DistinctArrays()
 
     @property
     def graph(self) -> Any:
@@ -69,14 +70,13 @@ class TensorFlowTensors:
         """A tensor of ``value``: read from a variable where large, of which there is one for equal values."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:
             return self._tf.constant(value)
-        array = np.require(value, requirements="C")
-        key = (array.dtype.name, array.shape, hashlib.sha256(array.data).digest())
-        if key not in self._stored:
+        index = self._contents.index(value)
+        if index == len(self.variables):
             with self._tf.init_scope():
-                name = f"weights_{len(self.variables)}"
-                self._stored[key] = self._tf.Variable(array, trainable=False, name=name)
-            self.variables.append(self._stored[key])
-        return self._tf.convert_to_tensor(self._stored[key])
+                array = np.require(value, requirements="C")
+                self.variables.append(self._tf.Variable(array, trainable=False, name=f"weights_{index}"))
+            let_go(value)
+        return self._tf.convert_to_tensor(self.variables[index])
 
 
 class Constant:

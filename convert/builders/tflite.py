@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from litert_converter.mlir.dialects import func
 
 from ...artifact import Array
 from ...errors import InternalFault
-from ...formats.tflite import edit
+from ...formats.tflite.weights import Weight, write_with_weights
+from ...numerics.distinct import DistinctArrays
 from ...vocabulary import SIGNATURE
 from .base import Attribute
 from .builder import Builder
 from .control import Body, Branch, joined
-from .ranks import MOST_AXES
 from .tensor import Shape, Spec, Steps, Tensor
+from .tflite_cleanup import tidy
 from .tflite_functions import TflFunction, constant_op, is_constant
 
 _ELEMENT_TYPES = {
@@ -29,8 +29,8 @@ _ELEMENT_TYPES = {
     "uint8": "ui8", "uint16": "ui16", "uint32": "ui32", "uint64": "ui64",
     "float16": "f16", "float32": "f32", "float64": "f64",
 }  # fmt: skip
-# Above this many bytes a constant stays out of MLIR's sight until the flatbuffer is written: see TfliteBuilder.save.
-_OPAQUE_BYTES = 1 << 16
+_MLIR_BYTES = 1 << 16
+"""Up to which a constant is one of MLIR's; larger ones are weights, which stay out of its sight."""
 _PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
 
 
@@ -47,6 +47,7 @@ class TfliteBuilder(Builder):
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
+        self._contents = DistinctArrays()
         self._functions: list[TflFunction] = []
         self._names: set[str] = set()
         with self._context, ir.Location.unknown():
@@ -83,9 +84,9 @@ class TfliteBuilder(Builder):
     def save(self, outputs: Sequence[tuple[str, Tensor]], path: Path) -> None:
         """Optimize, verify and write the flatbuffer with ``outputs`` as its named results.
 
-        While MLIR optimizes, large weights are arguments of the function. As constants they would be multiplied with
-        the scale of a layer norm before them and the like, by operators that MLIR then can't fold: the model would
-        multiply its weights again in every inference.
+        While MLIR optimizes, weights are arguments of the function. As constants they would be multiplied with the
+        scale of a layer norm before them and the like, by operators that MLIR then can't fold: the model would multiply
+        its weights again in every inference. The graph is written without them; they go to the file as they lie.
 
         Raises:
             InternalFault: MLIR rejects the module or can't export it.
@@ -95,23 +96,26 @@ class TfliteBuilder(Builder):
             try:
                 self._module.operation.verify()
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
+                weights: list[Weight] = []
                 for function in self._functions:
-                    _drop_idle_reshapes(function.block)
-                    _narrow_products(function.block)
-                    function.reveal()
+                    tidy(function.block)
+                    contents = function.reveal()
+                    # The exporter numbers tensors in the order of the block: arguments, then what is at its beginning.
+                    first = len(function.block.arguments)
+                    graph_name = "" if function is self._main else function.name
+                    weights += (Weight(graph_name, first + i, content) for i, content in enumerate(contents))
                 for function in self._functions[1:]:
                     function.name_arguments()
                 names = [name for name, _ in outputs]
                 converter.set_signature(self._main.operation.operation, SIGNATURE, self._input_names, names)
-                converter.export_flatbuffer_to_file(self._module.operation, str(path))
-                if len(self._functions) > 1:
-                    _share_weights(path)
+                graph = converter.export_flatbuffer_to_bytes(self._module.operation)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
                     f"MLIR could not make the TFLite model: {error}",
                     where=str(path),
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
+        write_with_weights(graph, weights, self._contents, path)
 
     def _end(self, function: TflFunction, results: Sequence[ir.Value]) -> None:
         with self._context, ir.Location.unknown(), ir.InsertionPoint(function.block):
@@ -134,11 +138,10 @@ class TfliteBuilder(Builder):
         if outer in function.inside:
             return function.inside[outer]
         around = self._open[depth - 1]
-        weights = next(((array, name) for argument, array, name in around.weights if argument == outer), None)
+        weight = next((index for index, (argument, _) in around.weights.items() if argument == outer), None)
         with self._context:
-            if weights is not None:
-                function.inside[outer] = function.block.add_argument(outer.type, outer.location)
-                function.weights.append((function.inside[outer], *weights))
+            if weight is not None:
+                function.inside[outer] = self._weight(function, weight, outer.type)
             elif is_constant(outer):
                 function.inside[outer] = outer.owner.clone(ir.InsertionPoint(function.block)).results[0]
             else:
@@ -227,19 +230,24 @@ class TfliteBuilder(Builder):
             return ir.Operation.create("tfl.no_value", results=[kind], attributes={"value": value}).result
 
     def _constant(self, value: Array) -> Any:
-        array = np.ascontiguousarray(value).reshape(value.shape)
-        kind = self._type(array.dtype.name, array.shape)
+        kind = self._type(value.dtype.name, value.shape)
         function = self._open[-1]
-        if array.nbytes > _OPAQUE_BYTES and array.dtype != np.bool_:
-            argument = function.block.add_argument(kind, ir.Location.unknown(self._context))
-            function.weights.append((argument, array, f"{self._scope}/const"))
-            return argument
+        if value.nbytes > _MLIR_BYTES:
+            return self._weight(function, self._contents.index(value), kind)
+        array = np.ascontiguousarray(value).reshape(value.shape)
         key = (array.dtype.name, array.shape, array.tobytes())
         if key not in function.constants:
             with self._context, ir.InsertionPoint(function.block), self._location("const"):
                 value = ir.DenseElementsAttr.get(array, type=kind)
                 function.constants[key] = constant_op(array, kind, value)
         return function.constants[key]
+
+    def _weight(self, function: TflFunction, content: int, kind: ir.Type) -> ir.Value:
+        """What stands in ``function`` for a weight of these contents."""
+        if content not in function.weights:
+            argument = function.block.add_argument(kind, ir.Location.unknown(self._context))
+            function.weights[content] = argument, f"{self._scope}/const"
+        return function.weights[content][0]
 
     def _type(self, dtype: str, shape: Shape, steps: Steps | None = None) -> ir.Type:
         dynamic = ir.ShapedType.get_dynamic_size()
@@ -266,54 +274,5 @@ class TfliteBuilder(Builder):
         return ir.Location.name(f"{self._scope}/{op}" if self._scope else op)
 
 
-def _drop_idle_reshapes(block: ir.Block) -> None:
-    """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
-    for op in list(block.operations):
-        if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
-            continue
-        kind = ir.RankedTensorType(op.results[0].type)
-        dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
-        if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
-            op.results[0].replace_all_uses_with(op.operands[0])
-            op.operation.erase()
-
-
-def _share_weights(path: Path) -> None:
-    """Each function has constants of its own, which the exporter writes one by one, equal or not."""
-    model = edit.read(path.read_bytes())
-    edit.share_buffers(model)
-    path.write_bytes(edit.write(model))
-
-
 def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:
     return [Tensor(a, s.dtype, s.shape) for a, s in zip(function.block.arguments, specs, strict=False)]
-
-
-def _known_extents(kind: ir.RankedTensorType) -> list[int]:
-    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
-
-
-def _narrow_products(block: ir.Block) -> None:
-    """MLIR merges the reshapes around a FULLY_CONNECTED with it, also where XNNPACK takes fewer axes."""
-    for op in list(block.operations):
-        if op.operation.name != "tfl.fully_connected":
-            continue
-        x, result = (ir.RankedTensorType(value.type) for value in (op.operands[0], op.results[0]))
-        if x.rank <= MOST_AXES:
-            continue
-        rows = prod(x.shape[:-1]) if x.has_static_shape else ir.ShapedType.get_dynamic_size()
-        matrix, product = (ir.RankedTensorType.get([rows, t.shape[-1]], t.element_type) for t in (x, result))
-        attributes = {name: op.attributes[name] for name in op.attributes}
-        attributes["keep_num_dims"] = ir.BoolAttr.get(False)
-        with ir.InsertionPoint(op), op.location:
-            operands = [_reshape(op.operands[0], matrix), *list(op.operands)[1:]]
-            narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
-            op.results[0].replace_all_uses_with(_reshape(narrow.result, result))
-        op.operation.erase()
-
-
-def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
-    extents = np.asarray([-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)], "i")
-    shape = ir.DenseElementsAttr.get(extents)
-    made = ir.Operation.create("arith.constant", results=[shape.type], attributes={"value": shape}).result
-    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, made]).result

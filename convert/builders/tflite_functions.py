@@ -20,7 +20,7 @@ class TflFunction:
         operation: The ``func.func``.
         block: Its only block.
         constants: dtype, extents and bytes of a small constant → its value here.
-        weights: What stands for large constants until the file is written: an argument, the array, and a name.
+        weights: Index of the contents of a large constant → the argument that stands for it, and its name in the file.
         captured: Values of the function around it, in the order of the arguments behind the first ``own``. The two
             bodies of a loop or of a branch share it, since TFLite gives both the same operands.
         own: Number of arguments that aren't captured.
@@ -33,7 +33,7 @@ class TflFunction:
     captured: dict[ir.Value, None] = field(default_factory=dict)
     inside: dict[ir.Value, ir.Value] = field(default_factory=dict)
     constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = field(default_factory=dict)
-    weights: list[tuple[ir.BlockArgument, Array, str]] = field(default_factory=list)
+    weights: dict[int, tuple[ir.BlockArgument, str]] = field(default_factory=dict)
     calls: list[Any] = field(default_factory=list)
 
     @property
@@ -67,33 +67,34 @@ class TflFunction:
 
         Its weights are given zeros, which :meth:`reveal` takes away again.
         """
-        weights = {argument.arg_number for argument, _, _ in self.weights}
+        weights = {argument.arg_number for argument, _ in self.weights.values()}
         given = iter(operands)
         passed = [_zeros(a.type) if a.arg_number in weights else next(given) for a in self.block.arguments]
         made = _call(self.operation, passed)
         self.calls.append(made)
         return list(made.results)
 
-    def reveal(self) -> None:
-        """Put constants in the place of the arguments that stood for large weights.
+    def reveal(self) -> list[int]:
+        """Put constants without contents in the place of the arguments that stand for weights, those that are used.
 
-        In the order of their size, the largest first: the exporter starts at the last, so its buffer grows, by copying,
-        while it is still small (BERT-base: a peak of 1.20 GB instead of 1.35 GB).
+        Returns:
+            What each is to contain, in the order in which the constants stand at the beginning of the block.
         """
-        for index, (argument, array, name) in enumerate(sorted(self.weights, key=lambda w: w[1].nbytes)):
-            if not any(True for _ in argument.uses):
-                continue
-            with ir.InsertionPoint.at_block_begin(self.block), ir.Location.name(name):
-                blob = ir.DenseResourceElementsAttr.get_from_buffer(
-                    array.data, f"{self.name}_weights_{index}", argument.type
-                )
-                argument.replace_all_uses_with(constant_op(array, argument.type, blob))
-        numbers = sorted((argument.arg_number for argument, _, _ in self.weights), reverse=True)
+        contents, beginning = [], ir.InsertionPoint.at_block_begin(self.block)
+        for content, (argument, name) in self.weights.items():
+            if any(True for _ in argument.uses):
+                with beginning, ir.Location.name(name):
+                    nowhere = {"buffer_index": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 0)}
+                    constant = ir.Operation.create("tfl.external_const", results=[argument.type], attributes=nowhere)
+                argument.replace_all_uses_with(constant.result)
+                contents.append(content)
+        numbers = sorted((argument.arg_number for argument, _ in self.weights.values()), reverse=True)
         for number in numbers:
             self.block.erase_argument(number)
         self.set_type()
         if numbers:
             self.calls = [_without(self.operation, call, numbers) for call in self.calls]
+        return contents
 
     def name_arguments(self) -> None:
         """Name a body's arguments as the exporter names their tensors: it looks for an IF's operands by that name."""

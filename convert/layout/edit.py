@@ -35,7 +35,6 @@ class LayoutEditor(Rewriter):
 
     def shared(self, array: Array, wish: str) -> ir.Value:
         """An initializer with the contents of ``array``; small equal ones are one."""
-        array = np.ascontiguousarray(array).reshape(array.shape)
         if array.size > _SHARED_ELEMENTS:
             return self.constant(self.graph, wish, array)
         key = (array.dtype.str, array.shape, array.tobytes())

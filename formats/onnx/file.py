@@ -20,11 +20,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from ... import files
 from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
+from ...numerics.distinct import blocks
 from .declared import settle
 from .header import check_file, check_header, name_own_domain, type_passed_inputs
 from .names import called, unnamed
 from .rules import check_form, check_inference
-from .weights import check_sizes, external_path, load_external, load_initializers, tensors
+from .weights import check_sizes, external_path, load_external, load_initializers, map_large, read, tensors
 from .wire import Span, WireError, split
 
 EXTERNAL_FROM = 1_500_000_000
@@ -45,9 +46,10 @@ _GRAPH_ERRORS = (
 """What onnx and onnx_ir raise on graphs that break ONNX's rules."""
 
 
-def read_onnx(path: Path) -> ir.Model:
+def read_onnx(path: Path, *, mapping: bool = False) -> ir.Model:
     """Read and check an ONNX file; its weights are in memory, external ones too, and no file stays open.
 
+    With ``mapping`` large weights stay in their files, read-only, which must not be written to while the model is used.
     Graph inputs that have an initializer (as in files of IR version 3) become plain constants.
 
     Raises:
@@ -63,8 +65,9 @@ def read_onnx(path: Path) -> ir.Model:
         model = ir.serde.deserialize_model(proto)
         _settle_constants(model)
         _sort(model, path)
-        load_initializers(model, proto.graph, spans, path)
-        load_external(model, path)
+        load = map_large if mapping else read
+        load_initializers(model, proto.graph, spans, path, load)
+        load_external(model, path, load)
         check_inference(proto, model, path)
         _check_nan(model, path)
     return model
@@ -231,9 +234,10 @@ def _has_nan(tensor: ir.TensorProtocol) -> bool:
     if not tensor.dtype.is_floating_point() or tensor.size < 2:
         return False
     array = tensor.numpy()
-    if array.dtype.kind == "f":
-        return bool(np.isnan(array.min()))  # `min` hands NaN on, and needs no array of its own
-    return bool(np.isnan(array.astype(np.float32)).any())
+    if array.dtype.kind != "f":
+        return bool(np.isnan(array.astype(np.float32)).any())
+    # `min` hands NaN on, and needs no array of its own.
+    return any(bool(np.isnan(block.view(array.dtype).min())) for block in blocks(array))
 
 
 def _has_shape(value: onnx.ValueInfoProto) -> bool:

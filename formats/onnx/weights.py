@@ -1,9 +1,9 @@
-"""The weights of an ONNX model: found, checked against their files, and read once, each to its own array."""
+"""The weights of an ONNX model: found, checked against their files, and read once or mapped, each to its own array."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,17 @@ import onnx
 import onnx_ir as ir
 
 from ...errors import BadInput
+from ...numerics.mapped import mapped
 from .wire import Span
 
 if TYPE_CHECKING:
     from ...artifact import Array
+
+
+Load = Callable[[Path, int, int], "Array"]
+"""(file, offset, bytes) → the bytes as uint8."""
+_MAPPED = 1 << 20
+"""Bytes from which on a weight may stay in its file."""
 
 
 def tensors(model: ir.Model) -> Iterator[tuple[ir.Value | tuple[ir.Node, str], ir.TensorProtocol]]:
@@ -90,8 +97,10 @@ _PER_ELEMENT = {
 """Numbers in a typed field per element, where it isn't one."""
 
 
-def load_initializers(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path) -> None:
-    """Read the initializers of ``graph`` that were left in the file (index → where), and check all sizes.
+def load_initializers(
+    model: ir.Model, graph: onnx.GraphProto, spans: Mapping[int, Span], path: Path, load: Load
+) -> None:
+    """Load the initializers of ``graph`` that were left in the file (index → where), and check all sizes.
 
     Raises:
         BadInput: an initializer has no name of its own, or another size than its type and shape need.
@@ -117,11 +126,11 @@ def load_initializers(model: ir.Model, graph: onnx.GraphProto, spans: Mapping[in
                 remedy="export the model again",
             )
         if index in spans:
-            value.const_value = _read_tensor(path, tensor, spans[index].offset)
+            value.const_value = _tensor(path, tensor, spans[index].offset, load)
 
 
-def load_external(model: ir.Model, path: Path) -> None:
-    """Read every tensor that lies in another file, and put it in place of the reference.
+def load_external(model: ir.Model, path: Path, load: Load) -> None:
+    """Load every tensor that lies in another file, and put it in place of the reference.
 
     Raises:
         BadInput: the file is missing, too short, or outside the model's folder.
@@ -138,7 +147,7 @@ def load_external(model: ir.Model, path: Path) -> None:
                 where=str(file),
                 remedy="copy the file again: it is cut off, or of another model",
             )
-        loaded = _read_tensor(file, tensor, offset)
+        loaded = _tensor(file, tensor, offset, load)
         if isinstance(place, ir.Value):
             place.const_value = loaded
         else:
@@ -167,15 +176,25 @@ def external_path(path: Path, location: str, tensor: str) -> Path:
     return file
 
 
-def _read_tensor(file: Path, tensor: ir.TensorProtocol, offset: int) -> ir.Tensor[Array]:
-    """Read ``tensor.nbytes`` bytes at ``offset`` straight into an array of their own."""
-    buffer = np.empty(tensor.nbytes, np.uint8)
+def _tensor(file: Path, tensor: ir.TensorProtocol, offset: int, load: Load) -> ir.Tensor[Array]:
+    array = _unpack(load(file, offset, tensor.nbytes), tensor)
+    return ir.Tensor(array, tensor.dtype, name=tensor.name)
+
+
+def read(file: Path, offset: int, nbytes: int) -> Array:
+    """Bytes of a file, read straight into an array of their own."""
+    buffer = np.empty(nbytes, np.uint8)
     with file.open("rb", buffering=0) as stream:
         stream.seek(offset)
         view = memoryview(buffer.data)
         while view and (count := stream.readinto(view)):
             view = view[count:]
-    return ir.Tensor(_unpack(buffer, tensor), tensor.dtype, name=tensor.name)
+    return buffer
+
+
+def map_large(file: Path, offset: int, nbytes: int) -> Array:
+    """Bytes of a file, which stay there if they are many."""
+    return (read if nbytes < _MAPPED else mapped)(file, offset, nbytes)
 
 
 def _unpack(buffer: Array, tensor: ir.TensorProtocol) -> Array:

@@ -5,7 +5,6 @@ Objects are those of the generated schema (``ModelT`` and the like). Tensors are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ...numerics.distinct import DistinctArrays
+from .opening import DATA_ALIGNMENT, IDENTIFIER
 from .summary import DTYPE_NAMES, OP_NAMES
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 TensorType = schema.TensorType
 BuiltinOperator = schema.BuiltinOperator
-
-_IDENTIFIER = b"TFL3"
-_DATA_ALIGNMENT = 16
-"""``force_align`` of ``Buffer.data`` in the schema; kernels read constants in place."""
 
 
 def load(path: Path) -> bytes:
@@ -43,10 +40,11 @@ def read(content: bytes) -> Any:
 
 
 def write(model: Any) -> bytes:
-    """Serialize: constants inside the flatbuffer, aligned; equal scales and zero points stored once."""
+    """Serialize: constants inside the flatbuffer, aligned; equal ones stored once, scales and zero points too."""
+    _share_buffers(model)
     size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = _Builder(size + (size >> 6) + (1 << 20))
-    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(memoryview(builder.Bytes)[builder.head :])
 
 
@@ -153,16 +151,6 @@ def drop_unused_buffers(model: Any) -> None:
             buffer.data = None
 
 
-def share_buffers(model: Any) -> None:
-    """Let constants of equal bytes, in whatever subgraphs, lie in the file once."""
-    first: dict[bytes, int] = {}
-    for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
-        data = model.buffers[tensor.buffer].data
-        if data is not None and len(data):
-            tensor.buffer = first.setdefault(hashlib.sha256(data).digest(), tensor.buffer)
-    drop_unused_buffers(model)
-
-
 def _scales_elsewhere(tensor: Any) -> set[int]:
     """Tensors that hold the scales and zero points of blocks of another."""
     details = tensor.quantization.details if tensor.quantization is not None else None
@@ -181,6 +169,22 @@ def op_code(model: Any, builtin: int, version: int = 1) -> int:
     code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def _share_buffers(model: Any) -> None:
+    """Let constants of one dtype and shape with equal contents have one buffer."""
+    contents = DistinctArrays()
+    first: dict[tuple[object, ...], int] = {}
+    constants = [
+        tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.buffer and is_constant(model, tensor)
+    ]
+    before = {int(tensor.buffer) for tensor in constants}
+    for tensor in constants:
+        shape = () if tensor.shape is None else tuple(tensor.shape)
+        key = (contents.index(model.buffers[tensor.buffer].data), tensor.type, shape)
+        tensor.buffer = first.setdefault(key, int(tensor.buffer))
+    for buffer in before - {int(tensor.buffer) for tensor in constants}:
+        model.buffers[buffer].data = None
 
 
 def _unpacked(content: bytes) -> Any:
@@ -234,7 +238,7 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]
         return self._written[key]
 
     def _data(self, x: Array) -> int:
-        self.StartVector(1, x.size, _DATA_ALIGNMENT)
+        self.StartVector(1, x.size, DATA_ALIGNMENT)
         self.head = self.head - x.size
         self.Bytes[self.head : self.head + x.size] = x.tobytes()
         return int(self.EndVector())

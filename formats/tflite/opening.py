@@ -13,7 +13,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...errors import BadInput
 
-_IDENTIFIER = b"TFL3"
+IDENTIFIER = b"TFL3"
+DATA_ALIGNMENT = 16
+"""``force_align`` of ``Buffer.data`` in the schema; kernels read constants in place."""
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def opened(path: Path) -> Iterator[Any]:
     remedy = "give a .tflite file, such as one that `edgeworthy convert` wrote"
     with path.open("rb") as file:
         head = file.read(8)
-        if len(head) < 8 or head[4:8] != _IDENTIFIER:
+        if len(head) < 8 or head[4:8] != IDENTIFIER:
             what = "the file is empty" if not head else "the file is not a TFLite flatbuffer"
             raise BadInput(what, where=str(path), remedy=remedy)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -16,6 +16,8 @@ from pathlib import Path
 from .opening import opened
 from .summary import op_name
 
+_BEHIND = "TFLite 2.14"
+"""The first that reads weights behind the flatbuffer: it ran such a file, and 2.13's library has no code for it."""
 _FILE = Path(__file__).with_name("releases.toml")
 
 
@@ -25,7 +27,8 @@ class LeastRuntime:
 
     Attributes:
         release: Such as ``TFLite 2.13`` or ``LiteRT 1.0``; empty: none of those that are known.
-        because: The operators that older ones lack, such as ``CONV_2D v7``; none where the oldest known one loads it.
+        because: What older ones lack: operators, such as ``CONV_2D v7``, or the reading of weights behind the
+            flatbuffer, where files above 2 GiB have them. None where the oldest known one loads the file.
     """
 
     release: str
@@ -46,10 +49,13 @@ def least_runtime(path: Path) -> LeastRuntime:
     with opened(path) as model:
         codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
         used = {(op_name(code), int(code.Version())) for code in codes if not code.CustomCode()}
-    ranks = {(op, version): _rank(op, version) for op, version in used}
-    top = max(ranks.values(), default=0)
-    because = sorted(f"{op} v{version}" for (op, version), rank in ranks.items() if rank == top) if top else []
+        behind = any(model.Buffers(index).Offset() > 1 for index in range(model.BuffersLength()))
     known = releases()
+    ranks = {f"{op} v{version}": _rank(op, version) for op, version in used}
+    if behind:
+        ranks["weights behind the flatbuffer"] = known.index(_BEHIND)
+    top = max(ranks.values(), default=0)
+    because = sorted(need for need, rank in ranks.items() if rank == top) if top else []
     return LeastRuntime(known[top] if top < len(known) else "", tuple(because))
 
 

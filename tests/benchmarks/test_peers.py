@@ -53,7 +53,10 @@ def test_where_another_is_better_its_interval_is_apart() -> None:
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "onnxruntime_ms", lambda folder: 4.0 if folder.name == "one" else None)
-    page = peers.markdown(FOUND, {"six": "error: no"}, tmp_path, "python peers.py")
+    tests = {"a": {"status": "pass"}, "b": {"status": "crash"}, "c": {"status": "pass"}}
+    told = {"onnx": "1.0", "routes": {"theirs": tests}}
+    page = peers.markdown(FOUND, {"six": "error: no"}, tmp_path, "python peers.py", "Loaded.", told)
+    assert "| theirs | 2 of 3 | 67% | 1 |" in page and " Loaded." in page
     assert "Our file's latency ÷ ONNX Runtime's: 0.50 over 1 models." in page
     assert "- three, theirs: why" in page and "- six: error: no" in page
     assert "absent" not in page

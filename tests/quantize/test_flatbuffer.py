@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 
 from .conftest import normal_feeds
 from .tflite_graph import FC, Graph, run
@@ -107,3 +111,31 @@ def test_operator_codes_are_added_once(conv_net: TFLiteModel) -> None:
     assert fb.op_code(model, fb.BuiltinOperator.GELU) == first == before
     code = model.operatorCodes[first]
     assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (150, 127, 2)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "dynamic", "float16"])
+def test_layers_with_equal_weights_store_them_once(
+    scheme: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """Three layers on copies of one matrix, one on its transpose, and one on what has its bytes in another shape."""
+    rng = np.random.default_rng(0)
+    matrix = (rng.standard_normal((160, 128)) / 12).astype(np.float32)
+    g = Graph(x=(3, 128))
+    first, second = (g.op("fully_connected", [g.inputs[0], matrix.copy(), g.no_value()], (3, 160), **FC) for _ in "ab")
+    hidden = g.op("tanh", [g.op("sub", [first, second], (3, 160), fused_activation_function="NONE")], (3, 160))
+    third = g.op("fully_connected", [g.inputs[0], matrix.copy(), g.no_value()], (3, 160), **FC)
+    results = {
+        "turned": g.op("fully_connected", [third, matrix.T.copy(), g.no_value()], (3, 128), **FC),
+        "reshaped": g.op("fully_connected", [third, matrix.reshape(128, 160), g.no_value()], (3, 128), **FC),
+        "hidden": hidden,
+    }
+    model = g.save(tmp_path / "m.tflite", **results)
+    path = tmp_path / "q.tflite"
+    quantize(model, path, Recipe.of(scheme), calibration=calibrate(model) if scheme == "int8" else None)
+    for made in (model.path, path):
+        content = fb.read(made.read_bytes())
+        kept = [b.data.size for b in content.buffers if b.data is not None and b.data.size > 4000]
+        assert len(kept) == 3
+    for name in ("turned", "reshaped"):
+        wanted, got = (np.concatenate([run(p, f)[name] for f in normal_feeds(model, 4)]) for p in (model.path, path))
+        assert 10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum()) > 28

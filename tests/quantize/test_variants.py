@@ -52,7 +52,7 @@ def test_the_users_own_rules_have_the_last_word() -> None:
         ({"full_integer": True}, {"int8", "int8, equalized", "int8 per tensor", "int16 activations", "int4 static"}),
         ({"io_dtype": "int8"}, {*found()} - {"int16 activations"}),
     ],
-    ids=str,
+    ids=["ethos-u", "full-integer", "io-dtype"],
 )
 def test_what_is_no_use_is_skipped_with_its_reason(asked: dict[str, Any], only: set[str]) -> None:
     named = found(**asked)

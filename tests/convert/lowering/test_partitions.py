@@ -9,7 +9,10 @@ import onnx.parser
 import onnxruntime as ort
 import pytest
 
-from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.formats.tflite.summary import describe, summarize
+from edgeworthy.quantize.calibration import load_calibration
+from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.targets.remote.there.litert import LiteRTModel
 
 from ...conformance.adapters import convert_to, run_saved_model, run_tflite
@@ -67,3 +70,21 @@ def graph(nodes: str, x: str) -> bytes:
     model = onnx.parser.parse_model(text)
     model.graph.output[0].type.tensor_type.ClearField("shape")
     return bytes(model.SerializeToString())
+
+
+def test_a_split_of_which_a_part_is_not_used_becomes_slices(tmp_path: Path) -> None:
+    """As in the first step of an unrolled LSTM, which has nothing to forget. XNNPACK fails on such a SPLIT of int8."""
+    x = np.random.default_rng(0).standard_normal((2, 8, 12)).astype(np.float32)
+    model = graph("r = Tanh(x) a, b, c, d = Split<axis=2, num_outputs=4>(r) y = Mul(b, d)", "float[2,8,12]")
+    made = convert_to("tflite", model, tmp_path)
+    counts = summarize(made).op_counts
+    assert "SPLIT" not in counts
+    assert counts["SLICE"] == 2
+    np.testing.assert_allclose(
+        run_tflite(made, {"x": x})["y"], ort.InferenceSession(model).run(None, {"x": x})[0], 1e-5
+    )
+    path = tmp_path / "int8.tflite"
+    np.savez(tmp_path / "data.npz", x=np.stack([x, -x]))
+    described = describe(made)
+    quantize(described, path, Recipe.of("int8"), calibration=load_calibration(tmp_path / "data.npz", described.inputs))
+    np.testing.assert_allclose(run_tflite(path, {"x": x})["y"], run_tflite(made, {"x": x})["y"], atol=0.03)

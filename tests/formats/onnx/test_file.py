@@ -27,6 +27,17 @@ def test_reads_weights_and_graph(tmp_path: Path) -> None:
     assert [n.op_type for n in model.graph] == ["MatMul", "Add"]
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_mapped_weights_are_the_same_and_stay_in_their_file(tmp_path: Path, beside: bool) -> None:
+    weight = np.random.default_rng(1).standard_normal((600, 600)).astype(np.float32)
+    path = tmp_path / "m.onnx"
+    onnx.save(build(weight=weight, nodes=ANY_WEIGHT), path, save_as_external_data=beside, location="m.data")
+    found = arrays(read_onnx(path, mapping=True))
+    np.testing.assert_array_equal(found["w"], weight)
+    assert not found["w"].flags.writeable
+    assert arrays(read_onnx(path))["w"].flags.writeable
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int64, np.uint8, np.bool_])
 def test_every_dtype_of_a_large_weight_survives(tmp_path: Path, dtype: type) -> None:
     weight: np.ndarray = (np.abs(np.random.default_rng(1).standard_normal((90, 90))) * 9).astype(dtype)

@@ -1,0 +1,81 @@
+"""What is done to a function of TFL-dialect MLIR when MLIR has optimized it: what its rewriting leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from litert_converter.mlir import ir
+
+from .ranks import MOST_AXES
+
+
+def tidy(block: ir.Block) -> None:
+    """Take out what does nothing, and give XNNPACK the forms that it takes."""
+    _drop_idle_reshapes(block)
+    _slice_out_of_splits(block)
+    _narrow_products(block)
+
+
+def _drop_idle_reshapes(block: ir.Block) -> None:
+    """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
+    for op in list(block.operations):
+        if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
+            continue
+        kind = ir.RankedTensorType(op.results[0].type)
+        dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
+        if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
+            op.results[0].replace_all_uses_with(op.operands[0])
+            op.operation.erase()
+
+
+def _slice_out_of_splits(block: ir.Block) -> None:
+    """Slices in the place of a SPLIT of which a part is not used: XNNPACK (LiteRT 2.3) fails on an int8 one."""
+    for op in list(block.operations):
+        used = [any(True for _ in result.uses) for result in op.operation.results]
+        if op.operation.name != "tfl.split" or all(used):
+            continue
+        whole = op.operation.operands[1]
+        extents = _known_extents(ir.RankedTensorType(whole.type))
+        for index in np.flatnonzero(used).tolist():
+            part = op.operation.results[index]
+            size = _known_extents(ir.RankedTensorType(part.type))
+            begin = [0 if kept == of else index * kept for kept, of in zip(size, extents, strict=True)]
+            with ir.InsertionPoint(op), op.location:
+                cut = ir.Operation.create("tfl.slice", [part.type], [whole, _bounds(begin), _bounds(size)])
+            part.replace_all_uses_with(cut.result)
+        op.operation.erase()
+
+
+def _narrow_products(block: ir.Block) -> None:
+    """MLIR merges the reshapes around a FULLY_CONNECTED with it, also where XNNPACK takes fewer axes."""
+    for op in list(block.operations):
+        if op.operation.name != "tfl.fully_connected":
+            continue
+        x, result = (ir.RankedTensorType(value.type) for value in (op.operands[0], op.results[0]))
+        if x.rank <= MOST_AXES:
+            continue
+        rows = prod(x.shape[:-1]) if x.has_static_shape else ir.ShapedType.get_dynamic_size()
+        matrix, product = (ir.RankedTensorType.get([rows, t.shape[-1]], t.element_type) for t in (x, result))
+        attributes = {name: op.attributes[name] for name in op.attributes}
+        attributes["keep_num_dims"] = ir.BoolAttr.get(False)
+        with ir.InsertionPoint(op), op.location:
+            operands = [_reshape(op.operands[0], matrix), *list(op.operands)[1:]]
+            narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
+            op.results[0].replace_all_uses_with(_reshape(narrow.result, result))
+        op.operation.erase()
+
+
+def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
+    extents = [-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)]
+    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, _bounds(extents)]).result
+
+
+def _bounds(values: Sequence[int]) -> ir.Value:
+    bounds = ir.DenseElementsAttr.get(np.array(values, np.int32))
+    return ir.Operation.create("arith.constant", results=[bounds.type], attributes={"value": bounds}).result
+
+
+def _known_extents(kind: ir.RankedTensorType) -> list[int]:
+    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
