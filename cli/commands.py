@@ -19,7 +19,7 @@ import typer
 from ..pipeline.plan import ALL, STAGES, help_text
 from . import compare, fleet
 from .console import Console
-from .options import ConfigFile, Debug, Force, Json, ListSchemes, NoCache, Quiet, Sets, Verbose
+from .options import ConfigFile, Debug, Explain, Force, Json, ListSchemes, NoCache, Quiet, Sets, Verbose
 from .usage import PlainErrors
 
 if TYPE_CHECKING:
@@ -93,7 +93,11 @@ def _stages(name: str) -> Callable[..., None]:
                 fleet.run(console, options, given)
             _run(console, stages, options, given)
 
-    own = {"bench": fleet.FLAGS, "quantize": {"listed": (ListSchemes, False)}}.get(name, {})
+    own = {
+        "bench": fleet.FLAGS,
+        "convert": {"explain": (Explain, False)},
+        "quantize": {"listed": (ListSchemes, False)},
+    }.get(name, {})
     more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}
     return _signed(command, options, **own, **more, sets=(Sets, None), config=(ConfigFile, None))
 
@@ -131,6 +135,10 @@ def _run(console: Console, stages: tuple[str, ...], options: list[Option], given
         console.json(report)
     else:
         views.report(console, report, config.output or Path(), whole=stages == ALL)
+        if given.get("explain") and report.conversion is not None:
+            from .explanation import explanation
+
+            explanation(console, report.conversion)
     raise SystemExit(views.exit_code(report, stages))
 
 

@@ -31,6 +31,14 @@ ListSchemes = Annotated[
         "--list", help="List the schemes: what each needs, its size, and who runs it fast.", rich_help_panel=PANEL
     ),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="What every pass did and left alone, why each transpose is there, what operators became and why.",
+        rich_help_panel="Convert",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="edgeworthy.toml; flags win over it.", metavar="TOML", rich_help_panel=PANEL),

@@ -14,6 +14,7 @@ from ..schemes import SCHEMES
 from ..validate.summary import flips, glance, summarize
 from .advice import advice
 from .analysis import analysis
+from .anatomy import anatomy
 from .console import Console
 from .fidelity import accepts, fidelity, fix
 from .terminal import TextColumn
@@ -170,6 +171,8 @@ def inspection(console: Console, found: Inspection) -> None:
     rows += [(f"runs on {target}", state) for target, state in found.runs_on.items()]
     console.table(("what", ""), rows)
     console.table(("operator", TextColumn("count", right=True)), [(op, str(n)) for op, n in found.ops.items()])
+    if found.anatomy is not None:
+        anatomy(console, found.anatomy)
     if found.kind == "onnx" and not found.unsupported:
         console.say("✓ every node can be converted to TFLite and SavedModel")
     for target, refusals in found.refused.items():

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from ..formats.tflite.operations import Operation
+    from .builders.builder import Builder
+    from .builders.tensor import Tensor
     from .layout import LayoutReport
+    from .lowering import Form
     from .passes import Check, PassReport
 
 IO_LAYOUTS = ("keep", "nhwc")
@@ -53,6 +55,7 @@ class Conversion:
         layout: Transposes that the minimum cut placed.
         permutations: See :class:`Prepared`.
         nodes: ONNX nodes in the model as read, and when lowering began.
+        forms: What the nodes were lowered to; of both artifacts, that of the TFLite file.
         float_ops: Operators of a model that is quantized already that stay float, and why.
         seconds: Stage → wall-clock seconds.
     """
@@ -63,6 +66,7 @@ class Conversion:
     layout: LayoutReport | None = None
     permutations: dict[str, tuple[int, ...]] = field(default_factory=dict)
     nodes: tuple[int, int] = (0, 0)
+    forms: list[Form] = field(default_factory=list)
     float_ops: tuple[FloatOp, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -116,13 +120,16 @@ def convert(
         scheme = scheme_of(path)
         with _timed(result.seconds, "tflite"), atomic_file(output / scheme.file_name) as part:
             release = "saved_model" not in to
-            inputs, outputs = build_tflite(prepared.model, part, release=release, unroll=unroll, where=str(path))
+            inputs, outputs = build_tflite(
+                prepared.model, part, release=release, unroll=unroll, where=str(path), told=result.forms
+            )
             if scheme != FLOAT32:
                 result.float_ops = _use_integers(part)
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
-            inputs, outputs = build_saved_model(prepared.model, part, unroll=unroll, where=str(path))
+            told = None if result.forms else result.forms
+            inputs, outputs = build_saved_model(prepared.model, part, unroll=unroll, where=str(path), told=told)
         result.saved_model = SavedModel(output / "saved_model", inputs, outputs)
     return result
 
@@ -176,17 +183,26 @@ def operations(
 
 
 def build_tflite(
-    model: ir.Model, path: Path, *, release: bool = False, unroll: bool = False, where: str | None = None
+    model: ir.Model,
+    path: Path,
+    *,
+    release: bool = False,
+    unroll: bool = False,
+    where: str | None = None,
+    told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Write a prepared model as a TFLite flatbuffer; returns its signature's inputs and outputs.
 
-    With ``release`` the model loses its weights on the way, which spares their memory.
+    With ``release`` the model loses its weights on the way, which spares their memory. What its nodes became is added
+    to ``told``.
     """
     from .builders.tflite import TfliteBuilder
-    from .lowering import graph_inputs, lower
+    from .lowering import forms, graph_inputs, lower
 
     builder = TfliteBuilder(graph_inputs(model))
     outputs = lower(model, builder, builder.inputs, release=release, unroll=unroll, where=where)
+    if told is not None:
+        told += forms(model, builder)
     empty = [name for name, tensor in outputs if tensor.value is not None and tensor.value.size == 0]
     if empty:
         raise BadInput(
@@ -208,13 +224,24 @@ def _use_integers(path: Path) -> tuple[FloatOp, ...]:
 
 
 def build_saved_model(
-    model: ir.Model, path: Path, *, unroll: bool = False, where: str | None = None
+    model: ir.Model,
+    path: Path,
+    *,
+    unroll: bool = False,
+    where: str | None = None,
+    told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Write a prepared model as a SavedModel into the folder ``path``; returns its signature."""
+    """Write a prepared model as a SavedModel into the folder ``path``; returns its signature. ``told``: as above."""
     from .builders.tensorflow import save_model
-    from .lowering import graph_inputs, lower
+    from .lowering import forms, graph_inputs, lower
 
-    save_model(graph_inputs(model), partial(lower, model, unroll=unroll, where=where), path)
+    def traced(builder: Builder, inputs: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
+        outputs = lower(model, builder, inputs, unroll=unroll, where=where)
+        if told is not None:
+            told.extend(forms(model, builder))
+        return outputs
+
+    save_model(graph_inputs(model), traced, path)
     return _signature(model)
 
 

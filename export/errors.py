@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from ..errors import BadInput, EdgeworthyError
@@ -34,6 +37,12 @@ _MADE_STATIC = re.compile(
     r"inferred a static shape of (?P<extent>\d+) for dimension "
     r"inputs\['(?P<name>\w+)'\](\[(?P<position>\d+)\])?\.shape\[(?P<axis>\d+)\]"
 )
+
+
+@cache
+def rewrites() -> dict[str, str]:
+    """Operator of PyTorch that ONNX lacks → the same of those that it has."""
+    return tomllib.loads(Path(__file__).with_name("rewrites.toml").read_text(encoding="utf-8"))
 
 
 @contextmanager
@@ -76,11 +85,13 @@ def _explanation(error: Exception, source: Source, exporter: Exporter) -> BadInp
     what, remedy = lines[0], _CHANGE
     if known:
         operator = _OPERATOR.search(root)
-        what, remedy = known[0][0].format(operator[1] if operator else "an operator"), known[0][1]
+        named = operator[1] if operator else ""
+        what = known[0][0].format(named or "an operator")
+        remedy = f"write {rewrites()[named]}" if named in rewrites() else known[0][1]
     other = "torchscript" if exporter == "dynamo" else "dynamo"
     return BadInput(
         f"the model can't be exported: {what}",
         where=user_location(error) or source.spec,
         details=[f"{type(links[-1]).__name__}: {lines[0]}", *lines[1:3]],
-        remedy=remedy.format(other=other),
+        remedy=remedy.replace("{other}", other),
     )

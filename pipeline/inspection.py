@@ -18,6 +18,7 @@ from ..formats.tflite.releases import least_runtime
 from ..schemes import FLOAT32
 from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..workers.native import hushed
+from .anatomy import Anatomy
 from .subjects import infos
 
 _TF_PLUMBING = (
@@ -43,6 +44,7 @@ class Inspection(BaseModel):
         runs_on: Target → whether it takes this file, and if not, why.
         unsupported: ONNX: nodes that can't be converted.
         refused: Target → the nodes that it would refuse, of those targets that were asked about.
+        anatomy: TFLite: operators by module, each transpose, and what XNNPACK leaves.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -60,6 +62,7 @@ class Inspection(BaseModel):
     runs_on: dict[str, str] = {}
     unsupported: list[UnsupportedNodeResult] = []
     refused: dict[str, list[str]] = {}
+    anatomy: Anatomy | None = None
 
 
 @hushed()
@@ -156,6 +159,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 def _tflite(path: Path) -> Inspection:
     from ..formats.tflite.summary import summarize
+    from .dissection import dissect
 
     summary = summarize(path)
     return Inspection(
@@ -171,6 +175,7 @@ def _tflite(path: Path) -> Inspection:
         details={"description": summary.description, "subgraphs": str(len(summary.graphs))}
         | ({"signatures": ", ".join(summary.signatures)} if len(summary.signatures) > 1 else {})
         | {"loads on": str(least_runtime(path))},
+        anatomy=dissect(path, summary),
     )
 
 

@@ -30,11 +30,20 @@ class Origins:
             {name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)
         )
 
+    def __bool__(self) -> bool:
+        """Whether the module of any node is known."""
+        return any(self._modules.values())
+
     def of(self, tensor: str) -> tuple[str, str]:
         """Module and source line of a tensor, each empty where it isn't known."""
         return _told(tensor, self._modules), _told(tensor, self._lines)
 
 
+def parts_of(tensor: str) -> list[str]:
+    """The values that a tensor's name is made of, as ``relu`` and ``conv`` of ``relu;conv``."""
+    return [match[1] if (match := _OUTPUT.fullmatch(part)) else part for part in tensor.split(";")]
+
+
 def _told(tensor: str, told: Mapping[str, str]) -> str:
-    parts = [match[1] if (match := _OUTPUT.fullmatch(part)) else part for part in tensor.split(";")]
-    return next((found for part in parts if (found := module_of(part, told))), "")
+    """Of what is fused, of what computes the most: MLIR names the convolution after its activation."""
+    return next((found for part in reversed(parts_of(tensor)) if (found := module_of(part, told))), "")

@@ -17,12 +17,15 @@ from ..validate.made import (
     CalibrationResult,
     ConversionResult,
     ExportResult,
+    FormResult,
     InputHash,
     LayoutResult,
+    LoweredNode,
     OutputCheck,
     PassResult,
     QuantizationResult,
     RepairResult,
+    TransposeResult,
 )
 from .inspection import artifact_result
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ..artifact import Artifact
     from ..config import ConvertTable
     from ..convert import Conversion
+    from ..convert.lowering import Form
     from ..errors import EdgeworthyError
     from ..export.onnx_export import Export
     from ..quantize.calibration import CalibrationSet
@@ -87,6 +91,12 @@ class Converted(BaseModel):
                 nodes_channels_last=made.layout.channels_last,
                 transposes=made.layout.remaining,
                 transposed_bytes=sum(t.nbytes for t in made.layout.inserted),
+                remaining=[
+                    TransposeResult(
+                        tensor=t.name, bytes=t.nbytes, axes=list(t.perm), why=t.why, module=t.module, source=t.source
+                    )
+                    for t in made.layout.transposes
+                ],
             )
         passes = [
             PassResult(
@@ -95,6 +105,7 @@ class Converted(BaseModel):
                 seconds=p.seconds,
                 refusals=[f"{r.node}: {r.reason}" for r in p.refusals],
                 max_abs=changes.get(p.name),
+                operators=p.operators,
             )
             for p in made.passes
         ]
@@ -110,6 +121,7 @@ class Converted(BaseModel):
                 targets=to,
                 passes=passes,
                 layout=layout,
+                forms=[_form(form) for form in made.forms],
                 nodes_before=made.nodes[0],
                 nodes_after=made.nodes[1],
                 seconds=sum(made.seconds.values()),
@@ -182,6 +194,17 @@ class Quantized(BaseModel):
             fit_for_deployment=False,
         )
         return cls(result=result, artifact=None)
+
+
+def _form(form: Form) -> FormResult:
+    nodes = [LoweredNode(tensor=t, module=m, source=s) for t, m, s in form.nodes]
+    return FormResult(
+        op=form.op,
+        operators=form.operators,
+        count=len(nodes),
+        reasons=list(form.reasons),
+        nodes=nodes if form.reasons else [],
+    )
 
 
 def _own(made: Conversion) -> QuantizationResult | None:

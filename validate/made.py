@@ -120,6 +120,9 @@ class PassResult(Record):
     changes: int = Field(description="rewrites that it made")
     seconds: float = 0.0
     refusals: list[str] = Field(default_factory=list, description="what it left alone, and why")
+    operators: dict[str, int] = Field(
+        default_factory=dict, description="ONNX operator → how many more of it there were afterwards, or fewer"
+    )
     max_abs: float | None = Field(default=None, description="largest numeric change it caused (--check-passes)")
 
 
@@ -135,6 +138,37 @@ class UnsupportedNodeResult(Record):
     remedy: str
 
 
+class TransposeResult(Record):
+    """A transpose that remains."""
+
+    tensor: str = Field(description="what it gives")
+    bytes: int = Field(description="what it moves; of a dynamic extent, 64 counts, of a batch 1")
+    axes: list[int] = Field(description="axis of the operand that each axis of the result is")
+    why: str
+    module: str = ""
+    source: str = ""
+
+
+class LoweredNode(Record):
+    """A node of the graph that was lowered."""
+
+    tensor: str = Field(description="the first that it makes")
+    module: str = ""
+    source: str = ""
+
+
+class FormResult(Record):
+    """What nodes of one ONNX operator became."""
+
+    op: str
+    operators: dict[str, int] = Field(
+        description="TFLite operator → how many for each node, before MLIR fuses any; empty: it computes nothing"
+    )
+    count: int = Field(description="nodes that became this")
+    reasons: list[str] = Field(default_factory=list, description="why it has this form and not a plainer one")
+    nodes: list[LoweredNode] = Field(default_factory=list, description="where there is a reason: which")
+
+
 class LayoutResult(Record):
     """NCHW → NHWC by minimum cut."""
 
@@ -142,6 +176,7 @@ class LayoutResult(Record):
     nodes_channels_last: int | None = Field(default=None, description="nodes that run channels-last")
     transposes: int | None = Field(default=None, description="transposes that remain in the graph")
     transposed_bytes: int | None = Field(default=None, description="bytes that those move in one inference")
+    remaining: list[TransposeResult] = Field(default_factory=list, description="each of them, and why it is there")
 
 
 class ConversionResult(Record):
@@ -155,6 +190,7 @@ class ConversionResult(Record):
     failure: str | None = None
     passes: list[PassResult] = Field(default_factory=list)
     layout: LayoutResult | None = None
+    forms: list[FormResult] = Field(default_factory=list, description="what the nodes were lowered to")
     unsupported: list[UnsupportedNodeResult] = Field(default_factory=list)
     nodes_before: int | None = Field(default=None, description="ONNX nodes in the exported graph")
     nodes_after: int | None = Field(default=None, description="ONNX nodes when lowering begins")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,13 +15,34 @@ import numpy as np
 from ...artifact import Array
 from .kernels import kernel_dtypes, working_dtype
 from .legality import check, without_elements
+from .remedies import BROKEN
 from .tensor import Shape, Spec, Tensor, Unsupported, as_int32
 
 Attribute = bool | int | float | str | tuple[int, ...]
 
 
+@dataclass
+class Written:
+    """What was emitted in a scope.
+
+    Attributes:
+        ops: TFLite operator → how many, before MLIR fuses any of them.
+        reasons: Why it has this form and not a plainer one.
+    """
+
+    ops: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, None] = field(default_factory=dict)
+
+
 class BuilderBase(ABC):
     """The ground under the vocabulary; see :class:`~edgeworthy.convert.builders.builder.Builder`."""
+
+    _scope = ""
+
+    @cached_property
+    def written(self) -> defaultdict[str, Written]:
+        """Name of a scope → what was emitted in it."""
+        return defaultdict(Written)
 
     @abstractmethod
     def _emit(
@@ -37,7 +61,13 @@ class BuilderBase(ABC):
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Names what is emitted inside after the ONNX value ``name``."""
+        outer, self._scope = self._scope, name
         yield
+        self._scope = outer
+
+    def because(self, why: str) -> None:
+        """Say why what is emitted now has the form that it has, as half a sentence."""
+        self.written[self._scope].reasons[why] = None
 
     def rename(self, tensor: Tensor, name: str) -> None:  # noqa: B027
         """Gives the op that made ``tensor`` the name of the ONNX value it computes."""
@@ -69,6 +99,7 @@ class BuilderBase(ABC):
         arrays = without_elements(op, operands, results, attributes)
         if arrays is not None:
             return tuple(self.const(array) for array in arrays)
+        self.written[self._scope].ops[op.upper()] += 1
         handles = self._emit(op, operands, attributes, results)
         return tuple(Tensor(h, s.dtype, s.shape, steps=s.steps) for h, s in zip(handles, results, strict=True))
 
@@ -114,8 +145,10 @@ class BuilderBase(ABC):
         """
         of = data[0].dtype
         if any(t.dtype != of for t in data):
-            raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}")
+            raise Unsupported(f"{op} got operands of different dtypes, {[t.dtype for t in data]}", BROKEN)
         work = working_dtype(op, of)
+        if work != of:
+            self.because(f"TFLite's {op.upper()} has no kernel for {of}, so that it computes in {work}")
         operands = [self.cast(t, work) for t in data]
         result = self.emit_one(op, [*before, *operands, *extra], result_dtype or work, shape, **attributes)
         return result if result_dtype else self.cast(result, of)

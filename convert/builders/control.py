@@ -48,6 +48,7 @@ class ControlFlow(BuilderBase):
             return run
 
         handles = self._cond(condition, noted(then), noted(otherwise))
+        self.written[self._scope].ops["IF"] += 1
         specs = joined(*given)
         return tuple(Tensor(handle, s.dtype, s.shape) for handle, s in zip(handles, specs, strict=True))
 
@@ -79,6 +80,7 @@ class ControlFlow(BuilderBase):
             return results
 
         handles = self._while_loop(start, carried, condition, checked)
+        self.written[self._scope].ops["WHILE"] += 1
         return tuple(Tensor(handle, s.dtype, s.shape) for handle, s in zip(handles, carried, strict=True))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...artifact import Array
 from .base import BuilderBase
 from .kernels import working_dtype
+from .remedies import BROKEN
 from .tensor import Spec, Steps, Tensor, Unsupported, broadcast
 
 UNARY = frozenset(
@@ -144,7 +145,7 @@ class Elementwise(BuilderBase):
         """``a`` where ``condition`` (bool), else ``b``. TFLite: SELECT_V2."""
         shape = broadcast(condition.shape, a.shape, b.shape)
         if a.dtype != b.dtype:
-            raise Unsupported(f"the two branches have different dtypes, {a.dtype} and {b.dtype}")
+            raise Unsupported(f"the two branches have different dtypes, {a.dtype} and {b.dtype}", BROKEN)
         work = working_dtype("select_v2", a.dtype)
         operands = [condition, self.cast(a, work), self.cast(b, work)]
         return self.cast(self.emit_one("select_v2", operands, work, shape), a.dtype)

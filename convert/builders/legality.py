@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
+from .remedies import BROKEN
 from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape
 
 _MOST = (1 << 31) - 1
@@ -45,7 +46,7 @@ def check_extents(what: str, dtype: str, shape: Shape) -> None:
         Unsupported: an extent is negative, or the tensor has 2³¹ bytes or more.
     """
     if any(d is not None and d < 0 for d in shape):
-        raise Unsupported(f"{what} would have a negative extent, {format_shape(shape)}")
+        raise Unsupported(f"{what} would have a negative extent, {format_shape(shape)}", BROKEN)
     count = math.prod(d for d in shape if d is not None)
     if (
         any(d is not None and d > _MOST for d in shape)
@@ -103,7 +104,7 @@ def _highest(dtype: str) -> Any:
 def _pad_value(operands: Operands, spec: Spec) -> Any:
     value = operands[2].value if len(operands) > 2 else np.zeros((), spec.dtype)
     if value is None:
-        raise Unsupported("the value to pad with must be constant where there is nothing else")
+        raise Unsupported("the value to pad with must be constant where there is nothing else", "pad with a number")
     return value
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import BuilderBase
+from .remedies import FIXED_SIZE
 from .tensor import Shape, Tensor, Unsupported, broadcast, window_output
 
 
@@ -34,7 +35,7 @@ class Neural(BuilderBase):
         """x [N,H,W,C], weights [1,kH,kW,C·m], bias [C·m] → [N,H',W',C·m]. TFLite: DEPTHWISE_CONV_2D."""
         out, channels = weights.shape[3], x.shape[3]
         if not out or not channels:
-            raise Unsupported("the number of channels must be static, and at least one")
+            raise Unsupported("the number of channels must be static, and at least one", FIXED_SIZE)
         shape = self._windowed(x, weights.shape[1:3], strides, dilations, padding, out)
         return self._same(
             "depthwise_conv_2d", [x, weights, bias or self._zeros(out, x.dtype)], shape,
@@ -133,7 +134,7 @@ class Neural(BuilderBase):
 
     def _zeros(self, extent: int | None, dtype: str) -> Tensor:
         if extent is None:
-            raise Unsupported("the number of output channels must be static")
+            raise Unsupported("the number of output channels must be static", FIXED_SIZE)
         return self.const(np.zeros(extent, dtype))
 
     @staticmethod
@@ -144,6 +145,6 @@ class Neural(BuilderBase):
         spatial = []
         for extent, size, stride, dilation in zip(x.shape[1:-1], window, strides, dilations, strict=True):
             if size is None:
-                raise Unsupported("the kernel's size must be static")
+                raise Unsupported("the kernel's size must be static", FIXED_SIZE)
             spatial.append(window_output(extent, size, stride, dilation, padding))
         return (x.shape[0], *spatial, channels)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .base import BuilderBase
 from .kernels import kernel_dtypes, working_dtype
+from .remedies import BROKEN, FIXED_SIZE
 from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
 
 _MOST_OF_SPLIT = 4
@@ -44,13 +45,13 @@ class Shaping(BuilderBase):
             return x.reshaped
         if x.value is not None and all(d is not None for d in shape):
             if x.value.size != element_count(shape):
-                raise Unsupported(f"{format_shape(x.shape)} can't become {format_shape(shape)}")
+                raise Unsupported(f"{format_shape(x.shape)} can't become {format_shape(shape)}", BROKEN)
             return self.const(x.value.reshape([d or 0 for d in shape]))
         unknown = sum(d is None for d in shape)
         if unknown <= 1:
             runtime_shape = self.int32s([-1 if d is None else d for d in shape])
         if runtime_shape is None:
-            raise Unsupported(f"a reshape to {shape} needs its dimensions at run time")
+            raise Unsupported(f"a reshape to {shape} needs its dimensions at run time", FIXED_SIZE)
         return replace(self.emit_one("reshape", [x, runtime_shape], x.dtype, shape), reshaped=x.reshaped or x)
 
     def reshape_to(self, x: Tensor, shape: Shape) -> Tensor:
@@ -69,7 +70,7 @@ class Shaping(BuilderBase):
     def transpose(self, x: Tensor, perm: Sequence[int]) -> Tensor:
         """Axes in the order of ``perm``. TFLite: TRANSPOSE, or RESHAPE where only extents of 1 move."""
         if sorted(perm) != list(range(x.rank)):
-            raise Unsupported(f"{list(perm)} is no order of the axes of {format_shape(x.shape)}")
+            raise Unsupported(f"{list(perm)} is no order of the axes of {format_shape(x.shape)}", BROKEN)
         if list(perm) == list(range(x.rank)):
             return x
         if x.value is not None:
@@ -89,7 +90,7 @@ class Shaping(BuilderBase):
         rank = x.rank + len(axes)
         at = {normalize_axis(a, rank) for a in axes}
         if len(at) < len(axes):
-            raise Unsupported(f"the axes {list(axes)} to add have one twice")
+            raise Unsupported(f"the axes {list(axes)} to add have one twice", BROKEN)
         extents = iter(x.shape)
         return self.reshape_to(x, tuple(1 if axis in at else next(extents) for axis in range(rank)))
 
@@ -104,7 +105,7 @@ class Shaping(BuilderBase):
             return parts[0]
         axis = normalize_axis(axis, parts[0].rank)
         if any(p.rank != parts[0].rank for p in parts):
-            raise Unsupported(f"{' and '.join(format_shape(p.shape) for p in parts)} can't be joined")
+            raise Unsupported(f"{' and '.join(format_shape(p.shape) for p in parts)} can't be joined", BROKEN)
         parts = [p for p in parts if p.shape[axis] != 0] or parts[:1]
         if len(parts) == 1:
             return parts[0]
@@ -141,6 +142,7 @@ class Shaping(BuilderBase):
             if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
                 operands = [self.const(np.int32(axis)), x]
                 return tuple(self.emit("split", operands, [Spec(x.dtype, s) for s in shapes], num_splits=count))
+            self.because(f"XNNPACK splits into at most {_MOST_OF_SPLIT} equal parts, and takes slices")
             starts = np.cumsum([0, *sizes])[:-1].tolist()
             begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
             return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
@@ -159,7 +161,7 @@ class Shaping(BuilderBase):
         axis = normalize_axis(axis, x.rank)
         count = x.shape[axis]
         if count is None:
-            raise Unsupported("the number of slices must be static")
+            raise Unsupported("the number of slices must be static", FIXED_SIZE)
         work = working_dtype("unpack", x.dtype)
         spec = Spec(work, (*x.shape[:axis], *x.shape[axis + 1 :]))
         results = self.emit("unpack", [self.cast(x, work)], [spec] * count, num=count, axis=axis)
@@ -171,7 +173,7 @@ class Shaping(BuilderBase):
         An extent that is known is written as such: XNNPACK (LiteRT 2.3) takes no size of -1.
         """
         if not len(begin) == len(size) == x.rank:
-            raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}")
+            raise Unsupported(f"a slice of {len(size)} axes of {format_shape(x.shape)}", BROKEN)
         shape = tuple(
             (None if d is None else d - b) if s == -1 else s for d, b, s in zip(x.shape, begin, size, strict=True)
         )
@@ -192,7 +194,7 @@ class Shaping(BuilderBase):
 
         Bit i of a mask says that axis i runs from (to) the very end.
         """
-        if shape == x.shape and _takes_all(x, begin, end, strides, begin_mask, end_mask):
+        if shape == x.shape and x.is_taken_whole(begin, end, strides, begin_mask, end_mask):
             return x
         return self._same(
             "strided_slice", [x], shape, extra=[begin, end, strides],
@@ -247,7 +249,7 @@ class Shaping(BuilderBase):
             extent = x.shape[axis]
             last = int(indices.value.max(initial=-1))
             if extent is not None and (last >= extent or int(indices.value.min(initial=0)) < 0):
-                raise Unsupported(f"an index is outside the {extent} elements of the axis")
+                raise Unsupported(f"an index is outside the {extent} elements of the axis", BROKEN)
             if x.value is not None and x.value.size < 1024:
                 return self.const(np.take(x.value, indices.value, axis))
             if shape == x.shape and np.array_equal(indices.value, range(indices.value.size)):
@@ -264,7 +266,7 @@ class Shaping(BuilderBase):
         """Slices of ``x`` at the index vectors in the last axis of ``indices``. TFLite: GATHER_ND."""
         depth = indices.shape[-1]
         if depth is None:
-            raise Unsupported("the length of the index vectors must be static")
+            raise Unsupported("the length of the index vectors must be static", FIXED_SIZE)
         return self._same("gather_nd", [x], (*indices.shape[:-1], *x.shape[depth:]), extra=[indices])
 
     def scatter_nd(self, indices: Tensor, updates: Tensor, shape: Tensor, static: Shape) -> Tensor:
@@ -333,13 +335,3 @@ class Shaping(BuilderBase):
 
 def _times(extent: int | None, factor: int) -> int | None:
     return None if extent is None else extent * factor
-
-
-def _takes_all(x: Tensor, begin: Tensor, end: Tensor, strides: Tensor, begin_mask: int, end_mask: int) -> bool:
-    """Whether a STRIDED_SLICE goes over all of every axis, one by one."""
-    if begin.value is None or end.value is None or not strides.is_all(1):
-        return False
-    return all(
-        (begin_mask >> axis & 1 or first == 0) and (end_mask >> axis & 1 or (extent is not None and last >= extent))
-        for axis, (extent, first, last) in enumerate(zip(x.shape, begin.value, end.value, strict=True))
-    )

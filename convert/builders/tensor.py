@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
+from .remedies import BROKEN, FIXED_SIZE
 
 Shape = tuple[int | None, ...]
 """Extents; None is a dynamic one."""
@@ -82,6 +83,15 @@ class Tensor:
         """
         return static(self.shape)
 
+    def is_taken_whole(self, begin: Tensor, end: Tensor, strides: Tensor, begin_mask: int, end_mask: int) -> bool:
+        """Whether a STRIDED_SLICE goes over all of every axis, one by one."""
+        if begin.value is None or end.value is None or not strides.is_all(1):
+            return False
+        return all(
+            (begin_mask >> axis & 1 or first == 0) and (end_mask >> axis & 1 or (extent is not None and last >= extent))
+            for axis, (extent, first, last) in enumerate(zip(self.shape, begin.value, end.value, strict=True))
+        )
+
     def is_all(self, number: float) -> bool:
         """Whether it is a constant, all of whose elements are ``number``; one without elements is."""
         if self.value is None or not (self.value.reshape(-1)[:1] == number).all():
@@ -103,7 +113,7 @@ def static(shape: Shape) -> tuple[int, ...]:
     if len(known) < len(shape):
         raise Unsupported(
             f"the shape {format_shape(shape)} must be static here",
-            "give the dynamic dimension a fixed size with --input",
+            FIXED_SIZE,
         )
     return known
 
@@ -124,7 +134,7 @@ def broadcast(*shapes: Shape) -> Shape:
         extents = [s[axis] for s in shapes if len(s) >= -axis]
         known = {d for d in extents if d is not None and d != 1}
         if len(known) > 1:
-            raise Unsupported(f"the shapes {', '.join(map(format_shape, shapes))} can't be broadcast")
+            raise Unsupported(f"the shapes {', '.join(map(format_shape, shapes))} can't be broadcast", BROKEN)
         result.append(known.pop() if known else None if None in extents else 1)
     return tuple(result)
 
@@ -136,7 +146,7 @@ def normalize_axis(axis: int, rank: int) -> int:
         Unsupported: the axis is outside the tensor.
     """
     if not -rank <= axis < max(rank, 1):
-        raise Unsupported(f"axis {axis} is outside a tensor of rank {rank}")
+        raise Unsupported(f"axis {axis} is outside a tensor of rank {rank}", BROKEN)
     return axis % max(rank, 1)
 
 
@@ -167,5 +177,8 @@ def as_int32(values: Sequence[int] | Array) -> Array:
     array = np.asarray(values if isinstance(values, np.ndarray) else list(values))
     if array.dtype.kind in "iu" and array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
         worst = array.max() if array.max() >= 1 << 31 else array.min()
-        raise Unsupported(f"{worst} is beyond TFLite's 32-bit axes, extents and indices")
+        raise Unsupported(
+            f"{worst} is beyond TFLite's 32-bit axes, extents and indices",
+            "give the model smaller sizes with --input, and indices below 2**31",
+        )
     return array.astype(np.int32)

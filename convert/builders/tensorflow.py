@@ -33,7 +33,7 @@ class TensorFlowBuilder(Builder):
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        with self._tf.name_scope(re.sub(r"[^A-Za-z0-9_.\-/]", "_", name).lstrip("_-/") or "node"):
+        with super().scope(name), self._tf.name_scope(re.sub(r"[^A-Za-z0-9_.\-/]", "_", name).lstrip("_-/") or "node"):
             yield
 
     def _emit(

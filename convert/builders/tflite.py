@@ -47,7 +47,6 @@ class TfliteBuilder(Builder):
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)
         self._input_names = [name for name, _ in inputs]
-        self._scope = ""
         self._contents = DistinctArrays()
         self._functions: list[TflFunction] = []
         self._names: set[str] = set()
@@ -76,12 +75,6 @@ class TfliteBuilder(Builder):
         made.take_all()
         self._functions.append(made)
         return made
-
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        outer, self._scope = self._scope, name
-        yield
-        self._scope = outer
 
     def rename(self, tensor: Tensor, name: str) -> None:
         owner = tensor.handle.owner

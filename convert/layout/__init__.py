@@ -20,6 +20,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...errors import BadInput
+from ...vocabulary import MODULE_KEY, SOURCE_KEY
 from ..graph.reading import permutation
 from .apply import apply_plan
 from .cleanup import clean_up
@@ -28,9 +29,9 @@ from .functions import define
 from .layouts import dims_of, nbytes
 from .placement import LayoutRules
 from .plan import make_plan
-from .report import Inserted, LayoutReport
+from .report import OWN, LayoutReport, Remaining
 
-__all__ = ["Inserted", "LayoutReport", "to_channels_last"]
+__all__ = ["LayoutReport", "Remaining", "to_channels_last"]
 
 
 def to_channels_last(model: ir.Model, rules: LayoutRules, *, io_layout: str = "keep") -> LayoutReport:
@@ -71,8 +72,7 @@ def _lay_out(model: ir.Model, graph: ir.Graph, rules: LayoutRules, report: Layou
     layouts = edit.layouts
     required = sum(unit.placement.required for unit in plan.units)
     remaining = _transposes(graph)
-    report.inserted += tuple(_inserted(node) for node in remaining if node in edit.inserted)
-    report.remaining += len(remaining)
+    report.transposes += tuple(_remaining(node, edit.reasons.get(node, OWN)) for node in remaining)
     report.avoided += len(before) + 2 * required - len(remaining)
     is_last = [any(v in layouts for v in (*node.inputs, *node.outputs)) for node in graph]
     report.channels_last += sum(is_last)
@@ -90,11 +90,14 @@ def _transposes(graph: ir.Graph) -> list[ir.Node]:
     return [node for node in graph if node.op_type == "Transpose" and node.domain == ""]
 
 
-def _inserted(node: ir.Node) -> Inserted:
+def _remaining(node: ir.Node, why: str) -> Remaining:
     value = node.inputs[0]
-    dims = dims_of(value) or ()
-    return Inserted(
+    return Remaining(
+        str(node.outputs[0].name),
         str(value.name if value is not None else ""),
-        nbytes(dims, node.outputs[0].dtype),
+        nbytes(dims_of(value) or (), node.outputs[0].dtype),
         permutation(node) or (),
+        why,
+        node.metadata_props.get(MODULE_KEY, ""),
+        node.metadata_props.get(SOURCE_KEY, ""),
     )

@@ -6,8 +6,9 @@ import onnx_ir as ir
 
 from .edit import LayoutEditor, ir_shape
 from .layouts import TO_CHANNELS_LAST, Dims, Perm, dims_of, inverse, is_reshape, natural, permute, reshape_target
+from .partition import LAST_SIDE, NATURAL_SIDE
 from .placement import Port, Site, constant_of
-from .plan import LayoutPlan, Unit, Wire, end
+from .plan import LayoutPlan, Reader, Unit, Wire, end
 
 
 def apply_plan(plan: LayoutPlan, edit: LayoutEditor) -> None:
@@ -48,6 +49,9 @@ def _convert(plan: LayoutPlan, wire: Wire, dims: Dims, is_last: bool, edit: Layo
     if is_last:
         perm, source = inverse(perm), permute(dims, perm)
     copy = _transposed(wire.value, source, perm, "natural" if is_last else "channels_last", edit)
+    turn = copy.producer()
+    if turn is not None and turn.op_type == "Transpose":
+        edit.reasons[turn] = _why(wire, others, is_last)
     if not is_last:
         edit.layouts[copy] = perm
     for reader in others:
@@ -60,6 +64,18 @@ def _convert(plan: LayoutPlan, wire: Wire, dims: Dims, is_last: bool, edit: Layo
         name = wire.value.name
         wire.value.name = edit.unique(f"{name}_{'channels_last' if is_last else 'natural'}")
         copy.name = name
+
+
+def _why(wire: Wire, others: list[Reader], is_last: bool) -> str:
+    """Who gives a value in one layout, and who reads it in the other."""
+    here, there = ("channels-last", "in the model's order")[:: 1 if is_last else -1]
+    maker = wire.value.producer()
+    gives = f"the input comes {here}" if maker is None else f"{maker.op_type} gives {here}"
+    nodes = [reader.node.op_type for reader in others if reader.node is not None]
+    fixed = any(reader.end in (NATURAL_SIDE, LAST_SIDE) for reader in others)
+    wants = [f"{' and '.join(dict.fromkeys(nodes))} takes it {there}{' only' if fixed else ''}"] if nodes else []
+    wants += [f"the output goes {there}"] if len(nodes) < len(others) else []
+    return f"{gives}, and {', and '.join(wants)}{'' if fixed else ', as is cheapest'}"
 
 
 def _transposed(value: ir.Value, dims: Dims, perm: Perm, suffix: str, edit: LayoutEditor) -> ir.Value:

@@ -21,7 +21,7 @@ class LayoutEditor(Rewriter):
     Attributes:
         graph: The graph.
         private: (op, rank) of the nodes that moved to the channels-last domain.
-        inserted: The nodes that :meth:`after` made.
+        reasons: Why the transposes are there that layouts which meet made necessary.
         layouts: Permutations of the values that aren't natural any more.
     """
 
@@ -29,7 +29,7 @@ class LayoutEditor(Rewriter):
         super().__init__(model)
         self.graph = graph
         self.private: set[tuple[str, int]] = set()
-        self.inserted: dict[ir.Node, None] = {}
+        self.reasons: dict[ir.Node, str] = {}
         self.layouts: dict[ir.Value, Perm] = {}
         self._shared: dict[tuple[object, ...], ir.Value] = {}
 
@@ -87,7 +87,6 @@ class LayoutEditor(Rewriter):
     ) -> ir.Value:
         """The output, of extents ``dims``, of a new node behind ``value``; ``dtype`` is ``value``'s if not given."""
         node = self.node_behind(value, self.graph, op, inputs, attributes, suffix=suffix)
-        self.inserted[node] = None
         output = node.outputs[0]
         output.type = value.type if dtype is None else ir.TensorType(dtype)
         output.shape = ir_shape(dims)

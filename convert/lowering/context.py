@@ -110,7 +110,7 @@ class Context:
         if found is None:
             raise Unsupported(
                 f"input {index} ({_input_name(node, index)}) must be constant",
-                "make it a constant of the model, or give the inputs static shapes",
+                "make it a constant of the model, or give the inputs static shapes (--input), if it follows from them",
             )
         return found
 
@@ -160,7 +160,7 @@ def spec(value: ir.Value) -> Spec:
         )
     if value.dtype is None or value.dtype not in DTYPES:
         kind = "unknown" if value.dtype is None else value.dtype.name
-        remedy = "cast the model to float32 (model.float()), or rewrite this part"
+        remedy = "cast the model to float32 (model.float()), and what it makes with .float()"
         raise Unsupported(f"{value.name!r} has the type {kind}, which TFLite does not have", remedy)
     if value.shape is None:
         raise Unsupported(f"the rank of {value.name!r} is unknown", "export with static shapes (--input)")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
@@ -149,17 +152,27 @@ def _not_registered(node: ir.Node, opset: int, version: int) -> Unsupported:
     ours = node.domain in (FUSED_DOMAIN, NHWC_DOMAIN)
     name = node.op_type if ours or not node.domain else f"{node.domain}::{node.op_type}"
     if ours or onnx.defs.has(node.op_type, opset, node.domain):
-        return Unsupported(f"no lowering for {name} version {version}", "compute it by other operations in the model")
+        remedy = rewrites().get(name, "compute it by other operations in the model")
+        return Unsupported(f"no lowering for {name} version {version}", remedy)
     if node.domain:
         reason = f"no lowering for {name}, and ONNX doesn't know what it computes"
         return Unsupported(reason, "export the model with ONNX's own operators, or with a function body for this one")
     return Unsupported(f"ONNX has no operator {name} in opset {opset}", "export the model with ONNX's own operators")
 
 
+@cache
+def rewrites() -> dict[str, str]:
+    """ONNX operator without a lowering → what to write in PyTorch instead."""
+    return tomllib.loads(Path(__file__).with_name("rewrites.toml").read_text(encoding="utf-8"))
+
+
 def _check(value: ir.Value, tensor: Tensor) -> None:
     """A handler's result must have the type that ONNX's inference found."""
     if value.dtype is not None and DTYPES.get(value.dtype) != tensor.dtype:
-        raise Unsupported(f"the lowering gives {tensor.dtype} where ONNX has {value.dtype.name}")
+        raise Unsupported(
+            f"the lowering gives {tensor.dtype} where ONNX has {value.dtype.name}",
+            "please report this with the model, or the part of it that holds this node",
+        )
     if value.shape is None:
         return
     known = [d if isinstance(d, int) else None for d in value.shape]
@@ -168,7 +181,8 @@ def _check(value: ir.Value, tensor: Tensor) -> None:
     )
     if mismatch:
         raise Unsupported(
-            f"the lowering gives {format_shape(tensor.shape)} where ONNX has {format_shape(tuple(known))}"
+            f"the lowering gives {format_shape(tensor.shape)} where ONNX has {format_shape(tuple(known))}",
+            "please report this with the model, or the part of it that holds this node",
         )
 
 

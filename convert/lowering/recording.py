@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from ...formats.tflite.operations import Operand, Operation
 from ...vocabulary import MODULE_KEY, SOURCE_KEY
 from ..builders.base import Attribute
-from ..builders.builder import DryBuilder
+from ..builders.builder import Builder, DryBuilder
 from ..builders.control import Body, Branch, joined
 from ..builders.tensor import Spec, Tensor
 from .lower import graph_inputs, lower
@@ -28,19 +28,41 @@ def recorded(model: ir.Model, *, unroll: bool = False) -> list[Operation]:
     return recorder.operations
 
 
+@dataclass(frozen=True)
+class Form:
+    """What nodes of one operator were lowered to, all alike.
+
+    Attributes:
+        op: The ONNX operator.
+        operators: TFLite operator → how many for each node, before MLIR fuses any; empty where nothing is computed.
+        reasons: Why it has this form and not a plainer one.
+        nodes: Name of the first value that each node makes, its PyTorch module and its line; empty where unknown.
+    """
+
+    op: str
+    operators: dict[str, int]
+    reasons: tuple[str, ...]
+    nodes: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def forms(model: ir.Model, builder: Builder) -> list[Form]:
+    """What the nodes of ``model`` became in ``builder``, in the order of their first."""
+    found: dict[object, Form] = {}
+    for node in model.graph:
+        name = str(node.outputs[0].name)
+        written = builder.written[name]
+        key = node.op_type, frozenset(written.ops.items()), tuple(written.reasons)
+        form = found.setdefault(key, Form(node.op_type, dict(written.ops), tuple(written.reasons)))
+        form.nodes.append((name, node.metadata_props.get(MODULE_KEY, ""), node.metadata_props.get(SOURCE_KEY, "")))
+    return list(found.values())
+
+
 class _Recorder(DryBuilder):
     """Keeps what is emitted. A tensor's handle is its name."""
 
     def __init__(self, nodes: dict[str, ir.Node]) -> None:
         self.operations: list[Operation] = []
         self._nodes = nodes
-        self._scope = ""
-
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        outer, self._scope = self._scope, name
-        yield
-        self._scope = outer
 
     def _emit(
         self, op: str, operands: Sequence[Tensor], attributes: dict[str, Attribute], results: Sequence[Spec]

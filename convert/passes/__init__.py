@@ -7,7 +7,8 @@ it changes a graph, in ``rewriter``; the operators it may make that ONNX lacks, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
@@ -126,6 +127,18 @@ def run_pass(model: ir.Model, step: Pass, *, is_lowered: IsLowered | None = None
     return PassReport(step.name, rewriter.changed, time.perf_counter() - start, rewriter.refusals)
 
 
+def operators(model: ir.Model) -> Counter[str]:
+    """Operator → how many of it a model has."""
+    return Counter(node.op_type for node in model.graph.all_nodes())
+
+
+def difference(before: Counter[str], after: Counter[str], earlier: Mapping[str, int]) -> dict[str, int]:
+    """Operator → how many more or fewer there are ``after``, with those of ``earlier``; what stays isn't in it."""
+    names = dict.fromkeys((*earlier, *before, *after))
+    found = {name: earlier.get(name, 0) + after[name] - before[name] for name in names}
+    return {name: more for name, more in found.items() if more}
+
+
 class _Run:
     """One run of a pipeline. A pass isn't run again before something has changed since it last ran."""
 
@@ -139,6 +152,7 @@ class _Run:
         self._reports = {p.name: PassReport(p.name) for p in passes_of(pipeline)}
         self._changes = 0
         self._seen: dict[str, int] = {}
+        self._operators = operators(model)
 
     def run(self) -> list[PassReport]:
         for step in self._pipeline:
@@ -167,5 +181,8 @@ class _Run:
         report.changed += result.changed
         report.seconds += result.seconds
         report.refusals = result.refusals  # of its last look at the model
+        if result.changed:
+            before, self._operators = self._operators, operators(self._model)
+            report.operators = difference(before, self._operators, report.operators)
         if self._check is not None and result.changed:
             self._check(self._model, step.name)

@@ -77,12 +77,14 @@ class PassReport:
         changed: Changes it made (nodes rewritten or removed, values whose type or shape became known).
         seconds: Wall-clock time.
         refusals: Nodes left alone, each with a reason.
+        operators: Operator → how many more of it there are since, or fewer.
     """
 
     name: str
     changed: int = 0
     seconds: float = 0.0
     refusals: list[Refusal] = field(default_factory=list)
+    operators: dict[str, int] = field(default_factory=dict)
 
 
 def passes_of(pipeline: PassPipeline) -> Iterator[Pass]:

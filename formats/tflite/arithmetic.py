@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import edit as fb
+from .operations import Operation
 
 _MOVES = frozenset(
     (
@@ -24,22 +26,33 @@ def flops(model: Any, graph: Any, op: Any) -> int:
     A product of weights counts twice for each pair that is multiplied and added; anything else once for each element of
     its largest operand or result, and what only moves values not at all.
     """
-    kind = fb.op_name(model, op)
-    shapes = [_shape(tensor) for tensor in fb.tensors(graph, [*op.inputs, *op.outputs])]
-    if kind in _MOVES or not len(op.outputs):
+    inputs, outputs = ([_shape(t) for t in fb.tensors(graph, side)] for side in (op.inputs, op.outputs))
+    return _count(fb.op_name(model, op), inputs, outputs, lambda: bool(op.builtinOptions.adjX))
+
+
+def flops_of(operation: Operation) -> int:
+    """As :func:`flops`, of an operator that was read."""
+    inputs, outputs = ([[d or 1 for d in t.shape] for t in s] for s in (operation.inputs, operation.outputs))
+    return _count(operation.op, inputs, outputs, lambda: bool(operation.attributes.get("adj_x")))
+
+
+def _count(
+    kind: str, inputs: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]], turned: Callable[[], bool]
+) -> int:
+    """``turned``: whether the first operand of a BATCH_MATMUL is transposed."""
+    if kind in _MOVES or not outputs:
         return 0
-    result = _shape(graph.tensors[op.outputs[0]])
     if kind in ("CONV_2D", "FULLY_CONNECTED"):
-        return 2 * math.prod(result) * math.prod(shapes[1][1:])
+        return 2 * math.prod(outputs[0]) * math.prod(inputs[1][1:])
     if kind == "DEPTHWISE_CONV_2D":
-        return 2 * math.prod(result) * math.prod(shapes[1][1:3])
+        return 2 * math.prod(outputs[0]) * math.prod(inputs[1][1:3])
     if kind == "CONV_3D":
-        return 2 * math.prod(result) * math.prod(shapes[1][:4])
+        return 2 * math.prod(outputs[0]) * math.prod(inputs[1][:4])
     if kind == "TRANSPOSE_CONV":  # shape, weights [out, height, width, in], input
-        return 2 * math.prod(shapes[2]) * math.prod(shapes[1][:3])
+        return 2 * math.prod(inputs[2]) * math.prod(inputs[1][:3])
     if kind == "BATCH_MATMUL":
-        return 2 * math.prod(result) * shapes[0][-2 if op.builtinOptions.adjX else -1]
-    return max(math.prod(shape) for shape in shapes)
+        return 2 * math.prod(outputs[0]) * inputs[0][-2 if turned() else -1]
+    return max(math.prod(shape) for shape in (*inputs, *outputs))
 
 
 def _shape(tensor: Any) -> list[int]:

@@ -61,6 +61,8 @@ class Operand:
         value: The contents of a short constant.
         scales: How many scales it is quantized with; 0 for none.
         quantization: (scale, zero point) of a tensor quantized as a whole, where known.
+        nbytes: Stored bytes of a constant of a file.
+        buffer: Where a file holds them: tensors of one number share them; 0 for none.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Operand:
     value: NDArray[Any] | None = None
     scales: int = 0
     quantization: tuple[float, int] | None = None
+    nbytes: int = 0
+    buffer: int = 0
 
     @property
     def rank(self) -> int:
@@ -254,10 +258,12 @@ def _operand(model: Any, tensor: Any) -> Operand:
         name=text_of(tensor.Name()),
         dtype=dtype,
         shape=shape,
-        constant=length > 0 or buffer.Offset() > 1,
+        constant=(stored := length or (buffer.Size() if buffer.Offset() > 1 else 0)) > 0,
         value=value,
         scales=scales,
         quantization=(found.scale, found.zero_point) if found is not None and scales == 1 else None,
+        nbytes=stored,
+        buffer=tensor.Buffer() if stored else 0,
     )
 
 

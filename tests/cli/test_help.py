@@ -46,4 +46,5 @@ def test_flags_mean_the_same_everywhere() -> None:
         flags[command] = set(re.findall(r"--[a-z][a-z-]+", edgeworthy(command, "--help").stdout))
     assert "--scheme" not in flags["export"]
     flags["quantize"].remove("--list")
+    flags["convert"].remove("--explain")
     assert flags["export"] < flags["convert"] < flags["quantize"] < flags["validate"] < flags["bench"]

@@ -97,5 +97,8 @@ def lower_bit_cast(ctx: Context, node: ir.Node) -> Tensor:
     """The bits of X as another type of their number. TFLite: BITCAST, or CAST of the two numbers of bool."""
     x, dtype = ctx.input(node, 0), ctx.output(node).dtype
     if np.dtype(dtype).itemsize != np.dtype(x.dtype).itemsize:
-        raise Unsupported(f"the bits of {x.dtype} as {dtype}, which has another number of them")
+        raise Unsupported(
+            f"the bits of {x.dtype} as {dtype}, which has another number of them",
+            "cast to a dtype of the same width first",
+        )
     return ctx.b.cast(x, dtype) if "bool" in (x.dtype, dtype) else ctx.b.bitcast(x, dtype)

@@ -101,12 +101,16 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     depthwise = groups == weights.static_shape[1] * groups and groups > 1
     most = ctx.b.most_depthwise_taps
     if depthwise and x.rank == 4 and known is not None and most is not None and np.prod(kernel) > most:
+        ctx.b.because(f"its kernel has {np.prod(kernel)} elements, and XNNPACK is fast up to {most}")
         return _depthwise_sum(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads, most)
     x, padding = padded(ctx, x, pads, kernel, strides, dilations)
     if x.rank == 5:
         return _conv_3d(ctx, x, weights, bias, groups, strides, dilations, padding)
     if x.rank != 4:
-        raise Unsupported(f"a convolution over {x.rank - 2} spatial dimensions")
+        raise Unsupported(
+            f"a convolution over {x.rank - 2} spatial dimensions",
+            "convolve over 1, 2 or 3: reshape the others into the batch",
+        )
     if depthwise:
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)

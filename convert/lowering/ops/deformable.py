@@ -30,7 +30,10 @@ def lower_deform_conv(ctx: Context, node: ir.Node) -> Tensor:
     """
     b, x, weights = ctx.b, ctx.input(node, 0), ctx.input(node, 1)
     if x.rank != 4:
-        raise Unsupported(f"a deformable convolution over {x.rank - 2} spatial dimensions")
+        raise Unsupported(
+            f"a deformable convolution over {x.rank - 2} spatial dimensions",
+            "convolve over images, one after the other",
+        )
     out, taken, *kernel = weights.static_shape
     groups, offset_groups = (int(ctx.attribute(node, name)) for name in ("group", "offset_group"))
     taps, channels = prod(kernel), taken * groups

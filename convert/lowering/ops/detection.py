@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
@@ -178,7 +179,7 @@ def lower_roi_align(ctx: Context, node: ir.Node) -> Tensor:
     index = b.add(b.expand_dims(row, [3, 4]), b.expand_dims(columns.index, [1, 2]))
     weight = b.mul(b.expand_dims(rows.weight, [3, 4, 5]), b.expand_dims(columns.weight, [1, 2, 5]))
     if x.shape[-1] is None:
-        raise Unsupported("the number of channels must be static")
+        raise Unsupported("the number of channels must be static", FIXED_SIZE)
     elements = b.gather(b.cast(b.reshape(x, (None, x.shape[-1])), "float32"), index, 0)
     is_mean = ctx.attribute(node, "mode") == "avg"
     result = b.reduce("sum" if is_mean else "reduce_max", b.mul(elements, weight), [2, 4], keep_dims=False)

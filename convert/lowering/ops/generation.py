@@ -20,13 +20,13 @@ def lower_constant(ctx: Context, node: ir.Node) -> Tensor:
     if attribute.name == "value":
         dtype = value.dtype
         if dtype not in DTYPES:
-            raise Unsupported(f"a constant of type {dtype.name}")
+            raise Unsupported(f"a constant of type {dtype.name}", "a constant of float32 or integers")
         return ctx.b.const(value.numpy())
     if attribute.name.startswith("value_float"):
         return ctx.b.const(np.asarray(value, np.float32))
     if attribute.name.startswith("value_int"):
         return ctx.b.const(np.asarray(value, np.int64))
-    raise Unsupported(f"a constant given as {attribute.name}")
+    raise Unsupported(f"a constant given as {attribute.name}", "a constant of numbers")
 
 
 @lowers("ConstantOfShape", since=9)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from ....artifact import Array
 from ...builders.kernels import working_dtype
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import gather, one_axis
 from ..context import Context
@@ -40,6 +41,7 @@ def lower_gather(ctx: Context, node: ir.Node) -> Tensor:
     neighbours = _neighbours(indices.value, x.shape[axis])
     if neighbours is not None:
         first, count = neighbours
+        ctx.b.because("its indices are neighbours, and XNNPACK takes a slice")
         begin, size = [0] * x.rank, [-1] * x.rank
         begin[axis], size[axis] = first, count
         part = ctx.b.slice(x, begin, size)
@@ -103,7 +105,7 @@ def _absolute(ctx: Context, x: Tensor, indices: Tensor, batch: int = 0) -> Tenso
     """Index vectors with negative entries counted from the front."""
     b, depth = ctx.b, indices.shape[-1]
     if depth is None:
-        raise Unsupported("the length of the index vectors must be static")
+        raise Unsupported("the length of the index vectors must be static", FIXED_SIZE)
     extents = b.slice(b.shape_of(x), [batch], [depth])
     if indices.value is not None and extents.value is not None:
         return b.const(np.where(indices.value < 0, indices.value + extents.value, indices.value), "int32")

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....artifact import Array
+from ...builders.remedies import BROKEN
 from ...builders.tensor import Tensor, Unsupported, broadcast, element_count, static
 from ..context import Context
 from ..registry import lowers
@@ -23,7 +24,7 @@ def lower_matmul(ctx: Context, node: ir.Node) -> Tensor:
         return _by_fully_connected(ctx, a, ctx.b.const(weights.T), None)
     right = ctx.input(node, 1)
     if a.rank == 0 or right.rank == 0:
-        raise Unsupported("a scalar is no matrix")
+        raise Unsupported("a scalar is no matrix", "multiply with x * y")
     left_vector, right_vector = a.rank == 1, right.rank == 1
     if left_vector:
         a = b.expand_dims(a, [0])
@@ -85,7 +86,7 @@ def lower_gemm(ctx: Context, node: ir.Node) -> Tensor:
         row = None
         if has_bias and bias is not None:
             if bias.size not in (1, kernel.shape[0]):
-                raise Unsupported(f"C has {bias.size} elements for {kernel.shape[0]} columns")
+                raise Unsupported(f"C has {bias.size} elements for {kernel.shape[0]} columns", BROKEN)
             row = _scaled(np.broadcast_to(bias.reshape(-1), kernel.shape[:1]), beta)
         left = b.transpose(x, [1, 0]) if adj_x else x
         return b.fully_connected(left, b.const(kernel), None if row is None else b.const(row))

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN, NHWC_DOMAIN
+from ...builders.remedies import BROKEN
 from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ...layout.axes import layer_normalization, one_axis
 from ...layout.spatial import spatial
@@ -127,7 +128,7 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     b, x = ctx.b, ctx.input(node, 0)
     groups, batch, (*spatial, channels) = int(ctx.attribute(node, "num_groups")), x.shape[0], static(x.shape[1:])
     if channels % groups:
-        raise Unsupported(f"{channels} channels don't go into {groups} groups", "use a divisor of the channels")
+        raise Unsupported(f"{channels} channels don't go into {groups} groups", BROKEN)
     area, each, ones = [*range(1, x.rank - 1)], channels // groups, [1] * len(spatial)
     scale, bias = (_for_each_channel(ctx, ctx.input(node, i), channels) for i in (1, 2))
 

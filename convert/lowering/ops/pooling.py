@@ -45,7 +45,9 @@ def window(
     """Kernel, strides, dilations and pads of a pool over space of ``extents``; of ceil_mode, the pads that it takes."""
     kernel = tuple(int(k) for k in ctx.attribute(node, "kernel_shape"))
     if len(extents) not in (2, 3) and node.domain == NHWC_DOMAIN:
-        raise Unsupported(f"a pool over {len(extents)} spatial dimensions")
+        raise Unsupported(
+            f"a pool over {len(extents)} spatial dimensions", "pool over 1, 2 or 3: reshape the others into the batch"
+        )
     strides = tuple(int(s) for s in ctx.attribute(node, "strides") or (1,) * len(kernel))
     dilations = tuple(int(d) for d in ctx.attribute(node, "dilations") or (1,) * len(kernel))
     pads = explicit_pads(ctx, node, extents, kernel, strides, dilations)
@@ -69,11 +71,15 @@ def _with_ceil(
 
 
 def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], pads: Pads) -> Tensor:
+    if not any(map(any, pads)):
+        return x
     if is_not_negative(node.inputs[0]):
+        ctx.b.because("what it pools is never negative, so that zeros pad it")
         return ctx.b.pad(x, with_batch_and_channels(pads))
     mirrored = x.dtype == "float32" and all(
         2 * max(low, high) <= k for k, (low, high) in zip(kernel, pads, strict=True)
     )
+    ctx.b.because("what it pools may be negative, so that zeros can't pad it: after a ReLU they could")
     if mirrored and None not in x.shape[1:-1]:
         return ctx.b.mirror_pad(x, with_batch_and_channels(pads), "SYMMETRIC")
     return ctx.b.pad(x, with_batch_and_channels(pads), lowest(x))

@@ -89,6 +89,7 @@ def _layer(
     direction = str(ctx.attribute(node, "direction"))
     backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
     written_out = _is_written_out(ctx, ctx.input(node, 2), x.shape[0])
+    b.because(f"its {x.shape[0]} steps are written out" if written_out else "it loops over its steps")
     sequences, finals = [], []
     for d, reverse in enumerate(backwards):
         cell, inputs = _cell(ctx, node, x, d, gates, defaults, hidden)

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...builders.reductions import Axes, RuntimeAxes
+from ...builders.remedies import BROKEN
 from ...builders.tensor import Shape, Tensor, Unsupported, format_shape, normalize_axis
 from ...layout.axes import arg_reduce, cumulative_sum, reduction
 from ..context import Context
@@ -38,13 +39,19 @@ def _runtime_axes(ctx: Context, node: ir.Node, rank: int) -> RuntimeAxes:
     axes, shape = ctx.b.cast(ctx.input(node, 1), "int32"), ctx.output(node).shape
     kept = ctx.input(node, 0).shape
     if axes.shape[0] is None:
-        raise Unsupported("the number of axes to reduce must be static: none at all means every one")
+        raise Unsupported(
+            "the number of axes to reduce must be static: none at all means every one", "name the axes: x.sum((1, 2))"
+        )
     if len(shape) == rank and any(
         d not in (None, 1) and have not in (None, d) for d, have in zip(shape, kept, strict=True)
     ):
-        raise Unsupported(f"its result is stated as {format_shape(shape)}, which no reduction makes of its input")
+        raise Unsupported(
+            f"its result is stated as {format_shape(shape)}, which no reduction makes of its input", BROKEN
+        )
     if axes.shape[0] is not None and not ctx.attribute(node, "keepdims") and len(shape) != rank - axes.shape[0]:
-        raise Unsupported(f"its result is stated as {format_shape(shape)}, of another rank than the reduction makes")
+        raise Unsupported(
+            f"its result is stated as {format_shape(shape)}, of another rank than the reduction makes", BROKEN
+        )
     if ctx.attribute(node, "keepdims"):
         count = axes.shape[0]
         dropped: Shape = (None,) * (rank - (count or 0))

@@ -45,6 +45,7 @@ def lower_resize_of_any_axis(ctx: Context, node: ir.Node) -> Tensor:
 def _by_axis(ctx: Context, node: ir.Node, x: Tensor, places: dict[int, int]) -> Tensor:
     """One axis after the other; ``places`` is where ONNX's axes lie in ``x``."""
     b, rank, stated = ctx.b, x.rank, ctx.output(node).shape
+    b.because("TFLite resizes images only, and by other coordinates than these")
     scales, transform, outside = _scales(ctx, node, x), _transform(ctx, node), []
     for axis, at in places.items():
         extent, target = x.shape[at], stated[at]

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported, element_count, static
 from ...layout.spatial import spatial
 from ..context import Context
@@ -44,7 +45,7 @@ def lower_grid_sample(ctx: Context, node: ir.Node) -> Tensor:
         value = weighted_pixels(ctx, x, pixels, corner)
         result = value if result is None else b.add(result, value)
     if result is None:
-        raise Unsupported("a grid without axes")
+        raise Unsupported("a grid without axes", "leave it out of the model")
     return b.cast(result, x.dtype)
 
 
@@ -122,7 +123,7 @@ def flat_space(ctx: Context, x: Tensor) -> Tensor:
     """[N, ..., C] → [N, all of space, C]."""
     space = None if None in x.shape[1:-1] else prod(d or 0 for d in x.shape[1:-1])
     if x.shape[-1] is None:
-        raise Unsupported("the number of channels must be static")
+        raise Unsupported("the number of channels must be static", FIXED_SIZE)
     if x.shape[0] is not None or space is not None:
         return ctx.b.reshape(x, (x.shape[0], space, x.shape[-1]))
     batch = ctx.b.slice(ctx.b.shape_of(x), [0], [1])

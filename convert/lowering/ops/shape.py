@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import NHWC_DOMAIN
+from ...builders.remedies import BROKEN, FIXED_SIZE
 from ...builders.tensor import Shape, Tensor, Unsupported, element_count, format_shape, normalize_axis
 from ...layout.axes import one_axis
 from ...layout.elementwise import elementwise, like_first
@@ -53,7 +54,9 @@ def lower_reshape(ctx: Context, node: ir.Node) -> Tensor:
     wanted = [int(d) for d in given.reshape(-1)]
     copies = not ctx.attribute(node, "allowzero")
     if copies and 0 in wanted[x.rank :]:
-        raise Unsupported(f"the new shape {wanted} takes over an extent that {format_shape(x.shape)} doesn't have")
+        raise Unsupported(
+            f"the new shape {wanted} takes over an extent that {format_shape(x.shape)} doesn't have", BROKEN
+        )
     target: list[int | None] = [
         x.shape[i] if d == 0 and copies else (None if d == -1 else d) for i, d in enumerate(wanted)
     ]
@@ -235,11 +238,11 @@ def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
         # Sizes that come at run time must be those of the outputs' own shapes.
         given = [s.shape[axis] for s in map(spec, node.outputs)] if constant is None else constant.reshape(-1).tolist()
         if None in given:
-            raise Unsupported("the sizes of the parts must be static")
+            raise Unsupported("the sizes of the parts must be static", FIXED_SIZE)
     if given is None:
         extent = x.shape[axis]
         if extent is None:
-            raise Unsupported("a split into equal parts needs a static axis")
+            raise Unsupported("a split into equal parts needs a static axis", FIXED_SIZE)
         count = ctx.attribute(node, "num_outputs") or len(node.outputs)
         part = -(-extent // count)
         given = [min(part, extent - i * part) for i in range(count)]
@@ -256,7 +259,7 @@ def lower_depth_to_space(ctx: Context, node: ir.Node) -> Tensor:
     if ctx.attribute(node, "mode") == "CRD":
         channels = x.shape[3]
         if channels is None or channels % block**2:
-            raise Unsupported(f"{channels or 'an unknown number of'} channels can't become blocks of {block}")
+            raise Unsupported(f"{channels or 'an unknown number of'} channels can't become blocks of {block}", BROKEN)
         order = np.arange(channels).reshape(-1, block * block).T.reshape(-1)
         x = b.gather(x, b.const(order.astype(np.int32)), 3)
     return b.depth_to_space(x, block)

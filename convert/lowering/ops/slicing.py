@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ...layout.axes import pad, slices
 from ..context import Context
@@ -41,7 +42,7 @@ def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]
         extent = x.shape[axis]
         if extent is None:
             if step < 0:
-                raise Unsupported("a backward slice of a dynamic axis")
+                raise Unsupported("a backward slice of a dynamic axis", FIXED_SIZE)
             begin[axis], end[axis], strides[axis] = int(start), _clipped(stop), int(step)
             open_begin &= ~(1 << axis)
             if stop < 2**31 - 1:

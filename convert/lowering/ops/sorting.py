@@ -108,5 +108,5 @@ def _descending(ctx: Context, rows: Tensor) -> Tensor:
         (_, found) = b.top_k(values, count)
         order = found if order is None else b.gather(order, found, 0)
     if order is None:
-        raise Unsupported("slices without elements")
+        raise Unsupported("slices without elements", "leave it out of the model")
     return order

@@ -41,7 +41,10 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     """
     x = ctx.input(node, 0)
     if x.rank not in (4, 5):
-        raise Unsupported(f"a transposed convolution over {x.rank - 2} spatial dimensions")
+        raise Unsupported(
+            f"a transposed convolution over {x.rank - 2} spatial dimensions",
+            "convolve over 1, 2 or 3: reshape the others into the batch",
+        )
     weights, groups = ctx.input(node, 1), int(ctx.attribute(node, "group"))
     strides, dilations = geometry(ctx, node, weights.static_shape[2:])
     weights = _dilated(ctx, weights, dilations)

@@ -1,0 +1,58 @@
+"""Why XNNPACK's delegate left an operator to TFLite's own kernels, and what to write instead: ``xnnpack.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from ..formats.tflite.condition import Condition
+from ..formats.tflite.operations import Operation
+from .rules import remedies
+
+_COMPUTES = {"float32", "int8", "uint8"}
+
+
+class LeftForm(BaseModel):
+    """A form that the delegate leaves.
+
+    Attributes:
+        of: Operators.
+        that: Condition on one of them; empty: always.
+        says: Why it is left.
+        instead: What gives the same values and is taken.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    of: list[str]
+    that: str = ""
+    says: str
+    instead: str
+
+    def means(self, operation: Operation) -> bool:
+        """Whether an operator has this form."""
+        return operation.op in self.of and (not self.that or Condition.of(self.that).holds(operation))
+
+
+@cache
+def forms() -> tuple[LeftForm, ...]:
+    """All that were measured."""
+    content = Path(__file__).with_name("xnnpack.toml").read_text(encoding="utf-8")
+    return TypeAdapter(tuple[LeftForm, ...]).validate_python(tuple(tomllib.loads(content)["forms"]))
+
+
+def why_left(operation: Operation) -> tuple[str, str]:
+    """Why an operator, of which the runtime says that it was left, is, and what to write; each empty where unknown.
+
+    The measurements are of float32.
+    """
+    usual, dtypes = remedies().get(operation.op, ""), {t.dtype for t in operation.tensors}
+    if "float32" in dtypes or dtypes == {"bool"}:
+        for form in forms():
+            if form.means(operation):
+                return form.says, form.instead
+    others = sorted(dtypes - _COMPUTES)
+    return (f"it computes {' and '.join(others)}" if others else ""), usual

@@ -1,0 +1,152 @@
+"""The table of what XNNPACK leaves: the runtime leaves every form in it, and takes what is to be written instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from edgeworthy.convert import convert
+from edgeworthy.convert.builders.tensor import Spec
+from edgeworthy.convert.builders.tflite import TfliteBuilder
+from edgeworthy.formats.tflite.operations import Operation, read
+from edgeworthy.targets.remote.there.litert import LiteRTModel
+from edgeworthy.targets.xnnpack import forms, why_left
+
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _ones(*shape: int) -> torch.Tensor:
+    return torch.ones(*shape)
+
+
+def _step(x: torch.Tensor) -> torch.Tensor:
+    return F.relu6((x - 0.5) * 1e30) / 6
+
+
+def _product(x: torch.Tensor) -> torch.Tensor:
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        x = x[..., :half] * x[..., half:]
+    return x[..., 0]
+
+
+FORMS: dict[str, tuple[Function, Function]] = {
+    "STRIDED_SLICE backwards": (lambda x: x.flip(-1), lambda x: x @ torch.eye(16).flip(0)),
+    "STRIDED_SLICE": (lambda x: x[:, :, ::2, ::2], lambda x: F.conv2d(x, _ones(8, 1, 1, 1), stride=2, groups=8)),
+    "MIRROR_PAD": (
+        lambda x: F.pad(x, (1, 1, 0, 0), mode="reflect"),
+        lambda x: torch.cat([x[..., 1:2], x, x[..., -2:-1]], -1),
+    ),
+    "PADV2": (lambda x: F.pad(x, (1, 1), value=3.0), lambda x: F.pad(x - 3.0, (1, 1)) + 3.0),
+    "RESIZE_NEAREST_NEIGHBOR": (
+        lambda x: F.interpolate(x, scale_factor=2),
+        lambda x: F.conv_transpose2d(x, _ones(8, 1, 2, 2), stride=2, groups=8),
+    ),
+    "GATHER": (lambda x: x[:, [0, 3, 1]], lambda x: torch.cat([x[:, 0:1], x[:, 3:4], x[:, 1:2]], 1)),
+    "CONCATENATION": (
+        lambda x: torch.cat([F.relu(x * i) for i in range(2, 8)], 1),
+        lambda x: torch.cat([F.relu(torch.cat([x * i for i in part], 1)) for part in ((2, 3, 4), (5, 6, 7))], 1),
+    ),
+    "TILE": (lambda x: x.repeat(1, 2, 1, 1), lambda x: torch.cat([x, x], 1)),
+    "BROADCAST_TO": (
+        lambda x: x.mean(-1, keepdim=True).expand(1, 8, 12, 16),
+        lambda x: x.mean(-1, keepdim=True) + torch.zeros(1, 8, 12, 16),
+    ),
+    "SELECT_V2": (
+        lambda x: torch.where(x > 0.5, x.sin(), x.cos()),
+        lambda x: _step(x) * x.sin() + (1 - _step(x)) * x.cos(),
+    ),
+    "GREATER": (lambda x: (x > 0.5).float(), _step),
+    "CUMSUM": (lambda x: x.cumsum(-1), lambda x: x @ torch.triu(_ones(16, 16))),
+    "POW": (lambda x: x.abs() ** 2.5, lambda x: torch.exp(2.5 * torch.log(x.abs()))),
+    "SIGN": (lambda x: x.sign(), lambda x: (x * 1e38).clamp(-1, 1)),
+    "REDUCE_PROD": (lambda x: x.prod(-1), _product),
+    "CONV_3D": (
+        lambda x: F.conv3d(x[:, None], _ones(4, 1, 5, 3, 3)),
+        lambda x: torch.stack([F.conv2d(x[:, i : i + 5], _ones(4, 5, 3, 3)) for i in range(4)], 2),
+    ),
+    "MAX_POOL_2D": (lambda x: F.max_pool2d(x, 1, 2), lambda x: F.conv2d(x, _ones(8, 1, 1, 1), stride=2, groups=8)),
+    "RELU_0_TO_1": (lambda x: x.clamp(0, 1), lambda x: F.relu6(6 * x) / 6),
+}
+"""Operator → a form of it that is left, and one that is taken."""
+
+PADDED_POOL: Function = lambda x: F.max_pool2d(F.relu(x), 3, 2, 1)  # noqa: E731
+OURS: tuple[Function, ...] = (
+    PADDED_POOL,
+    lambda x: torch.stack([x, x * 2], 1),
+    lambda x: torch.stack(x[:, :3].unbind(1)[::-1], -1),
+    lambda x: x.split([3, 5], 1)[1].exp(),
+)
+"""What needs no other form."""
+
+
+class Net(torch.nn.Module):
+    """Each function of the same tensor."""
+
+    def __init__(self, functions: list[Function]) -> None:
+        super().__init__()
+        self.functions = functions
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(function(x * 1.25) for function in self.functions)
+
+
+def ran(functions: list[Function], folder: Path) -> tuple[list[Operation], dict[str, object], float]:
+    """Operators, receipt, and the largest error against PyTorch."""
+    x, net = torch.randn(1, 8, 12, 16, generator=torch.Generator().manual_seed(0)), Net(functions).eval()
+    x[0, 0, 0, :4] = torch.tensor([0.0, 0.4, 100.0, -100.0])
+    path = folder / "net.onnx"
+    outputs = [f"y{i}" for i in range(len(functions))]
+    torch.onnx.export(net, (x,), str(path), dynamo=False, opset_version=18, input_names=["x"], output_names=outputs)
+    made = convert(path, folder, to=("tflite",)).tflite
+    assert made is not None
+    model = LiteRTModel(str(made.path), 1)
+    got = model.run({"x": x.numpy()})
+    errors = [
+        np.max(np.abs(got[name] - want.numpy()) / (1 + np.abs(want.numpy())))
+        for name, want in zip(outputs, net(x), strict=True)
+    ]
+    return read(made.path), model.receipt(), float(max(errors))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_in_the_table_is_left(tmp_path: Path) -> None:
+    operators, receipt, error = ran([left for left, _ in FORMS.values()], tmp_path)
+    assert error < 1e-5
+    fallback = list(receipt["fallback"])  # type: ignore[call-overload]
+    said = {why_left(op) for op in operators if f"{op.op} {op.name}" in fallback}
+    known = {(form.says, form.instead) for form in forms() if "PACK" not in form.of}
+    assert known <= said, "each form is among what the runtime left"
+    assert {name.split()[0] for name in FORMS} <= {node.split()[0] for node in fallback}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_to_be_written_is_taken(tmp_path: Path) -> None:
+    _, receipt, error = ran([*(taken for _, taken in FORMS.values()), *OURS], tmp_path)
+    assert error < 1e-5
+    assert (receipt["partitions"], receipt["fallback"]) == (1, [])
+
+
+def test_operators_of_others(tmp_path: Path) -> None:
+    """SPLIT_V, UNPACK and PACK, which only other converters write."""
+    b = TfliteBuilder([("x", Spec("float32", (2, 5)))])
+    (x,) = b.inputs
+    sizes, axis = b.int32s([2, 3]), b.const(np.int32(1))
+    first, _ = b.emit("split_v", [x, sizes, axis], [Spec("float32", (2, 2)), Spec("float32", (2, 3))], num_splits=2)
+    y = b.pack(b.unpack(first, 0)[::-1], 1)
+    b.save([("y", y)], tmp_path / "other.tflite")
+    fallback = LiteRTModel(str(tmp_path / "other.tflite"), 1).receipt()["fallback"]
+    assert {node.split()[0] for node in fallback} == {"SPLIT_V", "UNPACK", "PACK"}
+    assert {why_left(op)[0] for op in read(tmp_path / "other.tflite")} == {
+        "XNNPACK takes SPLIT into at most four, SLICE and CONCATENATION"
+    }
+
+
+def test_every_form_has_its_case() -> None:
+    tested = {name.split()[0] for name in FORMS} | {"SPLIT_V"}
+    assert all(set(form.of) & tested for form in forms())
