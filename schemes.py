@@ -228,6 +228,8 @@ SCHEMES: dict[str, Scheme] = {
 }
 """Every scheme, by name."""
 
+DYNAMIC = SCHEMES["dynamic_wi8_afp32"]
+
 QUANTIZED = tuple(scheme for scheme in SCHEMES.values() if scheme.method != "none")
 """Those that ``--scheme`` takes."""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..schemes import INT8, SCHEMES
+from ..schemes import DYNAMIC, INT8, SCHEMES
 from .devices import find
 from .kinds import ARITHMETIC, CONVOLUTIONS, EXACT, MATRICES
 from .recipe import Recipe, Rule
@@ -56,7 +56,7 @@ def variants(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[
 def _all(recipes: Mapping[str, Recipe], kinds: Collection[str]) -> Iterator[Variant]:
     for name in sorted(recipes, key=lambda name: (not SCHEMES[name].default, SCHEMES[name].needs_calibration)):
         yield Variant(SCHEMES[name].title, recipes[name])
-        if SCHEMES[name].short_name == "dynamic_wi8_afp32" and {*CONVOLUTIONS} & {*kinds} and {*MATRICES} & {*kinds}:
+        if SCHEMES[name] is DYNAMIC and {*CONVOLUTIONS} & {*kinds} and {*MATRICES} & {*kinds}:
             yield _mix(recipes[name], "matrices alone", _float(CONVOLUTIONS, "convolutions in float"))
         if name == INT8.name and {*kinds} - {*ARITHMETIC, *EXACT}:
             yield _mix(recipes[name], "sums of products alone", _float_but((*ARITHMETIC, *EXACT)))
