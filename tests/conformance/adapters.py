@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.convert import convert
+from edgeworthy.formats.saved_model import argument_names
 
 Arrays = Mapping[str, Any]
 
@@ -36,7 +37,8 @@ def run_saved_model(folder: Path, inputs: Arrays) -> dict[str, Any]:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
-    feeds = {name: tf.constant(array) for name, array in _tensors(inputs).items()}
+    names = argument_names(inputs)
+    feeds = {names[name]: tf.constant(array) for name, array in _tensors(inputs).items()}
     outputs = loaded.signatures["serving_default"](**feeds)
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from .outcomes import STATUSES, Outcome
 
 PATH = Path(__file__).with_name("expected_failures.toml")
+STORED = PATH.with_name("stored_failures.toml")
 
 HEADER = """\
 # ONNX's node tests that don't pass on our artifacts yet, and why. `python -m tests.conformance.update`

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,38 @@ class Suite:
 
     cases: tuple[Case, ...]
     total: int
+
+
+STORED = ("pytorch-operator", "pytorch-converted", "simple")
+"""Kinds of tests that the onnx package has as files: 140, most of them what PyTorch exported in its first years."""
+
+
+def load_stored() -> Suite:
+    """The tests of the kinds ``STORED``."""
+    tests: list[Any] = [test for kind in STORED for test in load_model_tests(kind=kind)]
+    cases = [case for case in map(_stored_case, tests) if element_types(_graph_of(case)) <= TFLITE_TYPES]
+    return Suite(tuple(sorted(cases, key=lambda case: case.name)), len(tests))
+
+
+def _stored_case(test: Any) -> Case:
+    folder = Path(test.model_dir)
+    model, data = onnx.load(folder / "model.onnx"), folder / "test_data_set_0"
+    stored = {initializer.name for initializer in model.graph.initializer}
+    fed = [value for value in model.graph.input if value.name not in stored]
+
+    def arrays(side: str, values: Sequence[onnx.ValueInfoProto]) -> dict[str, Value]:
+        tensors = [onnx.load_tensor(data / f"{side}_{i}.pb") for i in range(len(values))]
+        return as_arrays(values, tensors)
+
+    feeds, results = (
+        {} if element_types(model.graph) - TFLITE_TYPES else arrays(side, values)
+        for side, values in (("input", fed), ("output", model.graph.output))
+    )
+    return Case(test.name, test.kind, model.SerializeToString(), feeds, results, test.rtol, test.atol)
+
+
+def _graph_of(case: Case) -> onnx.GraphProto:
+    return onnx.load_model_from_string(case.model).graph
 
 
 def load_suite() -> Suite:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import onnx
 
 from . import expectations
-from .onnx_cases import Suite, load_suite
+from .onnx_cases import Suite, load_stored, load_suite
 from .suite import ARTIFACTS, Run, run_cases, table
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="also print the expected failures")
     options = parser.parse_args()
     suite, runs = run_selected(options)
-    known = expectations.read()
+    known = expectations.read(expectations.STORED if options.stored else expectations.PATH)
     complete = not options.filter
     deviations = [
         line
@@ -37,13 +37,15 @@ def main() -> int:
         if options.verbose:
             print_failures(runs)
         print(*deviations, sep="\n")
-        print(f"onnx {onnx.__version__}: {suite.total} node tests, {len(suite.cases)} with TFLite's types")
+        kind = "stored tests" if options.stored else "node tests"
+        print(f"onnx {onnx.__version__}: {suite.total} {kind}, {len(suite.cases)} with TFLite's types")
         print(*table(runs), sep="\n")
     return 1 if deviations else 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that choose what is run."""
+    parser.add_argument("--stored", action="store_true", help="the tests that onnx has as files, not its node tests")
     parser.add_argument("--artifact", choices=ARTIFACTS, action="append", help="default: both")
     parser.add_argument(
         "--filter", action="append", default=[], metavar="TEXT", help="only cases with TEXT in the name"
@@ -54,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_selected(options: argparse.Namespace) -> tuple[Suite, list[Run]]:
     """Load the cases and run those that the options choose."""
-    suite = load_suite()
+    suite = load_stored() if options.stored else load_suite()
     wanted: list[str] = options.filter
     cases = [case for case in suite.cases if not wanted or any(text in case.name for text in wanted)]
     runs = []

@@ -7,7 +7,7 @@ import pytest
 
 from . import expectations
 from .conftest import RUNS
-from .onnx_cases import Suite, load_suite
+from .onnx_cases import Suite, load_stored, load_suite
 from .suite import ARTIFACTS, REQUIRED_SHARE, run_cases
 
 
@@ -24,6 +24,18 @@ def test_recorded_with_the_installed_onnx() -> None:
 def test_the_rule_picks_the_cases_with_types_of_tflite(suite: Suite) -> None:
     assert (suite.total, len(suite.cases)) == (1884, 1584)
     assert len({case.name for case in suite.cases}) == len(suite.cases)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("artifact", ARTIFACTS)
+def test_stored_tests(artifact: str) -> None:
+    """What PyTorch exported in its first years, and small models of onnx's own."""
+    suite = load_stored()
+    assert (suite.total, len(suite.cases)) == (140, 128)
+    run = run_cases(artifact, suite.cases)
+    expected = expectations.read(expectations.STORED).of(artifact)
+    wrong = expectations.deviations(artifact, run.outcomes, expected, complete=True)
+    assert not wrong, "\n".join([f"{len(wrong)} cases are not as expected:", *wrong])
 
 
 @pytest.mark.timeout(900)

@@ -20,7 +20,8 @@ def main() -> None:
     add_arguments(parser)
     options = parser.parse_args()
     suite, runs = run_selected(options)
-    old = expectations.read()
+    path = expectations.STORED if options.stored else expectations.PATH
+    old = expectations.read(path)
     new = expectations.update(
         old,
         onnx.__version__,
@@ -28,7 +29,7 @@ def main() -> None:
         {case.name: case.op for case in suite.cases},
         complete=not options.filter,
     )
-    expectations.write(new)
+    expectations.write(new, path)
     for run in runs:
         print(
             *expectations.deviations(run.artifact, run.outcomes, old.of(run.artifact), complete=False),
