@@ -75,7 +75,8 @@ def test_the_books_balance(model: Path, tmp_path: Path) -> None:
     assert {name.removeprefix("serving_default_").removesuffix("_output") for name in names} == set(turns)
 
 
-def test_it_is_told_why(model: Path, tmp_path: Path) -> None:
+def test_it_is_told_why(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a sentence is one line
     ran = edgeworthy("convert", model, "-o", tmp_path, "--to", "tflite", "--explain")
     assert ran.returncode == 0, ran.stderr
     for words in (
