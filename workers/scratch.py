@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-_PREFIX = "edgeworthy."
+_PREFIX = "edgw."  # short: sockets lie in it, and the whole name of one has 107 characters
 _YOUNG_S = 60.0
 """A folder may be this old and not yet locked."""
 

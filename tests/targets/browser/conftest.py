@@ -138,4 +138,5 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder that browsers of this test, and only they, write to; its name is short."""
     with tempfile.TemporaryDirectory(prefix="ew") as folder:
         monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)  # a worker's own is made in it
         yield Path(folder)
