@@ -38,10 +38,10 @@ def test_it_is_gone_on_the_way_out(temporary: Path) -> None:
 
 
 def test_the_next_one_removes_what_a_killed_owner_left_and_nothing_else(temporary: Path) -> None:
-    for name in ("edgeworthy-mine", "edgeworthy.txt", "other"):
+    for name in ("edgeworthy-mine", "edgw.txt", "other"):
         (temporary / name).mkdir()
         age(temporary / name, 1000)
-    (temporary / "edgeworthy.link").symlink_to(temporary / "other")
+    (temporary / "edgw.link").symlink_to(temporary / "other")
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -54,11 +54,11 @@ def test_the_next_one_removes_what_a_killed_owner_left_and_nothing_else(temporar
         process.send_signal(signal.SIGKILL)
     Scratch().close()
     assert not folder.exists()
-    assert {path.name for path in temporary.iterdir()} == {"edgeworthy-mine", "other", "edgeworthy.link"}
+    assert {path.name for path in temporary.iterdir()} == {"edgeworthy-mine", "other", "edgw.link"}
 
 
 def test_one_that_was_just_made_is_left_to_its_owner(temporary: Path) -> None:
-    young = temporary / "edgeworthy.young"
+    young = temporary / "edgw.young"
     young.mkdir()
     Scratch().close()
     assert young.exists()
