@@ -338,7 +338,7 @@ def test_a_flood_of_output_fills_neither_disk_nor_memory(served: Path, monkeypat
 def test_temporary_files_go_with_the_process(served: Path, how: str) -> None:
     with child(served) as worker:
         left = Path(worker.ask("keep_a_file"))
-        assert left.exists() and left.parent.name.startswith("edgeworthy.")
+        assert left.exists() and left.parent.name.startswith("edgw.")
         if how != "closed":
             with pytest.raises(RuntimeFailure if how == "timeout" else OutOfMemory):
                 worker.ask(*(("sleep", 60) if how == "timeout" else ("end", signal.SIGKILL)), timeout_s=0.5)
