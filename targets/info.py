@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -206,11 +204,9 @@ class TargetInfo:
         Runtimes that may use a GPU must not see one on the CPU. On it, cuBLAS, cuDNN and TensorRT must compute
         float32 in float32, unless the option ``tf32`` says otherwise.
         """
-        cache = f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}"  # a worker's own temporary folder goes with it
-        kept = {"TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR", cache)}
         if self.device == "cpu":
-            return {"CUDA_VISIBLE_DEVICES": ""} | kept
-        return kept if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"} | kept
+            return {"CUDA_VISIBLE_DEVICES": ""}
+        return {} if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"}
 
     def missing(self) -> str | None:
         """Why it can't run here and how to get it; None when it can."""

@@ -54,8 +54,7 @@ _PATIENCE_S = 10.0
 """Time that a process may take to end after its end of the socket."""
 
 _TAIL_LINES = 20
-_TAIL_BYTES = 1 << 18
-_MOST_BYTES = 1 << 26
+_TAIL_BYTES, _MOST_BYTES = 1 << 18, 1 << 26
 """Of a flood of output, what is read of it, and what may lie on the disk before it is dropped."""
 
 
@@ -149,7 +148,7 @@ class Child:
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._scratch.path), **(environment or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._scratch.environment, **(environment or {})},
                 start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
             )
         self.request("start", path and list(path), arguments, timeout_s=start_s)
@@ -287,17 +286,19 @@ class Child:
 
     def _output(self) -> tuple[list[str], list[str]]:
         """What was printed since the request, and the user's code in a crash's stack."""
-        handle = self._log.fileno()
-        size = os.fstat(handle).st_size
+        handle, size = self._log.fileno(), os.fstat(self._log.fileno()).st_size
         begin = max(self._begin, size - _TAIL_BYTES)
         text = os.pread(handle, max(0, size - begin), begin)
         return read_log(text.decode(errors="replace").replace("\0", ""))
 
     def _drop_flood(self) -> None:
-        """Free the disk of what was printed. The process writes on where it was, after a hole in the file."""
-        handle = self._log.fileno()
-        if os.fstat(handle).st_blocks * 512 > _MOST_BYTES:
+        """Free the disk of what was printed, but for its end. The process writes on where it was, after a hole."""
+        handle, status = self._log.fileno(), os.fstat(self._log.fileno())
+        if status.st_blocks * 512 > _MOST_BYTES:
+            begin = max(0, status.st_size - _TAIL_BYTES)
+            tail = os.pread(handle, _TAIL_BYTES, begin)
             os.ftruncate(handle, 0)
+            os.pwrite(handle, tail, begin)
 
     @contextlib.contextmanager
     def _until_interrupted(self) -> Iterator[None]:

@@ -31,6 +31,13 @@ class Scratch:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = _locked(self.path)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that make a process use it; but PyTorch's compiled kernels outlive the process."""
+        kept = f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}"
+        kept = os.environ.get("TORCHINDUCTOR_CACHE_DIR", kept)
+        return {"TMPDIR": str(self.path), "TORCHINDUCTOR_CACHE_DIR": kept}
+
     def __enter__(self) -> Path:
         return self.path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -16,14 +17,16 @@ from edgeworthy.validate.gate import evaluate
 from edgeworthy.validate.results import Report
 
 
-def edgeworthy(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def edgeworthy(
+    *arguments: object, cwd: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "edgeworthy", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env={**environment, "OMP_NUM_THREADS": "1"},
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from edgeworthy import kits
 from edgeworthy.convert.routes import CONVERTERS
+
+from .conftest import edgeworthy
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def routes(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgeworthy", "routes", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return edgeworthy("routes", *arguments, environment=environment)
 
 
 def test_the_list_says_what_each_is_and_how_to_get_it(environment: dict[str, str]) -> None:

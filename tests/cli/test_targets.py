@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from edgeworthy import kits
+
+from .conftest import edgeworthy
 
 
 @pytest.fixture
@@ -22,8 +23,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def targets(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgeworthy", "targets", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return edgeworthy("targets", *arguments, environment=environment)
 
 
 def test_the_list_is_what_there_is_without_a_subcommand(environment: dict[str, str]) -> None:

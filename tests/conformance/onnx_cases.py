@@ -62,13 +62,13 @@ STORED = ("pytorch-operator", "pytorch-converted", "simple")
 def load_stored() -> Suite:
     """The tests of the kinds ``STORED``."""
     tests: list[Any] = [test for kind in STORED for test in load_model_tests(kind=kind)]
-    cases = [case for case in map(_stored_case, tests) if element_types(_graph_of(case)) <= TFLITE_TYPES]
+    models = [(test, onnx.load(Path(test.model_dir) / "model.onnx")) for test in tests]
+    cases = [_stored_case(test, model) for test, model in models if element_types(model.graph) <= TFLITE_TYPES]
     return Suite(tuple(sorted(cases, key=lambda case: case.name)), len(tests))
 
 
-def _stored_case(test: Any) -> Case:
-    folder = Path(test.model_dir)
-    model, data = onnx.load(folder / "model.onnx"), folder / "test_data_set_0"
+def _stored_case(test: Any, model: onnx.ModelProto) -> Case:
+    data = Path(test.model_dir) / "test_data_set_0"
     stored = {initializer.name for initializer in model.graph.initializer}
     fed = [value for value in model.graph.input if value.name not in stored]
 
@@ -76,15 +76,8 @@ def _stored_case(test: Any) -> Case:
         tensors = [onnx.load_tensor(data / f"{side}_{i}.pb") for i in range(len(values))]
         return as_arrays(values, tensors)
 
-    feeds, results = (
-        {} if element_types(model.graph) - TFLITE_TYPES else arrays(side, values)
-        for side, values in (("input", fed), ("output", model.graph.output))
-    )
+    feeds, results = arrays("input", fed), arrays("output", model.graph.output)
     return Case(test.name, test.kind, model.SerializeToString(), feeds, results, test.rtol, test.atol)
-
-
-def _graph_of(case: Case) -> onnx.GraphProto:
-    return onnx.load_model_from_string(case.model).graph
 
 
 def load_suite() -> Suite:

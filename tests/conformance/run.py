@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import onnx
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="also print the expected failures")
     options = parser.parse_args()
     suite, runs = run_selected(options)
-    known = expectations.read(expectations.STORED if options.stored else expectations.PATH)
+    known = expectations.read(listed(options))
     complete = not options.filter
     deviations = [
         line
@@ -52,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=2, help="worker processes (%(default)s)")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds a case may take (%(default)s)")
+
+
+def listed(options: argparse.Namespace) -> Path:
+    """The list of what fails of the tests that the options choose."""
+    return expectations.STORED if options.stored else expectations.PATH
 
 
 def run_selected(options: argparse.Namespace) -> tuple[Suite, list[Run]]:

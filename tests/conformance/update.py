@@ -11,7 +11,7 @@ import argparse
 import onnx
 
 from . import expectations
-from .run import add_arguments, run_selected
+from .run import add_arguments, listed, run_selected
 from .suite import table
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     add_arguments(parser)
     options = parser.parse_args()
     suite, runs = run_selected(options)
-    path = expectations.STORED if options.stored else expectations.PATH
+    path = listed(options)
     old = expectations.read(path)
     new = expectations.update(
         old,
