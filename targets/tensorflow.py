@@ -43,8 +43,7 @@ class TensorFlow:
         xla: bool = False,
         tf32: bool = False,
     ) -> None:
-        if not onednn:
-            os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # read when it is imported
+        self.onednn = onednn
         self.device = device
         self.xla = xla
         self.tf32 = tf32
@@ -59,7 +58,7 @@ class TensorFlow:
         Raises:
             NotAvailable: TensorFlow isn't installed, or finds no GPU where one is asked for.
         """
-        tf = import_tensorflow()
+        tf = import_tensorflow(onednn=self.onednn)
         if self.device == "cuda" and not tf.config.list_physical_devices("GPU"):
             built = "without CUDA" if not tf.test.is_built_with_cuda() else "with CUDA"
             raise NotAvailable(f"this TensorFlow ({tf.__version__}, built {built}) finds no GPU", remedy=INSTALL_GPU)
@@ -71,7 +70,7 @@ class TensorFlow:
         Raises:
             BadInput: it has no ``serving_default``, or the signature lacks a name of the artifact's.
         """
-        tf = import_tensorflow()
+        tf = import_tensorflow(onednn=self.onednn)
         check_kind(artifact, self.kind, self.name)
         set_threads(tf, threads)
         if self.device == "cuda":
@@ -235,8 +234,14 @@ def set_threads(tf: Any, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def import_tensorflow() -> Any:
-    """The package. Raises NotAvailable where it isn't installed."""
+def import_tensorflow(*, onednn: bool = True) -> Any:
+    """The package. Raises NotAvailable where it isn't installed.
+
+    Args:
+        onednn: False keeps oneDNN's kernels out, of this process and of its children, if TensorFlow isn't loaded yet.
+    """
+    if not onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     try:
         import tensorflow
     except ImportError as error:

@@ -58,7 +58,7 @@ def _conv_2d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> An
         x, kernel, (a["stride_h"], a["stride_w"]), a["padding"],
         dilations=(a["dilation_h_factor"], a["dilation_w_factor"]),
     )  # fmt: skip
-    return _with_bias(b, result, t[2])
+    return _with_bias(b, result, t[2], grouped=x.shape[-1] != kernel.shape[2])
 
 
 def _depthwise_conv_2d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
@@ -71,14 +71,28 @@ def _depthwise_conv_2d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, A
         # TensorFlow's kernel knows neither unequal strides nor stride with dilation; its grouped one does.
         kernel = b.laid_out(t[1], (0, 1, 2, 3), (kh, kw, 1, out))
         result = tf.nn.conv2d(x, kernel, strides, a["padding"], dilations=dilations)
-    return _with_bias(b, result, t[2])
+    return _with_bias(b, result, t[2], grouped=True)
 
 
 def _conv_3d(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
-    strides = (1, a["stride_d"], a["stride_h"], a["stride_w"], 1)
-    dilations = (1, a["dilation_d_factor"], a["dilation_h_factor"], a["dilation_w_factor"], 1)
-    result = tf.nn.conv3d(b.tf(t[0]), b.tf(t[1]), strides, a["padding"], dilations=dilations)
-    return _with_bias(b, result, t[2])
+    x, kernel, padding = b.tf(t[0]), b.tf(t[1]), a["padding"]
+    strides = (a["stride_d"], a["stride_h"], a["stride_w"])
+    dilations = (a["dilation_d_factor"], a["dilation_h_factor"], a["dilation_w_factor"])
+    if max(dilations) == 1:
+        return _with_bias(b, tf.nn.conv3d(x, kernel, (1, *strides, 1), padding), t[2])
+    # Without oneDNN TensorFlow's kernel knows no dilation on a CPU; and what goes by blocks knows no stride.
+    reach = [dilation * (size - 1) for dilation, size in zip(dilations, t[1].static_shape, strict=False)]
+    extents = [known or tf.shape(x)[axis] for axis, known in enumerate(t[0].shape[1:4], 1)]
+    if padding == "SAME":
+        pads = [
+            tf.maximum((n - 1) // stride * stride + far + 1 - n, 0)
+            for n, stride, far in zip(extents, strides, reach, strict=True)
+        ]
+        x = tf.pad(x, [(0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)])
+    result = tf.compat.v1.nn.with_space_to_batch(
+        x, dilations, "VALID", lambda blocks, *_: tf.nn.conv3d(blocks, kernel, (1, 1, 1, 1, 1), "VALID")
+    )
+    return _with_bias(b, result[:, :: strides[0], :: strides[1], :: strides[2]], t[2])
 
 
 def _transpose_conv(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
@@ -93,10 +107,12 @@ def _conv_3d_transpose(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, A
     return tf.nn.conv3d_transpose(x, kernel, shape, strides, a["padding"])
 
 
-def _with_bias(b: TensorFlowTensors, result: Any, bias: Tensor) -> Any:
+def _with_bias(b: TensorFlowTensors, result: Any, bias: Tensor, *, grouped: bool = False) -> Any:
     if bias.value is not None and not bias.value.any():
         return result
-    return tf.nn.bias_add(result, b.tf(bias))
+    # TensorFlow's graph optimizer fuses a BIAS_ADD with the convolution before it, into a kernel that without oneDNN
+    # knows no groups.
+    return result + b.tf(bias) if grouped else tf.nn.bias_add(result, b.tf(bias))
 
 
 def _pool(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any], function: Callable[..., Any]) -> Any:

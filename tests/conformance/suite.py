@@ -21,7 +21,12 @@ REQUIRED_SHARE = 0.60
 DECLARED = "by declared shape"
 
 _ROOT = str(Path(__file__).parents[2])
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # TensorFlow leaves oneDNN off on many processors, and knows less then
+}
 
 
 @dataclass(frozen=True)

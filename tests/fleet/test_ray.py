@@ -13,6 +13,8 @@ from edgeworthy.errors import NotAvailable
 from edgeworthy.fleet.plan import read_plan
 from edgeworthy.fleet.run import run_fleet
 
+from .conftest import save_model
+
 DEVICES = """
 [[device]]
 name = "here"
@@ -57,9 +59,11 @@ def test_a_resource_that_no_machine_has(cluster: Any, models: Path, tmp_path: Pa
         run_fleet(plan, tmp_path / "out", executor="ray")
 
 
-def test_a_machine_that_is_lost_loses_no_other_results(cluster: Any, models: Path, tmp_path: Path) -> None:
-    (tmp_path / "devices.toml").write_text(DEVICES.replace("seconds = 0.05\nresource", "seconds = 60\nresource"))
-    plan = read_plan(tmp_path / "devices.toml", [str(models / "abs.onnx")])
+def test_a_machine_that_is_lost_loses_no_other_results(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "devices.toml").write_text(DEVICES.replace("seconds = 0.05\nresource", "seconds = 600\nresource"))
+    # Large: the turns of a small model end by their number, long before these seconds.
+    save_model(tmp_path / "abs.onnx", "Abs", [1000, 1000])
+    plan = read_plan(tmp_path / "devices.toml", [str(tmp_path / "abs.onnx")])
 
     class Killer:
         """Ends the other machine once the first result is in."""

@@ -15,7 +15,12 @@ from .case import ARTIFACTS, Outcome, Outcomes
 from .cases import CASES, groups
 
 _ROOT = str(Path(__file__).parents[3])
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # TensorFlow leaves oneDNN off on many processors, and knows less then
+}
 
 
 def run(alone: Container[str], only: Container[str] = CASES) -> Outcomes:
