@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import BadInput, did_you_mean
 from ..formats.tflite import edit as fb
+from ..formats.tflite.arithmetic import flops_of
 from ..formats.tflite.condition import Condition
-from ..formats.tflite.operations import of_main
+from ..formats.tflite.operations import Operation, of_main
 from ..schemes import Method, Scheme
 from .normalization import normalizations
 from .recipe import Compute, Decision
@@ -70,11 +72,56 @@ class DeviceRule(_Entry):
     source: str
 
 
+class Cost(_Entry):
+    """Picoseconds that an operator takes in one type, by what there is of it.
+
+    Attributes:
+        mac: For each multiplication and addition.
+        element: For each element of its largest operand or result.
+        pixel: For each position of its result.
+        weight: For each of its weights.
+    """
+
+    mac: int = 0
+    element: int = 0
+    pixel: int = 0
+    weight: int = 0
+
+    def of(self, operation: Operation) -> int:
+        """Picoseconds; of a dynamic extent, 1 counts."""
+        elements = max(t.size for t in operation.tensors)
+        pixels = operation.y.size // max(operation.y.shape[-1] or 1, 1) if operation.y.rank else 1
+        weights = operation.weights.size if len(operation.inputs) > 1 and operation.weights.constant else 0
+        macs = flops_of(operation) // 2
+        return self.mac * macs + self.element * elements + self.pixel * pixels + self.weight * weights
+
+
+class DeviceCosts(_Entry):
+    """What some operators take on some devices.
+
+    Attributes:
+        devices: Which.
+        operators: Their kinds.
+        when: Condition on an operator.
+        float32: In float.
+        int8: In int8.
+        source: Where and when it was measured.
+    """
+
+    devices: list[str]
+    operators: list[str]
+    when: str = "True"
+    float32: Cost
+    int8: Cost
+    source: str
+
+
 class DeviceTable(_Entry):
     """The whole file."""
 
     devices: dict[str, QuantizedDevice]
     rules: list[DeviceRule]
+    costs: list[DeviceCosts]
 
 
 @cache
@@ -114,7 +161,35 @@ def preferences(content: bytes, scheme: Scheme, device: str) -> dict[int, Decisi
     }
 
 
-def costs(content: bytes, scheme: Scheme, device: str) -> list[str]:
+@dataclass(frozen=True)
+class Costs:
+    """What a model takes on a device.
+
+    Attributes:
+        saved: Operator of the main graph → picoseconds that int8 saves, negative where it takes longer.
+        cast: Picoseconds that a QUANTIZE or DEQUANTIZE takes for each element.
+    """
+
+    saved: Mapping[int, int]
+    cast: int
+
+
+def costs(content: bytes, scheme: Scheme, device: str) -> Costs | None:
+    """What the table knows of a model; None of a device that it has no costs of, or of another scheme than int8."""
+    names = {device, *find(device).of}
+    known = [entry for entry in table().costs if names & set(entry.devices)]
+    cast = next((entry.int8.element for entry in known if "QUANTIZE" in entry.operators), None)
+    if cast is None or not scheme.needs_calibration or scheme.activation_bits != 8:
+        return None
+    saved = {}
+    for index, operation in enumerate(of_main(content)):
+        told = (e for e in known if operation.op in e.operators and Condition.of(e.when).holds(operation))
+        if (entry := next(told, None)) is not None:
+            saved[index] = entry.float32.of(operation) - entry.int8.of(operation)
+    return Costs(saved, cast)
+
+
+def regrets(content: bytes, scheme: Scheme, device: str) -> list[str]:
     """What it costs that all operators are integers, by kind."""
     model = fb.read(content)
     kinds = [fb.op_name(model, op) for op in model.subgraphs[0].operators]

@@ -21,7 +21,7 @@ from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 from ..formats.tflite import edit as fb
 from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
-from ..schemes import Scheme
+from ..schemes import Method, Scheme
 from .float_ops import MIN_ELEMENTS
 from .recipe import Compute
 
@@ -137,8 +137,9 @@ def quantize(
     original = fb.read(content)
     for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
-        if compute == "weights":
-            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, method="dynamic")))
+        if compute in ("weights", "dynamic"):
+            method: Method = "weight_only" if compute == "weights" else "dynamic"
+            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, method=method)))
         elif compute == "float32":
             engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
         else:
@@ -181,8 +182,8 @@ def _let_float_read_float(model: Any) -> None:
                 op.inputs = [copies.get(i, i) for i in op.inputs]
 
 
-OperatorCompute = Compute | Literal["weights"]
-"""What an operator computes in; ``weights``: in float, with weights as in a dynamic scheme."""
+OperatorCompute = Compute | Literal["dynamic"]
+"""What an operator computes in; ``dynamic``: in float, with weights as in a dynamic scheme."""
 
 
 def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, OperatorCompute]]:
@@ -199,7 +200,7 @@ def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> lis
     ]
     for graph in model.subgraphs[1:] if bodies else ():
         ends = tfl_flatbuffer_utils.get_subgraph_input_output_operators(graph)
-        told += [(graph, op, "weights" if _is_layer(model, graph, op) else "float32") for op in graph.operators]
+        told += [(graph, op, "dynamic" if _is_layer(model, graph, op) else "float32") for op in graph.operators]
         told += [(graph, end, "float32") for end in ends]
     found = []
     for graph, op, compute in told:

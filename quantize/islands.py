@@ -1,7 +1,8 @@
 """Where a model changes between integers and floats: every border costs a QUANTIZE or a DEQUANTIZE.
 
-Some operators have to be float, and convolutions and products are worth their casts. What lies between goes to the side
-where the fewest bytes are cast: a minimum cut, in which equal costs go to float, as that is exact.
+Some operators have to be float. What the others do is a minimum cut between the two types. Where a device's costs are
+known, it is what takes the least time; elsewhere layers are integer, and the rest goes where the fewest bytes are cast.
+Equal costs go to float, as that is exact.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from typing import Any
 import networkx as nx
 
 from ..formats.tflite import edit as fb
+from .devices import Costs
 
-_WORTH = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators with weights."""
+
+_PRODUCTS = ("BATCH_MATMUL", *LAYERS)
 
 _MOVES = ("EXPAND_DIMS", "GATHER", "PAD", "RESHAPE", "REVERSE_V2", "SLICE", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
 """Nothing is lost by them, and int8 moves less: at equal costs they stay integer."""
@@ -21,48 +26,61 @@ _MOVES = ("EXPAND_DIMS", "GATHER", "PAD", "RESHAPE", "REVERSE_V2", "SLICE", "SQU
 _FLOAT, _INTEGER = "float", "integer"
 
 
-def joined(model: Any, floats: Iterable[int], fixed: Iterable[int]) -> set[int]:
-    """Operators of the main graph that become float because their neighbours are.
+def joined(
+    model: Any, floats: Iterable[int], fixed: Iterable[int], costs: Costs | None = None, *, float_io: bool = True
+) -> set[int]:
+    """Operators of the main graph that become float because that is faster, or because their neighbours are.
 
     Args:
         model: A ``ModelT``.
         floats: Operators that stay float already.
         fixed: Operators that somebody wants as integers.
+        costs: What operators and casts take. None: nobody knows, and products are worth their casts.
+        float_io: Whether the file's inputs and outputs are float; it counts where costs are known.
     """
     floats, fixed = set(floats), set(fixed)
-    graph = model.subgraphs[0]
-    kinds = [fb.op_name(model, op) for op in graph.operators]
-    cut, near = nx.DiGraph(), nx.Graph()
+    kinds = [fb.op_name(model, op) for op in model.subgraphs[0].operators]
+    cut, near, begun = nx.DiGraph(), nx.Graph(), set(floats)
     for index, kind in enumerate(kinds):
+        saved = costs.saved.get(index) if costs else None
         if index in floats:
             cut.add_edge(_FLOAT, index)
-        elif kind in _WORTH or index in fixed:
+        elif index in fixed or (costs is None and kind in _PRODUCTS):
             cut.add_edge(index, _INTEGER)
             continue
-        elif kind in _MOVES:
-            cut.add_edge(index, _INTEGER, capacity=1)
+        elif saved is not None and saved < 0:
+            cut.add_edge(_FLOAT, index, capacity=-saved)
+            begun.add(index)
+        elif saved or kind in _MOVES:
+            cut.add_edge(index, _INTEGER, capacity=saved or 1)
         near.add_node(index)
-    _add_casts(cut, near, model)
+    _add_casts(cut, near, model, costs, _FLOAT if float_io else _INTEGER)
     if _FLOAT not in cut or _INTEGER not in cut:
         return set()
     _, (side, _) = nx.minimum_cut(
         cut, _FLOAT, _INTEGER
     )  # what can't reach the sink is float: the larger side of equals
-    reached = {i for part in nx.connected_components(near) if part & floats for i in part}
+    reached = {i for part in nx.connected_components(near) if part & begun for i in part}
     return {i for i in side if isinstance(i, int)} & reached - floats
 
 
-def _add_casts(cut: Any, near: Any, model: Any) -> None:
+def _add_casts(cut: Any, near: Any, model: Any, costs: Costs | None, outside: str) -> None:
     """One edge for each cast that may be: of a float tensor that integers read, and the other way round."""
     graph = model.subgraphs[0]
-    made = {int(i): index for index, op in enumerate(graph.operators) for i in op.outputs}
-    for reader, op in enumerate(graph.operators):
-        for tensor in {int(i) for i in op.inputs if int(i) in made and fb.is_float(graph.tensors[i])}:
-            maker, nbytes = made[tensor], fb.nbytes(graph.tensors[tensor])
-            quantized, dequantized = f"{tensor} quantized", f"{tensor} dequantized"
-            cut.add_edge(maker, quantized, capacity=nbytes)  # one copy serves all of its readers
-            cut.add_edge(quantized, reader)
-            cut.add_edge(reader, dequantized)
-            cut.add_edge(dequantized, maker, capacity=nbytes)
-            if maker in near and reader in near:
-                near.add_edge(maker, reader)
+    made: dict[int, int | str] = {int(i): index for index, op in enumerate(graph.operators) for i in op.outputs}
+    read: list[tuple[int | str, int]] = [(index, int(i)) for index, op in enumerate(graph.operators) for i in op.inputs]
+    if costs:
+        made |= dict.fromkeys(map(int, graph.inputs), outside)
+        read += [(outside, int(i)) for i in graph.outputs]
+    for reader, tensor in read:
+        if tensor not in made or not fb.is_float(graph.tensors[tensor]):
+            continue
+        maker, nbytes = made[tensor], fb.nbytes(graph.tensors[tensor])
+        price = costs.cast * nbytes // 4 if costs else nbytes
+        quantized, dequantized = f"{tensor} quantized", f"{tensor} dequantized"
+        cut.add_edge(maker, quantized, capacity=price)  # one copy serves all of its readers
+        cut.add_edge(quantized, reader)
+        cut.add_edge(reader, dequantized)
+        cut.add_edge(dequantized, maker, capacity=price)
+        if maker in near and reader in near:
+            near.add_edge(maker, reader)

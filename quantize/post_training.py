@@ -28,7 +28,7 @@ from .calibration import CalibrationSet, no_calibration
 from .contenders import Contender
 from .engines import Engines
 from .messages import Request
-from .recipe import Recipe, path_beside
+from .recipe import FLOATS, Recipe, path_beside
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -234,7 +234,7 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             where="--io-dtype",
             remedy=f"use --io-dtype float32, or --scheme {calibrated}",
         )
-    integers = [rule for rule in recipe.rules if rule.compute != "float32"]
+    integers = [rule for rule in recipe.rules if rule.compute not in FLOATS]
     if integers and not wanted.needs_calibration:
         raise BadInput(
             f"{wanted.name} computes in float, and a rule wants {integers[0].pattern!r} in {integers[0].compute}",

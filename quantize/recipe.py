@@ -21,8 +21,12 @@ from ..schemes import get_scheme
 from ..tables import Engine, IoDtype
 from .range_methods import AUTO, checked
 
-Compute = Literal["float32", "int8", "int16"]
-"""What an operator computes in. Weights follow: of a float operator they are float32."""
+Compute = Literal["float32", "weights", "int8", "int16"]
+"""What an operator computes in. Weights follow: of a float operator they are float32. ``weights``: it computes in
+float32 with int8 weights, which are unpacked before use."""
+
+FLOATS: tuple[Compute, ...] = ("float32", "weights")
+"""What computes in float32."""
 
 By = Literal["any", "operator", "name", "module", "result"]
 """What of an operator a pattern speaks of (see ``exclusion``); ``result``: its first result's name, as it is."""

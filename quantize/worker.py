@@ -31,7 +31,7 @@ from .judge import Judge
 from .messages import Answer, Request
 from .range_methods import AUTO, MIN_MAX, TRIED, Integers, Range, resolve
 from .ranges import Observer
-from .recipe import Compute, Decision, Recipe, Rule
+from .recipe import FLOATS, Compute, Decision, Recipe, Rule
 from .transforms import transformed
 
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
@@ -171,7 +171,7 @@ class Quantizer:
             if failure is None:
                 return _Made(quantized, content, widened)
             refused = _refused(quantized, failure)
-            if refused not in names or computes.get(names.index(refused)) == "float32":
+            if refused not in names or computes.get(names.index(refused)) in FLOATS:
                 raise RuntimeError(failure)
             decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
 
@@ -184,7 +184,7 @@ class Quantizer:
     ) -> Answer:
         names, widened = self.results, ", ".join(made.widened)
         said = (f"weight scales widened so that biases fit into int32: {widened}",) if widened else ()
-        reasons = {names[index]: d.why for index, d in decided.items() if d.compute == "float32"}
+        reasons = {names[index]: d.why for index, d in decided.items() if d.compute in FLOATS}
         supported = engine.supported_operators(self._scheme)
         found = float_operators(made.model, self._scheme, supported=supported, reasons=reasons)
         if self._request.recipe.full_integer:

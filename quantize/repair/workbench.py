@@ -15,7 +15,7 @@ from ...numerics.fidelity import Fidelity, fidelity
 from ...workers.serve import Tell
 from .. import kinds
 from ..analysis.per_layer import PerLayer
-from ..recipe import Decision, Recipe
+from ..recipe import FLOATS, Decision, Recipe
 from ..running import Model
 from ..worker import Quantizer
 from .budget import Quality
@@ -95,7 +95,7 @@ class Workbench:
 
     def integers(self, plan: Candidate) -> list[tuple[str, str]]:
         job, decided = self._jobs[plan.transforms], self._decided(plan)
-        kept = {index for index, decision in decided.items() if decision.compute == "float32"}
+        kept = {index for index, decision in decided.items() if decision.compute in FLOATS}
         operators = zip(job.results, job.model.subgraphs[0].operators, strict=True)
         named = [(name, fb.op_name(job.model, op)) for name, op in operators]
         return [(name, kind) for index, (name, kind) in enumerate(named) if name and index not in kept]

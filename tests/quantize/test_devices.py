@@ -20,6 +20,7 @@ from edgeworthy.quantize.islands import joined
 from edgeworthy.quantize.normalization import normalizations
 from edgeworthy.quantize.post_training import Quantization, quantize
 from edgeworthy.quantize.recipe import Recipe, Rule
+from edgeworthy.schemes import get_scheme
 from edgeworthy.targets import rules
 
 from .conftest import normal_feeds
@@ -51,6 +52,11 @@ def test_the_table_is_whole() -> None:
         assert rule.gain
         assert any(year in rule.source for year in ("2025-", "2026-")), "where and when it was measured"
         Condition.of(rule.when)
+    for cost in TABLE.costs:
+        assert set(cost.devices) <= set(TABLE.devices)
+        assert set(cost.operators) <= set(OP_NAMES.values())
+        assert "2026-" in cost.source
+        Condition.of(cost.when)
     assert tomllib.loads(devices.FILE.read_text())["devices"].keys() == TABLE.devices.keys()
 
 
@@ -114,7 +120,9 @@ def test_a_conv_net_follows_its_device(
 ) -> None:
     recipe = Recipe.of("int8", device=device)
     made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 8))
-    assert {op.op for op in made.float_ops} == floats
+    layers = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE", "RELU6", "ADD"}
+    assert {op.op for op in made.float_ops if op.op not in layers} == floats
+    assert bool(layers & {op.op for op in made.float_ops}) == bool(floats), "where costs are known"
     for delegate in (True, False):
         assert worst_sqnr(conv_net.path, made.model.path, normal_feeds(conv_net, 8), delegate=delegate) > 33
 
@@ -140,7 +148,7 @@ def test_the_users_word_is_stronger_than_the_devices(
     rules = (Rule(pattern="HARD_SWISH", compute="int8"), Rule(pattern="SOFTMAX", compute="int8"))
     recipe = Recipe.of("int8", device="cpu", rules=rules)
     made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 4))
-    assert made.float_ops == ()
+    assert not {"HARD_SWISH", "SOFTMAX"} & {op.op for op in made.float_ops}
 
 
 def test_what_a_device_wants_is_in_the_recipe(conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate) -> None:
@@ -148,9 +156,55 @@ def test_what_a_device_wants_is_in_the_recipe(conv_net: TFLiteModel, tmp_path: P
     made = quantize(conv_net, tmp_path / "a.tflite", Recipe.of("int8", device="cpu"), calibration=data)
     assert {rule.why.partition(":")[0] for rule in made.recipe.rules} == {
         "better in float32 on cpu",
+        "faster in float32, with its casts, on cpu",
         "a cast before and behind it would cost more than it gains",
     }
     again = quantize(conv_net, tmp_path / "b.tflite", made.recipe, calibration=data)
+    assert again.model.sha256 == made.model.sha256
+
+
+# ---- what it costs ----
+
+
+def narrow_and_deep(path: Path) -> TFLiteModel:
+    """A 1×1 convolution of 32 channels at 4,096 positions, then others of up to 256 at 16."""
+    g, w = Graph(x=(1, 64, 64, 32)), Weights(0)
+    patches = CONV | {"stride_h": 16, "stride_w": 16}
+    x = g.op("conv_2d", [g.inputs[0], w(32, 1, 1, 32, fan_in=32), w(32, fan_in=50)], (1, 64, 64, 32), **CONV)
+    x = g.op("conv_2d", [x, w(64, 16, 16, 32, fan_in=8192), w(64, fan_in=50)], (1, 4, 4, 64), **patches)
+    x = g.op("conv_2d", [x, w(256, 3, 3, 64, fan_in=576), w(256, fan_in=50)], (1, 4, 4, 256), **CONV)
+    return g.save(path, y=x)
+
+
+def test_costs_are_counted_by_what_there_is_of_an_operator(tmp_path: Path) -> None:
+    content = narrow_and_deep(tmp_path / "m.tflite").path.read_bytes()
+    costs = devices.costs(content, get_scheme("int8"), "x86")
+    assert costs is not None
+    assert costs.cast == 90
+    pixels, macs, weights = 64 * 64, 64 * 64 * 32 * 32, 32 * 32
+    assert costs.saved[0] == (10 * macs + 15 * weights) - (macs + 13_000 * pixels)
+    assert costs.saved[0] < 0 < costs.saved[1]
+    assert devices.costs(content, get_scheme("int8"), "arm") is None, "nobody measured there"
+    assert devices.costs(content, get_scheme("static_wi8_ai16"), "x86") is None
+
+
+def test_a_layer_that_int8_makes_slower_keeps_int8_weights(tmp_path: Path, calibrate: Calibrate) -> None:
+    model = narrow_and_deep(tmp_path / "m.tflite")
+    data = calibrate(model, 4)
+    made, whole = (
+        quantize(model, tmp_path / f"{device}.tflite", Recipe.of("int8", device=device), calibration=data)
+        for device in ("x86", "arm")
+    )
+    assert whole.float_ops == ()
+    assert [(op.op, op.reason) for op in made.float_ops] == [("CONV_2D", "faster in float32, with its casts, on x86")]
+    assert integers(made)["CONV_2D"] == 2
+    stored = fb.read(made.model.path.read_bytes())
+    kernels = [t for t in stored.subgraphs[0].tensors if tuple(t.shape) == (32, 1, 1, 32) and fb.is_constant(stored, t)]
+    assert [t.type for t in kernels] == [fb.TensorType.INT8]
+    assert made.model.path.stat().st_size < 1.02 * whole.model.path.stat().st_size
+    better, full = (worst_sqnr(model.path, m.model.path, normal_feeds(model, 4, 1)) for m in (made, whole))
+    assert better > full
+    again = quantize(model, tmp_path / "again.tflite", made.recipe, calibration=data)
     assert again.model.sha256 == made.model.sha256
 
 
