@@ -170,7 +170,7 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     if x.rank == 0:
         return b.fill(target, x, static)
     # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
-    ones = b.fill(target, b.like(x, 1), (None,) * len(static) if x.rank <= len(static) else (None,))
+    ones = b.fill(target, b.like(x, 1), (None,) * (len(static) if target.shape[0] is None else target.shape[0]))
     return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)
 
 
