@@ -80,6 +80,8 @@ def _runtime_slice(
 ) -> Tensor:
     """Bounds, axes or steps come at run time: they are laid into vectors that cover every axis."""
     b, count = ctx.b, starts.static_shape[0]
+    if count == 0:
+        return x
     steps = b.int32s([1] * count) if steps is None else b.cast(steps, "int32")
     backward = steps.value is None or bool((steps.value < 0).any())
     given = [_clamped(ctx, bounds, backward) for bounds in (starts, ends)]

@@ -67,3 +67,15 @@ def test_an_expand_by_fewer_extents(tmp_path: Path) -> None:
     feeds = [{"x": x, "low": np.array(low), "high": np.array(high)}
              for low, high in (([3, 4], [2, 1, 3, 1]), ([1, 1], [1, 2, 1, 5]))]  # fmt: skip
     assert_agrees(model, feeds, tmp_path)
+
+
+@pytest.mark.parametrize("batch", ["n", "1"])
+def test_no_axes_that_are_computed(batch: str, tmp_path: Path) -> None:
+    """A Slice, a Pad and a reduction along none, and a constant of no axis."""
+    model = model_of(
+        f"(float[{batch},2,3] x, int64[0] a) => (float[p,q,r] y, float[s,t,u] z, float[v,w,o] m, float c)",
+        "y = Slice(x, a, a, a) z = Pad(x, a, , a) m = ReduceMax<noop_with_empty_axes = 1>(x, a)"
+        " c = ConstantOfShape<value = float[1] {3}>(a)",
+    )
+    x = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    assert_agrees(model, [{"x": x, "a": np.array([], np.int64)}], tmp_path)
