@@ -205,8 +205,10 @@ def lower_dropout(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
     ratio, training = ctx.optional(node, 1), ctx.optional(node, 2)
     never = training is None or (training.value is not None and not training.value.item())
     if never or (ratio is not None and ratio.is_all(0)):
-        mask = b.const(np.ones(x.static_shape, ctx.output(node, 1).dtype)) if ctx.has_output(node, 1) else x
-        return x, mask
+        if not ctx.has_output(node, 1):
+            return (x,)
+        true = b.const(np.ones(x.static_shape if x.is_static else (), ctx.output(node, 1).dtype))
+        return x, true if x.is_static else b.fill(b.shape_of(x), true, x.shape)
     if training is None or training.value is not None:
         raise Unsupported("Dropout in training mode draws random numbers", "export the model in eval mode")
     share = b.const(np.float32(0.5)) if ratio is None else b.cast(b.reshape(ratio, ()), "float32")

@@ -133,8 +133,7 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER. Negative pads crop.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    named = ctx.optional(node, 3)
-    if ctx.version(node) >= 11 and (ctx.known(node, 1) is None or (named is not None and named.value is None)):
+    if ctx.version(node) >= 11 and _is_computed(ctx, node):
         return _runtime_pad(ctx, node, x)
     pads, value = _pad_arguments(ctx, node, x.rank)
     mode = ctx.attribute(node, "mode")
@@ -149,6 +148,14 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
             amounts = b.const(np.int32(low)), b.const(np.int32(high))
             x = b.gather(x, _picked(ctx, x, axis, *amounts, mode), axis)
     return x
+
+
+def _is_computed(ctx: Context, node: ir.Node) -> bool:
+    """Whether the amounts or the axes come at run time, or the value of a Pad that crops nothing."""
+    pads, value, axes = ctx.known(node, 1), ctx.optional(node, 2), ctx.optional(node, 3)
+    if pads is None or (axes is not None and axes.value is None):
+        return True
+    return value is not None and value.value is None and bool((pads >= 0).all())
 
 
 def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[int, int]], float]:
