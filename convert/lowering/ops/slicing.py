@@ -41,17 +41,17 @@ def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]
         axis = normalize_axis(int(axis), x.rank)
         extent = x.shape[axis]
         if extent is None:
-            if step < 0:
-                raise Unsupported("a backward slice of a dynamic axis", FIXED_SIZE)
-            begin[axis], end[axis], strides[axis] = int(start), _clipped(stop), int(step)
-            open_begin &= ~(1 << axis)
-            if stop < 2**31 - 1:
-                open_end &= ~(1 << axis)
-            whole = start == 0 and stop >= 2**31 - 1 and step == 1
+            if step < 0 and start < -1:  # ONNX begins at the first element where that is beyond it, TFLite nowhere
+                raise Unsupported("a backward slice of a dynamic axis, from a place before its end", FIXED_SIZE)
+            # TFLite counts and clamps bounds as ONNX does, but takes no bound for "to the end".
+            begin[axis], end[axis], strides[axis] = _clipped(start), _clipped(stop), int(step)
             shape[axis] = None
-            if not whole:
-                continue
+            if step > 0 or start < 2**31 - 1:
+                open_begin &= ~(1 << axis)
+            if -(2**31) < stop < 2**31 - 1:
+                open_end &= ~(1 << axis)
             continue
+        start = max(start, -extent) if step < 0 else start  # ONNX begins at the first element, Python before it
         first, last, _ = slice(int(start), int(stop), int(step)).indices(extent)
         count = len(range(first, last, int(step)))
         begin[axis], end[axis], strides[axis] = first, last, int(step)

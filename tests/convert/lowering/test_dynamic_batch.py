@@ -55,3 +55,26 @@ def test_columns_become_images(channels: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     feeds = [{"x": rng.standard_normal((n, channels * 6, 8)).astype(np.float32)} for n in (1, 2, 5)]
     assert_agrees(model, feeds, tmp_path)
+
+
+_LOW, _HIGH = -(2**63) + 1, 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "step"),
+    [(-1, _LOW, -1), (_HIGH, _LOW, -2), (3, _LOW, -1), (-1, -4, -2), (5, 1, -1), (100, -100, -3), (1, -1, 2),
+     (-100, 3, 1), (-3, _HIGH, 1)],
+)  # fmt: skip
+def test_slices_in_both_directions(start: int, stop: int, step: int, tmp_path: Path) -> None:
+    """torch.flip of a batch; bounds beyond either end."""
+    bounds = {"s": np.array([start]), "e": np.array([stop]), "a": np.array([0]), "t": np.array([step])}
+    model = model_of("(float[n,3] x) => (float[m,3] y)", "y = Slice(x, s, e, a, t)", bounds)
+    feeds = [{"x": np.arange(3 * n, dtype=np.float32).reshape(n, 3)} for n in (4, 7, 101)]
+    assert_agrees(model, feeds, tmp_path, artifacts=("tflite",))
+
+
+def test_a_backward_slice_from_before_the_first_element(tmp_path: Path) -> None:
+    """ONNX takes the first element, where Python takes none."""
+    bounds = {"s": np.array([-9]), "e": np.array([_LOW]), "a": np.array([0]), "t": np.array([-1])}
+    model = model_of("(float[2,3] x) => (float[m,3] y)", "y = Slice(x, s, e, a, t)", bounds)
+    assert_agrees(model, [{"x": np.arange(6, dtype=np.float32).reshape(2, 3)}], tmp_path)
