@@ -277,8 +277,14 @@ class Shaping(BuilderBase):
 
     def fill(self, shape: Tensor, value: Tensor, static: Shape) -> Tensor:
         """A tensor of ``shape`` (1-D int32), all ``value``. TFLite: FILL."""
+        if shape.shape == (0,):
+            return self.reshape(value, ())
         work = working_dtype("fill", value.dtype)
         return self.cast(self.emit_one("fill", [shape, self.cast(value, work)], work, static), value.dtype)
+
+    def random_uniform(self, shape: Tensor, static: Shape) -> Tensor:
+        """Other float32 numbers of 0 … 1, below 1, in every run, of ``shape`` (1-D int32). TFLite: RANDOM_UNIFORM."""
+        return self.emit_one("random_uniform", [shape], "float32", static)
 
     def range(self, start: Tensor, limit: Tensor, delta: Tensor, length: int | None) -> Tensor:
         """start, start+delta, … before limit; scalars of one dtype. TFLite: RANGE."""

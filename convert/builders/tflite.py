@@ -154,7 +154,7 @@ class TfliteBuilder(Builder):
         for role, branch in (("then", then), ("else", otherwise)):
             functions.append(self._function(f"{self._scope}/{role}", [], *functions))
             with self._inside(functions[-1]):
-                given.append(branch())
+                given.append(self._apart(branch()))
                 results = [self._local(t.handle) for t in given[-1]]
             self._end(functions[-1], results)
         functions[0].take_all()
@@ -186,10 +186,17 @@ class TfliteBuilder(Builder):
         result would be overwritten before it is read.
         """
         places = {t.handle: place for place, t in enumerate(state)}
-        return [
-            t if places.get(t.handle, place) == place else self._same("maximum", [t, t], t.shape)
-            for place, t in enumerate(results)
-        ]
+        return [t if places.get(t.handle, place) == place else self._copy(t) for place, t in enumerate(results)]
+
+    def _apart(self, results: Sequence[Tensor]) -> list[Tensor]:
+        """The results of a branch, with copies of those that come again: IF hands out a tensor once only, and garbage
+        in its other place.
+        """
+        handles = [t.handle for t in results]
+        return [self._copy(t) if t.handle in handles[:place] else t for place, t in enumerate(results)]
+
+    def _copy(self, t: Tensor) -> Tensor:
+        return self._same("maximum", [t, t], t.shape)
 
     def _with_regions(
         self,

@@ -33,6 +33,12 @@ def reshape_affine(ctx: Context, x: Tensor, of: Tensor, factors: Sequence[int], 
     return ctx.b.reshape(x, shape, runtime)
 
 
+def as_matrix(ctx: Context, x: Tensor, axis: int) -> Tensor:
+    """``x`` of two axes: all before ``axis``, and all from it on."""
+    axes = [(x, a) for a in range(x.rank)]
+    return ctx.b.reshape_by(x, [axes[:axis], axes[axis:]])
+
+
 def positions(ctx: Context, x: Tensor, axis: int) -> Tensor:
     """0, …, extent - 1 of an axis, 1-D int32; a constant where the extent is static."""
     b = ctx.b

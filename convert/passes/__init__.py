@@ -34,6 +34,7 @@ from . import (
     inline_branches,
     inline_functions,
     lift_constants,
+    match_branches,
     merge_duplicates,
     merge_transposes,
     remove_noops,
@@ -70,6 +71,7 @@ PIPELINE: PassPipeline = (
             resolve_sequences.PASS,
             unroll_loops.PASS,
             expand_functions.PASS,
+            match_branches.PASS,
             inline_branches.PASS,
         )
     ),

@@ -9,7 +9,7 @@ After::
     x ── Slice ── y                                           a, b ── Concat ── z
 
 Leaves alone: sequences that are inputs or outputs of the graph, or of a Loop; parts whose number, or the index that
-picks one, is known at run time only.
+picks one, is known at run time only. Their sizes may be: CumSum gives the bounds of each.
 Source: ONNX SequenceEmpty, SequenceConstruct, SequenceInsert, SequenceErase, SequenceAt, SequenceLength,
 ConcatFromSequence (all opset 11), SplitToSequence-11 and -24.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import constant, scalar
+from ..graph.reading import constant, scalar, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
@@ -60,6 +60,9 @@ def _split(rw: Rewriter, node: ir.Node, held: Held) -> Parts | None:
     axis = int(rw.attribute(node, "axis")) % max(len(x.shape), 1)
     extent, given = x.shape[axis], node.inputs[1] if len(node.inputs) > 1 else None
     sizes = None if given is None else constant(given)
+    counted = static_shape(given)
+    if given is not None and sizes is None and counted is not None and len(counted) == 1:
+        return _split_by(rw, node, x, given, axis, counted[0])
     if not isinstance(extent, int) or (given is not None and sizes is None):
         rw.refuse(node, "the number of its parts is known at run time only")
         return None
@@ -83,6 +86,28 @@ def _split(rw: Rewriter, node: ir.Node, held: Held) -> Parts | None:
         if not drops:
             dims[axis] = end - start
         made.type, made.shape = x.type, ir.Shape(dims)
+        parts.append(made)
+    return parts
+
+
+def _split_by(rw: Rewriter, node: ir.Node, x: ir.Value, sizes: ir.Value, axis: int, count: int) -> Parts:
+    """``count`` parts, whose ``sizes`` come at run time: each begins where those before it end."""
+    along = rw.shape_constant(node, f"{node.name}/axis", [axis])
+    bounds = []
+    for exclusive in (1, 0):
+        first = rw.constant(node, f"{node.name}/first", np.array(0, np.int64))
+        sums = rw.node("CumSum", [sizes, first], {"exclusive": exclusive}, main=node)
+        rw.insert(node, sums)
+        bounds.append(sums.outputs[0])
+    parts = []
+    for index in range(count):
+        at = rw.shape_constant(node, f"{node.name}/index", [index])
+        start, end = (rw.node("Gather", [sums, at], main=node) for sums in bounds)
+        rw.insert(node, start, end)
+        part = rw.node("Slice", [x, start.outputs[0], end.outputs[0], along], main=node)
+        rw.insert(node, part)
+        made = part.outputs[0]
+        made.type, made.shape = x.type, ir.Shape([None if i == axis else d for i, d in enumerate(x.shape or ())])
         parts.append(made)
     return parts
 

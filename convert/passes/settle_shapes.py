@@ -3,7 +3,7 @@
 A Loop's state may change its shape. That is settled by rounds: a state has its initial shape, its body is inferred, and
 where that makes another shape of it, the extents in which they differ are dynamic; until nothing changes any more. How
 many axes a reduction, a Squeeze or an Unsqueeze takes is known where the axes themselves aren't. A GroupNormalization's
-result has its input's shape, and ONNX says nothing of it.
+result has its input's shape, and a MelWeightMatrix is one, and ONNX says nothing of it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _state_rank(scope: _Scope, node: onnx.NodeProto) -> bool:
     if _extents(found) is not None or not found.tensor_type.elem_type or extents is None:
         return False
     numbers = {a.name: a.i for a in node.attribute}
-    shape: Extents | None = extents if node.op_type == "GroupNormalization" else None
+    shape: Extents | None = {"GroupNormalization": extents, "MelWeightMatrix": (None, None)}.get(node.op_type)
     if count and isinstance(count[0], int):
         shape = shape or _along_axes(node.op_type, extents, count[0], numbers)
     if shape is None:

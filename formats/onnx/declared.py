@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import onnx
 
+from .older import modernize
+from .parts import take_apart
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
 
@@ -18,13 +20,14 @@ def settle(proto: onnx.ModelProto) -> list[str]:
 
     Extents below 0 become unknown, and 0 where it is the batch of an input; outputs take the shapes that ONNX infers
     of the graph, as far as it can, and their types where they have none; shapes of inner values that contradict the
-    inferred ones are dropped.
+    inferred ones are dropped. A model of an opset below 8 becomes one of that opset (see `older`), and sequences among
+    the outputs their tensors (see `parts`).
 
     Args:
         proto: The model, whose nodes have the form that their operators ask for; large weights may be without data.
     """
     constants = {tensor.name for tensor in proto.graph.initializer}
-    notes = []
+    notes = [*modernize(proto), *take_apart(proto)]
     for info in proto.graph.input:
         dims = info.type.tensor_type.shape.dim
         unknown = [d for i, d in enumerate(dims) if d.HasField("dim_value") and d.dim_value < int(_is_batch(i, dims))]

@@ -153,6 +153,7 @@ _ROWS = (
     TfliteOp("pad", _FIL | _BYTES, "pad", Int8.LISTED),
     TfliteOp("padv2", _FIL | _BYTES, HANDLER, Int8.LISTED),
     TfliteOp("quantize", _F, HANDLER, Int8.FLOAT),
+    TfliteOp("random_uniform", _F, "random.uniform", Int8.FLOAT),
     TfliteOp("range", _FIL, "range", Int8.FLOAT),
     TfliteOp("reshape", _ALL, "reshape", Int8.LISTED),
     TfliteOp("reverse_sequence", _FIL | _SHORT | {"uint8"}, HANDLER, Int8.FLOAT),

@@ -42,9 +42,15 @@ def compare(got: Mapping[str, Any], expected: Mapping[str, Any], *, rtol: float,
     """Compare outputs by name: shape, then dtype, then numbers, each strictly.
 
     Numbers agree when ``|got - expected| <= atol + rtol * |expected|``, as in ONNX's own runner; NaN equals
-    NaN.
+    NaN. A sequence is expected as its tensors, by the names that `formats.onnx.parts` gives them.
     """
-    for name, want in expected.items():
+    lists = {name: want for name, want in expected.items() if isinstance(want, list)}
+    parts = {f"{name}_{index}": part for name, want in lists.items() for index, part in enumerate(want)}
+    tensors = {name: want for name, want in expected.items() if name not in lists}
+    for name, want in lists.items():
+        if f"{name}_{len(want)}" in got:
+            return Outcome("wrong-shape", f"{name}: more than {len(want)} tensors")
+    for name, want in {**tensors, **parts}.items():
         if name not in got:
             return Outcome("runtime-error", f"no output {name!r}; there are {', '.join(sorted(got))}")
         if not isinstance(want, np.ndarray):

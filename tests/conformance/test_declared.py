@@ -51,6 +51,16 @@ def test_a_case_is_run_again_without(length: str, declared: bool, tmp_path: Path
     assert ("rank of 'y' is unknown" in outcome.detail) == declared
 
 
+@pytest.mark.parametrize(("artifact", "times"), [("tflite", 2), ("saved_model", 1)])
+def test_a_saved_model_that_passes_without_is_not_made_again(artifact: str, times: int, tmp_path: Path) -> None:
+    x = np.arange(6, dtype=np.float32)
+    proto = model("y = Reshape (x, a)", "float[2,3] y")
+    case = Case("c", "Reshape", proto, {"x": x, "a": np.array([2, 3])}, {"y": x.reshape(2, 3)}, 1e-5, 1e-6)
+    stages: list[str] = []
+    assert check(case, artifact, tmp_path, stages.append) == Outcome("pass")
+    assert stages == ["converting", "running"] * times
+
+
 def test_the_table_counts_them_apart() -> None:
     outcomes = {"a": Outcome("pass"), "b": Outcome("pass", "why", declared=True), "c": Outcome("timeout")}
     run = Run("tflite", outcomes, 1.0)

@@ -43,8 +43,13 @@ def test_the_second_output_counts() -> None:
     assert compare({"a": want["a"]}, want, rtol=0, atol=0).status == "runtime-error"
 
 
-def test_a_tensor_is_no_sequence() -> None:
-    assert compare({"y": WANT}, {"y": [WANT]}, rtol=1, atol=1).status == "wrong-dtype"
+def test_a_sequence_is_as_many_tensors() -> None:
+    def status(*names: str) -> str:
+        return compare(dict.fromkeys(names, WANT), {"y": [WANT, WANT]}, rtol=0, atol=0).status
+
+    assert status("y_0", "y_1") == "pass"
+    assert status("y") == status("y_0") == "runtime-error"
+    assert status("y_0", "y_1", "y_2") == "wrong-shape"
 
 
 def test_a_scalar_that_differs_has_a_message() -> None:

@@ -11,6 +11,7 @@ from ...builders.tensor import Tensor, normalize_axis
 from ...layout.axes import softmax
 from ...layout.elementwise import elementwise
 from ..context import Context
+from ..extents import as_matrix
 from ..registry import lowers
 
 _NAMES = {"Relu": "relu", "Sigmoid": "logistic", "Tanh": "tanh"}
@@ -154,12 +155,8 @@ def lower_softmax(ctx: Context, node: ir.Node) -> Tensor:
             return b.reshape(b.unary(op, b.reshape(x, (1,)), **attributes), ())
         return b.unary(op, x, **attributes)
     if ctx.version(node) < 13:
-        shape = x.static_shape
-        rows = 1
-        for extent in shape[:axis]:
-            rows *= extent
-        flat = b.reshape(x, (rows, (b.numel(x) or 0) // max(rows, 1)))
-        return b.reshape(b.unary(op, flat, **attributes), shape)
+        made = b.unary(op, as_matrix(ctx, x, axis), **attributes)
+        return b.reshape_by(made, [[(x, a)] for a in range(x.rank)])
     perm = [a for a in range(x.rank) if a != axis] + [axis]
     back = [perm.index(a) for a in range(x.rank)]
     return b.transpose(b.unary(op, b.transpose(x, perm), **attributes), back)

@@ -52,8 +52,13 @@ def lower_range(ctx: Context, node: ir.Node) -> Tensor:
 @lowers("EyeLike", since=9)
 def lower_eye_like(ctx: Context, node: ir.Node) -> Tensor:
     """Ones on diagonal ``k`` of a matrix shaped like X."""
-    rows, columns = ctx.input(node, 0).static_shape
-    return ctx.b.const(np.eye(rows, columns, int(ctx.attribute(node, "k")), ctx.output(node).dtype))
+    b, x, k, dtype = ctx.b, ctx.input(node, 0), int(ctx.attribute(node, "k")), ctx.output(node).dtype
+    if x.is_static:
+        height, width = x.static_shape
+        return b.const(np.eye(height, width, k, dtype))
+    rows, columns = (positions(ctx, x, axis) for axis in range(2))
+    on = b.sub(b.expand_dims(columns, [0]), b.expand_dims(rows, [1]))
+    return b.cast(b.compare("equal", on, b.const(np.int32(k))), dtype)
 
 
 @lowers("OneHot", since=9)

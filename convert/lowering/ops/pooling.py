@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 
 import numpy as np
@@ -98,10 +98,26 @@ def _dilated_max(
     dilations: Sequence[int],
     pads: Pads,
 ) -> Tensor:
-    """The maximum of one shifted slice per kernel element."""
+    """The maximum along each axis in turn."""
     x = ctx.b.pad(x, with_batch_and_channels(pads), lowest(x))
-    parts = shifted(ctx, x, kernel, strides, dilations)
-    return reduce(lambda p, q: ctx.b.binary("maximum", p, q), parts)
+    return _axis_by_axis(ctx, x, lambda p, q: ctx.b.binary("maximum", p, q), kernel, strides, dilations)
+
+
+def _axis_by_axis(
+    ctx: Context,
+    x: Tensor,
+    join: Callable[[Tensor, Tensor], Tensor],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+) -> Tensor:
+    """Each window's elements joined, along one axis after the other: a + b shifted slices in place of a · b."""
+    for axis in range(len(kernel)):
+        size, step, gap = (
+            tuple(n if a == axis else 1 for a, n in enumerate(ns)) for ns in (kernel, strides, dilations)
+        )
+        x = reduce(join, shifted(ctx, x, size, step, gap))
+    return x
 
 
 def shifted(
@@ -200,7 +216,7 @@ def _mean_of_slices(
     ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> Tensor:
     """A dilated or volumetric mean."""
-    total = reduce(ctx.b.add, shifted(ctx, x, kernel, strides, dilations))
+    total = _axis_by_axis(ctx, x, ctx.b.add, kernel, strides, dilations)
     return ctx.b.mul(total, ctx.b.like(total, 1.0 / float(np.prod(kernel))))
 
 
@@ -225,7 +241,7 @@ def lower_lp_pool(ctx: Context, node: ir.Node) -> Tensor:
         mean = b.pool_2d("average_pool_2d", powers, window=kernel, strides=strides, padding="VALID")
         total = b.mul(mean, b.like(x, float(np.prod(kernel))))
     else:
-        total = reduce(b.add, shifted(ctx, powers, kernel, strides, dilations))
+        total = _axis_by_axis(ctx, powers, b.add, kernel, strides, dilations)
     return _root(ctx, total, p)
 
 

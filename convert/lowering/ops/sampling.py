@@ -200,21 +200,24 @@ def lower_col2im(ctx: Context, node: ir.Node) -> Tensor:
         step = _steps(ctx, extent, k, dilations[axis], strides[axis])
         outer = b.add(b.expand_dims(b.mul(places, extent), [1, 3]), b.expand_dims(step, [0, 2]))
         places = ctx.b.reshape_by(outer, [[(outer, 0), (outer, 1)], [(outer, 2), (outer, 3)]])
-    taps, n, columns = element_count((places.shape[0],)), *static((x.shape[0], x.shape[2]))
+    taps, n, columns = element_count((places.shape[0],)), x.shape[0], static(x.shape[2:])[0]
     if taps == 0:
         raise Unsupported("a block without elements", "export the model again")
     channels = static(x.shape[1:2])[0] // taps if taps is not None else ctx.output(node).shape[1]
     if channels is None:
         raise Unsupported("the number of channels must be known", "make block_shape constant")
-    by_place = b.transpose(b.reshape(x, (n * channels, x.static_shape[1] // channels * columns)), (1, 0))
+    batch = b.reshape(b.extent_of(x, 0), (1,))
+    rows = None if n is None else n * channels
+    by_place = b.transpose(b.reshape(x, (rows, static(x.shape[1:2])[0] // channels * columns)), (1, 0))
     total = (
         b.reduce("reduce_prod", whole, [0], keep_dims=True) if whole.value is None else b.int32s([prod(whole.value)])
     )
-    shape = b.concat([total, b.int32s([n * channels])], 0)
+    shape = b.concat([total, b.mul(batch, b.int32s([channels]))], 0)
     static_total = None if total.value is None else int(total.value[0])
-    added = b.scatter_nd(b.reshape(places, (by_place.shape[0], 1)), by_place, shape, (static_total, n * channels))
+    added = b.scatter_nd(b.reshape(places, (by_place.shape[0], 1)), by_place, shape, (static_total, rows))
     known = (None,) * rank if whole.value is None else tuple(int(d) for d in whole.value)
-    full = b.reshape(b.transpose(added, (1, 0)), (n, channels, *known), b.concat([b.int32s([n, channels]), whole], 0))
+    extents = b.concat([batch, b.int32s([channels]), whole], 0)
+    full = b.reshape(b.transpose(added, (1, 0)), (n, channels, *known), extents)
     return cropped(ctx, full, [(0, 0), (0, 0), *((pads[i], pads[i + rank]) for i in range(rank))])
 
 

@@ -170,7 +170,7 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     if x.rank == 0:
         return b.fill(target, x, static)
     # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
-    ones = b.fill(target, b.like(x, 1), (None,) * len(static) if x.rank <= len(static) else (None,))
+    ones = b.fill(target, b.like(x, 1), (None,) * (len(static) if target.shape[0] is None else target.shape[0]))
     return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)
 
 
@@ -189,17 +189,34 @@ def lower_transpose(ctx: Context, node: ir.Node) -> Tensor:
 
 
 @lowers("Identity", layout=elementwise)
+def lower_identity(ctx: Context, node: ir.Node) -> Tensor:
+    """X itself."""
+    return ctx.input(node, 0)
+
+
 @lowers("Dropout", since=7, layout=like_first)
-def lower_identity(ctx: Context, node: ir.Node) -> Tensor | tuple[Tensor, ...]:
-    """X itself; a Dropout's mask is all true at inference, and where its ratio is 0."""
-    x, ratio, training = ctx.input(node, 0), ctx.known(node, 1), ctx.optional(node, 2)
-    drops = training is not None and (training.value is None or bool(training.value.item()))
-    if drops and (ratio is None or ratio.item() != 0):
+def lower_dropout(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
+    """X itself, and a mask that is all true; TFLite: nothing.
+
+    Where an input says whether it trains: X / (1 - ratio) in random places of a share of 1 - ratio, which the mask
+    tells, and 0 elsewhere (RANDOM_UNIFORM). What trains always was meant to be exported in eval mode.
+    """
+    b, x = ctx.b, ctx.input(node, 0)
+    ratio, training = ctx.optional(node, 1), ctx.optional(node, 2)
+    never = training is None or (training.value is not None and not training.value.item())
+    if never or (ratio is not None and ratio.is_all(0)):
+        if not ctx.has_output(node, 1):
+            return (x,)
+        true = b.const(np.ones(x.static_shape if x.is_static else (), ctx.output(node, 1).dtype))
+        return x, true if x.is_static else b.fill(b.shape_of(x), true, x.shape)
+    if training is None or training.value is not None:
         raise Unsupported("Dropout in training mode draws random numbers", "export the model in eval mode")
-    if not ctx.has_output(node, 1):
-        return x
-    mask = ctx.b.const(np.ones(x.static_shape, ctx.output(node, 1).dtype))
-    return x, mask
+    share = b.const(np.float32(0.5)) if ratio is None else b.cast(b.reshape(ratio, ()), "float32")
+    draws = b.random_uniform(b.shape_of(x), x.shape)
+    evaluates = b.unary("logical_not", b.reshape(training, ()))
+    kept = b.binary("logical_or", b.compare("greater_equal", draws, share), evaluates)
+    scale = b.select(evaluates, b.like(share, 1), b.div(b.like(share, 1), b.sub(b.like(share, 1), share)))
+    return b.select(kept, b.mul(x, b.cast(scale, x.dtype)), b.like(x, 0)), kept
 
 
 @lowers("Cast", since=6, layout=elementwise)

@@ -41,17 +41,17 @@ def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]
         axis = normalize_axis(int(axis), x.rank)
         extent = x.shape[axis]
         if extent is None:
-            if step < 0:
-                raise Unsupported("a backward slice of a dynamic axis", FIXED_SIZE)
-            begin[axis], end[axis], strides[axis] = int(start), _clipped(stop), int(step)
-            open_begin &= ~(1 << axis)
-            if stop < 2**31 - 1:
-                open_end &= ~(1 << axis)
-            whole = start == 0 and stop >= 2**31 - 1 and step == 1
+            if step < 0 and start < -1:  # ONNX begins at the first element where that is beyond it, TFLite nowhere
+                raise Unsupported("a backward slice of a dynamic axis, from a place before its end", FIXED_SIZE)
+            # TFLite counts and clamps bounds as ONNX does, but takes no bound for "to the end".
+            begin[axis], end[axis], strides[axis] = _clipped(start), _clipped(stop), int(step)
             shape[axis] = None
-            if not whole:
-                continue
+            if step > 0 or start < 2**31 - 1:
+                open_begin &= ~(1 << axis)
+            if -(2**31) < stop < 2**31 - 1:
+                open_end &= ~(1 << axis)
             continue
+        start = max(start, -extent) if step < 0 else start  # ONNX begins at the first element, Python before it
         first, last, _ = slice(int(start), int(stop), int(step)).indices(extent)
         count = len(range(first, last, int(step)))
         begin[axis], end[axis], strides[axis] = first, last, int(step)
@@ -80,6 +80,8 @@ def _runtime_slice(
 ) -> Tensor:
     """Bounds, axes or steps come at run time: they are laid into vectors that cover every axis."""
     b, count = ctx.b, starts.static_shape[0]
+    if count == 0:
+        return x
     steps = b.int32s([1] * count) if steps is None else b.cast(steps, "int32")
     backward = steps.value is None or bool((steps.value < 0).any())
     given = [_clamped(ctx, bounds, backward) for bounds in (starts, ends)]
@@ -131,8 +133,7 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER. Negative pads crop.
     """
     b, x = ctx.b, ctx.input(node, 0)
-    named = ctx.optional(node, 3)
-    if ctx.version(node) >= 11 and (ctx.known(node, 1) is None or (named is not None and named.value is None)):
+    if ctx.version(node) >= 11 and _is_computed(ctx, node):
         return _runtime_pad(ctx, node, x)
     pads, value = _pad_arguments(ctx, node, x.rank)
     mode = ctx.attribute(node, "mode")
@@ -147,6 +148,14 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
             amounts = b.const(np.int32(low)), b.const(np.int32(high))
             x = b.gather(x, _picked(ctx, x, axis, *amounts, mode), axis)
     return x
+
+
+def _is_computed(ctx: Context, node: ir.Node) -> bool:
+    """Whether the amounts or the axes come at run time, or the value of a Pad that crops nothing."""
+    pads, value, axes = ctx.known(node, 1), ctx.optional(node, 2), ctx.optional(node, 3)
+    if pads is None or (axes is not None and axes.value is None):
+        return True
+    return value is not None and value.value is None and bool((pads >= 0).all())
 
 
 def _pad_arguments(ctx: Context, node: ir.Node, rank: int) -> tuple[list[tuple[int, int]], float]:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from ...builders.tensor import Tensor, Unsupported, element_count, normalize_axis, static
 from ...layout.axes import one_axis, softmax
 from ..context import Context
-from ..extents import cropped
+from ..extents import as_matrix, cropped
 from ..registry import lowers
 
 
@@ -44,15 +44,12 @@ def lower_hardmax(ctx: Context, node: ir.Node) -> Tensor:
     """1 at the first maximum along ``axis``, 0 elsewhere; before opset 13 over all axes from ``axis`` on."""
     b, x = ctx.b, ctx.input(node, 0)
     axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
-    shape = x.static_shape
     flat = x
     if ctx.version(node) < 13:
-        flat = b.reshape(x, (int(np.prod(shape[:axis], dtype=int)), int(np.prod(shape[axis:], dtype=int))))
-        axis = 1
-    depth = flat.static_shape[axis]
+        flat, axis = as_matrix(ctx, x, axis), 1
     index = b.cast(b.arg_extreme("arg_max", flat, axis), "int32")
-    on, off = b.like(x, 1), b.like(x, 0)
-    return b.reshape(b.one_hot(index, b.const(np.int32(depth)), on, off, axis), shape)
+    hot = b.one_hot(index, b.extent_of(flat, axis), b.like(x, 1), b.like(x, 0), axis)
+    return b.reshape_by(hot, [[(x, a)] for a in range(x.rank)])
 
 
 @lowers("Unique", since=11)

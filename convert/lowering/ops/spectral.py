@@ -14,6 +14,7 @@ from ....artifact import Array
 from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ..context import Context
 from ..extents import cropped_or_padded
+from ..functions import log1p, sinh
 from ..registry import lowers
 
 _MOST_ELEMENTS = 1 << 22
@@ -142,6 +143,45 @@ def lower_stft(ctx: Context, node: ir.Node) -> Tensor:
     if window is not None and window.value is not None:
         matrix = matrix * np.repeat(window.value.astype(np.float64), parts)[None, :]
     return _multiplied(ctx, cut, matrix, (bins, 2))
+
+
+@lowers("MelWeightMatrix", since=17)
+def lower_mel_weight_matrix(ctx: Context, node: ir.Node) -> Tensor:
+    """Bins, frame length, rate, lowest and highest frequency (scalars) → triangles [length // 2 + 1, bins], each of
+    which rises to 1 at its centre, and falls (ONNX MelWeightMatrix 17).
+
+    TFLite: the places of their corners, and the smaller of both sides' lines. Constants come here computed already.
+    """
+    b = ctx.b
+    bins, length, rate = (b.cast(b.reshape(ctx.input(node, i), ()), "int32") for i in range(3))
+    low, high = (_mel(ctx, b.cast(b.reshape(ctx.input(node, i), ()), "float32")) for i in (3, 4))
+    zero, one, two = (b.const(np.int32(n)) for n in range(3))
+    corners = b.cast(b.range(zero, b.add(bins, two), one, None), "float32")
+    step = b.div(b.sub(high, low), b.cast(b.add(bins, two), "float32"))
+    half = b.mul(b.add(b.mul(corners, step), low), b.like(low, np.log(10) / 5190))
+    hertz = b.mul(b.mul(sinh(ctx, half), b.unary("exp", half)), b.like(low, 1400))  # 700 · (e^2h - 1)
+    place = b.mul(b.cast(b.add(length, one), "float32"), hertz)
+    place = b.unary("floor", b.div(place, b.cast(rate, "float32")))
+    starts = [b.range(first, b.add(bins, first), one, None) for first in (zero, one, two)]
+    left, centre, right = (b.expand_dims(b.gather(place, start, 0), [0]) for start in starts)
+    rows = b.add(b.binary("floor_div", length, two), one)
+    at = b.expand_dims(b.cast(b.range(zero, rows, one, None), "float32"), [1])
+
+    def side(distance: Tensor, width: Tensor, beyond: str) -> Tensor:
+        """The line to 1 at the centre, and 1 on the centre's other side."""
+        line = b.div(distance, b.binary("maximum", width, b.like(width, 1)))
+        return b.select(b.compare(beyond, at, centre), b.like(line, 1), line)
+
+    rise = side(b.sub(at, left), b.sub(centre, left), "greater_equal")
+    fall = side(b.sub(right, at), b.sub(right, centre), "less_equal")
+    weights = b.unary("relu", b.binary("minimum", rise, fall))
+    return b.cast(weights, ctx.output(node).dtype)
+
+
+def _mel(ctx: Context, hertz: Tensor) -> Tensor:
+    """2595 · log₁₀(1 + f/700)."""
+    b = ctx.b
+    return b.mul(log1p(ctx, b.mul(hertz, b.like(hertz, 1 / 700))), b.like(hertz, 2595 / np.log(10)))
 
 
 def _transformed(ctx: Context, x: Tensor, length: Tensor, onesided: bool) -> Tensor:

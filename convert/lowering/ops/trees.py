@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import ML_DOMAIN
+from ...builders.remedies import BROKEN
 from ...builders.tensor import Tensor, Unsupported
 from ..context import Context
 from ..registry import lowers
@@ -80,6 +82,17 @@ class _Forest:
         return max((steps[root] for root in self.roots), default=0)
 
 
+@contextmanager
+def _as_trees() -> Iterator[None]:
+    """Within, lists of nodes that make no trees are told: of other lengths, with numbers of nothing, in a circle."""
+    try:
+        yield
+    except (LookupError, RecursionError, ValueError) as error:
+        raise Unsupported(
+            f"its lists of nodes and leaves make no trees ({type(error).__name__}: {error})", BROKEN
+        ) from error
+
+
 def _below(split: float) -> float:
     """The next smaller float32; of -∞, what nothing is at most.
 
@@ -94,6 +107,11 @@ def _below(split: float) -> float:
 def _scores(ctx: Context, x: Tensor, forest: _Forest, targets: int, aggregate: str) -> tuple[Tensor, Tensor]:
     """X [N,F] → [N, targets]: what the leaves of all trees add up to, and whether any of them adds to it."""
     b, x = ctx.b, ctx.b.cast(x, "float32")
+    with _as_trees():
+        if not all(0 <= place < (x.shape[1] or place + 1) for place in forest.feature):
+            raise IndexError(f"there are {x.shape[1]} features")
+        if not all(0 <= target < targets for scores in forest.scores.values() for target, _ in scores):
+            raise IndexError(f"there are {targets} targets")
     yes, no, feature = (b.const(np.asarray(v, np.int32)) for v in (forest.yes, forest.no, forest.feature))
     split, tracks = b.const(np.asarray(forest.split, np.float32)), b.const(np.asarray(forest.tracks))
     at = b.const(np.asarray(forest.roots, np.int32))
@@ -131,24 +149,28 @@ def lower_tree_ensemble(ctx: Context, node: ir.Node) -> Tensor:
     members = get("membership_values")
     rows = [] if members is None else members.numpy().tolist()
     ends = [i for i, value in enumerate(rows) if np.isnan(value)]
-    sets = iter([rows[start:end] for start, end in zip([0, *(e + 1 for e in ends)], ends, strict=False)])
-    of = {i: next(sets) if mode == 6 else [float(splits[i])] for i, mode in enumerate(modes.tolist())}
+    sets = [rows[start:end] for start, end in zip([0, *(e + 1 for e in ends)], ends, strict=False)]
     forest = _Forest()
-    leaves = [forest.leaf([(t, float(w))]) for t, w in zip(get("leaf_targetids"), weights.tolist(), strict=True)]
     made: dict[int, int] = {}
 
     def build(at: int) -> int:
         if at not in made:
-            sides = ((get(f"nodes_{s}nodeids")[at], get(f"nodes_{s}leafs")[at]) for s in ("true", "false"))
+            sides = [(get(f"nodes_{s}nodeids")[at], get(f"nodes_{s}leafs")[at]) for s in ("true", "false")]
+            if at < 0 or any(to < 0 for to, _ in sides):
+                raise IndexError(f"node {at} leads to {sides}")
             yes, no = (leaves[to] if is_leaf else build(to) for to, is_leaf in sides)
             feature, mode = get("nodes_featureids")[at], _MODES[int(modes[at])]
             made[at] = forest.branch(mode, feature, of[at], bool(tracks[at]), yes, no)
         return made[at]
 
-    forest.roots = [build(root) for root in get("tree_roots")]
-    aggregate = list(_AGGREGATES)[int(get("aggregate_function"))]
+    with _as_trees():
+        of = {i: sets.pop(0) if mode == 6 else [float(splits[i])] for i, mode in enumerate(modes.tolist())}
+        leaves = [forest.leaf([(t, float(w))]) for t, w in zip(get("leaf_targetids"), weights.tolist(), strict=True)]
+        forest.roots = [build(root) for root in get("tree_roots")]
+        aggregate = list(_AGGREGATES)[int(get("aggregate_function"))]
+        transform = _TRANSFORMS[int(get("post_transform"))]
     result, _ = _scores(ctx, ctx.input(node, 0), forest, int(get("n_targets")), aggregate)
-    return ctx.b.cast(post_transformed(ctx, result, _TRANSFORMS[int(get("post_transform"))]), ctx.output(node).dtype)
+    return ctx.b.cast(post_transformed(ctx, result, transform), ctx.output(node).dtype)
 
 
 @lowers("TreeEnsembleRegressor", domain=ML_DOMAIN)
@@ -208,6 +230,11 @@ def _listed(ctx: Context, node: ir.Node, of: str) -> _Forest:
         tensor = ctx.attribute(node, f"{name}_as_tensor")
         return list(ctx.attribute(node, name) or ()) if tensor is None else tensor.numpy().tolist()
 
+    with _as_trees():
+        return _linked(ctx, node, of, get)
+
+
+def _linked(ctx: Context, node: ir.Node, of: str, get: Callable[[str], list[Any]]) -> _Forest:
     scores: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for tree, number, target, weight in zip(
         get(f"{of}_treeids"), get(f"{of}_nodeids"), get(f"{of}_ids"), get(f"{of}_weights"), strict=True

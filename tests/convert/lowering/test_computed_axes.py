@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 
 from ...conformance.adapters import RUNNERS, convert_to
+from .against_ort import assert_agrees, model_of
 
 X = np.random.default_rng(0).normal(size=(2, 1, 3, 1)).astype(np.float32)
 
@@ -54,3 +55,27 @@ def test_a_reduction_of_nothing(op: str, tmp_path: Path) -> None:
     got = RUNNERS["tflite"](made, {"x": np.zeros((2, 0, 3), np.float32), "a": np.array([1], np.int64)})["y"]
     neutral = {"Prod": 1, "Max": -np.inf, "Min": np.inf, "Mean": np.nan, "LogSumExp": -np.inf}.get(op, 0)
     np.testing.assert_array_equal(got, np.full((2, 3), neutral, np.float32))
+
+
+def test_an_expand_by_fewer_extents(tmp_path: Path) -> None:
+    """ONNX broadcasts both ways: the shape that comes at run time may be of a lower rank, or a higher one."""
+    model = model_of(
+        "(float[2,3,1] x, int64[2] low, int64[4] high) => (float[a,b,c] y, float[d,e,f,g] z)",
+        "y = Expand(x, low) z = Expand(x, high)",
+    )
+    x = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
+    feeds = [{"x": x, "low": np.array(low), "high": np.array(high)}
+             for low, high in (([3, 4], [2, 1, 3, 1]), ([1, 1], [1, 2, 1, 5]))]  # fmt: skip
+    assert_agrees(model, feeds, tmp_path)
+
+
+@pytest.mark.parametrize("batch", ["n", "1"])
+def test_no_axes_that_are_computed(batch: str, tmp_path: Path) -> None:
+    """A Slice, a Pad and a reduction along none, and a constant of no axis."""
+    model = model_of(
+        f"(float[{batch},2,3] x, int64[0] a) => (float[p,q,r] y, float[s,t,u] z, float[v,w,o] m, float c)",
+        "y = Slice(x, a, a, a) z = Pad(x, a, , a) m = ReduceMax<noop_with_empty_axes = 1>(x, a)"
+        " c = ConstantOfShape<value = float[1] {3}>(a)",
+    )
+    x = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    assert_agrees(model, [{"x": x, "a": np.array([], np.int64)}], tmp_path)

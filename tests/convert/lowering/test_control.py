@@ -190,3 +190,17 @@ def test_bodies_use_what_lies_channels_last_around_them(tmp_path: Path) -> None:
     x = rng.normal(size=(1, 3, 6, 8)).astype("f")
     feeds = [{"x": x, "m": np.array(m), "c": np.array(c)} for m, c in ((0, True), (2, False), (3, True))]
     check(text, feeds, tmp_path, k1=k1, k2=k2)
+
+
+@pytest.mark.parametrize("dtype", ["float", "bool", "int64"])
+def test_a_branch_that_gives_a_value_twice(dtype: str, tmp_path: Path) -> None:
+    kind = {"float": 1, "bool": 9, "int64": 7}[dtype]
+    text = f"""
+    <ir_version: 8, opset_import: ["" : 16]>
+    g (float[n,3] x, bool c) => ({dtype}[n,3] y, {dtype}[n,3] z) {{
+        y, z = If (c) <then_branch = t () => ({dtype}[n,3] a, {dtype}[n,3] b) {{
+                           m = Mul (x, x) a = Cast <to = {kind}> (m) b = Identity (a) }},
+                       else_branch = e () => ({dtype}[n,3] d, {dtype}[n,3] f) {{
+                           m = Neg (x) d = Cast <to = {kind}> (m) f = Cast <to = {kind}> (x) }}>
+    }}"""
+    check(text, [{"x": X, "c": np.array(True)}, {"x": X, "c": np.array(False)}], tmp_path)

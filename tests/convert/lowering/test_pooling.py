@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from edgeworthy.formats.tflite.summary import summarize
 
 from ...conformance.adapters import convert_to, run_tflite
 from ...noops import noops
+from .against_ort import assert_agrees, model_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,25 @@ def test_padding_of_a_max_pool(nodes: str, padding: str | None, tmp_path: Path) 
     assert {op for op in summarize(made).op_counts if "PAD" in op} == ({padding} if padding else set())
     (want,) = ort.InferenceSession(model).run(None, {"x": x})
     np.testing.assert_allclose(run_tflite(made, {"x": x})["y"], want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("node", "shape", "slices"),
+    [
+        ("MaxPool<kernel_shape=[5,7], dilations=[2,3], strides=[2,1], pads=[4,3,2,6]>", "[2,3,20,31]", 12),
+        ("MaxPool<kernel_shape=[5,1], dilations=[2,3], ceil_mode=1, strides=[3,2]>", "[2,3,20,31]", 6),
+        ("AveragePool<kernel_shape=[3,4], dilations=[2,2], pads=[2,2,2,2]>", "[2,3,20,31]", 7),
+        ("LpPool<kernel_shape=[3,4], dilations=[2,2], p=3>", "[2,3,20,31]", 7),
+        ("AveragePool<kernel_shape=[2,3,2], strides=[1,2,1]>", "[1,2,6,7,5]", 7),
+        ("MaxPool<kernel_shape=[2,3,2], dilations=[2,1,2]>", "[1,2,6,7,5]", 7),
+    ],
+)
+def test_windows_with_holes_go_axis_by_axis(node: str, shape: str, slices: int, tmp_path: Path) -> None:
+    """A slice for each place along each axis, not for each of the window's places."""
+    name, _, attributes = node.partition("<")
+    out = "[n,c,h,w]" if shape.count(",") == 3 else "[n,c,d,h,w]"
+    model = model_of(f"(float{shape} x) => (float{out} y)", f"y = {name}<{attributes}(x)", opset=22)
+    x = np.random.default_rng(0).standard_normal(json.loads(shape)).astype(np.float32)
+    made = assert_agrees(model, [{"x": x}], tmp_path, artifacts=("tflite",))["tflite"]
+    ops = summarize(made).op_counts
+    assert ops["STRIDED_SLICE"] + ops.get("SLICE", 0) <= slices

@@ -59,3 +59,15 @@ def test_frames_that_are_computed(parts: int, attributes: str, given: tuple[str,
     )  # fmt: skip
     feed = {"x": _normal(2, 40, parts)} | {name: values[name] for name in given}
     assert_agrees(model, [feed], tmp_path, artifacts=["tflite"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_mel_scale_that_is_computed(tmp_path: Path) -> None:
+    """Whole triangles, triangles narrower than a bin, one bin, and an odd length."""
+    model = model_of(
+        "(int32 bins, int32 length, int32 rate, float low, float high) => (float[f,n] y)",
+        "y = MelWeightMatrix(bins, length, rate, low, high)",
+    )
+    scales = [(40, 512, 16000, 20, 8000), (20, 16, 16000, 0, 8000), (1, 2, 100, 0, 50), (80, 401, 22050, 50, 10000)]
+    types = dict.fromkeys(("bins", "length", "rate"), np.int32) | dict.fromkeys(("low", "high"), F32)
+    feeds = [{name: np.array(v, types[name]) for name, v in zip(types, scale, strict=True)} for scale in scales]
+    assert_agrees(model, feeds, tmp_path)

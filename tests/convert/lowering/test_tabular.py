@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from edgeworthy.convert import convert
 from edgeworthy.errors import UnsupportedNodes
 
+from ...conformance.adapters import convert_to
 from .both import both, model_of
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
@@ -188,3 +189,44 @@ def test_a_sequence_in_the_signature_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(UnsupportedNodes, match="'x' is a sequence of tensors"):
         convert(tmp_path / "m.onnx", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("nodes_truenodeids", 0, 99), ("nodes_truenodeids", 0, 0), ("nodes_featureids", 0, 4),
+        ("nodes_featureids", 0, -1), ("target_ids", 0, 2), ("target_ids", 0, -1), ("target_weights", None, []),
+    ],
+)  # fmt: skip
+def test_lists_that_make_no_trees(name: str, place: int | None, value: Any, tmp_path: Path) -> None:
+    attributes = {**forest(np.random.default_rng(3), 2, 2, 2, "target", False), "n_targets": 2}
+    if place is None:
+        attributes[name] = attributes[name][:-1]
+    else:
+        attributes[name][place] = value
+    model = ensemble("TreeEnsembleRegressor", attributes, [("y", 1, ["n", 2])])
+    with pytest.raises(UnsupportedNodes, match="make no trees"):
+        convert_to("tflite", model.SerializeToString(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("nodes_modes", [253, 0]), ("nodes_modes", [6, 0]), ("tree_roots", [2]), ("nodes_truenodeids", [0, 1]),
+        ("nodes_falsenodeids", [9, 2]), ("nodes_falsenodeids", [-1, 2]), ("leaf_targetids", [0, 0, 3]),
+        ("aggregate_function", 9), ("post_transform", 9),
+    ],
+)  # fmt: skip
+def test_lists_that_make_no_trees_of_their_own_leaves(name: str, values: Any, tmp_path: Path) -> None:
+    tensor = onnx.helper.make_tensor
+    attributes = {
+        "nodes_modes": [0, 0], "nodes_splits": tensor("s", 1, [2], [0.0, 1.0]), "nodes_featureids": [0, 1],
+        "tree_roots": [0], "nodes_truenodeids": [1, 0], "nodes_trueleafs": [0, 1], "nodes_falsenodeids": [2, 1],
+        "nodes_falseleafs": [1, 1], "leaf_targetids": [0, 0, 0], "leaf_weights": tensor("w", 1, [3], [1.0, 2.0, 3.0]),
+        "n_targets": 1, "aggregate_function": 1, "post_transform": 0,
+    } | {name: values}  # fmt: skip
+    attributes["nodes_modes"] = tensor("m", onnx.TensorProto.UINT8, [2], attributes["nodes_modes"])
+    model = ensemble("TreeEnsemble", attributes, [("y", 1, ["n", 1])])
+    model.opset_import[0].version = 5
+    with pytest.raises(UnsupportedNodes, match="make no trees"):
+        convert_to("tflite", model.SerializeToString(), tmp_path)

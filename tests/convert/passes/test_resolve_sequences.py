@@ -42,6 +42,16 @@ def test_what_lives_inside_goes(apply: Any, inputs: str, body: str, output: str)
     assert not [op for op in result.ops if "Sequence" in op]
 
 
+@pytest.mark.parametrize("sizes", [[1, 4], [5, 0], [2, 3]])
+def test_sizes_that_are_computed(apply: Any, sizes: list[int]) -> None:
+    body = "s = SplitToSequence <axis = -1> (x, sizes) a = SequenceAt (s, one) b = SequenceAt (s, zero)"
+    text = f"{HEAD} g (float[n,5] x, int64[2] sizes) => (float[n,m] a, float[n,k] b) {{ {body} }}"
+    feeds = {"x": np.arange(15, dtype=np.float32).reshape(3, 5), "sizes": np.array(sizes)}
+    result = apply(text, "infer_shapes", "resolve_sequences", weights=WEIGHTS, feeds=feeds)
+    assert result.ops.count("Slice") == 2
+    assert not [op for op in result.ops if "Sequence" in op]
+
+
 @pytest.mark.parametrize(("inputs", "body", "output"), [
     ("seq(float[2]) s", "y = SequenceAt (s, one)", "float[2] y"),
     ("float[2,2] x, int64 i", "s = SplitToSequence (x) y = SequenceAt (s, i)", "float[1,2] y"),
