@@ -1,9 +1,12 @@
-"""A module in memory as a ``torch.export`` program: a file that other processes can run without the module's code."""
+"""``torch.export`` programs: a module in memory as a file that other processes can run without the module's code."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +63,27 @@ def _check(source: Source, captured: object) -> None:
                 where=source.spec,
                 remedy="give the model as file.py:factory, which is run as it is",
             )
+
+
+@contextmanager
+def views_as_reshapes() -> Iterator[None]:
+    """Meanwhile the views of a program that is taken apart become reshapes.
+
+    PyTorch lays the result of attention out in one way when it captures, and in another when it runs through the graph
+    again: a view of the one is none of the other. A reshape gives the same values of both.
+    """
+    torch = require_torch()
+    program, view, reshape = torch.export.ExportedProgram, torch.ops.aten.view.default, torch.ops.aten.reshape.default
+    decompose = program.run_decompositions
+
+    def without_views(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = decompose(self, *args, **kwargs)
+        for node in made.graph.nodes:
+            node.target = reshape if node.target is view else node.target
+        return made
+
+    program.run_decompositions = without_views
+    try:
+        yield
+    finally:
+        program.run_decompositions = decompose
