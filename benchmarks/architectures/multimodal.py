@@ -29,8 +29,6 @@ _PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "reduce_dim": 16, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 32,
         "conditional_layer": 0}),
     "owlvit": ("OwlViTForObjectDetection", "logits pred_boxes", {**_BOTH, "projection_dim": 32}),
-    "vilt": ("ViltForQuestionAnswering", "logits", {
-        **_VISION, "vocab_size": _WORDS, "max_position_embeddings": 16, "num_labels": 8, "max_image_length": -1}),
     "layoutlm_v3": ("LayoutLMv3ForTokenClassification", "logits", {
         **_TEXT, "input_size": _SIZE, "num_labels": 6, "coordinate_size": 5, "shape_size": 6}),
 }  # fmt: skip

@@ -120,9 +120,9 @@ class LanguageModel(nn.Module):
         self.embed, self.head = nn.Embedding(_WORDS, width), nn.Linear(width, _WORDS)
         self.layers = kind(width, width, num_layers=2, batch_first=True)
 
-    def forward(self, ids: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        given = tuple(s.transpose(0, 1).contiguous() for s in state)
-        y, after = self.layers(self.embed(ids), given if len(given) > 1 else given[0])
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = tuple(state.transpose(0, 1).contiguous() for state in inputs[1:])
+        y, after = self.layers(self.embed(inputs[0]), given if len(given) > 1 else given[0])
         states = after if isinstance(after, tuple) else (after,)
         return (self.head(y), *(s.transpose(0, 1) for s in states))
 
@@ -224,7 +224,7 @@ def _rwkv_state(generator: torch.Generator, count: int) -> torch.Tensor:
 
 
 ARCHITECTURES = {
-    "tcn": Architecture("sequences", Tcn, {"series": normal(6, 40)}, {"series": "batch . length"}),
+    "tcn": Architecture("sequences", Tcn, {"x": normal(6, 40)}, {"x": "batch . length"}),
     "conformer": Architecture("speech", Conformer, {"sound": normal(48, 16)}, {"sound": "batch length ."},
                               ({"length": 48}, {"length": 64}, {"length": 32})),
     "crnn_ctc": Architecture("print", Crnn, {"image": normal(1, 32, 64)}, {"image": "batch . . width"},
