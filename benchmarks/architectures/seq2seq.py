@@ -20,7 +20,7 @@ _TOKENS: dict[str, Any] = {"vocab_size": _WORDS, "pad_token_id": 0, "bos_token_i
 _BART = {**_TOKENS, "d_model": _WIDTH, "encoder_layers": _LAYERS, "decoder_layers": _LAYERS, "encoder_ffn_dim": 96,
          "encoder_attention_heads": _HEADS, "decoder_attention_heads": _HEADS, "decoder_ffn_dim": 96,
          "max_position_embeddings": 64}  # fmt: skip
-_SOUND = {"max_source_positions": 50, "max_target_positions": 32, "num_mel_bins": 16, "suppress_tokens": None,
+_SOUND = {"max_source_positions": 50, "max_target_positions": 64, "num_mel_bins": 16, "suppress_tokens": None,
           "begin_suppress_tokens": None}  # fmt: skip
 
 Part = Literal["encoder", "first_step", "step"]

@@ -20,14 +20,17 @@ _LISTENERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "wav2vec2": ("Wav2Vec2ForCTC", _WAVES, _WAVE),
     "wav2vec2_large": ("Wav2Vec2ForCTC", _WAVES, {**_WAVE, "do_stable_layer_norm": True, "feat_extract_norm": "layer",
                                                   "conv_bias": True}),
-    "wav2vec2_conformer": ("Wav2Vec2ConformerForCTC", _WAVES, {**_WAVE, "position_embeddings_type": "rotary",
+    "wav2vec2_conformer": ("Wav2Vec2ConformerForCTC", _BATCH, {**_WAVE, "position_embeddings_type": "rotary",
                                                                "conv_depthwise_kernel_size": 7}),
     "wavlm": ("WavLMForCTC", _WAVES, _WAVE),
     "sew": ("SEWForCTC", _WAVES, {**_WAVE, "squeeze_factor": 2}),
     "data2vec_audio": ("Data2VecAudioForCTC", _WAVES, {**_WAVE, "conv_pos_kernel_size": 5,
                                                        "num_conv_pos_embeddings": 2}),
 }  # fmt: skip
-"""Name → transformers' class, what may vary of the wave, and its configuration; each gives letters' scores."""
+"""Name → transformers' class, what may vary of the wave, and its configuration; each gives letters' scores.
+
+The conformer keeps its rotary table from one call to the next, for the length that it has seen.
+"""
 
 
 ARCHITECTURES = {
