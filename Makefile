@@ -75,7 +75,7 @@ quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 mode
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
 
-zoo: $(STAMP)  ## rewrite docs/zoo.md: a hundred small architectures, fixed and varying extents, both artifacts (half an hour)
+zoo: $(STAMP)  ## rewrite docs/zoo.md: some 150 small architectures, fixed and varying extents, both artifacts (half an hour)
 	$(BIN)/python benchmarks/zoo.py --write docs/zoo.md
 
 routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)

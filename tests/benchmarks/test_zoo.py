@@ -47,6 +47,7 @@ def test_rows_are_made_kept_and_made_again(tmp_path: Path) -> None:
     (tmp_path / "rwkv_step.dynamic.json").write_text(json.dumps(found.as_json()))
     # It passes, so nothing is started to give it again.
     assert list(zoo.made([("rwkv_step", VARYING)], tmp_path, anew=False)) == [found]
+    assert list(zoo.stored(zoo.all_jobs(), tmp_path)) == [found]
 
 
 def test_extents_are_of_three_sizes() -> None:
