@@ -66,23 +66,28 @@ def _check(source: Source, captured: object) -> None:
 
 
 @contextmanager
-def views_as_reshapes() -> Iterator[None]:
-    """Meanwhile the views of a program that is taken apart become reshapes.
+def overloads_of_onnx() -> Iterator[None]:
+    """Meanwhile a program that is taken apart gets other forms of operators, of the same values.
 
-    PyTorch lays the result of attention out in one way when it captures, and in another when it runs through the graph
-    again: a view of the one is none of the other. A reshape gives the same values of both.
+    - A view becomes a reshape. PyTorch lays the result of attention out in one way when it captures, and in another
+      when it runs through the graph again: a view of the one is none of the other.
+    - A stable sort, which the exporter lacks, becomes a sort: that is ONNX's TopK, which is stable.
     """
     torch = require_torch()
-    program, view, reshape = torch.export.ExportedProgram, torch.ops.aten.view.default, torch.ops.aten.reshape.default
+    program, aten = torch.export.ExportedProgram, torch.ops.aten
     decompose = program.run_decompositions
 
-    def without_views(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def decomposed(self: Any, *args: Any, **kwargs: Any) -> Any:
         made = decompose(self, *args, **kwargs)
         for node in made.graph.nodes:
-            node.target = reshape if node.target is view else node.target
+            if node.target is aten.view.default:
+                node.target = aten.reshape.default
+            elif node.target is aten.sort.stable:
+                node.target = aten.sort.default
+                node.kwargs = {name: value for name, value in node.kwargs.items() if name != "stable"}
         return made
 
-    program.run_decompositions = without_views
+    program.run_decompositions = decomposed
     try:
         yield
     finally:

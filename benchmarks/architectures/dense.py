@@ -50,10 +50,10 @@ _MODELS: dict[str, tuple[str, str, str, str, Any]] = {
         **_STAGES, "num_attention_heads": [1, 2, 3, 4], "decoder_hidden_size": 32, "num_labels": 6}),
     "mobilenet_v2_deeplab": ("segmentation", "MobileNetV2ForSemanticSegmentation", "logits", ANY_SIZE, lambda: {
         "image_size": SIZE, "depth_multiplier": 0.35, "num_labels": 6, "output_stride": 16}),
-    "mobilevit_deeplab": ("segmentation", "MobileViTForSemanticSegmentation", "logits", ANY_SIZE, lambda: {
+    "mobilevit_deeplab": ("segmentation", "MobileViTForSemanticSegmentation", "logits", BATCH, lambda: {
         "image_size": SIZE, "hidden_sizes": [24, 32, 48], "neck_hidden_sizes": [8, 16, 24, 32, 40, 48, 64],
         "aspp_out_channels": 16, "num_labels": 6}),
-    "upernet": ("segmentation", "UperNetForSemanticSegmentation", "logits", ANY_SIZE, lambda: {
+    "upernet": ("segmentation", "UperNetForSemanticSegmentation", "logits", BATCH, lambda: {
         "hidden_size": 16, "num_labels": 6, "use_auxiliary_head": False,
         "backbone_config": _resnet(out_features=["stage1", "stage2", "stage3", "stage4"])}),
     "maskformer": ("segmentation", "MaskFormerForInstanceSegmentation", "class_queries_logits masks_queries_logits",
@@ -83,7 +83,10 @@ _MODELS: dict[str, tuple[str, str, str, str, Any]] = {
         "image_size": [32, SIZE], "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
         "max_token_length": 8, "num_character_labels": 20, "num_bpe_labels": 40, "num_wordpiece_labels": 40}),
 }  # fmt: skip
-"""Name → section, transformers' class, outputs, what may vary of the picture, and its configuration."""
+"""Name → section, transformers' class, outputs, what may vary of the picture, and its configuration.
+
+MobileViT rounds sizes in Python, and PyTorch exports UPerNet's adaptive pools for one size alone.
+"""
 
 
 def _rt_resnet() -> Any:

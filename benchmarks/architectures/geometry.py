@@ -154,7 +154,7 @@ class Detector(nn.Module):
         centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2) + 8 * moved[:, :2].tanh()
         halves = 12 * torch.exp(moved[:, 2:].clamp(-1, 1))
         boxes = torch.cat([centres - halves, centres + halves], -1)
-        scores, order = scores.sort(descending=True)
+        scores, order = scores.sort(descending=True, stable=True)
         boxes, classes = boxes[order], classes[order]
         keep = (self._overlaps(boxes, classes).triu(1).amax(0) <= 0.3) & (scores > 0.4)
         return boxes[keep], scores[keep], classes[keep]

@@ -40,7 +40,7 @@ _CLASSIFIERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "pvt": ("Pvt", BATCH, {"image_size": SIZE, **_STAGES, "num_attention_heads": [1, 2, 3, 4],
                            "sequence_reduction_ratios": [8, 4, 2, 1]}),
     "pvt_v2": ("PvtV2", ANY_SIZE, {"image_size": SIZE, **_STAGES, "num_attention_heads": [1, 2, 3, 4]}),
-    "mobilevit": ("MobileViT", ANY_SIZE, {"image_size": SIZE, "hidden_sizes": [24, 32, 48],
+    "mobilevit": ("MobileViT", BATCH, {"image_size": SIZE, "hidden_sizes": [24, 32, 48],
                                           "neck_hidden_sizes": [8, 16, 24, 32, 40, 48, 64]}),
     "mobilevit_v2": ("MobileViTV2", ANY_SIZE, {"image_size": SIZE, "width_multiplier": 0.25}),
     "swiftformer": ("SwiftFormer", ANY_SIZE, {"image_size": SIZE, "depths": [1, 1, 1, 1],

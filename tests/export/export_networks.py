@@ -102,6 +102,13 @@ NETS = """
         def forward(self, **parts):
             return parts["left"] - parts["right"]
 
+    class Ordered(nn.Module):
+        example_inputs = torch.tensor([[1.0, 0, 1, 2, 0], [3, 3, 3, 0, 1]])
+
+        def forward(self, x):
+            high, places = x.sort(stable=True, descending=True)
+            return high, places, x.argsort(stable=True, dim=1), x.sort(dim=0, stable=True)[1]
+
     class Biased(nn.Module):
         # attention with a bias for each head, as Swin and BEiT have it
         def __init__(self):
