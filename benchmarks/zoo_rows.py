@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,6 @@ class Workshop:
     """The processes that rows are made in. Use it as a context manager."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
         self._child: Child | None = None
         self._workers: dict[str, Worker] = {}
 

@@ -46,7 +46,7 @@ def test_rows_are_made_kept_and_made_again(tmp_path: Path) -> None:
     found.key = fingerprint("rwkv_step")
     (tmp_path / "rwkv_step.dynamic.json").write_text(json.dumps(found.as_json()))
     # It passes, so nothing is started to give it again.
-    assert list(zoo.made([("rwkv_step", VARYING)], tmp_path, anew=False)) == [found]
+    assert list(zoo.made([("rwkv_step", VARYING)], tmp_path, {}, anew=False)) == [found]
     assert list(zoo.stored(zoo.all_jobs(), tmp_path)) == [found]
 
 
