@@ -7,7 +7,7 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization routes clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization routes zoo clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +74,9 @@ quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 mode
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
+
+zoo: $(STAMP)  ## rewrite docs/zoo.md: some 150 small architectures, fixed and varying extents, both artifacts (half an hour)
+	$(BIN)/python benchmarks/zoo.py --write docs/zoo.md
 
 routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)
 	$(BIN)/edgeworthy routes install onnx2tf onnx2tf-1 litert-torch onnx-tf

@@ -32,7 +32,9 @@ NETS = (
     "mobilenet_v1", "regnet", "resnext_d", "convnext_v2", "swin", "poolformer", "pvt", "mobilevit", "deit",
     "distilbert", "albert",
 )  # fmt: skip
-"""Of ``nets.py``, which needs transformers."""
+"""Of ``architectures/catalogue.py``, which needs transformers."""
+
+_CATALOGUE = "edgeworthy.benchmarks.architectures.catalogue"
 
 Number = Callable[[RouteRow], float | None]
 FIGURES: dict[str, Number] = {
@@ -94,8 +96,7 @@ def done(folder: Path) -> RouteComparison | None:
 def sources(*, full: bool) -> dict[str, str]:
     """Name → source of every model."""
     zoo = {name: model.spec(small=not full) for name, model in ZOO.items()}
-    here = Path(__file__).parent / "nets.py"
-    return {"digits_cnn": "sample:digits_cnn", **zoo, **{name: f"{here}:{name}" for name in NETS}}
+    return {"digits_cnn": "sample:digits_cnn", **zoo, **{name: f"{_CATALOGUE}:{name}" for name in NETS}}
 
 
 def compare(spec: str, folder: Path, words: Sequence[str]) -> str:
@@ -142,7 +143,7 @@ def markdown(
     lines = [
         "# Routes",
         "",
-        "Every converter that `edgeworthy routes` lists, on the models of `samples/zoo.py` and `benchmarks/nets.py` "
+        "Every converter that `edgeworthy routes` lists, on models of `samples/zoo.py` and `benchmarks/architectures` "
         "with random weights: each file judged against PyTorch in float64 by its noise floor, and timed in turns with "
         "all the others and ONNX Runtime, one thread. A converter's seconds and memory are those of its whole process.",
         "",

@@ -30,6 +30,7 @@ from ..source.variations import edges
 from ..workers.scratch import Scratch
 from .check import OutputError, check_export
 from .errors import Exporter, explained, made_static
+from .program import overloads_of_onnx
 from .quantized_modules import is_packed, refuse_unfinished
 from .quiet import quiet, silent_stdout
 from .simplify import simplified
@@ -111,7 +112,7 @@ def _graph(source: Source, exporter: Exporter, opset: int | None, outputs: Seque
     # Extents of 1 are raised for tracing: PyTorch may take them for broadcasting.
     sizes = dynamic_sizes(source.inputs, source.examples)
     feeds = resized(source.inputs, source.examples, {dim: max(2, n) for dim, n in sizes.items()})
-    with quiet() as warned, explained(source, exporter):
+    with quiet() as warned, explained(source, exporter), overloads_of_onnx():
         make = _export_dynamo if exporter == "dynamo" else _export_torchscript
         model = make(source, feeds, opset)
     rename(model, [s.name for s in source.inputs], outputs)

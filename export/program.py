@@ -1,9 +1,12 @@
-"""A module in memory as a ``torch.export`` program: a file that other processes can run without the module's code."""
+"""``torch.export`` programs: a module in memory as a file that other processes can run without the module's code."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +63,32 @@ def _check(source: Source, captured: object) -> None:
                 where=source.spec,
                 remedy="give the model as file.py:factory, which is run as it is",
             )
+
+
+@contextmanager
+def overloads_of_onnx() -> Iterator[None]:
+    """Meanwhile a program that is taken apart gets other forms of operators, of the same values.
+
+    - A view becomes a reshape. PyTorch lays the result of attention out in one way when it captures, and in another
+      when it runs through the graph again: a view of the one is none of the other.
+    - A stable sort, which the exporter lacks, becomes a sort: that is ONNX's TopK, which is stable.
+    """
+    torch = require_torch()
+    program, aten = torch.export.ExportedProgram, torch.ops.aten
+    decompose = program.run_decompositions
+
+    def decomposed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = decompose(self, *args, **kwargs)
+        for node in made.graph.nodes:
+            if node.target is aten.view.default:
+                node.target = aten.reshape.default
+            elif node.target is aten.sort.stable:
+                node.target = aten.sort.default
+                node.kwargs = {name: value for name, value in node.kwargs.items() if name != "stable"}
+        return made
+
+    program.run_decompositions = decomposed
+    try:
+        yield
+    finally:
+        program.run_decompositions = decompose

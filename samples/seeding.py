@@ -17,9 +17,11 @@ from .training import deterministic
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)
-_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+TransposedConvolution = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+_MATRICES = ("MultiheadAttention", "Conv1D", "Experts")
+"""What the names of other modules that multiply by their parameters end in: PyTorch's, and those of transformers."""
 
 
 def photos(n: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -50,14 +52,15 @@ def photos(n: int, size: int, seed: int = 0) -> torch.Tensor:
 def seed_weights(model: nn.Module, batch: dict[str, torch.Tensor], seed: int) -> None:
     """Give ``model`` random weights under which signals keep their size, and leave it in eval mode.
 
-    Convolutions are drawn with He's deviation √(2 / fan-in), Linears with √(1 / fan-in); norms get scales in
-    0.5..1.5 and offsets; embeddings, class tokens and layer scales are drawn from 0.2..1 with either sign.
-    BatchNorm's statistics are those of ``batch`` (several examples), moved by up to 10 %, so that they
-    normalise without being exact.
+    Convolutions are drawn with He's deviation √(2 / fan-in), Linears with √(1 / fan-in), recurrent layers as PyTorch
+    does; norms get scales in 0.5..1.5 and offsets; embeddings, class tokens and layer scales are drawn from 0.2..1 with
+    either sign. BatchNorm's statistics are those of ``batch`` (several examples, in the order of ``forward``'s
+    arguments), moved by up to 10 %, so that they normalise without being exact; frozen ones are drawn.
 
     Source: K. He et al., *Delving Deep into Rectifiers*, arXiv:1502.01852.
     """
     with deterministic(seed), torch.no_grad():
+        model.eval()
         for module in model.modules():
             _seed_module(module)
         norms = [m for m in model.modules() if isinstance(m, BatchNorm)]
@@ -67,20 +70,28 @@ def seed_weights(model: nn.Module, batch: dict[str, torch.Tensor], seed: int) ->
 
 
 def _seed_module(module: nn.Module) -> None:
+    kind = type(module).__name__
     for name, parameter in module.named_parameters(recurse=False):
-        if isinstance(module, _NORMS):
+        if "Norm" in kind:
             parameter.uniform_(0.5, 1.5) if name == "weight" else parameter.normal_(0, 0.2)
-        elif isinstance(module, _LAYERS):
-            parameter.normal_(0, _deviation(module) if name == "weight" else 0.1)
+        elif isinstance(module, nn.RNNBase):
+            parameter.uniform_(-1, 1).div_(math.sqrt(module.hidden_size))
+        elif isinstance(module, nn.Linear | Convolution | TransposedConvolution) or kind.endswith(_MATRICES):
+            parameter.normal_(0, _deviation(module, parameter) if parameter.ndim > 1 else 0.1)
         else:
             parameter.uniform_(0.2, 1).mul_(torch.randint_like(parameter, 0, 2).mul_(2).sub_(1))
+    if "FrozenBatchNorm" in kind:
+        for name, buffer in module.named_buffers(recurse=False):
+            buffer.uniform_(0.5, 1.5) if name in ("weight", "running_var") else buffer.normal_(0, 0.2)
 
 
-def _deviation(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> float:
+def _deviation(layer: nn.Module, weight: nn.Parameter) -> float:
     if isinstance(layer, nn.Linear):
         return math.sqrt(1 / layer.in_features)
+    if not isinstance(layer, Convolution | TransposedConvolution):
+        return math.sqrt(1 / max(weight.shape[-2:]))
     fan_in: float = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, TransposedConvolution):
         # An output pixel sees every stride-th tap of the kernel.
         fan_in /= math.prod(layer.stride)
     return math.sqrt(2 / fan_in)
@@ -89,8 +100,8 @@ def _deviation(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> float:
 def _take_statistics(model: nn.Module, norms: list[BatchNorm], batch: dict[str, torch.Tensor]) -> None:
     for norm in norms:
         norm.momentum = 1.0
-    model.train()
-    model(**batch)
+        norm.train()
+    model(*batch.values())
     for norm in norms:
         norm.momentum = 0.1
         mean, variance = norm.running_mean, norm.running_var

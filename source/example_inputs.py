@@ -37,12 +37,14 @@ class Accepted:
         required: Those that must be given.
         specs: What a model file says of them itself; empty for a module.
         others: Whether it takes inputs of other names too.
+        starred: Whether it takes those by position (``*args``) and not by keyword alone (``**kwargs``).
     """
 
     names: tuple[str, ...]
     required: tuple[str, ...] = ()
     specs: tuple[TensorSpec, ...] = ()
     others: bool = False
+    starred: bool = False
 
 
 def resolve(

@@ -186,7 +186,7 @@ def _settled(source: Source, accepted: Accepted, inputs: Sequence[str], inputs_f
         accepted, specs=inputs, file=inputs_file, own=source.examples, seed=seed, where=source.spec
     )
     names = [s.name for s in source.inputs]
-    star = accepted.others and not accepted.names  # forward(*args)
+    star = accepted.starred and not accepted.names
     source.positional = tuple(name for name in names if star or name in source.positional)
     return source
 
@@ -222,6 +222,7 @@ def _bind(source: Source, accepted: Accepted, bound: Mapping[str, Value]) -> Acc
         tuple(name for name in accepted.required if name not in bound),
         tuple(spec for spec in accepted.specs if spec.name not in bound),
         accepted.others,
+        accepted.starred,
     )
 
 

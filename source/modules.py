@@ -74,7 +74,8 @@ def signature(module: torch.nn.Module) -> tuple[Accepted, tuple[str, ...]]:
     names = tuple(p.name for p in named)
     required = tuple(p.name for p in named if p.default is p.empty)
     positional = tuple(p.name for p in named if p.kind is kinds.POSITIONAL_ONLY)
-    return Accepted(names, required, others=len(named) < len(parameters)), positional
+    starred = any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
+    return Accepted(names, required, others=len(named) < len(parameters), starred=starred), positional
 
 
 def examples_of(value: object, accepted: Accepted, spec: str) -> dict[str, Array]:

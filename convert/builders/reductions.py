@@ -56,12 +56,13 @@ class Reductions(BuilderBase):
         operands = [self.cast(x, work), self.const(np.int32(at))]
         return self.emit_one(op, operands, "int64", reduced_shape(x.shape, [at], False))
 
-    def segment(self, op: str, x: Tensor, ids: Tensor, count: int) -> Tensor:
-        """The slices x[i] with ids[i] = k (int32 [N]) reduced to slice k of [``count``, ...].
+    def segment(self, op: str, x: Tensor, ids: Tensor, count: Tensor) -> Tensor:
+        """The slices x[i] with ids[i] = k (int32 [N]) reduced to slice k of [``count``, ...] (an int32 scalar).
 
         ``op`` is ``unsorted_segment_max``, ``_min`` or ``_prod``; a k without slices gets what changes nothing.
         """
-        return self._same(op, [x], (count, *x.shape[1:]), extra=[ids, self.const(np.int32(count))])
+        extent = None if count.value is None else int(count.value)
+        return self._same(op, [x], (extent, *x.shape[1:]), extra=[ids, count])
 
     def cumsum(self, x: Tensor, axis: Tensor, *, exclusive: bool, reverse: bool) -> Tensor:
         """Running sum along ``axis`` (int32 scalar, may be negative). TFLite: CUMSUM."""

@@ -56,6 +56,16 @@ def _same_shape(rw: Rewriter, node: ir.Node) -> int | None:
     return 0 if same_shape(node.inputs[0], node.outputs[0]) else None
 
 
+def _reshape(rw: Rewriter, node: ir.Node) -> int | None:
+    """One whose numbers are the extents that are there; what a single -1 stands for is the one that is left."""
+    source, wanted = node.inputs[0], integers(node.inputs[1])
+    if wanted is None or source is None or source.shape is None or len(source.shape) != len(wanted):
+        return _same_shape(rw, node)
+    kept = 0 if not rw.attribute(node, "allowzero") else None
+    is_left = sum(new not in (kept, old) for new, old in zip(wanted, source.shape, strict=True))
+    return 0 if is_left == wanted.count(-1) <= 1 else _same_shape(rw, node)
+
+
 def _slice(rw: Rewriter, node: ir.Node) -> int | None:
     steps = (1,) if len(node.inputs) < 5 or node.inputs[4] is None else integers(node.inputs[4])
     forward = steps is not None and all(step > 0 for step in steps)
@@ -88,7 +98,7 @@ _RULES: dict[str, Callable[[Rewriter, ir.Node], int | None]] = {
     "Identity": _identity,
     "Dropout": _dropout,
     "Cast": _cast,
-    "Reshape": _same_shape,
+    "Reshape": _reshape,
     "Flatten": _same_shape,
     "Squeeze": _same_shape,
     "Unsqueeze": _same_shape,

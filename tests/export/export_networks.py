@@ -95,6 +95,32 @@ NETS = """
 
         def forward(self, x):
             return {"y": x, "label": "cat"}
+
+    class Keywords(nn.Module):
+        example_inputs = {"left": torch.randn(2, 3), "right": torch.randn(2, 3)}
+
+        def forward(self, **parts):
+            return parts["left"] - parts["right"]
+
+    class Ordered(nn.Module):
+        example_inputs = torch.tensor([[1.0, 0, 1, 2, 0], [3, 3, 3, 0, 1]])
+
+        def forward(self, x):
+            high, places = x.sort(stable=True, descending=True)
+            return high, places, x.argsort(stable=True, dim=1), x.sort(dim=0, stable=True)[1]
+
+    class Biased(nn.Module):
+        # attention with a bias for each head, as Swin and BEiT have it
+        def __init__(self):
+            super().__init__()
+            self.project = nn.Linear(8, 24)
+            self.bias = nn.Parameter(torch.randn(2, 5, 5))
+
+        def forward(self, x):
+            n = x.shape[0]
+            q, k, v = (part.view(n, 5, 2, 4).transpose(1, 2) for part in self.project(x).chunk(3, -1))
+            y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.expand(n, -1, -1, -1))
+            return y.transpose(1, 2).reshape(n, 5, 8)
 """
 
 

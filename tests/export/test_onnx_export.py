@@ -11,6 +11,7 @@ from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.export import onnx_export as export_module
 from edgeworthy.export.check import run_onnx
 from edgeworthy.export.onnx_export import export_onnx
+from edgeworthy.export.program import save_program
 from edgeworthy.source.load import load_source
 
 from .export_networks import export, line_of, names_in, provenance
@@ -139,3 +140,28 @@ def test_module_is_left_as_it_was(networks: str) -> None:
     assert "forward" not in vars(module)
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
     assert not module.training
+
+
+def test_inputs_of_keywords_alone_go_by_keyword(networks: str) -> None:
+    result = export(f"{networks}:Keywords")
+    assert [s.name for s in result.model.inputs] == ["left", "right"]
+    assert result.check["output"].max_abs == 0
+
+
+@pytest.mark.parametrize("program", [False, True])
+def test_attention_with_a_bias_is_exported(networks: str, tmp_path: Path, program: bool) -> None:
+    """PyTorch lays its result out in two ways, and a view of the one is none of the other."""
+    spec = f"{networks}:Biased"
+    if program:
+        save_program(load_source(spec, inputs=["x:float32[2,5,8]"]), tmp_path / "biased.pt2")
+        spec = str(tmp_path / "biased.pt2")
+    result = export(spec, "x:float32[2,5,8]")
+    assert all(error.max_rel < 1e-5 for error in result.check.values()) and len(result.check) == 1
+
+
+def test_equal_elements_of_a_stable_sort_keep_their_order(networks: str) -> None:
+    result = export(f"{networks}:Ordered")
+    source = load_source(f"{networks}:Ordered")
+    (outputs,) = run_onnx(result.model.path, [source.examples])
+    for got, want in zip(outputs, source.run(source.examples).values(), strict=True):
+        np.testing.assert_array_equal(got, want)

@@ -179,17 +179,21 @@ def _by_segments(ctx: Context, x: Tensor, at: Tensor, updates: Tensor, reduction
     TFLite: UNSORTED_SEGMENT_MAX, _MIN, _PROD.
     """
     b, depth = ctx.b, static(at.shape[-1:])[0]
-    lead = static(x.shape[:depth])
-    steps = np.cumprod([1, *lead[:0:-1]])[::-1].astype(np.int32)
-    count = element_count(at.shape[:-1])
-    ids = b.reshape(b.reduce("sum", b.mul(at, b.const(steps)), [-1], keep_dims=False), (count,))
+    steps = [b.const(np.int32(1))]  # how far apart places are along each axis, the last first
+    for axis in reversed(range(depth)):
+        steps.append(b.mul(steps[-1], b.extent_of(x, axis)))
+    total = steps.pop()
+    apart = b.concat([b.reshape(step, (1,)) for step in reversed(steps)], 0)
+    ids = b.reshape(b.reduce("sum", b.mul(at, apart), [-1], keep_dims=False), (element_count(at.shape[:-1]),))
     segment, combine = _SEGMENTS[reduction]
     # All in the kernel's dtype: the number of a segment without updates doesn't fit a narrower one.
     dtype, work = x.dtype, working_dtype(segment, x.dtype)
     x, updates = b.cast(x, work), b.cast(updates, work)
-    rows = b.reshape(updates, (count, *static(x.shape[depth:])))
-    merged = b.segment(segment, rows, ids, int(np.prod(lead)))
-    return b.cast(b.binary(combine, x, b.reshape(merged, x.shape)), dtype)
+    first = [(updates, axis) for axis in range(at.rank - 1)]
+    rows = b.reshape_by(updates, [first, *([(x, axis)] for axis in range(depth, x.rank))])
+    merged = b.segment(segment, rows, ids, total)
+    merged = b.reshape_by(merged, [[(x, axis)] for axis in range(x.rank)])
+    return b.cast(b.binary(combine, x, merged), dtype)
 
 
 @lowers("TensorScatter", since=24)

@@ -130,7 +130,7 @@ def _clamped(ctx: Context, bounds: Tensor, backward: bool) -> Tensor:
 def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     """X padded by ``pads`` (all befores, then all afters; on ``axes``) in mode constant, reflect, edge or wrap.
 
-    TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER. Negative pads crop.
+    TFLite: PAD, PADV2, MIRROR_PAD; edge and wrap by GATHER, and reflect along a dynamic axis. Negative pads crop.
     """
     b, x = ctx.b, ctx.input(node, 0)
     if ctx.version(node) >= 11 and _is_computed(ctx, node):
@@ -142,7 +142,10 @@ def lower_pad(ctx: Context, node: ir.Node) -> Tensor:
     x = cropped_or_padded(ctx, x, [(min(low, 0), min(high, 0)) for low, high in pads])
     pads = [(max(low, 0), max(high, 0)) for low, high in pads]
     if mode == "reflect":
-        return b.mirror_pad(x, pads, "REFLECT") if any(map(any, pads)) else x
+        # Before an input is resized a dynamic extent is 1, and MIRROR_PAD refuses to be prepared for that.
+        known = [pair if extent is not None else (0, 0) for pair, extent in zip(pads, x.shape, strict=True)]
+        x = b.mirror_pad(x, known, "REFLECT") if any(map(any, known)) else x
+        pads = [pair if extent is None else (0, 0) for pair, extent in zip(pads, x.shape, strict=True)]
     for axis, (low, high) in enumerate(pads):
         if low or high:
             amounts = b.const(np.int32(low)), b.const(np.int32(high))

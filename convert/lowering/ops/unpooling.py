@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from ...builders.tensor import Tensor, Unsupported, element_count, static
+from ...builders.tensor import Tensor, element_count, static
 from ..context import Context
 from ..extents import affine_shape, positions
 from ..registry import lowers
@@ -75,12 +75,10 @@ def lower_max_unpool(ctx: Context, node: ir.Node) -> Tensor:
     places = b.expand_dims(at, [1])
     if all(s >= k for k, s in zip(kernel, strides, strict=True)):
         full = b.scatter_nd(places, values, size, (total,))
-    elif total is None:
-        raise Unsupported("overlapping windows of a dynamic number of images", "give the batch a fixed size")
     else:
-        ones = b.const(np.ones(static((count,)), np.int32))
+        ones = b.fill(b.shape_of(values), b.const(np.int32(1)), values.shape)
         hit = b.compare("greater", b.scatter_nd(places, ones, size, (total,)), b.const(np.int32(0)))
-        full = b.select(hit, b.segment("unsorted_segment_max", values, at, total), b.like(x, 0))
+        full = b.select(hit, b.segment("unsorted_segment_max", values, at, b.reshape(size, ())), b.like(x, 0))
     result = b.reshape(full, extents)
     wanted = ctx.optional(node, 2)
     if wanted is None:

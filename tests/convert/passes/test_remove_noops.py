@@ -73,6 +73,26 @@ def test_stay(apply: Any, body: str) -> None:
     assert result.reports["remove_noops"].changed == 0
 
 
+@pytest.mark.parametrize(
+    ("shape", "ops"),
+    [
+        ([0, 3, -1], ["Relu"]),
+        ([-1, 3, 0], ["Relu"]),
+        ([0, 0, 0], ["Relu"]),
+        ([0, -1, 0], ["Relu"]),
+        ([0, 1, -1], ["Reshape", "Relu"]),
+        ([0, -1], ["Reshape", "Relu"]),
+    ],
+)
+def test_a_reshape_that_keeps_extents_it_doesnt_know(apply: Any, shape: list[int], ops: list[str]) -> None:
+    """An entry of 0 copies an extent, and the one that is left is what the others leave of the elements."""
+    text = (
+        '<ir_version: 8, opset_import: ["" : 14]> g (float[n,3,l] x) => (float y)'
+        "{ a = Reshape (x, shape) y = Relu (a) }"
+    )
+    assert apply(text, "remove_noops", weights={"shape": np.array(shape, np.int64)}).ops == ops
+
+
 def test_dropout_stays_in_training_or_with_its_mask(apply: Any) -> None:
     result = apply(model("a, m = Dropout (x) y = Where (m, a, zero)"), "remove_noops", weights=WEIGHTS)
     assert "mask" in result.refusals("remove_noops")
