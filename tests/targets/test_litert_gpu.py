@@ -58,8 +58,9 @@ def test_without_a_gpu_it_is_not_available_and_says_how_to_get_one(tmp_path: Pat
     manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"library_path": "./gone.so"}}))
     with pytest.raises(NotAvailable, match="no Vulkan GPU here"):
         get("litert:gpu", driver=str(manifest)).version()
-    with pytest.raises(NotAvailable, match=r"litert:gpu,driver=.* can't run here"):
+    with pytest.raises(NotAvailable, match=r"litert:gpu,driver=.* can't run here") as caught:
         choose([f"litert:gpu,driver={manifest}"])
+    assert "targets install gpu" not in caught.value.what and "targets install gpu" in (caught.value.remedy or "")
 
 
 def test_options_are_checked() -> None:
