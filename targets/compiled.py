@@ -70,6 +70,10 @@ class Accelerator(ABC):
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         """What it runs on, as the lines of a compilation tell, and where a latency is from if it isn't this host's."""
 
+    def wrong(self, path: Path) -> tuple[str, ...]:
+        """The nodes of a file that it is known to compute wrongly, and how."""
+        return ()
+
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
         """Compile a flatbuffer.
 
@@ -236,7 +240,7 @@ class _Session(LoadedModel):
             delegated=told.taken,
             partitions=told.partitions if told.taken else 0,
             precision=self._rounding() if told.taken else "float32",
-            notes=tuple(dict.fromkeys([*told.reasons, *unnamed])),
+            notes=tuple(dict.fromkeys([*told.reasons, *unnamed, *accelerator.wrong(self._artifact.path)])),
             fallback=named or (),
             measured=measured if told.taken else None,
         )
