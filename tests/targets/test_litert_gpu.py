@@ -249,6 +249,9 @@ def test_what_it_cant_run_is_refused_by_name(made: Any, tensorflow: Any, load: L
     empty = made(lambda x: {"none": x[:, :0] * 2.0, "y": x + 1.0}, x=x)
     with pytest.raises(CheckFailed, match=r"no tensor without elements, and 'none' is \[2, 0\]"):
         load(empty).run({"x": np.zeros((2, 8), np.float32)})
+    batch = made(lambda x: {"y": x + 1.0}, x=TensorSpec("x", "float32", ("batch", 8)))
+    with pytest.raises(CheckFailed, match=r"no tensor without elements, and 'x' is \[0, 8\]"):
+        load(batch).run({"x": np.zeros((0, 8), np.float32)})
     with pytest.raises(CheckFailed, match="shapes that depend on values, such as that of"):
         load(made(lambda x: {"where": tf.where(x > 0)}, x=x))
     with pytest.raises(BadInput, match="runs tflite models"):
