@@ -139,8 +139,20 @@ def test_a_host_that_there_is_not(board: Board) -> None:
         opened(f"ssh:pi@no-such-board.invalid,key={board.key}")
 
 
-@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-def test_what_listens_there_is_no_sshd(board: Board, monkeypatch: pytest.MonkeyPatch, says: bytes) -> None:
+@pytest.mark.parametrize(
+    ("says", "closes"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
+        (b"", False),
+        (b"", True),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", True),
+        (b"SSH-2.0-OpenSSH_9.2\r\n" + bytes(range(256)), True),
+    ],
+)
+def test_what_listens_there_is_no_sshd(
+    board: Board, monkeypatch: pytest.MonkeyPatch, says: bytes, closes: bool
+) -> None:
+    """Or one that goes in the middle of the login."""
     monkeypatch.setattr(ssh, "_LOGIN_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -149,7 +161,7 @@ def test_what_listens_there_is_no_sshd(board: Board, monkeypatch: pytest.MonkeyP
             with connection:
                 connection.sendall(says)
                 connection.settimeout(20)
-                while connection.recv(1 << 16):
+                while not closes and connection.recv(1 << 16):
                     pass
 
         threading.Thread(target=serve, daemon=True).start()
