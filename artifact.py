@@ -70,7 +70,7 @@ class TensorSpec:
         dims = [d.strip() for d in match["dims"].split(",") if d.strip()]
         shape: list[Dim] = []
         for dim in dims:
-            if dim.isdigit() and int(dim) > 0:
+            if dim.isdecimal():
                 shape.append(int(dim))
             elif dim.isidentifier():
                 shape.append(dim)
@@ -78,7 +78,7 @@ class TensorSpec:
                 raise BadInput(
                     f"bad dimension {dim!r} in {text!r}",
                     where="--input",
-                    remedy="a dimension is a positive number, or a name if it is dynamic",
+                    remedy="a dimension is a number, or a name if it is dynamic",
                 )
         return cls(match["name"].strip(), dtype, tuple(shape))
 

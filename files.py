@@ -16,9 +16,10 @@ from .errors import BadInput
 
 _CHUNK = 1 << 20
 _KEPT = 256
-_REFUSALS = (
+REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
 )  # fmt: skip
+"""What a system says of a place that nothing can be written to."""
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _writable(path: Path) -> Iterator[None]:
                 remedy="free some space or choose another folder with --output; nothing half-written is left",
             ) from error
         no_place = error.errno == errno.ENOENT and not path.parent.is_dir()
-        if no_place or error.errno in _REFUSALS:
+        if no_place or error.errno in REFUSALS:
             raise BadInput(
                 f"can't write here: {refusal(error, path)}",
                 where=str(path),

@@ -29,5 +29,8 @@ MeasuredWhere = Literal["device", "host", "emulated", "estimated"]
 """Where a latency is from: the device that the model is for, this machine, an emulator of the device (whose times say
 nothing of its speed), or a model of its hardware."""
 
+HARDWARE: tuple[MeasuredWhere, ...] = ("device", "host")
+"""Where a time is one of hardware that ran the model."""
+
 ROUTE = "route:"
 """What begins the name of a file that a registered converter makes, as in ``route:tf``."""

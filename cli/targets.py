@@ -24,8 +24,18 @@ def targets(context: typer.Context, as_json: Json = False, quiet: Quiet = False,
       edgeworthy targets install arm64
       edgeworthy targets doctor arm64
     """
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        list_(as_json=as_json, quiet=quiet, debug=debug)
+
+
+def list_(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """The same as `edgeworthy targets`.
+
+    \b
+    Examples:
+      edgeworthy targets list
+      edgeworthy targets list --json
+    """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.diagnosis import kit_states, target_states
         from . import views
@@ -103,5 +113,6 @@ def doctor(
 
 group = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 group.callback()(targets)
+group.command("list")(list_)
 for _command in (install, remove, doctor):
     group.command()(_command)

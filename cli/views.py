@@ -117,6 +117,9 @@ def _failures(console: Console, shown: Report) -> None:
         said += [r.failure or r.status for r in (row.accuracy, *row.latencies) if r and r.status in _BAD]
         for why in dict.fromkeys(said):
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.name}: {why}")
+        if row.hop and row.hop.status == "fail" and row.hop.receipt:
+            for note in row.hop.receipt.notes:
+                console.say(f"  - {note}")
         fix(console, row.hop.remedy if row.hop else "")
 
 

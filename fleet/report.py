@@ -14,6 +14,7 @@ from ..errors import BadInput
 from ..validate.host import Host, current
 from ..validate.record import Record
 from ..validate.report import environment
+from ..vocabulary import HARDWARE
 from .jobs import JobResult
 from .plan import Device, FleetPlan
 
@@ -82,7 +83,7 @@ class FleetReport(Record):
         if result.status != "pass":
             return "not there" if result.status == "skipped" else "failed"
         times = [milliseconds(r.p50_ms) + (f" × {r.threads} thr." if len(result.rows) > 1 else "") for r in result.rows]
-        return ", ".join(times) + ("" if result.measured in ("host", "device") else f" ({result.measured})")
+        return ", ".join(times) + ("" if result.measured in HARDWARE else f" ({result.measured})")
 
     @property
     def troubles(self) -> list[str]:

@@ -306,9 +306,9 @@ def _disk(path: Path) -> Iterator[None]:
                 where=str(path),
                 remedy="free some space, or choose another place with EDGEWORTHY_HOME; nothing half-written is left",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if error.errno in files.REFUSALS or (error.errno == errno.ENOENT and not path.is_dir()):
             raise NotAvailable(
-                f"can't write here: {error.strerror}",
+                f"can't write here: {files.refusal(error, path)}",
                 where=str(error.filename or path),
                 remedy="choose a place you may write to with EDGEWORTHY_HOME",
             ) from error

@@ -148,7 +148,7 @@ def target_states(progress: Progress) -> list[TargetState]:
     with progress.stage("targets"):
         for index, target in enumerate(TARGETS.values()):
             progress.step(target.name, index, len(TARGETS))
-            why = (target.version and target.unlisted and target.unlisted()) or target.missing()
+            why = target.missing(starts=False)
             found.append(
                 TargetState(
                     name=target.name,

@@ -92,7 +92,7 @@ def inspect(path: Path | str, targets: Sequence[str] = ()) -> Inspection:
             remedy="export the model first: edgeworthy export SOURCE -o OUT" if path.exists() else "check the path",
         )
     refused = _refused(path, found, targets) if targets else {}
-    return found.model_copy(update={"runs_on": _runs_on(found.kind), "refused": refused})
+    return found.model_copy(update={"runs_on": _runs_on(path, found.kind), "refused": refused})
 
 
 def _refused(path: Path, found: Inspection, targets: Sequence[str]) -> dict[str, list[str]]:
@@ -254,7 +254,13 @@ def _contents(signature: Any) -> tuple[Counter[str], Counter[str]]:
     return constants, Counter(n.op for n in nodes if n.op not in _TF_PLUMBING)
 
 
-def _runs_on(kind: str) -> dict[str, str]:
+def _runs_on(path: Path, kind: str) -> dict[str, str]:
+    from ..formats.tflite.summary import summarize
     from ..targets import TARGETS
 
-    return {name: target.missing() or "yes" for name, target in TARGETS.items() if target.kind == kind}
+    scheme = summarize(path).scheme if kind == "tflite" else None
+    return {
+        name: target.missing(starts=False) or "yes" if target.takes_scheme(scheme) else f"no: this is {scheme}"
+        for name, target in TARGETS.items()
+        if target.kind == kind
+    }

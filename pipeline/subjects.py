@@ -243,9 +243,12 @@ def choose(asked: Iterable[str] | None) -> list[str]:
         return targets.TARGETS.usual
     chosen = [targets.find(text).name for text in targets.listed(asked)]
     for name in chosen:
-        if why := targets.find(name).missing():
+        if why := targets.find(name).absence():
             raise NotAvailable(
-                f"target {name} can't run here: {why}", where="--target", remedy="install it, or leave this target out"
+                f"target {name} can't run here: {why.what}",
+                where="--target",
+                details=why.details,
+                remedy=", or ".join(filter(None, (why.remedy, "leave this target out"))),
             )
     return chosen
 

@@ -145,8 +145,8 @@ def try_target(name: str, progress: Progress) -> Trial:
     except NotAvailable as error:
         error.details += (f"its kit is in {state.folder}, and works",) if state else ()
         raise
-    if why := target.missing():
-        raise NotAvailable(f"{target.name} can't run here: {why}", remedy=target.install)
+    if why := target.absence():
+        raise NotAvailable(f"{target.name} can't run here: {why.what}", remedy=why.remedy, details=why.details)
     layer, rows, version = _Layer.make(), [], ""
     with Scratch() as folder:
         for scheme, artifact in _models(layer, target, Path(folder)):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..errors import NotAvailable
+from ..errors import BadInput, NotAvailable
 from ..plugins import Registry
 from . import (
     android,
@@ -69,11 +69,16 @@ def find(text: str) -> TargetInfo:
     """The target of ``NAME[:ADDRESS][,OPTION=VALUE …]``, whether or not it can run here.
 
     Raises:
-        BadInput: there is no such target, which names the nearest; or it takes no such address or option.
+        BadInput: there is no such target, which names the nearest; or it takes no such address or option, or an
+            option is there twice, or nothing is behind a colon.
         NotAvailable: the package that brings it can't be loaded.
     """
     head, *said = text.split(",")
     options = dict(pair.partition("=")[::2] for pair in said)
+    if head.endswith(":"):  # as of a shell's variable that is empty: another device would be taken than was meant
+        raise BadInput(f"{head} has no address after the colon", where="--target", remedy="give one, or no colon")
+    if len(options) < len(said):
+        raise BadInput(f"an option is given twice: {text}", where="--target", remedy="give each option once")
     for name, address in _readings(head):
         if name in TARGETS.names:
             return TARGETS[TARGETS.names[name]].given(address, options)
@@ -92,7 +97,7 @@ def _readings(head: str) -> Iterator[tuple[str, str]]:
 def listed(texts: Iterable[str]) -> list[str]:
     """Targets out of lists with commas, each once: ``a,b`` is two, and ``a,option=value`` is one with an option."""
     found: list[str] = []
-    for piece in ",".join(texts).split(","):
+    for piece in map(str.strip, ",".join(texts).split(",")):
         if "=" in piece and found:
             found[-1] += f",{piece}"
         else:

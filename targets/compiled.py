@@ -70,6 +70,10 @@ class Accelerator(ABC):
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         """What it runs on, as the lines of a compilation tell, and where a latency is from if it isn't this host's."""
 
+    def wrong(self, path: Path) -> tuple[str, ...]:
+        """The nodes of a file that it is known to compute wrongly, and how."""
+        return ()
+
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
         """Compile a flatbuffer.
 
@@ -141,18 +145,13 @@ class _Session(LoadedModel):
     def _allocate(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Buffers for inputs of these shapes, and for the outputs that come of them."""
         self._shapes, self._feeds, self._results = {}, {}, {}
+        self._check_elements(shapes)
         inputs, _ = self._details()
         for name, shape in shapes.items():
             if tuple(inputs[name]["shape"]) != shape:
                 self._resize(name, shape, tuple(inputs[name]["shape"]))
         inputs, outputs = self._details()
-        for name, detail in (inputs | outputs).items():
-            if 0 in detail["shape"]:
-                raise CheckFailed(
-                    f"LiteRT's accelerators take no tensor without elements, and {name!r} is {list(detail['shape'])}",
-                    where=str(self._artifact.path),
-                    remedy="leave it out of the model, or run the file on the target tflite",
-                )
+        self._check_elements({name: detail["shape"] for name, detail in (inputs | outputs).items()})
         self._feeds = {name: self._model.create_input_buffer_by_name(self._key, name) for name in inputs}
         for name, detail in outputs.items():
             # Of a tensor that is fed LiteRT would take the output's buffer, and what is in it, for the input.
@@ -160,6 +159,15 @@ class _Session(LoadedModel):
             buffer = echoed or self._model.create_output_buffer_by_name(self._key, name)
             self._results[name] = buffer, np.dtype(detail["dtype"]), tuple(map(int, detail["shape"]))
         self._shapes = dict(shapes)
+
+    def _check_elements(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        for name, shape in shapes.items():
+            if 0 in shape:
+                raise CheckFailed(
+                    f"LiteRT's accelerators take no tensor without elements, and {name!r} is {list(shape)}",
+                    where=str(self._artifact.path),
+                    remedy="leave it out of the model, or run the file on the target tflite",
+                )
 
     def _resize(self, name: str, shape: tuple[int, ...], compiled: tuple[int, ...]) -> None:
         if not self._accelerator.resizes:  # LiteRT would, and run what was compiled for the other shape
@@ -236,7 +244,7 @@ class _Session(LoadedModel):
             delegated=told.taken,
             partitions=told.partitions if told.taken else 0,
             precision=self._rounding() if told.taken else "float32",
-            notes=tuple(dict.fromkeys([*told.reasons, *unnamed])),
+            notes=tuple(dict.fromkeys([*told.reasons, *unnamed, *accelerator.wrong(self._artifact.path)])),
             fallback=named or (),
             measured=measured if told.taken else None,
         )

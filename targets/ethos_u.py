@@ -18,6 +18,7 @@ from ..schemes import SCHEMES
 from . import environments
 from .info import Setting, TargetInfo, one_of
 from .offline import OfflineModel, compiled, precision, run_compiler
+from .rules.vela import CONFIGURATIONS
 from .session import LoadedModel, check_kind
 
 _PACKAGE, _KIT = "ethos-u-vela", "ethos-u"
@@ -167,6 +168,7 @@ TARGETS = (
         install=_INSTALL,
         make=EthosU,
         address="55-128|65-256|85-256|…",
+        place=one_of(*(name for names in CONFIGURATIONS.values() for name in names)),
         settings={
             "memory_mode": Setting("a memory mode of Arm's vela.ini, such as Sram_Only; default: Vela's"),
             "system_config": Setting("a system of Arm's vela.ini; default: Vela's for the NPU"),

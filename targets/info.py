@@ -107,6 +107,7 @@ class TargetInfo:
         probe: Whether only the imported runtime can tell if it works here (GPUs).
         aliases: Other names of it.
         address: What comes after the name and a colon, such as ``SERIAL``; empty where nothing does.
+        place: Reads an address; ``ValueError`` or ``BadInput`` says what is wrong with it.
         needs_address: Whether it can't do without one.
         settings: The options that users may give, by name; arguments of ``make`` as well.
         measured: Where a latency of it is taken.
@@ -133,6 +134,7 @@ class TargetInfo:
     probe: bool = False
     aliases: tuple[str, ...] = ()
     address: str = ""
+    place: Callable[[str], object] = str
     needs_address: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
     measured: MeasuredWhere = "host"
@@ -161,15 +163,16 @@ class TargetInfo:
         where = f"--target {self.name}"
         if address and not self.address:
             raise BadInput(f"{self.name} takes no address, and was given {address!r}", where=where)
+        if address:
+            _read(self.place, address, address, where)
         read, settings = {}, {**self.settings, **_EVERYWHERE}
         for name, text in options.items():
             if name not in settings:
                 known = [f"{n}={s.metavar}: {s.about}" for n, s in settings.items()]
                 raise BadInput(f"{self.name} has no option {name!r}", where=where, details=known)
-            try:
-                read[name] = settings[name].read(text)
-            except ValueError as error:
-                raise BadInput(f"{name}={text}: {error}", where=where) from error
+            read[name] = _read(settings[name].read, text, f"{name}={text}", where)
+            if not text:
+                raise BadInput(f"{name}= has no value", where=where, remedy=f"write {name}={settings[name].metavar}")
         full = read.pop("require_full_delegation", self.require_full_delegation)
         place = {"address": address} if address else {}
         said = {name: f"{name}={text}" for name, text in options.items()}
@@ -208,17 +211,36 @@ class TargetInfo:
             return {"CUDA_VISIBLE_DEVICES": ""}
         return {} if self.options.get("tf32") else {"NVIDIA_TF32_OVERRIDE": "0"}
 
-    def missing(self) -> str | None:
+    def absence(self) -> NotAvailable | None:
         """Why it can't run here and how to get it; None when it can."""
         if self.version is None:
-            return f"{self.module or self.name} is not installed; {self.install}"
+            return NotAvailable(f"{self.module or self.name} is not installed", remedy=self.install)
         if self.needs_address and "address" not in self.options:
-            return f"it needs an address: {self.name}:{self.address}"
+            return NotAvailable(f"it needs an address: {self.name}:{self.address}")
         if self.device == "cuda" and (why := cuda.missing()):
-            return f"{why}; it needs an NVIDIA GPU with its driver, and {self.install}"
+            return NotAvailable(why, remedy=f"it needs an NVIDIA GPU with its driver, and {self.install}")
         if self.probe:
             try:
                 self.make(**self.options).version()
             except NotAvailable as error:
-                return f"{error.what}; {error.remedy or self.install}"
+                error.remedy = error.remedy or self.install
+                return error
         return None
+
+    def missing(self, *, starts: bool = True) -> str | None:
+        """``absence`` in one line.
+
+        Args:
+            starts: Whether something may be started that stays, such as a server, to find out.
+        """
+        if not starts and self.version and self.unlisted and (why := self.unlisted()):
+            return why
+        absence = self.absence()
+        return None if absence is None else "; ".join(filter(None, (absence.what, absence.remedy)))
+
+
+def _read(read: Callable[[str], Any], text: str, shown: str, where: str) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise BadInput(f"{shown}: {error}", where=where) from error

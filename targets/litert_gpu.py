@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 
 from .. import kits
 from ..errors import NotAvailable
+from ..formats.tflite.condition import Condition
+from ..formats.tflite.operations import read
 from ..formats.tflite.summary import OP_NAMES
 from ..vocabulary import MeasuredWhere
 from . import vulkan
@@ -30,6 +32,13 @@ _COUNTS = re.compile(r"^(No|\d+) operations will run on the GPU, and (?:the rema
 _REFUSED = re.compile(r"^([A-Z][A-Z0-9_]*)(?: ([^:]+))?: ?(.*)$")
 _OPERATORS = frozenset(OP_NAMES.values())
 _REFUSALS = "Following operations are not supported by GPU delegate"
+_STRIDES_LOST = Condition.of(
+    "kernel == (1, 1) and max(stride_h, stride_w) > 1 and max(y.nhwc[1:3]) > 1 "
+    "and weights.dtype in ('int4', 'int8') and x.dtype != 'int16'"
+)
+"""Of a CONV_2D. ai-edge-litert 2.3.0 gives the first positions of stride 1, on SwiftShader, llvmpipe and in
+Chromium alike: it is not the driver. What has int16 activations is left to the CPU."""
+
 _ADAPTER = re.compile(r"Selected adapter: (?P<name>.*), arch=.*, backend=(?P<backend>\w+), adapterType=(?P<kind>.*)$")
 
 
@@ -94,6 +103,15 @@ class LiteRTGpu(Accelerator):
 
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         return place(lines)
+
+    def wrong(self, path: Path) -> tuple[str, ...]:
+        return wrong(path)
+
+
+def wrong(path: Path) -> tuple[str, ...]:
+    """The nodes of a file that LiteRT's GPU delegate is known to compute wrongly, on every driver."""
+    said = "LiteRT's GPU delegate leaves out the strides of a 1×1 kernel with integer weights: its output is wrong"
+    return tuple(f"{op}: {said}" for op in read(path) if op.op == "CONV_2D" and _STRIDES_LOST.holds(op))
 
 
 def _kit() -> list[dict[str, str]]:

@@ -94,6 +94,7 @@ TARGETS = (
         install="pip install 'edgeworthy[ssh]'",
         make=Ssh,
         address="USER@HOST",
+        place=SshAddress.parse,
         needs_address=True,
         settings={
             "port": Setting("of its sshd; default: as ~/.ssh/config says, or 22", between(1, 65535), "N"),

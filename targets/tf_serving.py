@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,8 @@ _REMEDY = (
 _LOAD_S = 300.0
 """Time that the server may take to load a model."""
 
+_ANSWER_S = 30.0
+
 
 class TFServing:
     """TensorFlow Serving's predict API.
@@ -60,16 +63,11 @@ class TFServing:
 
         Raises:
             NotAvailable: there is no program, or nobody listens at the address.
-            BadInput: the address has no port.
         """
         if not self.address:
-            shown = subprocess.run([self._program(), "--version"], capture_output=True, text=True, check=False)
-            return (shown.stdout.splitlines() or ["unknown"])[0]
-        host, _, port = self.address.rpartition(":")
-        if not host or not port.isdigit():
-            raise BadInput(f"{self.address!r} is not HOST:PORT", where="--target tf-serving")
+            return (self._said("--version").splitlines() or ["unknown"])[0]
         try:
-            socket.create_connection((host, int(port)), timeout=5).close()
+            socket.create_connection(_host_and_port(self.address), timeout=5).close()
         except OSError as error:
             raise NotAvailable(f"nobody listens at {self.address}: {error}", remedy=_REMEDY) from error
         return f"at {self.address}"
@@ -128,6 +126,16 @@ class TFServing:
                 pass
             time.sleep(0.1)
         raise RuntimeFailure(f"{self._program()} did not load the model within {_LOAD_S:g} s")
+
+    def _said(self, argument: str) -> str:
+        command = [self._program(), argument]
+        try:
+            ran = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotAvailable(f"{command[0]} doesn't answer: {error}", remedy=_REMEDY) from error
+        return ran.stdout
 
     def _program(self) -> str:
         if found := shutil.which(self.binary or _PROGRAM):
@@ -207,6 +215,13 @@ def _versioned(saved_model: Path, base: Path) -> Path:
     return base
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):(\d{1,5})", address)
+    if found is None or not 0 < int(found[2]) < 1 << 16:
+        raise ValueError("it is not HOST:PORT; an IPv6 address is in brackets")
+    return found[1].strip("[]"), int(found[2])
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -236,6 +251,7 @@ TARGETS = (
         make=TFServing,
         probe=True,
         address="HOST:PORT",
+        place=_host_and_port,
         settings={
             "protocol": Setting("the API that is asked; default: grpc", one_of("grpc", "rest"), "grpc|rest"),
             "binary": Setting(f"the server's program; default: {_PROGRAM} on the path", metavar="PATH"),

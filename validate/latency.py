@@ -25,6 +25,7 @@ from ..artifact import Feeds
 from ..errors import BadInput
 from ..numerics import intervals
 from ..schemes import FLOAT32
+from ..vocabulary import HARDWARE
 from .made import TensorInfo
 from .results import LatencyResult, LatencyRow
 from .runners import ROW_FAILURES, OnStep, Runner, Subject, receipt_result, row_failure
@@ -276,7 +277,7 @@ def _compared(
 def _comparable(one: LatencyRow, other: LatencyRow) -> bool:
     """Whether both are times of one machine. An emulator's say nothing even of each other."""
     places = {(row.measured, row.runtime if row.measured == "device" else "") for row in (one, other)}
-    return len(places) == 1 and one.measured in ("host", "device")
+    return len(places) == 1 and one.measured in HARDWARE
 
 
 def _verdict(low: float, high: float, margin: float) -> str:

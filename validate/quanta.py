@@ -70,7 +70,7 @@ class Ruler:
             rule = f"{output.limit}, and {_rule(limit, name)}"
             kept = output.breach if output.passed is False else ""
             breach = ", ".join(filter(None, (kept, f"{display.quanta(count)} off")))
-            remedy = output.remedy or (remedies.SAME_KERNELS if self._alike else remedies.OTHER_KERNELS)
+            remedy = remedies.SAME_KERNELS if self._alike else remedies.OTHER_KERNELS
             update |= {"passed": False, "limit": rule, "breach": breach, "remedy": remedy}
         return output.model_copy(update=update)
 

@@ -11,6 +11,7 @@ from ..display import number, six_digits
 from ..metrics import METRICS, Metric
 from ..numerics.comparison import Errors
 from ..schemes import FLOAT32, SCHEMES
+from ..vocabulary import HARDWARE
 from .made import ArtifactResult
 from .results import AccuracyResult, AccuracyRow, Hop, LatencyRow, OutputParity, Report
 
@@ -275,7 +276,13 @@ def _interval(metric: Metric, row: SummaryRow) -> str:
 
 
 def _timed_cell(metric: Metric, threads: int, row: SummaryRow) -> str:
-    return next((cell(metric, one) for one in row.timed if one.latency and one.latency.threads == threads), "–")
+    """A metric at a number of threads; a time of no hardware is marked as such."""
+    for one in row.timed:
+        if one.latency and one.latency.threads == threads:
+            said, measured = cell(metric, one), one.latency.measured
+            marked = metric.unit == "ms" and metric.of(one) is not None and measured not in HARDWARE
+            return f"{measured} {said}" if marked else said
+    return "–"
 
 
 def decibels(errors: Errors | None) -> str:

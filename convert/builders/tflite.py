@@ -31,6 +31,8 @@ _ELEMENT_TYPES = {
 }  # fmt: skip
 _MLIR_BYTES = 1 << 16
 """Up to which a constant is one of MLIR's; larger ones are weights, which stay out of its sight."""
+_COMMA = "\x1f"
+"""Stands for a comma in names of inputs and outputs while MLIR has them: it joins all of them by commas, and splits."""
 _PIPELINE = "builtin.module(func.func(tfl-optimize),canonicalize,cse)"
 
 
@@ -107,7 +109,8 @@ class TfliteBuilder(Builder):
                 for function in self._functions[1:]:
                     function.name_arguments()
                 names = [name for name, _ in outputs]
-                converter.set_signature(self._main.operation.operation, SIGNATURE, self._input_names, names)
+                apart = [[name.replace(",", _COMMA) for name in side] for side in (self._input_names, names)]
+                converter.set_signature(self._main.operation.operation, SIGNATURE, *apart)
                 graph = converter.export_flatbuffer_to_bytes(self._module.operation)
             except (ir.MLIRError, RuntimeError, ValueError) as error:
                 raise InternalFault(
@@ -115,6 +118,7 @@ class TfliteBuilder(Builder):
                     where=str(path),
                     remedy="please report this with the model's `edgeworthy inspect` output",
                 ) from error
+        graph = _with_commas(graph, [*self._input_names, *names])
         write_with_weights(graph, weights, self._contents, path)
 
     def _end(self, function: TflFunction, results: Sequence[ir.Value]) -> None:
@@ -283,3 +287,17 @@ class TfliteBuilder(Builder):
 
 def _arguments(function: TflFunction, specs: Sequence[Spec]) -> list[Tensor]:
     return [Tensor(a, s.dtype, s.shape) for a, s in zip(function.block.arguments, specs, strict=False)]
+
+
+def _with_commas(graph: bytes, names: Sequence[str]) -> bytes:
+    """A flatbuffer with these names as they are, and in those of tensors that MLIR makes of them.
+
+    A string has its length before it and a zero behind.
+    """
+    for name in names:
+        if "," in name:
+            for made in (name, f"{SIGNATURE}_{name}", f"{SIGNATURE}_{name}_output"):
+                text = made.encode()
+                length = len(text).to_bytes(4, "little")
+                graph = graph.replace(length + text.replace(b",", _COMMA.encode()) + b"\0", length + text + b"\0")
+    return graph

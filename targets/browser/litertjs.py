@@ -20,7 +20,7 @@ from .. import leftover
 from ..compiled import scales
 from ..info import Setting, TargetInfo, one_of, switch
 from ..leftover import Delegation, alone, left_over
-from ..litert_gpu import told
+from ..litert_gpu import told, wrong
 from ..quantized import QuantizedSignature
 from ..remote.there import litert
 from ..session import LoadedModel, check_kind
@@ -137,7 +137,7 @@ class _Session(BrowserSession):
     def _receipt(self) -> Receipt:
         graph, wasm = self._summary.graphs[0], self.told["accelerator"] == "wasm"
         asked, ran, measured = self._place()
-        nodes, notes = len(graph.ops), list(self.notes)
+        nodes, notes = len(graph.ops), [*self.notes, *(() if wasm else wrong(self._artifact.path))]
         found = delegated(self._log, nodes)
         left = self._left(found, notes)
         if left is None:

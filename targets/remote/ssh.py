@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import re
 import shlex
 import socket
 import threading
@@ -44,17 +46,22 @@ class SshAddress:
 
     @classmethod
     def parse(cls, text: str, **options: Any) -> SshAddress:
-        """Read ``USER@HOST``; an IPv6 address may stand in brackets. BadInput if there is no host."""
-        user, _, host = text.rpartition("@")
+        """Read ``USER@HOST``; an IPv6 address may stand in brackets. BadInput if it is none, or has a port."""
+        user, at, host = text.rpartition("@")
+        port = re.fullmatch(r"([^:]+|\[.*\]):(\d+)", host)
+        if port:
+            remedy = f"write ssh:{user}{at}{port[1]},port={port[2]}"
+            raise BadInput(f"{text!r} has a port, which is an option", where="--target ssh", remedy=remedy)
         host = host.removeprefix("[").removesuffix("]")
-        if not host or host.startswith("-"):
+        if bool(at) != bool(user) or not re.fullmatch(r"[^\s/-][^\s/]*", host) or (":" in host and not _is_ipv6(host)):
             raise BadInput(f"{text!r} is no USER@HOST", where="--target ssh", remedy="write ssh:USER@HOST")
         return cls(host, user, **options)
 
     @property
     def shown(self) -> str:
         """``USER@HOST:PORT``"""
-        return f"{self.user}{'@' if self.user else ''}{self.host}{f':{self.port}' if self.port else ''}"
+        host = f"[{self.host}]" if self.port and ":" in self.host else self.host
+        return f"{self.user}{'@' if self.user else ''}{host}{f':{self.port}' if self.port else ''}"
 
     @property
     def flags(self) -> str:
@@ -182,6 +189,14 @@ class SshPipe:
             raise _unreachable(address, error) from error
         finally:
             future.cancel()
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _quoted(path: str) -> str:

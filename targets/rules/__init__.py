@@ -11,7 +11,6 @@ PyTorch instead.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import BadInput, InternalFault
+from ...errors import BadInput, InternalFault, did_you_mean
 from ...formats.tflite.condition import Condition
 from ...formats.tflite.operations import FLOATS, Operand, Operation
 from ...formats.tflite.ops import OPS, Int8
@@ -72,6 +71,7 @@ class TargetRules(_Table):
 
     Attributes:
         title: What it is called.
+        also: Other names of it, such as ``ethos-u:85-256``.
         integer: Whether it computes integers alone: it is for quantized files, and a float operator is refused.
         ops: The operators that it knows; any other is refused.
         requires: What is asked of them, in this order.
@@ -80,6 +80,7 @@ class TargetRules(_Table):
 
     title: str
     source: RuleSource
+    also: list[str] = []
     integer: bool = False
     ops: list[str]
     requires: list[RuleRequirement] = []
@@ -114,16 +115,14 @@ def find(name: str) -> TargetRules:
     Raises:
         BadInput: there are none of this name; names the nearest.
     """
-    base, _, address = name.partition(":")
-    for known in (f"{base}{address.partition('-')[0]}", *(["ethos-u"] if address[:2] in ("55", "65") else [])):
-        if known in names():
-            return _read(known)
-    near = difflib.get_close_matches(base, names(), n=2, cutoff=0.5)
+    known = {other: n for n in names() for other in (n, *_read(n).also)}
+    if name in known:
+        return _read(known[name])
     raise BadInput(
         f"there are no rules for {name!r}",
         where="--for",
         details=[f"{n}: {_read(n).title}" for n in names()],
-        remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
+        remedy=did_you_mean(name, known, most=2) or "use one of these",
     )
 
 

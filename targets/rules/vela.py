@@ -141,6 +141,12 @@ _REMEDIES = {
         "it computes shapes or indices: give the inputs fixed sizes with --input, or make it a constant",
 }  # fmt: skip
 _SECTIONS = {"ethos-u": "Ethos-U55 and Ethos-U65", "ethos-u85": "Ethos-U85"}
+CONFIGURATIONS = {
+    "Ethos-U55 and Ethos-U65": ("55-32", "55-64", "55-128", "55-256", "65-256", "65-512"),
+    "Ethos-U85": ("85-128", "85-256", "85-512", "85-1024", "85-2048"),
+}
+"""Section of the report → the configurations of it that the compiler takes."""
+
 _CHECKED = "against vela's own decision on the models of tests/targets/test_ethos_u.py"
 
 
@@ -164,7 +170,8 @@ def written(report: str, section: str, date: str) -> str:
     ]
     table = _part(report, f"## {section} TFLite Summary Table", "\n## ")
     names = re.findall(r"^\| ([A-Z0-9_]+) \|", table, re.M)
-    lines += [f"ops = [{', '.join(map(_text, names))}]", *_EMPTY]
+    also = [_text(f"ethos-u:{name}") for name in CONFIGURATIONS[section]]
+    lines += [f"also = [{', '.join(also)}]", f"ops = [{', '.join(map(_text, names))}]", *_EMPTY]
     for sentence, spared in _sentences(_part(report, f"## {section} TFLite Generic Constraints", "\n## ")):
         lines += _requirement(sentence, "spares", spared)
     asked: dict[str, list[str]] = {}

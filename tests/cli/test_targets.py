@@ -32,6 +32,7 @@ def test_the_list_is_what_there_is_without_a_subcommand(environment: dict[str, s
     for name, kit in kits.KITS.items():
         assert (f"edgeworthy targets install {name}" in ran.stdout) == (not kit.routes)
     found = {state["name"]: state for state in json.loads(targets(environment, "--json").stdout)}
+    assert [*found] == [state["name"] for state in json.loads(targets(environment, "list", "--json").stdout)]
     assert found["arm64"]["kit"] == "absent"
     assert found["tflite"]["kit"] is None
 

@@ -63,10 +63,18 @@ def test_no_room_for_a_package(registry: Registry, home: Path, make: Any) -> Non
     assert [p.name for p in (home / "kits").iterdir()] == [".toy.lock"]
 
 
-def test_a_place_that_is_none(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("file", "Not a directory"),
+        ("/proc/nowhere", "nothing can be made in /proc"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_place_that_is_none(toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, said: str) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("EDGEWORTHY_HOME", str(tmp_path / "file"))
-    with pytest.raises(NotAvailable, match="can't write here") as caught:
+    monkeypatch.setenv("EDGEWORTHY_HOME", str(tmp_path / place))
+    with pytest.raises(NotAvailable, match=f"can't write here: {said}") as caught:
         kits.install(toy)
     assert "EDGEWORTHY_HOME" in (caught.value.remedy or "")
 

@@ -33,6 +33,8 @@ def test_files_of_a_run(out: Path) -> None:
     assert weights["float16"] > weights.get("float32", 0)
     weights = edgeworthy.inspect(out / "saved_model").constants
     assert weights["float32"] >= 4 * (4 * 9 + 4 + 64 * 3 + 3)
+    runs_on = edgeworthy.inspect(out / "model_float16.tflite").runs_on
+    assert runs_on["ethos-u"] == "no: this is float16" and runs_on["tflite"] == "yes"
 
 
 def test_what_cannot_be_converted_is_listed(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_target_of_int8_alone_and_one_that_estimates(plugin: dict[str, str]) -
     [
         ("nonsense", 2, "there is no target 'nonsense'"),
         ("tflite,kernels=x", 2, "it is one of"),
-        ("ssh", 3, "ssh can't run here"),
+        ("ssh", 3, "ssh can't run here: it needs an address: ssh:USER@HOST\n"),
         ("onnxruntime:cuda", 3, "onnxruntime:cuda can't run here"),
     ],
 )

@@ -83,6 +83,16 @@ class TestInputs:
         source = load_source(f"{nets}:make", inputs=("x:float32[7,4]",))
         assert source.examples["x"].shape == (7, 4)
 
+    def test_what_an_example_may_be_a_spec_may_be(self, nets: Path) -> None:
+        """A worker is handed the inputs as text: zero elements, too."""
+        nets.write_text(nets.read_text() + "\ndef none(): return Net()\nnone.example_inputs = (torch.ones(0, 4),)\n")
+        source = load_source(f"{nets}:none")
+        again = load_source(f"{nets}:none", inputs=[str(spec) for spec in source.inputs])
+        assert [spec.shape for spec in again.inputs] == [(0, 4)] and again.examples["x"].shape == (0, 4)
+        for text in ("x:float32[-1,4]", "x:float32[²,4]", "x:float32[1.5,4]"):
+            with pytest.raises(BadInput, match="bad dimension"):
+                load_source(f"{nets}:make", inputs=(text,))
+
     def test_optional_inputs_may_be_added(self, nets: Path) -> None:
         source = load_source(f"{nets}:make", inputs=("mask:float32[1,2]",))
         assert list(source.examples) == ["x", "mask"]

@@ -32,8 +32,9 @@ def test_names_and_what_is_like_them() -> None:
     with pytest.raises(BadInput, match="no rules for 'etos-u'") as error:
         find("etos-u")
     assert "did you mean 'ethos-u'" in (error.value.remedy or "")
-    with pytest.raises(BadInput, match="no rules for 'ethos-u:99-1'"):
-        find("ethos-u:99-1")
+    for text in ("ethos-u:99-1", "ethos-u:55-999", "ethos-u:55", "ethos-u:85", "nnapi:1", "android-gpu:"):
+        with pytest.raises(BadInput, match=f"no rules for '{text}'"):
+            find(text)
 
 
 @pytest.mark.parametrize("name", ALL)

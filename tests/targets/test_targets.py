@@ -68,6 +68,10 @@ def test_a_target_takes_options_and_other_names() -> None:
         ("tflite,kernels", "kernels=: it is one of"),
         ("tflite:gpu", "takes no address, and was given 'gpu'"),
         ("onnxruntime,require_full_delegation=yes", "it is one of true, false"),
+        ("tflite,kernels=xnnpack,kernels=reference", "an option is given twice"),
+        ("browser:wasm,chromium=", "chromium= has no value"),
+        ("android:", "android: has no address after the colon"),
+        ("ethos-u:55-999", "55-999: it is one of 55-32, "),
         ("", "there is no target ''"),
     ],
 )
@@ -78,6 +82,7 @@ def test_what_a_target_does_not_take_is_said(text: str, said: str) -> None:
 
 def test_lists_of_targets_keep_options_with_their_target() -> None:
     assert listed(["a,b=1,c=2", "d"]) == ["a,b=1,c=2", "d"]
+    assert listed(["a, b=1 ", " d"]) == ["a,b=1", "d"]
     assert listed(["a", "b=1", "a,b=1", "d"]) == ["a,b=1", "d"]  # as a flag that is split at commas gives them
 
 

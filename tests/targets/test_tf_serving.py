@@ -150,8 +150,11 @@ def test_what_is_missing_is_said() -> None:
         why = find(f"tf-serving:127.0.0.1:{closed}").missing() or ""
     assert f"nobody listens at 127.0.0.1:{closed}" in why and "docker run" in why
     assert "there is no program no-such-server" in (find("tf-serving,binary=no-such-server").missing() or "")
-    with pytest.raises(BadInput, match="is not HOST:PORT"):
-        find("tf-serving:localhost").missing()
+    for address in ("localhost", "localhost:rest", "localhost:99999", "localhost:0", "::1", "a b:1", "http://a:1"):
+        with pytest.raises(BadInput, match="is not HOST:PORT"):
+            find(f"tf-serving:{address}")
+    assert f"nobody listens at [::1]:{closed}: " in (find(f"tf-serving:[::1]:{closed}").missing() or "")
+    assert "Name or service" not in (find(f"tf-serving:[::1]:{closed}").missing() or "")
     with pytest.raises(BadInput, match="it is one of grpc, rest"):
         find("tf-serving,protocol=soap")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,8 +8,11 @@ import pytest
 from edgeworthy.artifact import Receipt
 from edgeworthy.errors import BadInput, EdgeworthyError, NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.validate import latency
-from edgeworthy.validate.results import LatencyResult, LatencyRow
+from edgeworthy.validate.host import current
+from edgeworthy.validate.made import ModelInfo
+from edgeworthy.validate.results import LatencyResult, LatencyRow, Report
 from edgeworthy.validate.runners import Subject
+from edgeworthy.validate.summary import glance, summarize
 
 from .numpy_runner import NumpyRunner, subject
 
@@ -157,7 +161,7 @@ def test_times_of_different_places_are_not_compared() -> None:
             timed("base", 2.0, 1, runtime="tflite"),
             timed("emulated", 900.0, 2, measured="emulated"),
             timed("phone", 1.0, 3, runtime="android", measured="device"),
-            timed("npu", 0.5, 4, measured="estimated"),
+            timed("npu", 0.5, 4, runtime="npu", measured="estimated"),
         ],
         {},
         seconds=0.2,
@@ -168,6 +172,16 @@ def test_times_of_different_places_are_not_compared() -> None:
     assert [r.ratio for r in result.rows] == [1.0, None, None, None]
     estimate = row(result, "npu")
     assert (estimate.runs, estimate.p99_ms, estimate.notes) == (0, None, ["estimated, not measured"])
+    report = Report(
+        edgeworthy="0",
+        created=datetime.now(UTC),
+        host=current(),
+        model=ModelInfo(spec="net", kind="module", inputs=[]),
+        latency=result,
+    )
+    (column,) = (c for c in glance(report) if c.title == "latency")
+    shown = {r.name: column.text(r).split(" ")[0] for r in summarize(report)}
+    assert shown == {"base": "2.00", "emulated": "emulated", "phone": "1.00", "npu": "estimated"}
     assert estimate.p50_ms and estimate.p50_ms == pytest.approx(0.5, rel=0.1)
 
 

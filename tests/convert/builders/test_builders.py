@@ -45,6 +45,19 @@ def test_dense_layer_with_a_dynamic_batch(run, tmp_path):
     assert np.allclose(got["y"], np.maximum(x @ weights.T + bias, 0), atol=1e-5)
 
 
+def test_names_may_hold_commas(tmp_path):
+    """MLIR keeps the names of a signature in one string with commas between them."""
+    x, k = np.array([1, -2, 3], np.float32), np.array([2, 2, 2], np.float32)
+
+    def lower(b, inputs):
+        return [("a,b", b.unary("neg", inputs[0])), (",", b.unary("abs", inputs[1])), ("c", b.unary("abs", inputs[0]))]
+
+    inputs = [("i,n", Spec("float32", (3,))), ("k", Spec("float32", (3,)))]
+    got = run_tflite(inputs, lower, {"i,n": x, "k": k}, tmp_path / "m")
+    assert {name: value.tolist() for name, value in got.items()} == {"a,b": [-1, 2, -3], ",": [2, 2, 2], "c": [1, 2, 3]}
+    assert b"\x1f" not in (tmp_path / "m").read_bytes()
+
+
 @pytest.mark.parametrize("run", BUILDERS)
 def test_outputs_may_be_inputs_constants_or_twice_the_same(run, tmp_path):
     x = np.array([1, -2, 3], np.int32)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgeworthy import targets
-from edgeworthy.pipeline import diagnosis
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.pipeline import diagnosis, inspection
 from edgeworthy.pipeline.progress import Silent
 from edgeworthy.targets.android import adb
 
@@ -42,11 +43,14 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("name", ["ANDROID_ADB_SERVER_PORT", "ADB_SERVER_SOCKET"])
-def test_without_a_server_none_is_started(asked: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_none_is_started(
+    asked: Path, name: str, monkeypatch: pytest.MonkeyPatch, tflite_model: TFLiteModel
+) -> None:
     port = free_port()
     monkeypatch.setenv(name, str(port) if name.endswith("PORT") else f"tcp:localhost:{port}")
     (state,) = diagnosis.target_states(Silent())
     assert state.version == "35.0.2-test" and not state.available and "adb start-server" in state.why
+    assert inspection.inspect(tflite_model.path).runs_on["android"] == state.why
     assert set(asked.read_text().split()) == {"version"}
     assert "no device is connected" in (targets.find("android").missing() or "")
     assert "devices" in asked.read_text().split()

@@ -176,6 +176,21 @@ class TestWasm:
 class TestWebGpu:
     pytestmark = device
 
+    def test_where_strides_are_lost_the_receipt_says_so(self, made: Made, tensorflow: Any) -> None:
+        kernel = np.random.default_rng(0).normal(size=(1, 1, 32, 40)).astype(np.float32)
+
+        def convolve(image: Any) -> dict[str, Any]:
+            return {"y": tensorflow.nn.conv2d(image, kernel, 2, "VALID")}
+
+        model = made(convolve, "float32", **images(1, 6, 8, 32))
+        feeds = {"image": np.random.default_rng(1).normal(size=(1, 6, 8, 32)).astype(np.float32)}
+        scale = np.abs(litert(model, feeds)["y"]).max()
+        for target, wrong in (("browser:webgpu,software=true", True), ("browser:wasm", False)):
+            with Worker(target, model) as worker:
+                error = np.abs(worker.run(feeds)["y"] - litert(model, feeds)["y"]).max()
+                assert any("leaves out the strides" in note for note in worker.receipt.notes) == wrong
+                assert (error > 0.3 * scale) == wrong
+
     @pytest.mark.parametrize("batch", [1, 2])
     def test_float_is_within_rounding(self, made: Made, classify: Classify, batch: int) -> None:
         model = made(classify, **images(batch, 8, 8, 3))

@@ -139,8 +139,20 @@ def test_a_host_that_there_is_not(board: Board) -> None:
         opened(f"ssh:pi@no-such-board.invalid,key={board.key}")
 
 
-@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-def test_what_listens_there_is_no_sshd(board: Board, monkeypatch: pytest.MonkeyPatch, says: bytes) -> None:
+@pytest.mark.parametrize(
+    ("says", "closes"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
+        (b"", False),
+        (b"", True),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", True),
+        (b"SSH-2.0-OpenSSH_9.2\r\n" + bytes(range(256)), True),
+    ],
+)
+def test_what_listens_there_is_no_sshd(
+    board: Board, monkeypatch: pytest.MonkeyPatch, says: bytes, closes: bool
+) -> None:
+    """Or one that goes in the middle of the login."""
     monkeypatch.setattr(ssh, "_LOGIN_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -149,7 +161,7 @@ def test_what_listens_there_is_no_sshd(board: Board, monkeypatch: pytest.MonkeyP
             with connection:
                 connection.sendall(says)
                 connection.settimeout(20)
-                while connection.recv(1 << 16):
+                while not closes and connection.recv(1 << 16):
                     pass
 
         threading.Thread(target=serve, daemon=True).start()
@@ -266,6 +278,11 @@ def test_a_board_that_greets(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
     [
         ("ssh", "'' is no USER@HOST"),
         ("ssh:pi@", "is no USER@HOST"),
+        ("ssh:@board", "is no USER@HOST"),
+        ("ssh:pi@my board", "is no USER@HOST"),
+        ("ssh:pi@board:pi:22", "is no USER@HOST"),
+        ("ssh:pi@board:22", "write ssh:pi@board,port=22"),
+        ("ssh:[::1]:22", "write ssh:\\[::1\\],port=22"),
         ("ssh:-oProxyCommand=reboot", "is no USER@HOST"),
         ("ssh:pi@board,port=ssh", "port=ssh: it is a whole number from 1 to 65535"),
         ("ssh:pi@board,port=70000", "from 1 to 65535"),
@@ -276,6 +293,9 @@ def test_a_board_that_greets(tmp_path: Path, tflite_int8: TFLiteModel) -> None:
 def test_an_address_that_is_none(target: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         get(target)
+    if target != "ssh":
+        with pytest.raises(BadInput, match=said):  # before anything is converted
+            find(target)
 
 
 def test_what_is_said_where_there_is_no_wheel() -> None:
@@ -293,4 +313,5 @@ def test_without_an_address_it_cannot_run() -> None:
     assert given.title == "TFLite on a board (pi@board, python=python3.12, port=7)"
     assert given.options["cache_mb"] == 5
     assert ssh.SshAddress.parse("pi@[fe80::1]").host == "fe80::1"
+    assert ssh.SshAddress.parse("pi@::1", port=7).shown == "pi@[::1]:7"
     assert ssh.SshAddress.parse("board").user == ""
