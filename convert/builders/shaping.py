@@ -16,9 +16,6 @@ from .kernels import kernel_dtypes, working_dtype
 from .remedies import BROKEN, FIXED_SIZE
 from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
 
-_MOST_OF_SPLIT = 4
-"""Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
-
 _MOST_PADDED = 1 << 22
 """Bytes up to which a constant is padded at once."""
 
@@ -130,7 +127,7 @@ class Shaping(BuilderBase):
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
         """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT, SLICE or SPLIT_V.
 
-        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices; a SPLIT_V would divide its partition.
+        Which of them, says the form ``slices_for_split``.
         """
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
@@ -138,14 +135,16 @@ class Shaping(BuilderBase):
         if x.value is not None and sum(sizes) == x.shape[axis]:
             return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
+        sliced, equal = self.forms.numbers("slices_for_split"), len({*sizes}) == 1
         if x.dtype in kernel_dtypes("split") and x.is_static:
-            if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
+            if equal and (sliced is None or count <= sliced["parts"]):
                 operands = [self.const(np.int32(axis)), x]
                 return tuple(self.emit("split", operands, [Spec(x.dtype, s) for s in shapes], num_splits=count))
-            self.because(f"XNNPACK splits into at most {_MOST_OF_SPLIT} equal parts, and takes slices")
-            starts = np.cumsum([0, *sizes])[:-1].tolist()
-            begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
-            return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
+            if sliced is not None:
+                self.because(f"SPLIT is taken into at most {sliced['parts']} equal parts, and slices are")
+                starts = np.cumsum([0, *sizes])[:-1].tolist()
+                begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
+                return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
         work = working_dtype("split_v", x.dtype)
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)

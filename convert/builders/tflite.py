@@ -41,8 +41,6 @@ class TfliteBuilder(Builder):
         inputs: Name and spec of the model's inputs, in order.
     """
 
-    most_depthwise_taps = 25  # XNNPACK's largest unipass kernel, LiteRT 2.3; see lowering/depthwise.py
-
     def __init__(self, inputs: Sequence[tuple[str, Spec]]) -> None:
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)

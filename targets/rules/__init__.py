@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,12 +104,15 @@ class NodeRefusal:
 
 
 def names() -> list[str]:
-    """What ``--for`` takes."""
+    """The targets that there are rules of."""
     return sorted(path.stem for path in FOLDER.glob("*.toml") if path.stem != _REMEDIES)
 
 
-def find(name: str) -> TargetRules:
+def find(name: str, *, also: Mapping[str, str] | None = None) -> TargetRules:
     """The rules of a target; ``ethos-u:85-256`` has those of ``ethos-u85``.
+
+    Args:
+        also: What may be named beside these, and what it is, for the error.
 
     Raises:
         BadInput: there are none of this name; names the nearest.
@@ -118,11 +121,12 @@ def find(name: str) -> TargetRules:
     for known in (f"{base}{address.partition('-')[0]}", *(["ethos-u"] if address[:2] in ("55", "65") else [])):
         if known in names():
             return _read(known)
-    near = difflib.get_close_matches(base, names(), n=2, cutoff=0.5)
+    there = {n: _read(n).title for n in names()} | dict(also or {})
+    near = difflib.get_close_matches(base, there, n=2, cutoff=0.5)
     raise BadInput(
         f"there are no rules for {name!r}",
         where="--for",
-        details=[f"{n}: {_read(n).title}" for n in names()],
+        details=[f"{n}: {title}" for n, title in there.items()],
         remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
     )
 

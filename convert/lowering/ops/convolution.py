@@ -99,8 +99,8 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     bias = ctx.optional(node, 2)
     known = ctx.known(node, 1)
     depthwise = groups == weights.static_shape[1] * groups and groups > 1
-    most = ctx.b.most_depthwise_taps
-    if depthwise and x.rank == 4 and known is not None and most is not None and np.prod(kernel) > most:
+    pieced = ctx.b.forms.numbers("depthwise_in_pieces")
+    if depthwise and x.rank == 4 and known is not None and pieced and np.prod(kernel) > (most := pieced["taps"]):
         ctx.b.because(f"its kernel has {np.prod(kernel)} elements, and XNNPACK is fast up to {most}")
         return _depthwise_sum(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads, most)
     x, padding = padded(ctx, x, pads, kernel, strides, dilations)

@@ -1,0 +1,133 @@
+"""The table of forms: every rule is asked for, its form is written for its devices alone, and the values are equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from edgeworthy.convert import convert
+from edgeworthy.convert.forms import STEPS, TENSORFLOW, USUAL, choose, of_saved_models, table
+from edgeworthy.errors import InternalFault
+from edgeworthy.formats.tflite.summary import summarize
+
+from ..conformance.adapters import run_tflite
+from .lowering.against_ort import model_of
+
+CONVERT = Path(__file__).parents[2] / "convert"
+
+
+@dataclass(frozen=True)
+class FormCase:
+    """A graph in which a form is written: the operators for those devices that have it, and for the others."""
+
+    graph: str
+    nodes: str
+    x: tuple[int, ...]
+    on: Mapping[str, int]
+    off: Mapping[str, int]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 0.0
+
+
+def drawn(*shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+LSTM = {"w": drawn(1, 16, 3), "r": drawn(1, 16, 4)}
+CASES = {
+    "depthwise_in_pieces": FormCase(
+        "float[1,3,9,9] x) => (float[n,c,h,w] y", "y = Conv<group=3, pads=[3,3,3,3]>(x, w)", (1, 3, 9, 9),
+        {"DEPTHWISE_CONV_2D": 3}, {"DEPTHWISE_CONV_2D": 1}, {"w": drawn(3, 1, 7, 7)}, 1e-5,
+    ),
+    "slices_for_split": FormCase(
+        "float[2,6] x) => (float[n,c] y",
+        "a, b, c, d, e, f = Split<axis=1, num_outputs=6>(x) p = Max(a, f, d) q = Min(b, c, e) y = Sub(p, q)", (2, 6),
+        {"SLICE": 6, "SPLIT": 0}, {"SLICE": 0, "SPLIT": 1},
+    ),
+    STEPS: FormCase(
+        "float[70,1,3] x) => (float[t,d,n,h] y", "y, z = LSTM<hidden_size=4>(x, w, r)", (70, 1, 3),
+        {"WHILE": 0}, {"WHILE": 1}, LSTM, 1e-5,
+    ),
+}  # fmt: skip
+"""Form → a graph of it. Of the steps of recurrent layers it has more than CPUs get written out."""
+
+DEVICES = [name for name, device in table().devices.items() if device.named]
+
+
+def on(form: str, device: str) -> bool:
+    """Whether the case's own form is the device's, which for steps is that of the rule without bounds."""
+    return any(device in r.on for r in table().rules if r.form == form and (form != STEPS or not r.numbers))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("form", CASES)
+def test_the_file_has_the_forms_of_the_device(form: str, device: str, tmp_path: Path) -> None:
+    case, source = CASES[form], tmp_path / "m.onnx"
+    source.write_bytes(model_of(f"({case.graph})", case.nodes, case.constants))
+    made = convert(source, tmp_path, to=["tflite"], targets=[device])
+    assert made.tflite is not None
+    assert made.devices == (device,)
+    counts, wanted = summarize(made.tflite.path).op_counts, case.on if on(form, device) else case.off
+    assert {op: counts.get(op, 0) for op in wanted} == wanted
+    x = drawn(*case.x)
+    x.flat[:2] = 0, -0.0
+    (truth,) = ort.InferenceSession(source).run(["y"], {"x": x})
+    np.testing.assert_allclose(run_tflite(made.tflite.path, {"x": x})["y"], truth, rtol=0, atol=case.tolerance)
+
+
+def test_every_form_has_a_case_and_is_asked_for() -> None:
+    asked = {
+        name
+        for path in CONVERT.rglob("*.py")
+        for name in re.findall(r'\.(?:takes|numbers)\("(\w+)"\)', path.read_text(encoding="utf-8"))
+    }
+    assert asked | {STEPS} == table().forms == {*CASES}
+
+
+def test_every_rule_says_why_for_every_device() -> None:
+    for form in table().forms:
+        rules = [rule for rule in table().rules if rule.form == form]
+        said = [device for rule in rules for device in (*rule.on, *rule.off)]
+        assert sorted(said) == sorted(table().devices), form
+        for rule in rules:
+            for device, ground in rule.on.items():
+                measured = ground.basis == "measured"
+                assert measured == bool(ground.gain) == bool(ground.runtime), f"{form} on {device}"
+                assert device == "x86" or not measured, "no other device was ever measured here"
+
+
+def test_what_nobody_said_is_what_both_cpus_have() -> None:
+    assert choose() == choose(["x86", "arm"]) == choose(["tflite-2.14"])
+    assert choose().devices == USUAL
+    assert not choose(["gpu", "x86"]).takes("depthwise_in_pieces"), "a GPU doesn't want it"
+    assert choose(["npu", "x86"]).numbers(STEPS) == choose().numbers(STEPS), "the narrower bound"
+    assert choose(unroll=True).numbers(STEPS) == of_saved_models(unroll=True).numbers(STEPS) == {}
+    assert of_saved_models().devices == (TENSORFLOW,)
+
+
+@pytest.mark.parametrize(("target", "device"), [
+    ("android-gpu", "gpu"), ("ethos-u:55-128", "npu"), ("ethos-u85", "npu"), ("edgetpu", "npu"), ("nnapi", "npu"),
+    ("arm64", "arm"), ("x86", "x86"),
+])  # fmt: skip
+def test_a_target_is_a_device(target: str, device: str) -> None:
+    assert choose([target]).devices == (device,)
+
+
+def test_a_form_can_be_turned_on_and_off() -> None:
+    forms = choose()
+    for form in table().forms:
+        other = forms.toggled(form)
+        assert other.takes(form) != forms.takes(form)
+        assert other.toggled(form).takes(form) == forms.takes(form)
+
+
+def test_what_isnt_in_the_table_is_a_fault() -> None:
+    with pytest.raises(InternalFault, match="depthwise_in_peaces"):
+        choose().takes("depthwise_in_peaces")
