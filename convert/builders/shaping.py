@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
 from .base import BuilderBase
 from .kernels import kernel_dtypes, working_dtype
 from .remedies import BROKEN, FIXED_SIZE
-from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
-
-_MOST_PADDED = 1 << 22
-"""Bytes up to which a constant is padded at once."""
+from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape, normalize_axis, static
 
 
 class Shaping(BuilderBase):
@@ -200,33 +196,6 @@ class Shaping(BuilderBase):
             begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
             offset=False,
         )  # fmt: skip
-
-    def pad(self, x: Tensor, pads: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Tensor:
-        """``x`` padded with ``value``; ``pads`` is (before, after) per axis. TFLite: PAD or PADV2."""
-        if not any(map(any, pads)):
-            return x
-        shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        amounts = self.const(as_int32(np.asarray(pads)))
-        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
-            return self.const(np.pad(x.value, pads, constant_values=value))
-        if value == 0:
-            return self._same("pad", [x], shape, extra=[amounts])
-        return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
-
-    def pad_by(self, x: Tensor, amounts: Tensor, value: Tensor, shape: Shape) -> Tensor:
-        """``x`` padded with the scalar ``value`` by ``amounts`` [rank, 2] (int32). TFLite: PADV2."""
-        if amounts.is_all(0):
-            return x
-        work = working_dtype("padv2", x.dtype)
-        operands = [self.cast(x, work), amounts, self.cast(value, work)]
-        return self.cast(self.emit_one("padv2", operands, work, shape), x.dtype)
-
-    def mirror_pad(self, x: Tensor, pads: Sequence[tuple[int, int]], mode: str) -> Tensor:
-        """``x`` padded by its own mirror image; ``mode`` is REFLECT or SYMMETRIC. TFLite: MIRROR_PAD."""
-        if not any(map(any, pads)):
-            return x
-        shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        return self._same("mirror_pad", [x], shape, extra=[self.const(as_int32(np.asarray(pads)))], mode=mode)
 
     def tile(self, x: Tensor, repeats: Tensor, shape: Shape) -> Tensor:
         """``x`` repeated ``repeats`` (1-D int32) times per axis. TFLite: TILE."""

@@ -96,7 +96,7 @@ class TfliteBuilder(Builder):
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 weights: list[Weight] = []
                 for function in self._functions:
-                    tidy(function.block)
+                    tidy(function.block, self.forms)
                     contents = function.reveal()
                     # The exporter numbers tensors in the order of the block: arguments, then what is at its beginning.
                     first = len(function.block.arguments)

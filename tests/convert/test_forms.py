@@ -12,9 +12,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from edgeworthy.convert import convert
+from edgeworthy.convert import build_tflite, convert, prepare
 from edgeworthy.convert.forms import STEPS, TENSORFLOW, USUAL, choose, of_saved_models, table
 from edgeworthy.errors import InternalFault
+from edgeworthy.formats.onnx.file import read_onnx
 from edgeworthy.formats.tflite.summary import summarize
 
 from ..conformance.adapters import run_tflite
@@ -51,6 +52,29 @@ CASES = {
         "a, b, c, d, e, f = Split<axis=1, num_outputs=6>(x) p = Max(a, f, d) q = Min(b, c, e) y = Sub(p, q)", (2, 6),
         {"SLICE": 6, "SPLIT": 0}, {"SLICE": 0, "SPLIT": 1},
     ),
+    "mirror_in_slices": FormCase(
+        "float[1,2,8,9] x) => (float[n,c,h,w] y",
+        "p = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x) "
+        "q = Constant<value_ints=[0,0,2,1,0,0,1,2]>() "
+        "y = Pad<mode=\"reflect\">(p, q)", (1, 2, 8, 9),
+        {"MIRROR_PAD": 0, "CONCATENATION": 6, "SLICE": 8}, {"MIRROR_PAD": 2, "CONCATENATION": 0, "SLICE": 0},
+    ),
+    "clamp_by_bounds": FormCase(
+        "float[2,6] x) => (float[n,c] y", "t = Tanh(x) y = Clip(t, low, high)", (2, 6),
+        {"RELU_0_TO_1": 0, "MAXIMUM": 1, "MINIMUM": 1}, {"RELU_0_TO_1": 1, "MAXIMUM": 0, "MINIMUM": 0},
+        {"low": np.float32(0), "high": np.float32(1)}, 1e-6,
+    ),
+    "transposed_by_blocks": FormCase(
+        "float[1,3,4,5] x) => (float[n,c,h,w] y", "y = ConvTranspose<strides=[2,2]>(x, w, b)", (1, 3, 4, 5),
+        {"DEPTH_TO_SPACE": 1, "TRANSPOSE_CONV": 0}, {"DEPTH_TO_SPACE": 0, "TRANSPOSE_CONV": 1},
+        {"w": drawn(3, 4, 2, 2), "b": drawn(4)}, 1e-5,
+    ),
+    "multiplied_as_grouped": FormCase(
+        "float[1,3,5,6] x) => (float[n,c,h,w] y", "y = Conv<group=3, strides=[2,1], pads=[1,0,1,2]>(x, w, b)",
+        (1, 3, 5, 6),
+        {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 0}, {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 1},
+        {"w": drawn(6, 1, 3, 3), "b": drawn(6)}, 1e-5,
+    ),
     STEPS: FormCase(
         "float[70,1,3] x) => (float[t,d,n,h] y", "y, z = LSTM<hidden_size=4>(x, w, r)", (70, 1, 3),
         {"WHILE": 0}, {"WHILE": 1}, LSTM, 1e-5,
@@ -80,6 +104,21 @@ def test_the_file_has_the_forms_of_the_device(form: str, device: str, tmp_path: 
     x.flat[:2] = 0, -0.0
     (truth,) = ort.InferenceSession(source).run(["y"], {"x": x})
     np.testing.assert_allclose(run_tflite(made.tflite.path, {"x": x})["y"], truth, rtol=0, atol=case.tolerance)
+
+
+@pytest.mark.parametrize("form", CASES)
+def test_the_other_form_has_the_same_values(form: str, tmp_path: Path) -> None:
+    """Also of a form that all have whom ``--for`` names."""
+    case, usual = CASES[form], choose()
+    source, path = model_of(f"({case.graph})", case.nodes, case.constants), tmp_path / "m.tflite"
+    (tmp_path / "m.onnx").write_bytes(source)
+    forms = choose(unroll=True) if form == STEPS else usual.toggled(form)
+    build_tflite(prepare(read_onnx(tmp_path / "m.onnx"), forms=forms).model, path, forms=forms)
+    counts, wanted = summarize(path).op_counts, case.on if forms.takes(form) else case.off
+    assert {op: counts.get(op, 0) for op in wanted} == wanted
+    x = drawn(*case.x)
+    (truth,) = ort.InferenceSession(source).run(["y"], {"x": x})
+    np.testing.assert_allclose(run_tflite(path, {"x": x})["y"], truth, rtol=0, atol=case.tolerance)
 
 
 def test_every_form_has_a_case_and_is_asked_for() -> None:

@@ -111,7 +111,7 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
             f"a convolution over {x.rank - 2} spatial dimensions",
             "convolve over 1, 2 or 3: reshape the others into the batch",
         )
-    if depthwise:
+    if depthwise and (weights.static_shape[0] == groups or not ctx.b.forms.takes("multiplied_as_grouped")):
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)
     return ctx.b.conv_2d(
