@@ -195,6 +195,7 @@ def _rows() -> Iterator[OpForm]:
     yield row("movement, PixelUnshuffle", lambda: nn.PixelUnshuffle(2))
     yield row("movement, channel shuffle", lambda: nn.ChannelShuffle(4))
     yield row("movement, every second pixel", _of(_every_second))
+    yield row("movement, every second channel", _of(lambda x: torch.cat([-x[..., 1::2], x[..., ::2]], -1)), TOKENS)
     yield row("movement, concatenation of 3", _of(lambda x: torch.cat([x, x * 2, x + 1], 1)))
     yield row("movement, concatenation of 8", _of(lambda x: torch.cat([x + float(i) for i in range(8)], 1)))
     yield row("movement, split into 6", _of(_sum_of_parts), TOKENS)

@@ -59,6 +59,12 @@ CASES = {
         "y = Pad<mode=\"reflect\">(p, q)", (1, 2, 8, 9),
         {"MIRROR_PAD": 0, "CONCATENATION": 6, "SLICE": 8}, {"MIRROR_PAD": 2, "CONCATENATION": 0, "SLICE": 0},
     ),
+    "steps_by_blocks": FormCase(
+        "float[2,4,6,3] x) => (float[n,h,w,c] y",
+        "b = Constant<value_ints=[1,2]>() e = Constant<value_ints=[9,9]>() a = Constant<value_ints=[1,2]>() "
+        "s = Constant<value_ints=[2,3]>() y = Slice(x, b, e, a, s)", (2, 4, 6, 3),
+        {"SLICE": 1, "STRIDED_SLICE": 0}, {"SLICE": 0, "STRIDED_SLICE": 1},
+    ),
     "clamp_by_bounds": FormCase(
         "float[2,6] x) => (float[n,c] y", "t = Tanh(x) y = Clip(t, low, high)", (2, 6),
         {"RELU_0_TO_1": 0, "MAXIMUM": 1, "MINIMUM": 1}, {"RELU_0_TO_1": 1, "MAXIMUM": 0, "MINIMUM": 0},

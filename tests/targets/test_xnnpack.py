@@ -38,7 +38,7 @@ def _product(x: torch.Tensor) -> torch.Tensor:
 
 FORMS: dict[str, tuple[Function, Function]] = {
     "STRIDED_SLICE backwards": (lambda x: x.flip(-1), lambda x: x @ torch.eye(16).flip(0)),
-    "STRIDED_SLICE": (lambda x: x[:, :, ::2, ::2], lambda x: F.conv2d(x, _ones(8, 1, 1, 1), stride=2, groups=8)),
+    "STRIDED_SLICE": (lambda x: x[:, :, ::5, ::3], lambda x: F.conv2d(x, _ones(8, 1, 1, 1), stride=(5, 3), groups=8)),
     "MIRROR_PAD": (
         lambda x: F.pad(x, (6, 0, 0, 0), mode="reflect"),
         lambda x: x @ F.pad(torch.eye(16), (6, 0), mode="reflect"),
@@ -81,6 +81,7 @@ OURS: tuple[Function, ...] = (
     lambda x: F.max_pool2d(x, 3, 2, 1),
     lambda x: F.pad(x, (3, 2, 1, 5), mode="reflect"),
     lambda x: x.clamp(0, 1),
+    lambda x: x[:, :, 1::2, ::4],
     lambda x: torch.stack([x, x * 2], 1),
     lambda x: torch.stack(x[:, :3].unbind(1)[::-1], -1),
     lambda x: x.split([3, 5], 1)[1].exp(),
