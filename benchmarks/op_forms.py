@@ -169,6 +169,7 @@ def _rows() -> Iterator[OpForm]:
               SMALL)  # fmt: skip
     yield row("norm, batch", lambda: nn.BatchNorm2d(64))
     yield row("norm, group of 8", lambda: nn.GroupNorm(8, 64))
+    yield row("norm, group of all", lambda: nn.GroupNorm(1, 64))
     yield row("norm, instance", lambda: nn.InstanceNorm2d(64, affine=True))
     yield row("norm, layer", lambda: nn.LayerNorm(192), TOKENS)
     yield row("norm, RMS", lambda: nn.RMSNorm(192), TOKENS)

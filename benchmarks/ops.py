@@ -197,6 +197,7 @@ def _files(
         (f"{'without' if usual.takes(form) else 'with'} {form}", "nhwc", usual.toggled(form))
         for form in sorted(table().forms)
     ]
+    wanted.append(("with all steps written out", "nhwc", choose(unroll=True)))
     floats = []
     for index, (name, layout, forms) in enumerate(wanted):
         model, axes = _converted(graph, folder / f"{index}.tflite", layout, forms)

@@ -65,6 +65,10 @@ CASES = {
         "s = Constant<value_ints=[2,3]>() y = Slice(x, b, e, a, s)", (2, 4, 6, 3),
         {"SLICE": 1, "STRIDED_SLICE": 0}, {"SLICE": 0, "STRIDED_SLICE": 1},
     ),
+    "one_group_at_once": FormCase(
+        "float[2,3,4,5] x) => (float[n,c,h,w] y", "y = GroupNormalization<num_groups=1>(x, s, b)", (2, 3, 4, 5),
+        {"MEAN": 2}, {"MEAN": 4}, {"s": drawn(1), "b": drawn(1)}, 1e-5,
+    ),
     "clamp_by_bounds": FormCase(
         "float[2,6] x) => (float[n,c] y", "t = Tanh(x) y = Clip(t, low, high)", (2, 6),
         {"RELU_0_TO_1": 0, "MAXIMUM": 1, "MINIMUM": 1}, {"RELU_0_TO_1": 1, "MAXIMUM": 0, "MINIMUM": 0},
