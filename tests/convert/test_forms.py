@@ -69,6 +69,10 @@ CASES = {
         "float[2,3,4,5] x) => (float[n,c,h,w] y", "y = GroupNormalization<num_groups=1>(x, s, b)", (2, 3, 4, 5),
         {"MEAN": 2}, {"MEAN": 4}, {"s": drawn(1), "b": drawn(1)}, 1e-5,
     ),
+    "broadcast_by_product": FormCase(
+        "float[2,1,5] x) => (float[n,t,c] y", "s = Constant<value_ints=[2,3,1]>() y = Expand(x, s)", (2, 1, 5),
+        {"MUL": 1, "BROADCAST_TO": 0}, {"MUL": 0, "BROADCAST_TO": 1},
+    ),
     "clamp_by_bounds": FormCase(
         "float[2,6] x) => (float[n,c] y", "t = Tanh(x) y = Clip(t, low, high)", (2, 6),
         {"RELU_0_TO_1": 0, "MAXIMUM": 1, "MINIMUM": 1}, {"RELU_0_TO_1": 1, "MAXIMUM": 0, "MINIMUM": 0},
