@@ -72,8 +72,8 @@ transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into
 quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 models, half of them out of packages of PyPI (hours)
 	$(BIN)/python benchmarks/quantization.py --write docs/quantization.md
 
-kernels: $(STAMP)  ## rewrite docs/kernels.md: every operator form against ONNX Runtime and its other forms (half an hour)
-	$(BIN)/python benchmarks/ops.py --anew --write docs/kernels.md
+kernels: $(STAMP)  ## rewrite docs/kernels.md: every operator form against ONNX Runtime and its other forms (half an hour; goes on where it was stopped)
+	$(BIN)/python benchmarks/ops.py --write docs/kernels.md
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
