@@ -7,7 +7,8 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint models quantization routes zoo clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow kernels lint models quantization routes \
+        zoo clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +72,9 @@ transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into
 
 quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 models, half of them out of packages of PyPI (hours)
 	$(BIN)/python benchmarks/quantization.py --write docs/quantization.md
+
+kernels: $(STAMP)  ## rewrite docs/kernels.md: every operator form against ONNX Runtime and its other forms (half an hour; goes on where it was stopped)
+	$(BIN)/python benchmarks/ops.py --write docs/kernels.md
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md

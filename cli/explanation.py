@@ -22,6 +22,8 @@ def explanation(console: Console, made: ConversionResult) -> None:
     _passes(console, made.passes)
     if made.layout is not None:
         _layout(console, made.layout)
+    if made.forms_for:
+        console.say(f"Of equal forms, those that are fast on {' and '.join(made.forms_for)}")
     _forms(console, made.forms)
 
 

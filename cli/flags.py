@@ -114,9 +114,9 @@ def _targets() -> list[str]:
 
 
 def _rules() -> list[str]:
-    from ..targets.rules import names
+    from ..pipeline.preflight import names
 
-    return names()
+    return list(names())
 
 
 _CHOICES = {"quantize.schemes": _schemes, "targets": _targets, "preflight.targets": _rules}

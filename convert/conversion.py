@@ -14,6 +14,7 @@ from ..errors import BadInput, UnsupportedNodes
 from ..files import atomic_directory, atomic_file
 from ..schemes import FLOAT32, INT8, Scheme
 from ..vocabulary import CONVERTED
+from .forms import Forms, choose, of_saved_models
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -56,6 +57,7 @@ class Conversion:
         permutations: See :class:`Prepared`.
         nodes: ONNX nodes in the model as read, and when lowering began.
         forms: What the nodes were lowered to; of both artifacts, that of the TFLite file.
+        devices: Whose kernels its forms were chosen for (``forms.toml``).
         float_ops: Operators of a model that is quantized already that stay float, and why.
         seconds: Stage → wall-clock seconds.
     """
@@ -67,6 +69,7 @@ class Conversion:
     permutations: dict[str, tuple[int, ...]] = field(default_factory=dict)
     nodes: tuple[int, int] = (0, 0)
     forms: list[Form] = field(default_factory=list)
+    devices: tuple[str, ...] = ()
     float_ops: tuple[FloatOp, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -85,6 +88,7 @@ def convert(
     to: Sequence[str] = CONVERTED,
     io_layout: str = "keep",
     unroll: bool = False,
+    targets: Sequence[str] = (),
     check_passes: Check | None = None,
 ) -> Conversion:
     """Convert an ONNX file to artifacts in the folder ``output``: float32, or as the model itself is quantized.
@@ -96,6 +100,8 @@ def convert(
         to: Which artifacts: ``tflite`` (needs no TensorFlow), ``saved_model``.
         io_layout: ``keep`` the model's own input and output layouts, or make 4-D and 5-D ones ``nhwc``.
         unroll: Write all steps of recurrent layers out; else those of few steps are, and the others become loops.
+        targets: What the TFLite file is for, as ``--for`` takes it: of equal forms those for it are written
+            (``forms.toml``); by default those for both CPUs.
         check_passes: Called after every step with the model, which is runnable.
 
     Raises:
@@ -107,12 +113,13 @@ def convert(
 
     _check_options(to, io_layout)
     path = model.path if isinstance(model, Artifact) else Path(model)
-    result = Conversion()
+    chosen = choose(targets, unroll=unroll)
+    result = Conversion(devices=chosen.devices)
     with _timed(result.seconds, "read"):
         graph = read_onnx(path, mapping=True)
     nodes = len(graph.graph)
     with _timed(result.seconds, "prepare"):
-        prepared = prepare(graph, io_layout=io_layout, unroll=unroll, check=check_passes, where=str(path))
+        prepared = prepare(graph, io_layout=io_layout, forms=chosen, check=check_passes, where=str(path))
     result.passes, result.layout = prepared.passes, prepared.layout
     result.permutations = prepared.permutations
     result.nodes = (nodes, len(prepared.model.graph))
@@ -121,15 +128,15 @@ def convert(
         with _timed(result.seconds, "tflite"), atomic_file(output / scheme.file_name) as part:
             release = "saved_model" not in to
             inputs, outputs = build_tflite(
-                prepared.model, part, release=release, unroll=unroll, where=str(path), told=result.forms
+                prepared.model, part, release=release, forms=chosen, where=str(path), told=result.forms
             )
             if scheme != FLOAT32:
                 result.float_ops = _use_integers(part)
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
-            told = None if result.forms else result.forms
-            inputs, outputs = build_saved_model(prepared.model, part, unroll=unroll, where=str(path), told=told)
+            told, plain = None if result.forms else result.forms, of_saved_models(unroll=unroll)
+            inputs, outputs = build_saved_model(prepared.model, part, forms=plain, where=str(path), told=told)
         result.saved_model = SavedModel(output / "saved_model", inputs, outputs)
     return result
 
@@ -138,7 +145,7 @@ def prepare(
     model: ir.Model,
     *,
     io_layout: str = "keep",
-    unroll: bool = False,
+    forms: Forms | None = None,
     check: Check | None = None,
     where: str | None = None,
 ) -> Prepared:
@@ -159,16 +166,21 @@ def prepare(
     layout = to_channels_last(model, layout_rules(), io_layout=io_layout)
     if check:
         check(model, "layout")
-    unsupported = preflight(model, unroll=unroll)
+    unsupported = preflight(model, forms=forms)
     if unsupported:
         raise UnsupportedNodes(unsupported, where=where)
     return Prepared(model, passes, layout, {n: tuple(p) for n, p in layout.permutations.items() if p})
 
 
 def operations(
-    model: Artifact | Path, *, io_layout: str = "keep", unroll: bool = False, where: str | None = None
+    model: Artifact | Path,
+    *,
+    io_layout: str = "keep",
+    unroll: bool = False,
+    targets: Sequence[str] = (),
+    where: str | None = None,
 ) -> list[Operation]:
-    """The TFLite operators that an ONNX file will become, in float32; nothing is built.
+    """The TFLite operators that an ONNX file will become, in float32; nothing is built. Arguments: see :func:`convert`.
 
     Raises:
         UnsupportedNodes: some nodes can't be lowered; all of them are listed.
@@ -178,8 +190,9 @@ def operations(
     from .lowering import recorded
 
     path = model.path if isinstance(model, Artifact) else Path(model)
-    prepared = prepare(read_onnx(path), io_layout=io_layout, unroll=unroll, where=where or str(path))
-    return recorded(prepared.model, unroll=unroll)
+    chosen = choose(targets, unroll=unroll)
+    prepared = prepare(read_onnx(path), io_layout=io_layout, forms=chosen, where=where or str(path))
+    return recorded(prepared.model, forms=chosen)
 
 
 def build_tflite(
@@ -187,7 +200,7 @@ def build_tflite(
     path: Path,
     *,
     release: bool = False,
-    unroll: bool = False,
+    forms: Forms | None = None,
     where: str | None = None,
     told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -197,12 +210,12 @@ def build_tflite(
     to ``told``.
     """
     from .builders.tflite import TfliteBuilder
-    from .lowering import forms, graph_inputs, lower
+    from .lowering import forms_written, graph_inputs, lower
 
     builder = TfliteBuilder(graph_inputs(model))
-    outputs = lower(model, builder, builder.inputs, release=release, unroll=unroll, where=where)
+    outputs = lower(model, builder, builder.inputs, release=release, forms=forms, where=where)
     if told is not None:
-        told += forms(model, builder)
+        told += forms_written(model, builder)
     empty = [name for name, tensor in outputs if tensor.value is not None and tensor.value.size == 0]
     if empty:
         raise BadInput(
@@ -227,18 +240,18 @@ def build_saved_model(
     model: ir.Model,
     path: Path,
     *,
-    unroll: bool = False,
+    forms: Forms | None = None,
     where: str | None = None,
     told: list[Form] | None = None,
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Write a prepared model as a SavedModel into the folder ``path``; returns its signature. ``told``: as above."""
     from .builders.tensorflow import save_model
-    from .lowering import forms, graph_inputs, lower
+    from .lowering import forms_written, graph_inputs, lower
 
     def traced(builder: Builder, inputs: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
-        outputs = lower(model, builder, inputs, unroll=unroll, where=where)
+        outputs = lower(model, builder, inputs, forms=forms or of_saved_models(), where=where)
         if told is not None:
-            told.extend(forms(model, builder))
+            told.extend(forms_written(model, builder))
         return outputs
 
     save_model(graph_inputs(model), traced, path)

@@ -283,12 +283,15 @@ class Workspace:
                 files.remove(part)
 
 
+_CODE = ("*.py", "*.toml")
+
+
 @cache
 def code_hash() -> str:
-    """SHA-256 of edgeworthy's own source."""
+    """SHA-256 of edgeworthy's own source, and of the tables that it reads."""
     root = Path(__file__).parent.parent
     packages = [p.parent for p in root.glob("*/__init__.py")]
-    sources = [*root.glob("*.py"), *(p for package in packages for p in package.rglob("*.py"))]
+    sources = [*root.glob("*.py"), *(p for package in packages for kind in _CODE for p in package.rglob(kind))]
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

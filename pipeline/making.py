@@ -143,8 +143,10 @@ class Making(Staging):
 
                 check = PassCheck(self.graph, self.inputs.source.examples)
             try:
-                layout, unroll = table.io_layout, table.unroll
-                made = convert(self.graph, self.output, to=to, io_layout=layout, unroll=unroll, check_passes=check)
+                made = convert(
+                    self.graph, self.output, to=to, io_layout=table.io_layout, unroll=table.unroll,
+                    targets=self.config.preflight.targets, check_passes=check,
+                )  # fmt: skip
             except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
                 raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error
             if made.tflite is not None:

@@ -32,6 +32,8 @@ class Manifest(BaseModel):
         artifacts: Files that the run made, relative to the manifest's folder.
         source: Hash of the model itself: weights and code for a module, content for a file.
         calibration: Hash of the calibration samples that were used; None where there were none.
+        forms_for: Devices whose kernels the forms in the files were chosen for (``--for``); empty where nothing was
+            converted.
         tools: Package → version.
         seconds: Stage → wall time when it last ran.
     """
@@ -45,6 +47,7 @@ class Manifest(BaseModel):
     options: dict[str, str | int | float | bool | list[str] | None]
     source: str
     calibration: str | None = None
+    forms_for: list[str] = []
     inputs: list[FileHash]
     artifacts: list[FileHash]
     tools: dict[str, str]
@@ -61,6 +64,7 @@ def write(report: Report, output: Path, *, source: str, inputs: list[Path], tool
         options=report.options,
         source=source,
         calibration=next((q.calibration.sha256 for q in report.quantization if q.calibration), None),
+        forms_for=report.conversion.forms_for if report.conversion else [],
         inputs=[hash_of(path, str(path)) for path in inputs],
         artifacts=[FileHash(path=a.path, size_bytes=a.size_bytes, sha256=a.sha256) for a in report.artifacts],
         tools=tools,

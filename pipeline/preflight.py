@@ -1,5 +1,8 @@
 """``--for``: the nodes that a target would refuse, before anything is converted, and again in the files that are made.
 
+The devices of ``convert/forms.toml`` that ``--for`` names, such as ``x86``, stand for many targets: they choose forms
+and refuse nothing.
+
 Before, it is the operators that the lowering emits, in int8 where the target computes integers and the quantizer has a
 rule; MLIR then fuses some of them, and only a file has versions of operators. So the files are held against the same
 rules.
@@ -13,11 +16,13 @@ from pathlib import Path
 
 from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
 from ..config import ConvertTable, PreflightTable
+from ..convert.forms import table
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
 from ..quantize.exclusion import matches
 from ..quantize_tables import QuantizeTable
 from ..targets.rules import NodeRefusal, TargetRules, find, refused
+from ..targets.rules import names as rules_there_are
 from .origins import Origins
 
 Refusals = Mapping[str, list[NodeRefusal]]
@@ -47,9 +52,10 @@ def of_graph(
     """
     from ..convert import operations
 
-    rules = {name: find(name) for name in targets}
-    options = conversion or ConvertTable()
-    found = operations(model, io_layout=options.io_layout, unroll=options.unroll)
+    rules, options = _rules(targets), conversion or ConvertTable()
+    if not rules:
+        return {}
+    found = operations(model, io_layout=options.io_layout, unroll=options.unroll, targets=tuple(targets))
     quantized = _quantized(found, model, table or QuantizeTable())
     return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
 
@@ -64,7 +70,7 @@ def of_file(path: Path, targets: Iterable[str], scheme: str | None = None, model
     Raises:
         BadInput: there are no rules of this name.
     """
-    rules = {name: find(name) for name in targets}
+    rules = _rules(targets)
     found = _traced(read(path), model)
     return {name: refused(r, found) for name, r in rules.items() if scheme is None or r.takes_scheme(scheme)}
 
@@ -80,10 +86,26 @@ def of_float_file(
     Raises:
         BadInput: there are no rules of this name.
     """
-    rules = {name: find(name) for name in targets}
+    rules = _rules(targets)
     found = read(model.path)
     quantized = _quantized(found, model, table or QuantizeTable())
     return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
+
+
+def names() -> dict[str, str]:
+    """What ``--for`` takes, and what it is."""
+    devices = {name: table().devices[device].title for name, device in table().targets.items()}
+    return devices | {name: find(name).title for name in rules_there_are()}
+
+
+def _rules(targets: Iterable[str]) -> dict[str, TargetRules]:
+    """Target → its rules, of those that have some.
+
+    Raises:
+        BadInput: there is neither a target nor a device of this name.
+    """
+    devices = {name: device for name, device in names().items() if name not in rules_there_are()}
+    return {name: find(name, also=devices) for name in targets if name not in devices}
 
 
 def check(found: Refusals, table: PreflightTable, where: str) -> None:

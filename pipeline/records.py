@@ -122,6 +122,7 @@ class Converted(BaseModel):
                 passes=passes,
                 layout=layout,
                 forms=[_form(form) for form in made.forms],
+                forms_for=list(made.devices),
                 nodes_before=made.nodes[0],
                 nodes_after=made.nodes[1],
                 seconds=sum(made.seconds.values()),

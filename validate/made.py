@@ -191,6 +191,9 @@ class ConversionResult(Record):
     passes: list[PassResult] = Field(default_factory=list)
     layout: LayoutResult | None = None
     forms: list[FormResult] = Field(default_factory=list, description="what the nodes were lowered to")
+    forms_for: list[str] = Field(
+        default_factory=list, description="devices whose kernels these forms were chosen for: x86, arm, gpu, npu"
+    )
     unsupported: list[UnsupportedNodeResult] = Field(default_factory=list)
     nodes_before: int | None = Field(default=None, description="ONNX nodes in the exported graph")
     nodes_after: int | None = Field(default=None, description="ONNX nodes when lowering begins")

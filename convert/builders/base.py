@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...artifact import Array
+from ..forms import choose
 from .kernels import kernel_dtypes, working_dtype
 from .legality import check, without_elements
 from .remedies import BROKEN
@@ -35,8 +36,13 @@ class Written:
 
 
 class BuilderBase(ABC):
-    """The ground under the vocabulary; see :class:`~edgeworthy.convert.builders.builder.Builder`."""
+    """The ground under the vocabulary; see :class:`~edgeworthy.convert.builders.builder.Builder`.
 
+    Attributes:
+        forms: Which of several equal forms are written.
+    """
+
+    forms = choose()
     _scope = ""
 
     @cached_property

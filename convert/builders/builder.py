@@ -17,15 +17,7 @@ from .wide import Wide
 
 
 class Builder(Wide, ControlFlow):
-    """The whole vocabulary.
-
-    Attributes:
-        most_depthwise_taps: Kernel elements of a depthwise convolution up to which it is fast; None: any number.
-        unrolls: Whether all steps of recurrent layers are written out, for devices that have no WHILE.
-    """
-
-    most_depthwise_taps: int | None = None
-    unrolls = False
+    """The whole vocabulary."""
 
 
 class DryBuilder(Builder):

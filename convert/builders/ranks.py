@@ -21,8 +21,8 @@ from .base import Attribute
 from .elementwise import BINARY, COMPARE, Elementwise
 from .legality import Attributes
 from .neural import Neural
+from .padding import Padding
 from .reductions import REDUCTIONS, Reductions
-from .shaping import Shaping
 from .tensor import Shape, Spec, Tensor, Unsupported, broadcast, element_count
 
 Factors = Sequence[Sequence[tuple[Tensor, int]]]
@@ -37,7 +37,7 @@ _MOST_ALIKE = 8
 """Axes of operands that aren't broadcast, which the kernels go over by element."""
 
 
-class ManyAxes(Elementwise, Shaping, Reductions, Neural):
+class ManyAxes(Elementwise, Padding, Reductions, Neural):
     """Emits an op of too many axes as one of fewer."""
 
     def extent_of(self, x: Tensor, axis: int) -> Tensor:

@@ -7,20 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
 from .base import BuilderBase
 from .kernels import kernel_dtypes, working_dtype
 from .remedies import BROKEN, FIXED_SIZE
-from .tensor import Shape, Spec, Tensor, Unsupported, as_int32, element_count, format_shape, normalize_axis, static
-
-_MOST_OF_SPLIT = 4
-"""Parts of the SPLIT that XNNPACK takes, LiteRT 2.3."""
-
-_MOST_PADDED = 1 << 22
-"""Bytes up to which a constant is padded at once."""
+from .tensor import Shape, Spec, Tensor, Unsupported, element_count, format_shape, normalize_axis, static
 
 
 class Shaping(BuilderBase):
@@ -130,7 +123,7 @@ class Shaping(BuilderBase):
     def split(self, x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
         """``x`` cut along ``axis`` into parts of ``sizes``. TFLite: SPLIT, SLICE or SPLIT_V.
 
-        XNNPACK (LiteRT 2.3) takes a SPLIT into at most four, and slices; a SPLIT_V would divide its partition.
+        Which of them, says the form ``slices_for_split``.
         """
         axis, count = normalize_axis(axis, x.rank), len(sizes)
         if count == 1:
@@ -138,14 +131,16 @@ class Shaping(BuilderBase):
         if x.value is not None and sum(sizes) == x.shape[axis]:
             return tuple(self.const(part) for part in np.split(x.value, np.cumsum(sizes)[:-1], axis))
         shapes = [(*x.shape[:axis], size, *x.shape[axis + 1 :]) for size in sizes]
+        sliced, equal = self.forms.numbers("slices_for_split"), len({*sizes}) == 1
         if x.dtype in kernel_dtypes("split") and x.is_static:
-            if len({*sizes}) == 1 and count <= _MOST_OF_SPLIT:
+            if equal and (sliced is None or count <= sliced["parts"]):
                 operands = [self.const(np.int32(axis)), x]
                 return tuple(self.emit("split", operands, [Spec(x.dtype, s) for s in shapes], num_splits=count))
-            self.because(f"XNNPACK splits into at most {_MOST_OF_SPLIT} equal parts, and takes slices")
-            starts = np.cumsum([0, *sizes])[:-1].tolist()
-            begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
-            return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
+            if sliced is not None:
+                self.because(f"SPLIT is taken into at most {sliced['parts']} equal parts, and slices are")
+                starts = np.cumsum([0, *sizes])[:-1].tolist()
+                begins = ([start if a == axis else 0 for a in range(x.rank)] for start in starts)
+                return tuple(self.slice(x, begin, static(s)) for begin, s in zip(begins, shapes, strict=True))
         work = working_dtype("split_v", x.dtype)
         operands = [self.cast(x, work), self.int32s(sizes), self.const(np.int32(axis))]
         results = self.emit("split_v", operands, [Spec(work, s) for s in shapes], num_splits=count)
@@ -201,33 +196,6 @@ class Shaping(BuilderBase):
             begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
             offset=False,
         )  # fmt: skip
-
-    def pad(self, x: Tensor, pads: Sequence[tuple[int, int]], value: float | int | bool = 0) -> Tensor:
-        """``x`` padded with ``value``; ``pads`` is (before, after) per axis. TFLite: PAD or PADV2."""
-        if not any(map(any, pads)):
-            return x
-        shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        amounts = self.const(as_int32(np.asarray(pads)))
-        if x.value is not None and prod(d or 0 for d in shape) * x.value.itemsize <= _MOST_PADDED:
-            return self.const(np.pad(x.value, pads, constant_values=value))
-        if value == 0:
-            return self._same("pad", [x], shape, extra=[amounts])
-        return self.pad_by(x, amounts, self.const(np.asarray(value, x.dtype)), shape)
-
-    def pad_by(self, x: Tensor, amounts: Tensor, value: Tensor, shape: Shape) -> Tensor:
-        """``x`` padded with the scalar ``value`` by ``amounts`` [rank, 2] (int32). TFLite: PADV2."""
-        if amounts.is_all(0):
-            return x
-        work = working_dtype("padv2", x.dtype)
-        operands = [self.cast(x, work), amounts, self.cast(value, work)]
-        return self.cast(self.emit_one("padv2", operands, work, shape), x.dtype)
-
-    def mirror_pad(self, x: Tensor, pads: Sequence[tuple[int, int]], mode: str) -> Tensor:
-        """``x`` padded by its own mirror image; ``mode`` is REFLECT or SYMMETRIC. TFLite: MIRROR_PAD."""
-        if not any(map(any, pads)):
-            return x
-        shape = tuple(None if d is None else d + lo + hi for d, (lo, hi) in zip(x.shape, pads, strict=True))
-        return self._same("mirror_pad", [x], shape, extra=[self.const(as_int32(np.asarray(pads)))], mode=mode)
 
     def tile(self, x: Tensor, repeats: Tensor, shape: Shape) -> Tensor:
         """``x`` repeated ``repeats`` (1-D int32) times per axis. TFLite: TILE."""

@@ -43,8 +43,6 @@ class TfliteBuilder(Builder):
         inputs: Name and spec of the model's inputs, in order.
     """
 
-    most_depthwise_taps = 25  # XNNPACK's largest unipass kernel, LiteRT 2.3; see lowering/depthwise.py
-
     def __init__(self, inputs: Sequence[tuple[str, Spec]]) -> None:
         self._context = ir.Context()
         converter.prepare_mlir_context(self._context)
@@ -100,7 +98,7 @@ class TfliteBuilder(Builder):
                 passmanager.PassManager.parse(_PIPELINE).run(self._module.operation)
                 weights: list[Weight] = []
                 for function in self._functions:
-                    tidy(function.block)
+                    tidy(function.block, self.forms)
                     contents = function.reveal()
                     # The exporter numbers tensors in the order of the block: arguments, then what is at its beginning.
                     first = len(function.block.arguments)

@@ -8,14 +8,17 @@ from math import prod
 import numpy as np
 from litert_converter.mlir import ir
 
+from ..forms import Forms
 from .ranks import MOST_AXES
 
 
-def tidy(block: ir.Block) -> None:
+def tidy(block: ir.Block, forms: Forms) -> None:
     """Take out what does nothing, and give XNNPACK the forms that it takes."""
     _drop_idle_reshapes(block)
     _slice_out_of_splits(block)
     _narrow_products(block)
+    if forms.takes("clamp_by_bounds"):
+        _clamp_by_bounds(block)
 
 
 def _drop_idle_reshapes(block: ir.Block) -> None:
@@ -64,6 +67,22 @@ def _narrow_products(block: ir.Block) -> None:
             operands = [_reshape(op.operands[0], matrix), *list(op.operands)[1:]]
             narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
             op.results[0].replace_all_uses_with(_reshape(narrow.result, result))
+        op.operation.erase()
+
+
+def _clamp_by_bounds(block: ir.Block) -> None:
+    """MAXIMUM and MINIMUM in the place of the RELU_0_TO_1 that MLIR makes of them."""
+    for op in list(block.operations):
+        if op.operation.name != "tfl.relu_0_to_1":
+            continue
+        kind = ir.RankedTensorType(op.results[0].type)
+        with ir.InsertionPoint(op), op.location:
+            value = op.operands[0]
+            for name, bound in (("tfl.maximum", 0.0), ("tfl.minimum", 1.0)):
+                limit = ir.DenseElementsAttr.get(np.array(bound, np.float32))
+                constant = ir.Operation.create("arith.constant", results=[limit.type], attributes={"value": limit})
+                value = ir.Operation.create(name, [kind], [value, constant.result]).result
+            op.results[0].replace_all_uses_with(value)
         op.operation.erase()
 
 

@@ -1,9 +1,7 @@
 """A depthwise convolution as a sum of smaller ones, for kernels that are fast up to a number of taps only.
 
 XNNPACK has depthwise micro-kernels of up to 25 taps that keep their sums in registers, and one that doesn't for all
-larger ones. Measured with LiteRT 2.3 on x86 with AVX-512, one thread, large kernel ÷ this sum: 7×7 7–20, stride 2 6,
-9×9 13–21, 11×11 6, 31×31 7, 1×31 6. The sum is exact up to the order of its additions; in int8, ConvNeXt-Tiny is 13
-times faster by it and as exact (24.5 dB, 24.6 before).
+larger ones: the form ``depthwise_in_pieces``. The sum is exact up to the order of its additions.
 """
 
 from __future__ import annotations

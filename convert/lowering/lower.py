@@ -15,6 +15,7 @@ from ...formats.onnx.names import called
 from ...vocabulary import FUSED_DOMAIN, MODULE_KEY, NHWC_DOMAIN, SOURCE_KEY
 from ..builders.builder import Builder, DryBuilder
 from ..builders.tensor import Spec, Tensor, Unsupported, format_shape
+from ..forms import Forms, choose
 from ..graph.reading import nodes_below, schema
 from . import registry
 from .context import DTYPES, Context, NotLowered, spec
@@ -30,7 +31,7 @@ def graph_inputs(model: ir.Model) -> list[tuple[str, Spec]]:
     return [(str(v.name), spec(v)) for v in model.graph.inputs if v.name not in initializers]
 
 
-def preflight(model: ir.Model, *, unroll: bool = False) -> list[UnsupportedNode]:
+def preflight(model: ir.Model, *, forms: Forms | None = None) -> list[UnsupportedNode]:
     """All nodes that can't be lowered, those in bodies too; runs every handler on a builder that builds nothing."""
     unsupported: list[UnsupportedNode] = []
 
@@ -44,7 +45,7 @@ def preflight(model: ir.Model, *, unroll: bool = False) -> list[UnsupportedNode]
                 _bind_by_type(context, node)
 
     builder = DryBuilder()
-    builder.unrolls = unroll
+    builder.forms = forms or choose()
     context = Context(builder, model.opset_imports, walk)
     for value in model.graph.inputs:
         try:
@@ -71,19 +72,19 @@ def lower(
     inputs: Sequence[Tensor],
     *,
     release: bool = False,
-    unroll: bool = False,
+    forms: Forms | None = None,
     where: str | None = None,
 ) -> list[tuple[str, Tensor]]:
     """Lower the main graph into ``builder``; returns the outputs by name.
 
-    ``unroll`` becomes the builder's :attr:`~.builder.Builder.unrolls`.
+    ``forms``: which of several equal forms are written; None: those for both CPUs.
 
     With ``release`` each weight leaves ``model`` after its last use, which halves the memory that large models take.
 
     Raises:
         UnsupportedNodes: a node can't be lowered (run :func:`preflight` first: it finds all of them).
     """
-    builder.unrolls = unroll
+    builder.forms = forms or choose()
     last_uses = _last_uses(model) if release else {}
 
     def walk(context: Context, graph: ir.Graph) -> None:

@@ -13,10 +13,11 @@ from ..builders.base import Attribute
 from ..builders.builder import Builder, DryBuilder
 from ..builders.control import Body, Branch, joined
 from ..builders.tensor import Spec, Tensor
+from ..forms import Forms
 from .lower import graph_inputs, lower
 
 
-def recorded(model: ir.Model, *, unroll: bool = False) -> list[Operation]:
+def recorded(model: ir.Model, *, forms: Forms | None = None) -> list[Operation]:
     """What a prepared graph is lowered to, in order, before MLIR fuses any of it.
 
     Raises:
@@ -24,7 +25,7 @@ def recorded(model: ir.Model, *, unroll: bool = False) -> list[Operation]:
     """
     recorder = _Recorder({str(node.outputs[0].name): node for node in model.graph.all_nodes()})
     inputs = [Tensor(name, spec.dtype, spec.shape) for name, spec in graph_inputs(model)]
-    lower(model, recorder, inputs, unroll=unroll)
+    lower(model, recorder, inputs, forms=forms)
     return recorder.operations
 
 
@@ -45,7 +46,7 @@ class Form:
     nodes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def forms(model: ir.Model, builder: Builder) -> list[Form]:
+def forms_written(model: ir.Model, builder: Builder) -> list[Form]:
     """What the nodes of ``model`` became in ``builder``, in the order of their first."""
     found: dict[object, Form] = {}
     for node in model.graph:

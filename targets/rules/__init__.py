@@ -12,7 +12,7 @@ PyTorch instead.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -105,12 +105,15 @@ class NodeRefusal:
 
 
 def names() -> list[str]:
-    """What ``--for`` takes."""
+    """The targets that there are rules of."""
     return sorted(path.stem for path in FOLDER.glob("*.toml") if path.stem != _REMEDIES)
 
 
-def find(name: str) -> TargetRules:
+def find(name: str, *, also: Mapping[str, str] | None = None) -> TargetRules:
     """The rules of a target; ``ethos-u:85-256`` has those of ``ethos-u85``.
+
+    Args:
+        also: What may be named beside these, and what it is, for the error.
 
     Raises:
         BadInput: there are none of this name; names the nearest.
@@ -118,11 +121,12 @@ def find(name: str) -> TargetRules:
     known = {other: n for n in names() for other in (n, *_read(n).also)}
     if name in known:
         return _read(known[name])
+    there = {n: _read(n).title for n in names()} | dict(also or {})
     raise BadInput(
         f"there are no rules for {name!r}",
         where="--for",
-        details=[f"{n}: {_read(n).title}" for n in names()],
-        remedy=did_you_mean(name, known, most=2) or "use one of these",
+        details=[f"{n}: {title}" for n, title in there.items()],
+        remedy=did_you_mean(name, {**known, **there}, most=2) or "use one of these",
     )
 
 

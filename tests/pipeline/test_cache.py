@@ -264,3 +264,14 @@ def test_a_record_is_alive_while_its_origins_are() -> None:
     assert alive(changed, {"source": "s"}) == {"export"}
     del changed["export"]
     assert alive(changed, {"source": "s", "a": "1"}) == {"convert", "quantize"}
+
+
+def test_the_tables_are_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lowering reads of ``forms.toml`` decides what is in a file, as a function does."""
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "pipeline" / "cache.py"))
+    for folder in ("pipeline", "convert"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    before = cache.code_hash.__wrapped__()
+    (tmp_path / "convert/forms.toml").write_text("[devices]")
+    assert cache.code_hash.__wrapped__() != before

@@ -14,6 +14,7 @@ from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.formats.tflite.condition import Condition
 from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
+from edgeworthy.pipeline import preflight
 from edgeworthy.quantize import devices
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.islands import joined
@@ -76,9 +77,9 @@ def test_a_target_that_files_are_meant_for_is_a_device(targets: list[str], devic
     assert devices.of_targets(targets) == device
 
 
-def test_the_targets_of_devices_are_those_that_there_are_rules_for() -> None:
+def test_the_targets_of_devices_are_what_for_takes() -> None:
     named = [name for device in devices.table().devices.values() for name in device.targets]
-    assert len(set(named)) == len(named) and set(named) < set(rules.names())
+    assert len(set(named)) == len(named) and set(named) < set(preflight.names())
     assert {name for name in rules.names() if rules.find(name).integer} < set(named)
 
 

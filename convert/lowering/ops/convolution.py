@@ -99,8 +99,8 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     bias = ctx.optional(node, 2)
     known = ctx.known(node, 1)
     depthwise = groups == weights.static_shape[1] * groups and groups > 1
-    most = ctx.b.most_depthwise_taps
-    if depthwise and x.rank == 4 and known is not None and most is not None and np.prod(kernel) > most:
+    pieced = ctx.b.forms.numbers("depthwise_in_pieces")
+    if depthwise and x.rank == 4 and known is not None and pieced and np.prod(kernel) > (most := pieced["taps"]):
         ctx.b.because(f"its kernel has {np.prod(kernel)} elements, and XNNPACK is fast up to {most}")
         return _depthwise_sum(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads, most)
     x, padding = padded(ctx, x, pads, kernel, strides, dilations)
@@ -111,7 +111,7 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
             f"a convolution over {x.rank - 2} spatial dimensions",
             "convolve over 1, 2 or 3: reshape the others into the batch",
         )
-    if depthwise:
+    if depthwise and (weights.static_shape[0] == groups or not ctx.b.forms.takes("multiplied_as_grouped")):
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)
     return ctx.b.conv_2d(

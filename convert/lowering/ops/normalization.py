@@ -132,6 +132,10 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     area, each, ones = [*range(1, x.rank - 1)], channels // groups, [1] * len(spatial)
     scale, bias = (_for_each_channel(ctx, ctx.input(node, i), channels) for i in (1, 2))
 
+    if groups == 1 and b.forms.takes("one_group_at_once"):
+        *_, y = standardized(ctx, x, range(1, x.rank), float(ctx.attribute(node, "epsilon")))
+        return b.add(b.mul(y, scale), bias)
+
     def group_mean(t: Tensor) -> Tensor:
         of_channels = b.reshape(b.reduce("mean", t, area, keep_dims=True), (batch, groups, each))
         return b.reduce("mean", of_channels, [2], keep_dims=True)

@@ -35,7 +35,7 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
         return _max_3d(ctx, x, kernel, strides, pads)
     if is_same(pads, x.shape[1:-1], kernel, strides, dilations):
         return ctx.b.pool_2d("max_pool_2d", x, window=kernel, strides=strides, padding="SAME")
-    x = _pad_for_max(ctx, node, x, kernel, pads)
+    x = _pad_for_max(ctx, node, x, kernel, _seen(x.shape[1:-1], kernel, strides, pads))
     return ctx.b.pool_2d("max_pool_2d", x, window=kernel, strides=strides, padding="VALID")
 
 
@@ -68,6 +68,14 @@ def _with_ceil(
             count -= 1
         result.append((low, max((count - 1) * s + span - extent - low, 0) if count else high))
     return result
+
+
+def _seen(extents: Shape, kernel: Sequence[int], strides: Sequence[int], pads: Pads) -> Pads:
+    """Pads without what lies behind the last window."""
+    return [
+        (low, high if extent is None else max(0, high - (extent + low + high - k) % s))
+        for extent, k, s, (low, high) in zip(extents, kernel, strides, pads, strict=True)
+    ]
 
 
 def _pad_for_max(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], pads: Pads) -> Tensor:

@@ -1,4 +1,4 @@
-"""Recurrent layers: step after step as operators where a sequence is short, else a loop (WHILE).
+"""Recurrent layers: step after step as operators, or a loop (WHILE), as the form ``steps_written_out`` says.
 
 TFLite's own sequence ops keep their state in variables from one inference to the next, which ONNX's don't.
 """
@@ -8,24 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import numpy as np
 import onnx_ir as ir
 
 from ...builders.tensor import Tensor, Unsupported
+from ...forms import STEPS
 from ..context import Context
 from ..registry import lowers
 
 _ACTIVATIONS = {"Sigmoid": "logistic", "Tanh": "tanh", "Relu": "relu"}
-
-_MOST_STEPS = 64
-_MOST_BYTES = 1 << 20
-"""Up to this many steps and bytes of R in all of them a layer is written out.
-
-XNNPACK packs the weights of each operator, so that R lies in memory once for each step; a step of WHILE costs 1 µs.
-LiteRT 2.3, x86, hidden states of 32 (16 kB of R) and 256 (1 MB), written out ÷ loop: an LSTM of 4 steps 0.33 and 1.27,
-of 16 0.38 and 2.1, of 32 0.47 and 2.5; a GRU of 4 steps 0.33 and 1.24, of 16 0.40 and 2.3, of 32 0.42 and 2.5.
-"""
 
 RecurrentState = tuple[Tensor | None, ...]
 """Hidden state, and cell state of an LSTM, [N,H] each; None where all is zero."""
@@ -110,10 +103,11 @@ def _layer(
 
 def _is_written_out(ctx: Context, recurrent: Tensor, length: int | None) -> bool:
     """Whether ``length`` steps with weights R [directions, gates·H, H] become operators of their own."""
-    if length is None or ctx.b.unrolls:
-        return length is not None
+    most = ctx.b.forms.numbers(STEPS)
+    if length is None or most is None:
+        return False
     weights = np.prod(recurrent.static_shape[1:]) * np.dtype(recurrent.dtype).itemsize
-    return bool(length <= _MOST_STEPS and length * weights <= _MOST_BYTES)
+    return bool(length <= most.get("steps", inf) and length * weights <= most.get("bytes", inf))
 
 
 def _written_out(

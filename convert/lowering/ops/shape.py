@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.remedies import BROKEN, FIXED_SIZE
 from ...builders.tensor import Shape, Tensor, Unsupported, element_count, format_shape, normalize_axis
@@ -165,6 +166,13 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     """X broadcast with ``shape``, in both directions. TFLite: BROADCAST_TO."""
     b, x, static = ctx.b, ctx.input(node, 0), ctx.output(node).shape
     if all(d is not None for d in static):
+        factor = _ones(x, tuple(d or 0 for d in static))
+        if (1,) * (len(static) - x.rank) + x.shape == static:
+            return b.reshape(x, static)
+        most = b.forms.numbers("broadcast_by_product")
+        if factor is not None and most is not None and factor.size <= most["elements"]:
+            b.because("a product with ones broadcasts as well")
+            return b.mul(x, b.const(factor))
         return b.broadcast_to(x, b.int32s([d or 0 for d in static]), static)
     target = b.cast(ctx.input(node, 1), "int32")
     if x.rank == 0:
@@ -172,6 +180,14 @@ def lower_expand(ctx: Context, node: ir.Node) -> Tensor:
     # An extent of 1 in the target keeps that of x: multiplying by ones broadcasts both ways.
     ones = b.fill(target, b.like(x, 1), (None,) * (len(static) if target.shape[0] is None else target.shape[0]))
     return b.binary("logical_and", x, ones) if x.dtype == "bool" else b.mul(x, ones)
+
+
+def _ones(x: Tensor, target: tuple[int, ...]) -> Array | None:
+    """Ones that broadcast a float ``x`` to ``target``; None where it isn't one, or its extents are dynamic."""
+    extents = (1,) * (len(target) - x.rank) + x.shape
+    if x.dtype != "float32" or x.value is not None or x.rank > len(target) or None in extents:
+        return None
+    return np.ones([1 if had == want else want for had, want in zip(extents, target, strict=True)], np.float32)
 
 
 @lowers("Tile", since=6, layout=tile)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
+from ...builders.ranks import MOST_AXES
 from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported, normalize_axis, static
 from ...layout.axes import pad, slices
@@ -65,10 +68,41 @@ def _static_slice(ctx: Context, x: Tensor, cuts: list[tuple[int, int, int, int]]
             open_end &= ~(1 << axis)
     if all(s == 1 for s in strides) and x.is_static:
         return b.slice(x, begin, [d or 0 for d in shape])
+    blocks = _blocks(static(x.shape), static(tuple(shape)), begin, strides) if x.is_static else None
+    if blocks is not None and b.forms.takes("steps_by_blocks"):
+        extents, at, size = blocks
+        b.because("its steps go into blocks, of which a slice is taken")
+        return b.reshape(b.slice(b.reshape(x, extents), at, size), tuple(shape))
     return b.strided_slice(
         x, b.int32s(begin), b.int32s(end), b.int32s(strides), tuple(shape),
         begin_mask=open_begin, end_mask=open_end,
     )  # fmt: skip
+
+
+def _blocks(
+    extents: Sequence[int], counts: Sequence[int], begin: Sequence[int], strides: Sequence[int]
+) -> tuple[tuple[int, ...], list[int], list[int]] | None:
+    """A slice with steps as one without: of the extents (number of blocks, step) in the place of a stepped axis.
+
+    The whole axes behind a step go into it, as they lie side by side. Shape, begin and size; None where an axis isn't
+    whole blocks, goes backwards, or there are too many axes.
+    """
+    axes: list[tuple[int, int, int]] = []
+    inside = False
+    for extent, count, first, step in zip(extents, counts, begin, strides, strict=True):
+        if step < 1 or extent % step or not count:
+            return None
+        if step > 1:
+            axes += [(extent // step, first // step, count), (step, first % step, 1)]
+        elif inside and count == extent:
+            axes[-1] = (axes[-1][0] * extent, axes[-1][1] * extent, axes[-1][2] * extent)
+        else:
+            axes.append((extent, first, count))
+        inside = step > 1 or (inside and count == extent)
+    if len(axes) > MOST_AXES:
+        return None
+    shape, first_of, size = ([axis[i] for axis in axes] for i in range(3))
+    return tuple(shape), first_of, size
 
 
 def _clipped(value: int) -> int:

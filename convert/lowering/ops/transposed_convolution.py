@@ -37,6 +37,7 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
 
     TFLite: TRANSPOSE_CONV (CONV_3D_TRANSPOSE), whose VALID gives everything, of which the pads are cut off.
     Dilation goes into the kernel. One channel a group: DEPTHWISE_CONV_2D on X with zeros in between.
+    Blocks that don't overlap: the form ``transposed_by_blocks``.
     Weights that are computed at run time are rearranged then. Raises Unsupported for ranks other than 4 and 5.
     """
     x = ctx.input(node, 0)
@@ -51,6 +52,8 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     channels, _, *kernel = weights.static_shape
     shape = _Geometry(strides, tuple(kernel), _cuts(ctx, node, x, kernel, strides))
     bias = ctx.optional(node, 2)
+    if groups == 1 and _is_of_blocks(ctx, shape, weights):
+        return _of_blocks(ctx, x, weights, bias, strides[0])
     if groups == channels > 1 and x.rank == 4:
         return _depthwise(ctx, x, weights, bias, shape)
     if groups == 1 and _is_same(shape):
@@ -66,6 +69,21 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     cuts = [(lo, hi + max(s - k, 0)) for (lo, hi), s, k in zip(shape.cuts, strides, kernel, strict=True)]
     result = cropped_or_padded(ctx, full, with_batch_and_channels([(-low, -high) for low, high in cuts]))
     return result if bias is None or early is not None else ctx.b.add(result, bias)
+
+
+def _is_of_blocks(ctx: Context, shape: _Geometry, weights: Tensor) -> bool:
+    """Whether each element of an image becomes a square block of its own, and that form is taken."""
+    square = len({*shape.kernel, *shape.strides}) == 1 and len(shape.kernel) == 2 and not any(map(any, shape.cuts))
+    return square and weights.value is not None and ctx.b.forms.takes("transposed_by_blocks")
+
+
+def _of_blocks(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | None, block: int) -> Tensor:
+    """A convolution of 1×1 that makes the block of each element, [N,H,W,block·block·O], and DEPTH_TO_SPACE."""
+    b, (channels, made, *_) = ctx.b, weights.static_shape
+    b.because("each element becomes a block of its own")
+    each = b.reshape(b.transpose(weights, (2, 3, 1, 0)), (block**2 * made, 1, 1, channels))
+    bias = None if bias is None else b.concat([bias] * block**2, 0)
+    return b.depth_to_space(b.conv_2d(x, each, bias, strides=(1, 1), dilations=(1, 1), padding="VALID"), block)
 
 
 def _dilated(ctx: Context, weights: Tensor, dilations: Sequence[int]) -> Tensor:

@@ -56,7 +56,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
     "transposed": (
         lambda: nn.Sequential(nn.ConvTranspose2d(4, 6, 2, 2), nn.ReLU(), nn.ConvTranspose2d(6, 3, 3, 2, 1)),
         (1, 4, 6, 6),
-        {"TRANSPOSE_CONV", "SLICE", "RELU"},
+        {"CONV_2D", "DEPTH_TO_SPACE", "TRANSPOSE_CONV", "SLICE", "RELU"},
     ),
     "gemm": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(27, 32), nn.ReLU(), nn.Linear(32, 10)),
@@ -127,6 +127,21 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
         lambda: Made(lambda x, a: torch.cat([a(x)[:, 4:], a(x)[:, :4]], 1), conv(3, 8)),
         IMAGE,
         {"CONV_2D", "STRIDED_SLICE", "SLICE", "CONCATENATION"},
+    ),
+    "steps": (
+        lambda: Made(lambda x, a, b: b(a(x)[:, :, ::2, 1::2]), conv(3, 8), conv(8, 4)),
+        IMAGE,
+        {"CONV_2D", "RESHAPE", "SLICE"},
+    ),
+    "clamp": (
+        lambda: Made(lambda x, a: a(x).clamp(0, 1), conv(3, 8)),
+        IMAGE,
+        {"CONV_2D", "MAXIMUM", "MINIMUM"},
+    ),
+    "padded pool": (
+        lambda: Made(lambda x, a, b: b(F.max_pool2d(a(x), 3, 2, 1)), conv(3, 8), conv(8, 4)),
+        IMAGE,
+        {"CONV_2D", "SLICE", "CONCATENATION", "MAX_POOL_2D"},
     ),
 }
 

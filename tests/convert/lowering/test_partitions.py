@@ -16,7 +16,7 @@ from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.targets.remote.there.litert import LiteRTModel
 
 from ...conformance.adapters import convert_to, run_tflite
-from .against_ort import assert_agrees
+from .against_ort import assert_agrees, model_of
 
 CASES = [
     ("a, b = Split<axis=1, num_outputs=2>(r) y = Mul(a, b)", "SPLIT"),
@@ -82,3 +82,25 @@ def test_a_split_of_which_a_part_is_not_used_becomes_slices(tmp_path: Path) -> N
     described = describe(made)
     quantize(described, path, Recipe.of("int8"), calibration=load_calibration(tmp_path / "data.npz", described.inputs))
     np.testing.assert_allclose(run_tflite(path, {"x": x})["y"], run_tflite(made, {"x": x})["y"], atol=0.03)
+
+
+@pytest.mark.parametrize(("nodes", "shape"), [
+    ("m = MatMul(x, w) y = Expand(m, s)", (1, 1, 8)), ("m = MatMul(x, w) a = Add(m, b) y = Expand(a, s)", (1, 1, 8)),
+    ("r = Relu(x) y = Expand(r, s)", (1, 1, 6)), ("r = Relu(x) y = Expand(r, s)", (6,)),
+    ("r = Relu(x) e = Expand(r, s) y = Sub(e, e)", (2, 1, 1)), ("r = Relu(x) y = Expand(r, s)", (2, 5, 6)),
+    ("r = Relu(x) y = Expand(r, s)", (5, 6)),
+])  # fmt: skip
+def test_what_is_expanded_leaves_one_partition(nodes: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """To [2,5,6], by a product with ones, which no product before it takes in; what adds axes alone is a reshape."""
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.standard_normal((8, 6)), "b": rng.standard_normal(6)}
+    text = f"(float[{','.join(map(str, shape))}] x) => (float[a,b,c] y)"
+    given = {name: a.astype(np.float32) for name, a in constants.items() if f" {name})" in nodes}
+    model = model_of(text, nodes, {"s": np.array([2, 5, 6], np.int64), **given})
+    x = rng.standard_normal(shape).astype(np.float32)
+    x.flat[:2] = np.inf, -0.0
+    if "MatMul" in nodes:
+        x.flat[0] = 1
+    with np.errstate(invalid="ignore"):
+        made = assert_agrees(model, [{"x": x}], tmp_path, artifacts=["tflite"], rtol=1e-6, atol=1e-6)["tflite"]
+    assert LiteRTModel(str(made), 1).receipt()["fallback"] == []

@@ -1,4 +1,4 @@
-"""How a max pool is padded: not at all, by SAME, by zeros, by its own mirror image."""
+"""How a max pool is padded: not at all, by SAME, by zeros, by slices of its own border."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .against_ort import assert_agrees, model_of
         ("y = MaxPool<kernel_shape=[3,3], strides=[2,2]>(x)", None),
         ("y = MaxPool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(x)", None),
         ("y = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)", None),
-        ("y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)", "MIRROR_PAD"),
+        ("y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)", "SLICE"),
         ("r = Relu(x) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(r)", "PAD"),
         ("r = Relu(x) s = Sigmoid(x) c = Concat<axis=1>(r, s) p = AveragePool<kernel_shape=[3,3]>(c) "
          "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(p)", "PAD"),
         ("r = Relu(x) c = Concat<axis=1>(r, x) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(c)",
-         "MIRROR_PAD"),
+         "SLICE"),
     ],
 )  # fmt: skip
 def test_padding_of_a_max_pool(nodes: str, padding: str | None, tmp_path: Path) -> None:
@@ -38,7 +38,8 @@ def test_padding_of_a_max_pool(nodes: str, padding: str | None, tmp_path: Path) 
     x[0, 0] = 0
     made = convert_to("tflite", model, tmp_path)
     assert noops(made) == []
-    assert {op for op in summarize(made).op_counts if "PAD" in op} == ({padding} if padding else set())
+    ways = {"PAD", "PADV2", "MIRROR_PAD", "SLICE"}
+    assert ways & {*summarize(made).op_counts} == ({padding} if padding else set())
     (want,) = ort.InferenceSession(model).run(None, {"x": x})
     np.testing.assert_allclose(run_tflite(made, {"x": x})["y"], want, rtol=1e-6, atol=1e-6)
 
@@ -63,3 +64,24 @@ def test_windows_with_holes_go_axis_by_axis(node: str, shape: str, slices: int, 
     made = assert_agrees(model, [{"x": x}], tmp_path, artifacts=("tflite",))["tflite"]
     ops = summarize(made).op_counts
     assert ops["STRIDED_SLICE"] + ops.get("SLICE", 0) <= slices
+
+
+@pytest.mark.parametrize(("kernel", "stride", "pads", "size"), [
+    ((3, 3), (2, 2), (1, 1, 1, 1), (7, 8)), ((5, 4), (2, 3), (2, 1, 2, 2), (9, 9)),
+    ((3, 3), (3, 3), (1, 0, 1, 1), (5, 7)), ((2, 2), (2, 2), (1, 1, 1, 1), (2, 5)),
+    ((7, 7), (4, 4), (3, 3, 3, 3), (8, 12)), ((3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
+])  # fmt: skip
+def test_borders_of_what_may_be_negative(
+    kernel: tuple[int, int], stride: tuple[int, int], pads: tuple[int, ...], size: tuple[int, int], tmp_path: Path
+) -> None:
+    """Of other sizes and batches, where the maximum is the lowest number, infinite, a tie or in the corner."""
+    node = f"y = MaxPool<kernel_shape={list(kernel)}, strides={list(stride)}, pads={list(pads)}>(x)"
+    shape = f"n,2,{size[0]},{size[1]}"
+    text = f'<ir_version: 9, opset_import: ["": 20]> g (float[{shape}] x) => (float[n,2,h,w] y) {{ {node} }}'
+    model = onnx.parser.parse_model(text).SerializeToString()
+    made = convert_to("tflite", model, tmp_path)
+    for batch in (1, 3):
+        x = np.random.default_rng(batch).standard_normal((batch, 2, *size)).astype(np.float32) - np.float32(2)
+        x[0, 0], x[0, 1, 0, 0], x[-1, 1, -1, -1] = np.finfo(np.float32).min, np.inf, 5
+        (want,) = ort.InferenceSession(model).run(None, {"x": x})
+        np.testing.assert_array_equal(run_tflite(made, {"x": x})["y"], want)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ...conformance.adapters import run_tflite
 from .against_ort import assert_agrees, model_of
 
 I64 = np.int64
@@ -55,3 +56,25 @@ def test_pads(mode: str, computed: str, tmp_path: Path) -> None:
     )
     feed = {"x": X} | {name: row[name] for name in computed} | ({"v": np.array(7, np.float32)} if value else {})
     assert_agrees(model, [feed], tmp_path, artifacts=["tflite"])
+
+
+@pytest.mark.parametrize(("shape", "index"), [
+    ((6,), np.s_[::2]), ((2, 6, 8, 3), np.s_[:, 1::2, 1::4]), ((2, 6, 8, 3), np.s_[1:, ::3, 2:7]),
+    ((4, 6), np.s_[1:4, 2::3]), ((4, 6), np.s_[2::2, 4::2]), ((4, 7), np.s_[:, ::2]), ((8, 6), np.s_[1:6:2]),
+    ((2, 2, 2, 2, 2, 4), np.s_[..., ::2]), ((2, 4, 2, 4, 2, 4), np.s_[:, ::2, :, ::2, :, ::2]), ((9, 3), np.s_[8::9]),
+])  # fmt: skip
+def test_slices_with_steps(shape: tuple[int, ...], index: Any, tmp_path: Path) -> None:
+    """In blocks or not, from any place, to any end, and of as many axes as there can be."""
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    full = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in full:
+        full = (slice(None),) * (len(shape) - len(full) + 1) + full[1:]
+    bounds = [slice(*part.indices(extent)) for part, extent in zip(full, shape, strict=False)]
+    constants = {
+        name: np.array([getattr(part, name) for part in bounds], np.int64) for name in ("start", "stop", "step")
+    }
+    constants["axes"] = np.arange(len(bounds), dtype=np.int64)
+    signature = f"(float[{','.join(map(str, shape))}] x) => (float[{','.join('abcdef'[: len(shape)])}] y)"
+    model = model_of(signature, "y = Slice(x, start, stop, axes, step)", constants)
+    made = assert_agrees(model, [{"x": x}], tmp_path, artifacts=["tflite"], rtol=0, atol=0)["tflite"]
+    np.testing.assert_array_equal(run_tflite(made, {"x": x})["y"], x[index])
