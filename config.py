@@ -73,6 +73,11 @@ class ConvertTable(Table):
     unroll: Annotated[bool, Flag("--unroll")] = False
     """write all steps of recurrent layers out as operators, for NPUs, which have no loops; else those of few steps are,
     and the others run in a loop"""
+    max_runtime: Annotated[str | None, Flag("--max-runtime", metavar="VERSION")] = Field(
+        default=None, examples=["2.14"]
+    )
+    """the oldest TFLite runtime that the TFLite files have to run on: 2.7 to 2.14 are TFLite's, 1.0 to 2.3 LiteRT's; an
+    operator that it can't run is refused"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
 
@@ -84,7 +89,7 @@ class PreflightTable(Table):
         default=[], examples=[["ethos-u:55-128", "android-gpu"]]
     )
     """targets that the model is meant for: a node that one would refuse fails the run before it converts; android-gpu,
-    edgetpu, ethos-u, nnapi or tflite-2.14"""
+    edgetpu, ethos-u, nnapi, or a TFLite runtime such as tflite-2.14"""
     allow: Annotated[list[str], Flag("--allow", metavar="PATTERN", repeat=True)] = Field(
         default=[], examples=[["SOFTMAX", "head"]]
     )

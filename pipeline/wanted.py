@@ -70,6 +70,18 @@ class Wanted:
 
         return read(Path(self.spec)) if converted_kind(self.spec) else None
 
+    @cached_property
+    def max_runtime(self) -> str:
+        """The oldest TFLite runtime that TFLite files have to run on, as ``releases`` calls it; empty: nobody asks.
+
+        Raises:
+            BadInput: there is none of this name.
+        """
+        from ..formats.tflite.releases import find_release
+
+        asked = self.config.convert.max_runtime
+        return find_release(asked, "--max-runtime") if asked else ""
+
     @property
     def measures(self) -> bool:
         """Whether files are compared or timed."""

@@ -6,7 +6,7 @@ What is refused gets a remedy: the rule's own, or that of ``remedies.toml``, whi
 PyTorch instead.
 
 :mod:`.vela`       writes ``ethos-u*.toml`` from the compiler's own report
-:mod:`.runtime`    writes ``tflite-*.toml`` from what a TFLite runtime registers
+:mod:`.runtime`    writes what TFLite's runtimes register (``formats.tflite.releases``)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ...errors import BadInput, InternalFault
 from ...formats.tflite.condition import Condition
 from ...formats.tflite.operations import FLOATS, Operand, Operation
 from ...formats.tflite.ops import OPS, Int8
+from ...formats.tflite.releases import limits_of, release_name, releases, versions_of
 from ...schemes import SCHEMES
 
 FOLDER = Path(__file__).parent
@@ -90,6 +91,14 @@ class TargetRules(_Table):
         return not self.integer or SCHEMES[scheme].method == "static"
 
 
+_MEASURED = RuleSource(
+    document="formats/tflite/releases.toml and limits.toml",
+    version="LiteRT 2.3",
+    date="2026-11",
+    checked="each operator in each version, and each form, by the runtime itself",
+)
+
+
 @dataclass(frozen=True)
 class NodeRefusal:
     """An operator that a target doesn't take, why, and what to do about it."""
@@ -105,6 +114,10 @@ class NodeRefusal:
 
 def names() -> list[str]:
     """What ``--for`` takes."""
+    return [*_files(), *map(release_name, releases())]
+
+
+def _files() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml") if path.stem != _REMEDIES)
 
 
@@ -116,13 +129,16 @@ def find(name: str) -> TargetRules:
     """
     base, _, address = name.partition(":")
     for known in (f"{base}{address.partition('-')[0]}", *(["ethos-u"] if address[:2] in ("55", "65") else [])):
-        if known in names():
+        if known in _files():
             return _read(known)
+    for release in releases():
+        if name == release_name(release):
+            return _of_release(release)
     near = difflib.get_close_matches(base, names(), n=2, cutoff=0.5)
     raise BadInput(
         f"there are no rules for {name!r}",
         where="--for",
-        details=[f"{n}: {_read(n).title}" for n in names()],
+        details=[*(f"{n}: {_read(n).title}" for n in _files()), *map(release_name, releases())],
         remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
     )
 
@@ -173,6 +189,18 @@ def _outputs(operation: Operation) -> tuple[Operand, ...]:
 def remedies() -> dict[str, str]:
     """Operator → what to write in PyTorch instead."""
     return tomllib.loads((FOLDER / f"{_REMEDIES}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _of_release(release: str) -> TargetRules:
+    """The rules of a TFLite runtime, by what it registers and what it doesn't take all the same."""
+    versions = versions_of(release)
+    requires = [
+        RuleRequirement(that=it.that, says=f"{release} has no kernel of it {it.form}", remedy=it.remedy, of=known)
+        for it in limits_of(release)
+        if (known := [op for op in it.of if op in versions])
+    ]
+    return TargetRules(title=release, source=_MEASURED, ops=sorted(versions), requires=requires, versions=versions)
 
 
 @cache
