@@ -113,6 +113,9 @@ class ArtifactsTable(Table):
         default=None, examples=[8.0]
     )
     """memory that a converter of route:NAME may take; default: nine tenths of what is free"""
+    int8: Annotated[bool, Flag("--artifact-int8")] = False
+    """make an int8 file of what each converter of route:NAME makes, by edgeworthy's quantizer on the same calibration
+    data, and judge that too"""
 
     @property
     def paths(self) -> list[Path]:

@@ -123,7 +123,8 @@ class Wanted:
         if not given or self.done_already or not set(self.stages) <= {"validate", "bench"}:
             return True
         asked = [*config.convert.model_dump(exclude_defaults=True).values()]
-        asked += config.quantize.model_dump(exclude_defaults=True).values()
+        if not config.artifacts.int8 or config.quantize.schemes:  # else calibration data is for the others' files
+            asked += config.quantize.model_dump(exclude_defaults=True).values()
         made = [config.output / name for name in MADE.values()] if config.output else []
         return any(asked) or any(path.exists() for path in made if path not in given)
 
