@@ -73,6 +73,11 @@ class ConvertTable(Table):
     unroll: Annotated[bool, Flag("--unroll")] = False
     """write all steps of recurrent layers out as operators, for NPUs, which have no loops; else those of few steps are,
     and the others run in a loop"""
+    max_runtime: Annotated[str | None, Flag("--max-runtime", metavar="VERSION")] = Field(
+        default=None, examples=["2.14"]
+    )
+    """the oldest TFLite runtime that the TFLite files have to run on: 2.7 to 2.14 are TFLite's, 1.0 to 2.3 LiteRT's; an
+    operator that it can't run is refused"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
 
@@ -84,8 +89,8 @@ class PreflightTable(Table):
         default=[], examples=[["ethos-u:55-128", "android-gpu"]]
     )
     """what the model is meant for: of equal forms it gets those that are fast there, and a node that it would refuse
-    fails the run before it converts; android-gpu, edgetpu, ethos-u, nnapi, tflite-2.14, or x86, arm, gpu, npu, which
-    choose forms and refuse nothing; default: forms that are fast on both CPUs"""
+    fails the run before it converts; android-gpu, edgetpu, ethos-u, nnapi, a TFLite runtime such as tflite-2.14, or x86,
+    arm, gpu, npu, which choose forms and refuse nothing; default: forms that are fast on both CPUs"""
     allow: Annotated[list[str], Flag("--allow", metavar="PATTERN", repeat=True)] = Field(
         default=[], examples=[["SOFTMAX", "head"]]
     )
@@ -109,6 +114,9 @@ class ArtifactsTable(Table):
         default=None, examples=[8.0]
     )
     """memory that a converter of route:NAME may take; default: nine tenths of what is free"""
+    int8: Annotated[bool, Flag("--artifact-int8")] = False
+    """make an int8 file of what each converter of route:NAME makes, by edgeworthy's quantizer on the same calibration
+    data, and judge that too"""
 
     @property
     def paths(self) -> list[Path]:

@@ -22,9 +22,9 @@ from typing import Any
 from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.display import milliseconds, size
 from edgeworthy.files import write_text
-from edgeworthy.pipeline.comparing import RouteComparison, RouteRow
 from edgeworthy.samples.zoo import ZOO
 from edgeworthy.validate import report as reports
+from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 OURS = "direct"
 TIMEOUT_S = 3600

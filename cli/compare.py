@@ -16,16 +16,18 @@ from .terminal import TextColumn
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..pipeline.comparing import RouteComparison, RouteRow
+    from ..validate.routes import RouteComparison, RouteRow
 
 HELP = help_text(
     "Other converters beside edgeworthy's.",
     "Every route makes its file in a process of its own (`edgeworthy routes` lists them); all are validated and timed "
     "as `validate` and `bench` do, and one table says who converted, what it computes, how fast, how large, at what "
-    "cost. Exits 1 where none made a file that computes what the model does.",
+    "cost, and with --calibration what each file comes to in int8. OUT/compare.html has it as a picture. Exits 1 where "
+    "none made a file that computes what the model does.",
     (
         "edgeworthy compare sample:digits_cnn -o out",
         "edgeworthy compare net.py:make -o out --route direct,onnx2tf --pick latency",
+        "edgeworthy compare model.onnx -o out --calibration data.npz",
         "edgeworthy compare model.onnx -o out --json",
     ),
 )
@@ -91,11 +93,13 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
 
 def show(console: Console, found: RouteComparison) -> None:
     """The table, and why rows didn't pass."""
+    int8 = any(row.int8_sqnr_db is not None or row.int8_cause for row in found.rows)
     console.table(
         (
             "route",
             "",
             "parity",
+            *(("int8",) if int8 else ()),
             "latency",
             TextColumn("95 %", rank=3),
             "size",
@@ -105,18 +109,20 @@ def show(console: Console, found: RouteComparison) -> None:
             "took",
             TextColumn("memory", rank=1),
         ),
-        [cells(row) for row in found.rows],
+        [cells(row, int8=int8) for row in found.rows],
     )
     if found.inputs:
         console.say(f"Latency of one inference of {found.inputs}; took and memory are of the converter's process")
     for row in found.rows:
         if row.cause:
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.route}: {row.cause}")
+        if row.int8_cause:
+            console.say(f"✗ {row.route} in int8: {row.int8_cause}")
     for note in found.notes:
         console.say(f"· {note}")
 
 
-def cells(row: RouteRow) -> tuple[str, ...]:
+def cells(row: RouteRow, *, int8: bool = False) -> tuple[str, ...]:
     """A row of the table."""
     interval = f"{milliseconds(row.p50_low_ms)}–{milliseconds(row.p50_high_ms)}" if row.p50_low_ms is not None else "–"
     share = f"{row.delegated} of {row.nodes} in {row.partitions}" if row.delegated is not None else "–"
@@ -124,6 +130,7 @@ def cells(row: RouteRow) -> tuple[str, ...]:
         row.route,
         row.status,
         row.parity,
+        *(("–" if row.int8_sqnr_db is None else f"{row.int8_sqnr_db:.1f} dB",) if int8 else ()),
         milliseconds(row.p50_ms),
         interval,
         size(row.size_bytes),

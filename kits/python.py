@@ -7,6 +7,7 @@ started with this one.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import venv
 from pathlib import Path
@@ -14,6 +15,11 @@ from pathlib import Path
 from ..errors import NotAvailable
 from .fetch import Unreached, client, pip
 from .kit import Kit
+
+LENT = "EDGEWORTHY_LENT"
+"""The variable with the folders of what a kit borrows: ours may move, or be another tomorrow."""
+_BORROWED = "borrowed.pth"
+_READS = f"import os, sys; sys.path.extend(filter(None, os.environ.get('{LENT}', '').split(os.pathsep)))\n"
 
 
 def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
@@ -25,7 +31,7 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
         NotAvailable: there is no wheel for this Python, no network, or a file that isn't the locked one.
     """
     interpreter = folder / "bin/python"
-    lent = [_home_of(module, kit) for module in kit.borrows]
+    lent(kit)
     source = ("--no-index", f"--find-links={offline}") if offline else ()
     heed = ("--ignore-requires-python",) if kit.claims else ()
     locked = (*heed, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements)
@@ -40,8 +46,8 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
             remedy=f"it has to be had for Python {sys.version_info.major}.{sys.version_info.minor} on this machine; "
             "the same command tries again, or takes the wheels from a folder with --offline DIR",
         ) from failed
-    if lent:  # at the end of the path: what the kit has itself comes first
-        (site(folder) / "borrowed.pth").write_text("\n".join(dict.fromkeys(lent)) + "\n", encoding="utf-8")
+    if kit.borrows:  # at the end of the path: what the kit has itself comes first
+        (site(folder) / _BORROWED).write_text(_READS, encoding="utf-8")
     for script in (folder / "bin").iterdir():
         if not script.name.startswith("python"):
             script.unlink()
@@ -50,6 +56,33 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
 def site(folder: Path) -> Path:
     """Where an environment in ``folder`` has its packages, if it is of this Python."""
     return folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+
+def lent(kit: Kit) -> dict[str, str]:
+    """The variable that an environment finds what it borrows by.
+
+    Raises:
+        NotAvailable: our own environment hasn't got it.
+    """
+    homes = dict.fromkeys(_home_of(module, kit) for module in kit.borrows)
+    return {LENT: os.pathsep.join(homes)} if homes else {}
+
+
+def borrowing_faults(kit: Kit, folder: Path) -> tuple[str, ...]:
+    """Why an environment in ``folder`` can't borrow what it needs."""
+    if not kit.borrows:
+        return ()
+    try:
+        lent(kit)
+        written = (site(folder) / _BORROWED).read_text(encoding="utf-8")
+    except NotAvailable as error:
+        return (error.what,)
+    except OSError as error:
+        return (f"{_BORROWED}: {error.strerror}",)
+    if written == _READS:
+        return ()
+    # One of an earlier version of edgeworthy, which wrote down where our packages were.
+    return tuple(f"it borrows from {line}, which is gone" for line in written.splitlines() if not Path(line).is_dir())
 
 
 def _home_of(module: str, kit: Kit) -> str:

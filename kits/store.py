@@ -72,7 +72,7 @@ class Installation:
         kit: Which.
         folder: Where it is, or would be.
         status: ``outdated`` is one of another lock, or whose environment is of another Python than this one;
-            ``broken`` one that lost a file or has a changed one.
+            ``broken`` one that lost a file, has a changed one, or borrows what is gone.
         faults: What is wrong with it.
         size: Bytes on disk.
     """
@@ -86,7 +86,9 @@ class Installation:
     @property
     def wording(self) -> str:
         """The status as a sentence goes on."""
-        return _WORDING[self.status]
+        first, *more = self.faults or ("",)
+        why = f" ({first}{f', and {len(more)} more' if more else ''})" if first else ""
+        return _WORDING[self.status] + why
 
 
 _WORDING = {
@@ -110,6 +112,8 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         return Installation(kit, folder, "broken", (f"{STAMP}: {error}",))
     if lock != kit.digest or (kit.requirements and not python.site(folder / _ENVIRONMENT).exists()):
         return Installation(kit, folder, "outdated", size=size)
+    if faults := python.borrowing_faults(kit, folder / _ENVIRONMENT):
+        return Installation(kit, folder, "broken", faults, size)
     if thorough:
         found = _listing(folder)
         faults = tuple(f"{path} is {'changed' if path in found else 'gone'}" for path in listed
@@ -247,7 +251,7 @@ def _launch(kit: Kit, folder: Path) -> Launch:
     def there(text: str) -> str:
         return text.replace("{kit}", str(folder))
 
-    own = {name: there(text) for name, text in kit.environment.items()}
+    own = {name: there(text) for name, text in kit.environment.items()} | python.lent(kit)
     return Launch(folder, tuple(map(there, kit.python)), _ALONE | own if kit.python else own)
 
 

@@ -25,7 +25,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, CheckFailed
 from ..validate.host import packages
 from .rollback import Before
 from .state import PAGES, StageRecord, State, alive
@@ -93,9 +93,7 @@ class Workspace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, BadInput):
-            for path, before in self._before.items():
-                before.bring_back(path)
-            self.records.end(path for path in self._before if path.parent == self.output)
+            self._take_back(list(self._before))
         self.keep()
         if self._lock is not None:
             if not any(self._state.glob("*.json")) and self._folders:
@@ -145,8 +143,12 @@ class Workspace:
         self.makes(*own)
         self.records.begin(own)
         begin = time.perf_counter()
-        with _disk_full(self.output):
-            value = make()
+        try:
+            with _disk_full(self.output):
+                value = make()
+        except CheckFailed:  # what was refused isn't handed out
+            self._take_back(own)
+            raise
         seconds = time.perf_counter() - begin
         record = StageRecord(
             key=key,
@@ -246,6 +248,14 @@ class Workspace:
         for before in self._before.values():
             before.forget()
         self._before.clear()
+
+    def _take_back(self, paths: Sequence[Path]) -> None:
+        """Put back what was at ``paths`` before this run wrote there."""
+        for path in paths:
+            before = self._before.pop(path)
+            before.bring_back(path)
+            before.forget()
+        self.records.end(path for path in paths if path.parent == self.output)
 
     def _leave_folders(self) -> None:
         """Remove the folders that were made on entry and that nothing was written to."""

@@ -8,79 +8,25 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from .. import files
 from ..config import Config
 from ..convert.routes import CONVERTERS
 from ..errors import BadInput, CheckFailed
-from ..validate.host import Host
-from ..validate.record import Record, Status
+from ..validate import routes_page
 from ..validate.results import Report
+from ..validate.routes import Pick, RouteComparison, RouteRow
 from ..validate.summary import SummaryRow, summarize
 from ..vocabulary import ROUTE
 from . import assembly, fingerprint, manifest, others
 from .progress import Progress
 from .stages import Pipeline
 
-JSON, PICKED = "compare.json", "picked.tflite"
+JSON, PAGE, PICKED = "compare.json", "compare.html", "picked.tflite"
 STAGES = ("validate", "bench")
-Pick = Literal["latency", "size", "parity"]
-
-
-class RouteRow(Record):
-    """What came of one route."""
-
-    route: str
-    made_by: str = ""
-    status: Status = Field(description="pass; fail: it computes something else; error: it made no file, or one that "
-                           "doesn't run; skipped: it isn't installed, or starts from something else")  # fmt: skip
-    cause: str = Field(default="", description="why it didn't pass, in a line")
-    path: str = Field(default="", description="of its file, in the folder of the run; empty: it made none")
-    sha256: str = ""
-    parity: str = "–"
-    noise_ratio: float | None = Field(default=None, description="error against the truth, in noise floors")
-    sqnr_db: float | None = None
-    p50_ms: float | None = None
-    p50_low_ms: float | None = Field(default=None, description="lower end of the median's 95 % bootstrap interval")
-    p50_high_ms: float | None = None
-    size_bytes: int | None = None
-    operators: int | None = None
-    transposes: int | None = None
-    nodes: int | None = Field(default=None, description="that the runtime ran")
-    delegated: int | None = Field(default=None, description="of them, those that XNNPACK took")
-    partitions: int | None = None
-    seconds: float | None = Field(default=None, description="wall time of the converter's process, imports included")
-    peak_bytes: int | None = Field(default=None, description="its peak resident memory")
-
-    @property
-    def converted(self) -> bool:
-        return bool(self.path)
-
-
-class RouteComparison(Record):
-    """All of ``compare.json``."""
-
-    schema_version: Literal[1] = 1
-    edgeworthy: str
-    created: datetime
-    command: str = ""
-    host: Host
-    source: str
-    inputs: str = Field(default="", description="what a latency is of")
-    rows: list[RouteRow]
-    pick: Pick | None = None
-    picked: str = Field(default="", description="the route whose file is picked.tflite")
-    notes: list[str] = Field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """1: no route made a file that computes what the model does."""
-        return 0 if any(row.status == "pass" for row in self.rows) else 1
 
 
 def compare(
@@ -93,7 +39,7 @@ def compare(
     progress: Progress | None = None,
     command: str = "",
 ) -> RouteComparison:
-    """Have every route make its file, judge and time them, and write ``OUT/compare.json`` beside ``report.json``.
+    """Have every route make its file, judge and time them, and write ``OUT/compare.json`` and ``.html``.
 
     Args:
         config: As for ``validate`` and ``bench``. Its own ``--artifact`` are measured too and stand in the report.
@@ -109,7 +55,8 @@ def compare(
     """
     names, skipped = _chosen(config, tuple(routes))
     asked = [Path(f"{ROUTE}{name}") for name in names]
-    table = config.artifacts.model_copy(update={"files": [*config.artifacts.files, *asked]})
+    own, data = config.artifacts, config.quantize.calibration
+    table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
     config = config.model_copy(update={"artifacts": table})
     before = _earlier(config.output / JSON) if config.output else None
     with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
@@ -119,13 +66,17 @@ def compare(
         found = compared(report, names, skipped)
         if pick is not None:
             found = _picked(pipeline, report, found, pick)
+        files.write_text(pipeline.output / PAGE, routes_page.html(found))
         files.write_text(pipeline.output / JSON, found.model_dump_json(indent=2) + "\n")
     return found
 
 
 def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] = ()) -> RouteComparison:
     """A report's rows of these routes, and those that were skipped."""
-    rows = {row.key: row for row in summarize(report) if row.key.startswith(ROUTE)}
+    rows: dict[str, SummaryRow] = {}
+    for row in summarize(report):
+        if row.key.startswith(ROUTE):
+            rows.setdefault(row.key, row)
     return RouteComparison(
         edgeworthy=importlib.metadata.version("edgeworthy"),
         created=report.created,
@@ -133,7 +84,13 @@ def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] =
         host=report.host,
         source=report.model.spec,
         inputs=report.latency.fed if report.latency and report.latency.inputs else "",
-        rows=[*(_row(name, rows.get(f"{ROUTE}{name}")) for name in names), *skipped],
+        rows=[
+            *(
+                _row(name, *(rows.get(key) for key in (f"{ROUTE}{name}", others.int8_row(f"{ROUTE}{name}"))))
+                for name in names
+            ),
+            *skipped,
+        ],
     )
 
 
@@ -183,9 +140,10 @@ def _chosen(config: Config, asked: tuple[str, ...]) -> tuple[list[str], list[Rou
     return names, skipped
 
 
-def _row(name: str, row: SummaryRow | None) -> RouteRow:
+def _row(name: str, row: SummaryRow | None, int8: SummaryRow | None) -> RouteRow:
     if row is None:
         return RouteRow(route=name, status="error", cause="nothing was measured")
+    failed = int8.hop.failure or "" if int8 and int8.hop else ""
     artifact, hop, latency = row.artifact, row.hop, row.latency
     said = [hop.failure or hop.reason] if hop and hop.status != "pass" else []
     said += [latency.failure] if latency and latency.failure else []
@@ -200,6 +158,8 @@ def _row(name: str, row: SummaryRow | None) -> RouteRow:
         parity=row.parity,
         noise_ratio=row.noise_ratio,
         sqnr_db=row.sqnr_db if row.sqnr_db != float("inf") else None,
+        int8_sqnr_db=int8.sqnr_db if int8 else None,
+        int8_cause=_line(failed),
         p50_ms=latency.p50_ms if latency else None,
         p50_low_ms=latency.p50_low_ms if latency else None,
         p50_high_ms=latency.p50_high_ms if latency else None,
@@ -251,7 +211,7 @@ def _check_picked(output: Path, before: RouteComparison | None, *, force: bool) 
     own = {row.sha256 for row in before.rows} if before else set()
     path = output / PICKED
     foreign = [path] if path.exists() and files.sha256(path) not in own else []
-    foreign += [output / JSON] if (output / JSON).exists() and before is None else []
+    foreign += [output / name for name in (JSON, PAGE) if (output / name).exists() and before is None]
     if foreign and not force:
         raise BadInput(
             "this file isn't edgeworthy's, and would be overwritten",

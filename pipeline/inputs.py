@@ -70,7 +70,7 @@ class Inputs(Wanted):
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:
-        """The calibration data, if one of the schemes needs any.
+        """The calibration data, if one of the schemes needs any, or other converters' files are quantized.
 
         Raises:
             BadInput: there is none, or it doesn't fit the model.
@@ -80,7 +80,7 @@ class Inputs(Wanted):
 
         recommends = "recommend" in self.stages  # it judges all files on real samples
         needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
-        if not needy and not recommends:
+        if not needy and not recommends and not self.config.artifacts.int8:
             if self.config.quantize.save_calibration is not None:
                 raise BadInput(
                     "no scheme that is made needs calibration data, so there is nothing to save",
@@ -90,7 +90,7 @@ class Inputs(Wanted):
             return None
         data, target = self._calibration_spec, self.config.quantize.save_calibration
         if data is None:
-            raise no_calibration(needy[0].short_name if needy else "a recommendation")
+            raise no_calibration(needy[0].short_name if needy else "a recommendation" if recommends else "int8")
         if target is not None:
             saved.check(target, self.config.quantize.calibration, force=self.force)
         return load_calibration(

@@ -39,6 +39,10 @@ class Making(Staging):
 
     def bring(self) -> None:
         """Bring the stages up to date, unless a target that the model is for would refuse some of it."""
+        if self.given is not None and self.given.kind == "tflite" and (oldest := self.inputs.max_runtime):
+            from .preflight import check_runtime
+
+            check_runtime(Path(self.inputs.spec), oldest)
         if self.config.preflight.targets and (self.given is not None or "convert" in self.brought):
             with self.progress.stage("preflight"):
                 self._preflight()
@@ -66,17 +70,21 @@ class Making(Staging):
         return preflight.of_file(file.path, targets)
 
     def _check_made(self, path: Path, scheme: str) -> None:
-        """Hold a file against the targets that the model is for: only a file has all that they ask of.
+        """Hold a file against the targets that the model is for, and the oldest runtime that has to run it.
+
+        Only a file has all that they ask of.
 
         Raises:
             CheckFailed: one would refuse a node of it.
         """
         from . import preflight
 
-        table = self.config.preflight
+        table, oldest = self.config.preflight, self.inputs.max_runtime
+        graph = self.graph.path if self.given is None else None
         if table.targets:
-            graph = self.graph.path if self.given is None else None
             preflight.check(preflight.of_file(path, table.targets, scheme, graph), table, path.name)
+        if oldest:
+            preflight.check_runtime(path, oldest, graph)
 
     @property
     def _quantizes(self) -> dict[str, Any]:
@@ -87,9 +95,9 @@ class Making(Staging):
 
     @property
     def _asked_for(self) -> dict[str, object]:
-        """What a file's key holds of the targets that the model is for."""
-        table = self.config.preflight
-        return {"preflight": table.model_dump()} if table.targets else {}
+        """What a file's key holds of the targets that the model is for, and of the oldest runtime."""
+        table, oldest = self.config.preflight, self.inputs.max_runtime
+        return ({"preflight": table.model_dump()} if table.targets else {}) | ({"runtime": oldest} if oldest else {})
 
     @cached_property
     def exported(self) -> Exported:

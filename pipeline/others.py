@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,16 @@ from ..workers.processes import available
 from .alignment import input_pairs
 
 if TYPE_CHECKING:
+    from ..artifact import Array, Feeds, TFLiteModel
     from ..config import ArtifactsTable
     from ..convert.routes import ConverterInfo
     from ..convert.routes.worker import ConvertedFile
+    from ..quantize.calibration import CalibrationSet
+    from ..quantize.post_training import Quantization
+    from ..quantize.recipe import Recipe
     from ..source.load import Source
     from ..source.model_files import ModelFile
+    from ..validate.made import TensorMatch
 
 _OF_FREE = 0.9
 """Of the memory that is free, what a converter may take where nobody says."""
@@ -118,9 +124,42 @@ def refused(path: Path) -> Iterator[None]:
         raise CheckFailed(error.what, where=path.name, details=error.details, remedy=error.remedy) from error
 
 
-def file_name(info: ConverterInfo) -> str:
-    """Of what the converter makes, in OUT."""
-    return f"route_{info.name}" + (".tflite" if info.makes == "tflite" else "")
+def file_name(info: ConverterInfo, scheme: str = "") -> str:
+    """Of what the converter makes, in OUT, or of what is quantized of it."""
+    return f"route_{info.name}" + (f"_{scheme}" if scheme else "") + (".tflite" if info.makes == "tflite" else "")
+
+
+def int8_row(name: str) -> str:
+    """What the report calls a converter's file in int8."""
+    return f"{name}:{quantization.INT8.short_name}"
+
+
+def quantize(
+    file: TFLiteModel,
+    matches: Sequence[TensorMatch],
+    path: Path,
+    recipe: Recipe,
+    data: CalibrationSet,
+    example: Feeds,
+    progress: Callable[[int, int], None],
+) -> Quantization:
+    """Quantize another converter's float file as one of ours is.
+
+    Args:
+        matches: Which of its inputs stand for which of the model's, and in which layout.
+        data, example: Of the model.
+
+    Raises as ``post_training.quantize``.
+    """
+    from ..quantize.post_training import quantize
+
+    inputs = [match for match in matches if match.side == "input"]
+
+    def theirs(feed: Mapping[str, Array]) -> dict[str, Array]:
+        return {m.file: feed[m.model].transpose(m.axes) if m.axes else feed[m.model] for m in inputs}
+
+    fed = replace(data, load=lambda index: theirs(data.load(index)))
+    return quantize(file, path, recipe, calibration=fed, example=theirs(example), progress=progress)
 
 
 @contextmanager

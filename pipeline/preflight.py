@@ -1,4 +1,5 @@
 """``--for``: the nodes that a target would refuse, before anything is converted, and again in the files that are made.
+``--max-runtime``: those that an old TFLite runtime can't run, in the files alone.
 
 The devices of ``convert/forms.toml`` that ``--for`` names, such as ``x86``, stand for many targets: they choose forms
 and refuse nothing.
@@ -19,6 +20,7 @@ from ..config import ConvertTable, PreflightTable
 from ..convert.forms import table
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
+from ..formats.tflite.releases import least_runtime, release_name
 from ..quantize.exclusion import matches
 from ..quantize_tables import QuantizeTable
 from ..targets.rules import NodeRefusal, TargetRules, find, refused
@@ -125,6 +127,27 @@ def check(found: Refusals, table: PreflightTable, where: str) -> None:
         details=[f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals],
         remedy="rewrite them, name those that may run elsewhere with --allow, or leave --for out",
     )
+
+
+def check_runtime(path: Path, release: str, model: Path | None = None) -> None:
+    """Refuse a TFLite file that a TFLite runtime can't run.
+
+    Args:
+        release: Such as ``TFLite 2.14``.
+        model: As in ``of_file``.
+
+    Raises:
+        CheckFailed: an operator, or its version or form, is too new.
+    """
+    refusals = refused(find(release_name(release)), _traced(read(path), model))
+    if refusals:
+        needed = least_runtime(path)
+        raise CheckFailed(
+            f"{release} can't run {path.name}, which {needed.release or 'no known runtime'} can",
+            where="--max-runtime",
+            details=[str(refusal) for refusal in refusals],
+            remedy="rewrite these nodes" + (f", or ask for --max-runtime {needed.number}" if needed.release else ""),
+        )
 
 
 def _of_either(

@@ -120,7 +120,10 @@ class Staging:
             paths += [self.output / name for name in ANALYSIS]
         paths += [self.output / name for name in ADVICE if "recommend" in self.stages]
         if self.inputs.measures:
-            paths += [self.output / file_name(info) for info in self.inputs.converters.values()]
+            for info in self.inputs.converters.values():
+                paths += [self.output / file_name(info)]
+                if self.config.artifacts.int8:
+                    paths += [(int8 := self.output / file_name(info, quantization.INT8.short_name)), path_beside(int8)]
         return paths
 
     def _quantized_path(self, scheme: str) -> Path:

@@ -70,6 +70,18 @@ class Wanted:
 
         return read(Path(self.spec)) if converted_kind(self.spec) else None
 
+    @cached_property
+    def max_runtime(self) -> str:
+        """The oldest TFLite runtime that TFLite files have to run on, as ``releases`` calls it; empty: nobody asks.
+
+        Raises:
+            BadInput: there is none of this name.
+        """
+        from ..formats.tflite.releases import find_release
+
+        asked = self.config.convert.max_runtime
+        return find_release(asked, "--max-runtime") if asked else ""
+
     @property
     def measures(self) -> bool:
         """Whether files are compared or timed."""
@@ -111,7 +123,8 @@ class Wanted:
         if not given or self.done_already or not set(self.stages) <= {"validate", "bench"}:
             return True
         asked = [*config.convert.model_dump(exclude_defaults=True).values()]
-        asked += config.quantize.model_dump(exclude_defaults=True).values()
+        if not config.artifacts.int8 or config.quantize.schemes:  # else calibration data is for the others' files
+            asked += config.quantize.model_dump(exclude_defaults=True).values()
         made = [config.output / name for name in MADE.values()] if config.output else []
         return any(asked) or any(path.exists() for path in made if path not in given)
 

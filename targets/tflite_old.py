@@ -1,6 +1,6 @@
 """TFLite files on ``tflite-runtime`` 2.14, the last release before LiteRT, in an environment of its own.
 
-It is what devices that shipped in 2024 run. Its operators stop at the versions of 2023 (``rules/tflite-2.14.toml``),
+It is what devices that shipped in 2024 run. Its operators stop at the versions of 2023 (``formats.tflite.releases``),
 and its XNNPACK takes fewer of them.
 """
 

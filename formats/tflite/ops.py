@@ -146,7 +146,7 @@ _ROWS = (
     TfliteOp("expand_dims", None, None, Int8.INPUT_SCALE),
     TfliteOp("fill", _FIL | _BOOL | _SHORT | {"int8"}, "fill", Int8.FLOAT),
     TfliteOp("gather", _MOVABLE, HANDLER, Int8.LISTED),
-    TfliteOp("gather_nd", _MOVABLE, "gather_nd", Int8.LISTED),
+    TfliteOp("gather_nd", _MOVABLE - _BOOL, "gather_nd", Int8.LISTED),  # bool is of version 5, which LiteRT 1.0 has
     TfliteOp("mirror_pad", _FIL | _BYTES | _SHORT, HANDLER, Int8.LISTED),
     TfliteOp("one_hot", _MOVABLE, HANDLER, Int8.FLOAT),
     TfliteOp("pack", _MOVABLE, HANDLER, Int8.LISTED),

@@ -6,7 +6,7 @@ What is refused gets a remedy: the rule's own, or that of ``remedies.toml``, whi
 PyTorch instead.
 
 :mod:`.vela`       writes ``ethos-u*.toml`` from the compiler's own report
-:mod:`.runtime`    writes ``tflite-*.toml`` from what a TFLite runtime registers
+:mod:`.runtime`    writes what TFLite's runtimes register (``formats.tflite.releases``)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ...errors import BadInput, InternalFault, did_you_mean
 from ...formats.tflite.condition import Condition
 from ...formats.tflite.operations import FLOATS, Operand, Operation
 from ...formats.tflite.ops import OPS, Int8
+from ...formats.tflite.releases import limits_of, release_name, releases, versions_of
 from ...schemes import SCHEMES
 
 FOLDER = Path(__file__).parent
@@ -91,6 +92,14 @@ class TargetRules(_Table):
         return not self.integer or SCHEMES[scheme].method == "static"
 
 
+_MEASURED = RuleSource(
+    document="formats/tflite/releases.toml and limits.toml",
+    version="LiteRT 2.3",
+    date="2026-11",
+    checked="each operator in each version, and each form, by the runtime itself",
+)
+
+
 @dataclass(frozen=True)
 class NodeRefusal:
     """An operator that a target doesn't take, why, and what to do about it."""
@@ -106,6 +115,10 @@ class NodeRefusal:
 
 def names() -> list[str]:
     """The targets that there are rules of."""
+    return [*_files(), *map(release_name, releases())]
+
+
+def _files() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml") if path.stem != _REMEDIES)
 
 
@@ -118,15 +131,18 @@ def find(name: str, *, also: Mapping[str, str] | None = None) -> TargetRules:
     Raises:
         BadInput: there are none of this name; names the nearest.
     """
-    known = {other: n for n in names() for other in (n, *_read(n).also)}
+    known = {other: n for n in _files() for other in (n, *_read(n).also)}
     if name in known:
         return _read(known[name])
-    there = {n: _read(n).title for n in names()} | dict(also or {})
+    for release in releases():
+        if name == release_name(release):
+            return _of_release(release)
+    there = {n: _read(n).title for n in _files()} | dict(also or {})
     raise BadInput(
         f"there are no rules for {name!r}",
         where="--for",
-        details=[f"{n}: {title}" for n, title in there.items()],
-        remedy=did_you_mean(name, {**known, **there}, most=2) or "use one of these",
+        details=[*(f"{n}: {title}" for n, title in there.items()), *map(release_name, releases())],
+        remedy=did_you_mean(name, {*known, *there, *names()}, most=2) or "use one of these",
     )
 
 
@@ -176,6 +192,18 @@ def _outputs(operation: Operation) -> tuple[Operand, ...]:
 def remedies() -> dict[str, str]:
     """Operator → what to write in PyTorch instead."""
     return tomllib.loads((FOLDER / f"{_REMEDIES}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _of_release(release: str) -> TargetRules:
+    """The rules of a TFLite runtime, by what it registers and what it doesn't take all the same."""
+    versions = versions_of(release)
+    requires = [
+        RuleRequirement(that=it.that, says=f"{release} has no kernel of it {it.form}", remedy=it.remedy, of=known)
+        for it in limits_of(release)
+        if (known := [op for op in it.of if op in versions])
+    ]
+    return TargetRules(title=release, source=_MEASURED, ops=sorted(versions), requires=requires, versions=versions)
 
 
 @cache

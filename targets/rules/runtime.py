@@ -1,12 +1,8 @@
-"""Writes ``tflite-*.toml`` from what a TFLite runtime registers, as that runtime itself says:
+"""Writes ``formats/tflite/releases.toml``: which TFLite runtime was the first to register an operator in a version.
 
-    python -m venv old && old/bin/pip install tflite-runtime==2.14.0 'numpy<2'
-    python -m edgeworthy.targets.rules.runtime old/bin/python tflite-2.14 2023-10
+    python -m edgeworthy.targets.rules.runtime PYTHON …
 
-and of many runtimes, each in a Python of its own, which of them was the first to register an operator in a version
-(``formats/tflite/releases.toml``):
-
-    python -m edgeworthy.targets.rules.runtime releases 2.7/bin/python … 2.14/bin/python 1.0/bin/python …
+Each Python has another runtime, the oldest first: ``tflite-runtime`` 2.7 to 2.14, ``ai-edge-litert`` from 1.0 on.
 
 A model that names an operator in a version, and does nothing, is refused by a runtime that doesn't register it.
 """
@@ -28,10 +24,6 @@ from ...formats.tflite.summary import OP_NAMES
 
 _MOST = 20
 """Versions that are tried; the highest of LiteRT 2.3 is 13."""
-
-_FLOAT_ONLY = {"2.14": ("DIV", "LOG", "SQRT")}
-"""Operators whose kernels refuse int8, by runtime. Versions don't tell: the quantizer leaves them as they are. Found by
-running each int8 operator that the quantizer makes by itself (``tests/targets/test_rules.py``)."""
 
 _NOT_OPERATORS = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
 
@@ -92,28 +84,6 @@ def registered(python: Path) -> tuple[str, str, dict[str, int]]:
     return package, version, found
 
 
-def written(version: str, found: dict[str, int], date: str) -> str:
-    """The rules of a runtime, as TOML."""
-    short = ".".join(version.split(".")[:2])
-    names = ", ".join(f'"{name}"' for name in sorted(found))
-    lines = [
-        "# Written by `python -m edgeworthy.targets.rules.runtime`; change that, not this.",
-        f'title = "TFLite {short}"',
-        'source.document = "the operators that tflite-runtime registers (core/kernels/register.cc)"',
-        f'source.version = "{version}"',
-        f'source.date = "{date}"',
-        'source.checked = "each operator in each version, by the runtime itself"',
-        f"ops = [{names}]",
-        "",
-        "[versions]",
-        *(f"{name} = {number}" for name, number in sorted(found.items())),
-    ]
-    if floats := _FLOAT_ONLY.get(short):
-        lines += ["", "[[requires]]", "that = \"all(t.dtype not in ('int8', 'uint8') for t in tensors)\""]
-        lines += ['says = "its kernel computes no int8"', f"of = {json.dumps(floats)}"]
-    return "\n".join(lines) + "\n"
-
-
 def releases(found: Sequence[tuple[str, str, dict[str, int]]]) -> str:
     """Which runtime was the first for each version of each operator, as TOML. ``found``: in the order of releases."""
     titles = [f"{_TITLES[package]} {'.'.join(version.split('.')[:2])}" for package, version, _ in found]
@@ -125,7 +95,7 @@ def releases(found: Sequence[tuple[str, str, dict[str, int]]]) -> str:
                 first[version] = title
     wheels = ", ".join(f"{package} {version}" for package, version, _ in found)
     lines = [
-        "# Written by `python -m edgeworthy.targets.rules.runtime releases`; change that, not this.",
+        "# Written by `python -m edgeworthy.targets.rules.runtime`; change that, not this.",
         "# Each operator in each version, tried in the runtimes themselves:",
         f"# {wheels}",
         f"releases = {json.dumps(titles)}",
@@ -140,11 +110,5 @@ def releases(found: Sequence[tuple[str, str, dict[str, int]]]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "releases":
-        _table = releases([registered(Path(python)) for python in sys.argv[2:]])
-        (Path(tflite.__file__).with_name("releases.toml")).write_text(_table, encoding="utf-8")
-    else:
-        _python, _name, _date = sys.argv[1:]
-        _, _version, _found = registered(Path(_python))
-        _path = Path(__file__).with_name(f"{_name}.toml")
-        _path.write_text(written(_version, _found, _date), encoding="utf-8")
+    _table = releases([registered(Path(python)) for python in sys.argv[1:]])
+    (Path(tflite.__file__).with_name("releases.toml")).write_text(_table, encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edgeworthy.benchmarks import peers
-from edgeworthy.pipeline.comparing import RouteComparison, RouteRow
 from edgeworthy.validate import host
+from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 
 def row(route: str, status: Any = "pass", **more: Any) -> RouteRow:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from edgeworthy import files, kits
@@ -207,25 +206,6 @@ def test_a_program_that_does_not_start(registry: Registry, home: Path, make: Any
     toy = make(part(file), python=("{kit}/root/usr/bin/first",), check="pass")
     with pytest.raises(NotAvailable, match="can't be started"):
         kits.install(toy)
-
-
-def test_what_a_kit_borrows_is_ours_and_comes_last(registry: Registry, home: Path, make: Any) -> None:
-    """A package of its own wins over ours of the same name."""
-    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b"", "onnx.py": b"answer = 42\n"}))
-    check = "import tool, onnx, numpy; assert onnx.answer == 42; print(numpy.__file__)"
-    toy = make(requirements=requirement(file), python=("{kit}/env/bin/python",), check=check, borrows=("numpy",))
-    kits.install(toy)
-    ran = subprocess.run([*kits.launch(toy).python, "-c", check], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == np.__file__
-
-
-def test_what_is_not_there_can_not_be_borrowed(registry: Registry, home: Path, make: Any) -> None:
-    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
-    toy = make(requirements=requirement(file), borrows=("torch_of_another_world",))
-    with pytest.raises(NotAvailable, match="works with the torch_of_another_world of edgeworthy's own") as caught:
-        kits.install(toy)
-    assert caught.value.remedy == "pip install 'edgeworthy[torch_of_another_world]'"
-    assert registry.asked == []
 
 
 def test_a_kit_sees_no_packages_but_its_own(

@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeworthy import files
 from edgeworthy.errors import BadInput, CheckFailed
-from edgeworthy.pipeline.comparing import RouteComparison, RouteRow, _chosen, best, compare
+from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.pipeline.comparing import _chosen, best, compare
 from edgeworthy.settings import load_config
+from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 from . import other_converters as others
 
@@ -24,8 +28,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "net.onnx"
 
 
-def compared(net: Path, out: Path, *routes: str, **options: Any) -> RouteComparison:
+def compared(net: Path, out: Path, *routes: str, quantize: Any = None, **options: Any) -> RouteComparison:
     tables: dict[str, Any] = {"model": {"source": str(net)}, "output": out, "targets": ["onnxruntime", "tflite"]}
+    tables |= {"quantize": quantize} if quantize else {}
     return compare(load_config(None, tables | {"bench": {"seconds": 0.05}}), routes=routes, **options)
 
 
@@ -55,6 +60,10 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
     smallest = min((rows["direct"], rows["flow"]), key=lambda row: row.size_bytes or 0)
     assert (found.pick, found.picked) == ("size", smallest.route)
     assert (out / "picked.tflite").read_bytes() == (out / smallest.path).read_bytes()
+    page = (out / "compare.html").read_text()
+    for row in found.rows:
+        assert f"<td>{row.route}<small>" in page and f'class="s {row.status}">{row.status}' in page
+    assert page.count("<svg") == 2 and f"{smallest.route} is the best by size" in page and "no rule for Conv" in page
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["tools"]["picked.tflite"] == f"route:{smallest.route}, {smallest.made_by}"
     assert {"picked.tflite": smallest.sha256}.items() <= {a["path"]: a["sha256"] for a in manifest["artifacts"]}.items()
@@ -106,3 +115,34 @@ def test_what_cannot_be_told_apart_is_said() -> None:
     assert best([a.model_copy(update={"noise_ratio": 0.1}), exact], "parity") == (exact, [])
     with pytest.raises(CheckFailed):
         best([a], "parity")
+
+
+def test_int8_of_every_route_by_one_quantizer(package: Path, net: Path, tmp_path: Path) -> None:
+    """Each float file in int8, whatever its layout; one that computes something else does so in int8 too."""
+    images = np.random.default_rng(3).normal(size=(8, 3, 8, 6)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", image=images)
+    out = tmp_path / "out"
+    found = compared(
+        net, out, "direct", "flow", "scaled", "raises", quantize={"calibration": str(tmp_path / "data.npz")}
+    )
+    rows = {row.route: row for row in found.rows}
+    session = ort.InferenceSession(net, providers=["CPUExecutionProvider"])
+    truth = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
+    for name, axes in (("direct", (0, 1, 2, 3)), ("flow", (0, 2, 3, 1))):
+        path = out / f"route_{name}_int8.tflite"
+        assert summarize(path).op_counts["CONV_2D"] == 2 and "int8" in summarize(path).activation_dtypes
+        interpreter = Interpreter(str(path))
+        interpreter.allocate_tensors()
+        (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+        results = []
+        for image in images:
+            interpreter.set_tensor(given["index"], image[None].transpose(axes))
+            interpreter.invoke()
+            results.append(interpreter.get_tensor(made["index"]).transpose(np.argsort(axes)))
+        error = np.concatenate(results) - truth
+        expected = 10 * np.log10((truth**2).sum() / (error**2).sum())
+        assert rows[name].int8_sqnr_db == pytest.approx(expected, abs=1.0) and expected > 25
+        assert rows[name].status == "pass" and not rows[name].int8_cause
+    assert rows["scaled"].int8_sqnr_db is not None and rows["scaled"].int8_sqnr_db < 10
+    assert rows["raises"].int8_sqnr_db is None
+    assert not (out / "model_float32.tflite").exists()  # nobody asked for edgeworthy's own

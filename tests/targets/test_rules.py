@@ -26,7 +26,8 @@ TARGETS = ["ethos-u:55-128", "ethos-u:85-256", "edgetpu", "android-gpu", "nnapi"
 
 
 def test_names_and_what_is_like_them() -> None:
-    assert ALL == ["android-gpu", "edgetpu", "ethos-u", "ethos-u85", "nnapi", "tflite-2.14"]
+    assert ALL[:6] == ["android-gpu", "edgetpu", "ethos-u", "ethos-u85", "nnapi", "tflite-2.7"]
+    assert {"tflite-2.14", "litert-1.0"} < set(ALL) and find("litert-1.0").title == "LiteRT 1.0"
     assert find("ethos-u").title == find("ethos-u:65-512").title == "Ethos-U55 and Ethos-U65"
     assert find("ethos-u:85-2048").title == "Ethos-U85"
     with pytest.raises(BadInput, match="no rules for 'etos-u'") as error:
@@ -97,6 +98,11 @@ def _conv(op: str, image: tuple[int, ...], weights: tuple[int, ...], **attribute
     return Operation(op, "node", (_operand(image), *constants), (_operand(image),), attributes)
 
 
+def _product(data: str, weights: str, *, scales: int, rows: int = 3) -> Operation:
+    x, y = (Operand("t", data, (rows, width), scales=int(data != "float32")) for width in (8, 4))
+    return Operation("FULLY_CONNECTED", "node", (x, Operand("w", weights, (4, 8), constant=True, scales=scales)), (y,))
+
+
 def _constant(values: object, dtype: str = "int32") -> Operand:
     array = np.asarray(values, dtype)
     return Operand("c", dtype, array.shape, constant=True, value=array)
@@ -163,6 +169,25 @@ LIMITS = [
     ("nnapi", _operation("AVERAGE_POOL_2D", IMAGE, filter_height=16, filter_width=17), False),
     ("nnapi", _operation("DIV", IMAGE, IMAGE), False),
     ("nnapi", _operation("GELU", IMAGE), False),
+    # TFLite's runtimes
+    ("tflite-2.14", _operation("EQUAL", (2, 1, 3, 2), (2, 1, 1, 2)), True),
+    ("tflite-2.14", _operation("EQUAL", (1, 2, 1, 3, 2), (1, 2, 1, 3, 2)), True),
+    ("tflite-2.14", _operation("EQUAL", (1, 2, 1, 3, 2), (1, 2, 1, 1, 2)), False),
+    ("litert-2.0", _operation("EQUAL", (1, 2, 1, 3, 2), (1, 2, 1, 1, 2)), False),
+    ("litert-2.1", _operation("EQUAL", (1, 2, 1, 3, 2), (1, 2, 1, 1, 2)), True),
+    ("litert-2.1", _operation("SLICE", (1, 2, 1, 3, 2, 1)), False),
+    ("litert-2.1", _operation("SLICE", (2, 1, 3, 2, 1)), True),
+    ("litert-2.2", _operation("SLICE", (1, 2, 1, 3, 2, 1)), True),
+    ("tflite-2.14", _product("float32", "int8", scales=4), False),
+    ("litert-1.0", _product("float32", "int8", scales=4), True),
+    ("tflite-2.14", _product("float32", "int8", scales=1), True),
+    ("tflite-2.14", _product("int8", "int8", scales=4), True),
+    ("tflite-2.14", _product("int16", "int8", scales=4, rows=1), True),
+    ("litert-1.0", _product("int16", "int8", scales=4, rows=2), False),
+    ("litert-1.1", _product("int16", "int8", scales=4, rows=2), True),
+    ("litert-1.0", _product("int8", "int4", scales=4), False),
+    ("litert-1.2", _product("float32", "int4", scales=0), False),
+    ("litert-1.3", _product("float32", "int4", scales=0), True),
 ]  # fmt: skip
 
 

@@ -9,8 +9,17 @@ import pytest
 
 from edgeworthy import kits
 from edgeworthy.artifact import TFLiteModel
+from edgeworthy.convert.builders.tensor import Spec
+from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.errors import NotAvailable, RuntimeFailure
+from edgeworthy.formats.tflite.operations import read
+from edgeworthy.formats.tflite.releases import least_runtime
+from edgeworthy.formats.tflite.summary import describe
+from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.targets import find
+from edgeworthy.targets.rules import find as find_rules
+from edgeworthy.targets.rules import refused
 from edgeworthy.targets.rules.runtime import model
 from edgeworthy.targets.worker import Worker
 
@@ -67,3 +76,51 @@ def test_an_operator_that_is_too_new_is_named_and_the_next_file_loads(tflite_mod
             worker.load(new)
         worker.load(tflite_model)
         assert worker.receipt.delegated
+
+
+@old
+@pytest.mark.device
+@pytest.mark.parametrize(
+    ("op", "shapes", "dies"),
+    [
+        ("equal", ((1, 2, 1, 3, 2), (1, 2, 1, 1, 2)), True),
+        ("equal", ((2, 1, 3, 2), (2, 1, 1, 2)), False),
+        ("equal", ((1, 2, 1, 3, 2), (1, 2, 1, 3, 2)), False),
+        ("maximum", ((1, 2, 1, 3, 2), (1, 2, 1, 1, 2)), False),
+        ("maximum", ((1, 1, 2, 1, 3, 2), (1, 1, 2, 1, 1, 2)), True),
+    ],
+)
+def test_what_it_registers_and_dies_of_has_a_rule(op: str, shapes: Any, dies: bool, tmp_path: Any) -> None:
+    x, y = ((name, Spec("float32", shape)) for name, shape in zip("xy", shapes, strict=True))
+    b = TfliteBuilder([x, y])
+    shape = np.broadcast_shapes(*shapes)
+    z = b.emit_one(op, b.inputs, "bool" if op == "equal" else "float32", shape)
+    b.save([("z", z)], tmp_path / "m.tflite")
+    assert bool(refused(find_rules("tflite-2.14"), read(tmp_path / "m.tflite"))) is dies
+    arrays = {
+        name: np.arange(12, dtype=np.float32).reshape(-1)[: np.prod(s)].reshape(s)
+        for name, s in zip("xy", shapes, strict=True)
+    }
+    outcomes = []
+    for target in ("tflite-2.14,kernels=builtin", "tflite,kernels=builtin"):
+        with Worker(target, describe(tmp_path / "m.tflite")) as worker:
+            try:
+                outcomes.append(worker.run(arrays)["z"])
+            except RuntimeFailure:
+                outcomes.append(None)
+    assert outcomes[1] is not None and (outcomes[0] is None) is dies
+    if not dies:
+        np.testing.assert_array_equal(*outcomes)
+
+
+@old
+@pytest.mark.device
+def test_what_it_registers_and_computes_wrong_has_a_rule(tflite_model: TFLiteModel, images: Any, tmp_path: Any) -> None:
+    """A scale for each channel of int8 weights: 2.14 takes the first for all, and says nothing."""
+    quantize(tflite_model, path := tmp_path / "m.tflite", Recipe(scheme="dynamic_wi8_afp32"))
+    assert {r.operation.op for r in refused(find_rules("tflite-2.14"), read(path))} == {"FULLY_CONNECTED"}
+    assert str(least_runtime(path)).startswith("LiteRT ≥ 1.0 (because of FULLY_CONNECTED of float data")
+    feeds = {"image": images.transpose(0, 2, 3, 1)}
+    with Worker("tflite-2.14", describe(path)) as then, Worker("tflite", describe(path)) as now:
+        found, expected = then.run(feeds)["logits"], now.run(feeds)["logits"]
+    assert np.abs(found - expected).max() > 0.5 * np.abs(expected).max()

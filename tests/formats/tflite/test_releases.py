@@ -1,4 +1,4 @@
-"""The oldest runtime that loads a file, held against what TFLite 2.14 itself registers and LiteRT itself refuses."""
+"""The oldest runtime that runs a file, held against LiteRT itself (``test_tflite_old`` asks TFLite 2.14)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgeworthy.errors import BadInput
-from edgeworthy.formats.tflite.releases import least_runtime, releases
+from edgeworthy.formats.tflite.condition import Condition
+from edgeworthy.formats.tflite.releases import find_release, least_runtime, limits_of, releases, versions_of
 from edgeworthy.formats.tflite.summary import OP_NAMES
 from edgeworthy.targets.rules import runtime
 
-ROOT = Path(__file__).parents[3]
 CODES = {name: code for code, name in OP_NAMES.items()}
 
 
@@ -38,15 +38,40 @@ def test_least_runtime(tmp_path: Path, op: str, version: int, said: str) -> None
     assert str(least_runtime(asks(tmp_path, op, version))) == said
 
 
-def test_it_agrees_with_what_tflite_2_14_registers(tmp_path: Path) -> None:
-    """Another reading, taken another day: ``tflite-2.14.toml``."""
-    registered = tomllib.loads((ROOT / "targets/rules/tflite-2.14.toml").read_text(encoding="utf-8"))["versions"]
+def test_what_a_release_registers_is_what_loads_on_it(tmp_path: Path) -> None:
     known = releases()
     newest = known.index("TFLite 2.14")
-    for op, highest in registered.items():
+    registered = versions_of("TFLite 2.14")
+    assert registered["CONV_2D"] == 7 and registered["GATHER_ND"] == 4 and "DILATE" not in registered
+    for op, highest in list(registered.items())[::6]:
         assert known.index(least_runtime(asks(tmp_path, op, highest)).release) <= newest, op
         after = least_runtime(asks(tmp_path, op, highest + 1)).release
         assert not after or known.index(after) > newest, op
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [("2.14", "TFLite 2.14"), ("tflite-2.7", "TFLite 2.7"), ("LiteRT 1.0", "LiteRT 1.0"), ("2.0", "LiteRT 2.0")],
+)
+def test_a_release_has_names(text: str, release: str) -> None:
+    assert find_release(text, "--max-runtime") == release
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"), [("tflite-2.15", "did you mean 'tflite-2.1"), ("x", "as in 2.14"), ("", "as")]
+)
+def test_no_other_has(text: str, fix: str) -> None:
+    with pytest.raises(BadInput, match="is known") as error:
+        find_release(text, "--max-runtime")
+    assert fix in (error.value.remedy or "") and "LiteRT 2.3" in error.value.details[0]
+
+
+def test_limits_speak_of_operators_and_releases_that_there_are() -> None:
+    limits = limits_of(releases()[0])
+    assert len(limits) > 10 and limits_of(releases()[-1]) == []
+    assert {limit.before for limit in limits_of("TFLite 2.14")} <= set(releases()[8:])
+    for limit in limits:
+        assert set(limit.of) <= set(OP_NAMES.values()) and Condition.of(limit.that).names and limit.form
 
 
 @pytest.mark.parametrize(("op", "highest"), [("CONV_2D", 8), ("ADD", 6), ("RESHAPE", 1), ("TRANSPOSE", 9)])
