@@ -89,8 +89,8 @@ class PreflightTable(Table):
         default=[], examples=[["ethos-u:55-128", "android-gpu"]]
     )
     """what the model is meant for: of equal forms it gets those that are fast there, and a node that it would refuse
-    fails the run before it converts; android-gpu, edgetpu, ethos-u, nnapi, a TFLite runtime such as tflite-2.14, or x86,
-    arm, gpu, npu, which choose forms and refuse nothing; default: forms that are fast on both CPUs"""
+    fails the run before it converts; android-gpu, edgetpu, ethos-u, nnapi, a TFLite runtime such as tflite-2.14, or
+    x86, arm, gpu, npu, which choose forms and refuse nothing; default: forms that are fast on both CPUs"""
     allow: Annotated[list[str], Flag("--allow", metavar="PATTERN", repeat=True)] = Field(
         default=[], examples=[["SOFTMAX", "head"]]
     )

@@ -72,7 +72,7 @@ class DeviceRule(_Entry):
     source: str
 
 
-class Cost(_Entry):
+class UnitCost(_Entry):
     """Picoseconds that an operator takes in one type, by what there is of it.
 
     Attributes:
@@ -111,8 +111,8 @@ class DeviceCosts(_Entry):
     devices: list[str]
     operators: list[str]
     when: str = "True"
-    float32: Cost
-    int8: Cost
+    float32: UnitCost
+    int8: UnitCost
     source: str
 
 
@@ -149,7 +149,7 @@ def find(name: str) -> QuantizedDevice:
 def of_targets(names: Iterable[str]) -> str | None:
     """The device that the first of these targets is which is one; ``ethos-u:55-128`` is ``ethos-u``."""
     bases = [name.partition(":")[0] for name in names]
-    known = {target: name for name, device in table().devices.items() for target in device.targets}
+    known = {target: name for name, device in table().devices.items() for target in (name, *device.targets)}
     return next((known[base] for base in bases if base in known), None)
 
 

@@ -22,7 +22,7 @@ _SPREADING = frozenset({"Add", "And", "Div", "Equal", "Greater", "Less", "Mul", 
 _GONE = ("broadcast", "axis")
 _HINTS = frozenset({"consumed_inputs", "is_test", "output_sequence"})
 
-Attributes = Mapping[str, AttributeProto]
+NodeAttributes = Mapping[str, AttributeProto]
 
 
 def modernize(proto: ModelProto) -> list[str]:
@@ -76,24 +76,24 @@ def _rewrite(graph: GraphProto, node: NodeProto) -> list[str]:
     return notes
 
 
-Change = Callable[[GraphProto, NodeProto, Attributes], dict[str, object]]
+Change = Callable[[GraphProto, NodeProto, NodeAttributes], dict[str, object]]
 """What an operator's attributes become; None takes one away. It may add operands."""
 
 
-def _cast(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str, object]:
+def _cast(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict[str, object]:
     to = given["to"]
     return {"to": TensorProto.DataType.Value(to.s.decode().upper())} if to.type == AttributeProto.STRING else {}
 
 
-def _whole_norm(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str, object]:
+def _whole_norm(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict[str, object]:
     return {"p": round(given["p"].f)} if "p" in given and given["p"].type == AttributeProto.FLOAT else {}
 
 
-def _pad(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str, object]:
+def _pad(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict[str, object]:
     return {"pads": list(given["paddings"].ints), "paddings": None} if "paddings" in given else {}
 
 
-def _reshape(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str, object]:
+def _reshape(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict[str, object]:
     if "shape" not in given:
         return {}
     shape = helper.make_tensor(f"{node.output[0]}/shape", TensorProto.INT64, [len(given["shape"].ints)],
@@ -103,7 +103,7 @@ def _reshape(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str,
     return {"shape": None}
 
 
-def _upsample(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str, object]:
+def _upsample(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict[str, object]:
     if "scales" in given:
         return {}
     height, width = given["height_scale"].f, given["width_scale"].f
@@ -111,7 +111,7 @@ def _upsample(graph: GraphProto, node: NodeProto, given: Attributes) -> dict[str
 
 
 def _otherwise(**defaults: object) -> Change:
-    """Attributes whose defaults were others."""
+    """NodeAttributes whose defaults were others."""
     return lambda graph, node, given: {name: value for name, value in defaults.items() if name not in given}
 
 

@@ -69,6 +69,7 @@ def test_the_table_is_whole() -> None:
         (["ethos-u85"], "ethos-u"),
         (["android-gpu", "edgetpu", "nnapi"], "edgetpu"),
         (["nnapi"], "npu"),
+        (["arm"], "arm"),
         (["android-gpu", "tflite-2.14"], None),
         ([], None),
     ],
