@@ -197,7 +197,8 @@ def hop_cause(hop: Hop) -> str:
     if hop.status in ("pass", "reference"):
         return ""
     edges = [f"{o.name} at {e.edge}: {e.problem}" for o in hop.outputs for e in o.edges]
-    return shortened(" ".join([(hop.failure or hop.reason), *edges[:1]]))
+    lines = [line for line in (hop.failure or hop.reason).splitlines() if not line.startswith("  at: ")]
+    return shortened(" ".join([*lines, *edges[:1]]))
 
 
 def one_line(error: EdgeworthyError) -> str:

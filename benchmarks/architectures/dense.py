@@ -73,7 +73,7 @@ _MODELS: dict[str, tuple[str, str, str, str, Any]] = {
         "fusion_hidden_size": 16, "head_hidden_size": 8}),
     "vitpose": ("pose", "VitPoseForPoseEstimation", "heatmaps", BATCH, lambda: {
         "backbone_config": _pose(), "num_labels": 5, "use_simple_decoder": False}),
-    "superpoint_features": ("pose", "SuperPointForKeypointDetection", "", ANY_SIZE, lambda: {
+    "superpoint_features": ("pose", "SuperPointForKeypointDetection", "", ". . height width", lambda: {
         "encoder_hidden_sizes": [8, 8, 16, 16], "decoder_hidden_size": 32}),
     "swin2sr": ("restoration", "Swin2SRForImageSuperResolution", "reconstruction", BATCH, lambda: {
         "image_size": SIZE, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 8, "upscale": 2}),

@@ -22,7 +22,6 @@ _PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "clip": ("CLIPModel", _PAIR, _BOTH),
     "siglip": ("SiglipModel", _PAIR, _BOTH),
     "chinese_clip": ("ChineseCLIPModel", _PAIR, {**_BOTH, "text_config": {**_TEXT, "type_vocab_size": 2}}),
-    "metaclip": ("MetaClip2Model", _PAIR, _BOTH),
     "blip": ("BlipModel", _PAIR, {**_BOTH, "text_config": {**_TEXT, "encoder_hidden_size": 32}}),
     "clipseg": ("CLIPSegForImageSegmentation", "logits", {
         "text_config": _TEXT, "vision_config": _VISION, "projection_dim": 24, "extract_layers": [0, 1],
