@@ -7,8 +7,8 @@ BASE := .venv-base
 GPU := .venv-gpu
 SERVING := .serving
 
-.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow kernels lint models quantization routes \
-        zoo clean
+.PHONY: demo test test-base test-browser test-device test-gpu test-serving test-slow lint transcript quantization kernels \
+        models zoo routes clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,7 +43,7 @@ test-browser: $(STAMP)  ## the report's page in headless Chromium, as wide as a 
 
 KITS ?= adb arm64 browser ethos-u executorch gpu kotlin litert-torch onnx-tf onnx2tf onnx2tf-1 openvino tflite-2.14 tflite-micro
 
-test-device: $(STAMP)  ## fetch kits (all: 3.2 GB in your data folder; KITS='arm64 gpu': those) and run the real thing on them
+test-device: $(STAMP)  ## fetch kits (all: 6.6 GB in your data folder; KITS='arm64 gpu': those), run the real thing on them
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/edgeworthy targets install $(KITS)
 	$(BIN)/pytest -n 2 --dist loadfile -m device
@@ -73,13 +73,13 @@ transcript: $(STAMP)  ## run the demo from scratch, and take what it prints into
 quantization: $(STAMP)  ## rewrite docs/quantization.md: every scheme on 22 models, half of them out of packages of PyPI (hours)
 	$(BIN)/python benchmarks/quantization.py --write docs/quantization.md
 
-kernels: $(STAMP)  ## rewrite docs/kernels.md: every operator form against ONNX Runtime and its other forms (half an hour; goes on where it was stopped)
+kernels: $(STAMP)  ## rewrite docs/kernels.md: operator forms against ONNX Runtime and their other forms (half an hour)
 	$(BIN)/python benchmarks/ops.py --write docs/kernels.md
 
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
 
-zoo: $(STAMP)  ## rewrite docs/zoo.md: some 150 small architectures, fixed and varying extents, both artifacts (half an hour)
+zoo: $(STAMP)  ## rewrite docs/zoo.md: 148 small architectures, fixed and varying extents, both artifacts (an hour)
 	$(BIN)/python benchmarks/zoo.py --write docs/zoo.md
 
 routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)

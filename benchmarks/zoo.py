@@ -122,9 +122,9 @@ def markdown(rows: Sequence[Row], command: str, listed: Listed) -> str:
     lines = [
         "# Zoo",
         "",
-        f"{count} architectures in small sizes, {len(rows)} rows: with fixed extents, and with "
-        "extents that vary, at three choices of them. Weights are random, by seed, with BatchNorm's statistics to "
-        "match; each file is held against PyTorch in float64.",
+        f"{count} of {len(ARCHITECTURES)} architectures in small sizes, {len(rows)} of {len(all_jobs())} rows: with "
+        "fixed extents, and with extents that vary, at three choices of them. Weights are random, by seed, with "
+        "BatchNorm's statistics to match; each file is held against PyTorch in float64.",
         "",
         f"Made by `{command}` on {date.today()}: {host.cpu}, {host.system}, Python {host.python}, {packages}.",
         "",
@@ -144,8 +144,9 @@ def markdown(rows: Sequence[Row], command: str, listed: Listed) -> str:
     failed = [(row, kind) for row in rows for kind in CONVERTED if not row.is_right(kind)]
     lines += ["", "## What failed", ""] if failed else []
     for row, kind in failed:
-        table = listed.get((row.name, row.mode, kind))
-        lines.append(f"- {row.name}, {row.mode}, {kind}: {row.why(kind)}{' ' + table['reason'] if table else ''}")
+        why, table = row.why(kind), listed.get((row.name, row.mode, kind))
+        said = f"*{table['says']}*: {table['reason']}" if table and table["says"] in why else why
+        lines.append(f"- {row.name}, {row.mode}, {kind}: {said}")
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -65,7 +65,7 @@ _PICKS = ("latency", "size", "parity")
 def run(console: Console, config: Config, given: dict[str, Any]) -> None:
     """Compare, show the table, and exit."""
     from ..errors import BadInput
-    from ..pipeline.comparing import JSON, PICKED, compare
+    from ..pipeline.comparing import PAGE, PICKED, compare
 
     pick = given["pick"]
     if pick is not None and pick not in _PICKS:
@@ -87,7 +87,7 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
         show(console, found)
         if found.picked:
             console.say(f"Picked by {found.pick}: {found.picked}, {output / PICKED}")
-        console.say(f"Comparison: {output / JSON}")
+        console.say(f"Comparison: {output / PAGE}")
     raise SystemExit(found.exit_code)
 
 

@@ -82,8 +82,14 @@ def test_the_list_names_rows(name: tuple[str, str, str]) -> None:
 
 def test_the_page() -> None:
     bad = row("unet", VARYING, tflite=Outcome("fail", 21.0, cause="21 noise floors"))
-    page = zoo.markdown([row(), bad, row("bert_base", cause="no export")], "python zoo.py", {})
-    assert "3 architectures" in page and "tflite 1 of 3, saved_model 2 of 3" in page
+    shown = [row(), bad, row("bert_base", cause="no export")]
+    page = zoo.markdown(shown, "python zoo.py", {})
+    assert f"3 of {len(ARCHITECTURES)} architectures" in page and f"3 of {len(zoo.all_jobs())} rows" in page
+    assert "tflite 1 of 3, saved_model 2 of 3" in page
     assert "| unet | batch | – | – | – | 1.50× | **21.00×** | 1.50× | 0 |" in page
     assert "**no graph**" in page and "- bert_base, static, tflite: no export" in page
     assert "- unet, dynamic, tflite: 21 noise floors" in page
+    listed = {("unet", VARYING, "tflite"): {"says": "noise floors", "reason": "R"}}
+    assert "- unet, dynamic, tflite: *noise floors*: R\n" in zoo.markdown(shown, "python zoo.py", listed)
+    listed = {("unet", VARYING, "tflite"): {"says": "another", "reason": "R"}}
+    assert "- unet, dynamic, tflite: 21 noise floors\n" in zoo.markdown(shown, "python zoo.py", listed)

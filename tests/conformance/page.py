@@ -22,14 +22,17 @@ DOMAINS = ("", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
 HEAD = """# Operators
 
 Every operator of ONNX {onnx}, and how many of ONNX's own node tests of it pass, as TFLite file and as SavedModel. Those
-with TFLite's element types count (`tests/conformance/README.md`); float64, float8, strings and the like don't.
+with TFLite's element types count (`tests/conformance/README.md`); float64, float8, strings and the like don't. Files of
+opsets 1 to 7 are read in opset 8's terms. A sequence of tensors among the outputs becomes its tensors, `NAME_0`,
+`NAME_1`, …, where their number is known.
 
 Made by `python -m tests.conformance.page > docs/OPS.md` from the registry of lowerings and
 `tests/conformance/expected_failures.toml`, which every test run holds against what happens.
 
 {totals}
 
-- *lowered*: by a handler of its own; *function*: as ONNX's own function body; –: not at all.
+- *lowered*: by a handler of its own; *function*: as ONNX's own function body; –: by none; where its tests
+  pass, a pass takes it out of the graph before.
 - *why not*: what keeps the cases that don't pass; of several reasons the commonest.
 """
 
