@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import FIX
+from ..schemes import get_scheme
 from ..validate import analysis_words as words
 from .terminal import TextColumn
 
@@ -20,13 +21,14 @@ _LAYERS = 12
 
 def analysis(console: Console, found: QuantizationAnalysis) -> None:
     """The findings, and what samples showed; without samples the worst findings alone."""
+    scheme = get_scheme(found.scheme).short_name
     if found.failure:
-        console.say(f"· {found.scheme} could not be linted: {found.failure}")
+        console.say(f"· {scheme} could not be linted: {found.failure}")
         return
     shown = found.findings if found.samples else [f for f in found.findings if f.severity != "note"][:_FEW]
     if found.findings or found.samples:
         more = "" if len(shown) == sum(found.counts.values()) else "; --analyze shows all"
-        console.say(f"· {found.scheme}: the lint found {words.tally(found)}{more}")
+        console.say(f"· {scheme}: the lint found {words.tally(found)}{more}")
     for number, finding in enumerate(shown, start=1):
         place = f"{finding.place.op} {finding.place.tensor}"
         console.say(f"{words.MARKS[finding.severity]} {finding.rule}: {place}: {finding.message}")
@@ -49,7 +51,8 @@ def _layers(console: Console, found: QuantizationAnalysis) -> None:
             for layer in culprits[:_LAYERS]
         ],
     )
-    console.say(f"· {found.scheme} against the float file on {found.samples} samples: {found.inputs}")
+    scheme = get_scheme(found.scheme).short_name
+    console.say(f"· {scheme} against the float file on {found.samples} samples: {found.inputs}")
     for layer in culprits[:_LAYERS]:
         if said := words.groups(layer):
             console.say(f"· {layer.place.tensor}: {said}")

@@ -93,7 +93,7 @@ def test_without_samples_the_worst_findings_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("COLUMNS", raising=False)
     lint = found().model_copy(update={"samples": 0, "layers": [], "sensitivity": None})
     assert printed(lint).splitlines() == [
-        "· static_wi8_ai8: the lint found 1 error, 1 note; --analyze shows all",
+        "· int8: the lint found 1 error, 1 note; --analyze shows all",
         "✗ mixed_ranges: CONCATENATION cat_channels_last: channels 4–15 have 0.3 levels",
         "  head.join models/detector.py:41",
         "  fix: mend it",
