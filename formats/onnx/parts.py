@@ -6,11 +6,12 @@ Neither TFLite nor a SavedModel's signature hands out a list of tensors: ``parts
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
@@ -82,7 +83,26 @@ def _unique(name: str, names: set[str]) -> str:
 
 
 def _makers(graph: GraphProto) -> dict[str, NodeProto]:
-    return {name: node for node in graph.node for name in node.output}
+    """Value → the node that makes it; of stored integers a Constant."""
+    stored = (t for t in graph.initializer if _is_integer(t))
+    constants = {t.name: helper.make_node("Constant", [], [t.name], value=t) for t in stored}
+    return constants | {name: node for node in graph.node for name in node.output}
+
+
+def _is_integer(tensor: TensorProto) -> bool:
+    """Whether it is one integer, stored in the file itself."""
+    kinds = (TensorProto.INT32, TensorProto.INT64)
+    return tensor.data_type in kinds and math.prod(tensor.dims) == 1 and tensor.data_location != TensorProto.EXTERNAL
+
+
+def _integer(node: NodeProto | None) -> int | None:
+    """The integer that a Constant is, if it is one."""
+    if node is None or node.op_type != "Constant":
+        return None
+    value = helper.get_attribute_value(node.attribute[0])
+    if isinstance(value, TensorProto):
+        return int(numpy_helper.to_array(value).item()) if _is_integer(value) else None
+    return value if isinstance(value, int) else None
 
 
 def _types(proto: ModelProto) -> dict[str, TypeProto]:
@@ -109,25 +129,28 @@ def _count(makers: Mapping[str, NodeProto], types: Mapping[str, TypeProto], name
     if node.op_type == "SequenceEmpty":
         return 0
     if node.op_type == "SplitToSequence":
-        return _split_count(node, types)
+        return _split_count(node, makers, types)
     if branches := _branches(node):
         index = list(node.output).index(name)
-        counts = {_count(_makers(branch), types, branch.output[index].name) for branch in branches}
+        counts = {_count({**makers, **_makers(branch)}, types, branch.output[index].name) for branch in branches}
         return counts.pop() if len(counts) == 1 else None
     change = {"Identity": 0, "SequenceErase": -1, "SequenceInsert": 1}.get(node.op_type)
     before = None if change is None else _count(makers, types, node.input[0])
     return None if before is None or change is None else before + change
 
 
-def _split_count(node: NodeProto, types: Mapping[str, TypeProto]) -> int | None:
-    sizes = _dims(types, node.input[1]) if len(node.input) > 1 and node.input[1] else None
-    if sizes is not None:
-        return sizes[0] if len(sizes) == 1 else None  # one size for all: their number is computed
+def _split_count(node: NodeProto, makers: Mapping[str, NodeProto], types: Mapping[str, TypeProto]) -> int | None:
+    given = node.input[1] if len(node.input) > 1 else ""
+    sizes = _dims(types, given) if given else None
+    if sizes:
+        return sizes[0] if len(sizes) == 1 else None
+    size = _integer(makers.get(given)) if given else 1  # of all parts, but the last may be smaller
     extents = _dims(types, node.input[0])
     axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-    given = len(node.input) > 1 and bool(node.input[1])
-    known = extents is not None and -len(extents) <= axis < len(extents)
-    return extents[axis] if extents is not None and known and not given else None
+    if extents is None or not -len(extents) <= axis < len(extents) or size is None or size < 1:
+        return None
+    extent = extents[axis]
+    return None if extent is None else -(-extent // size)
 
 
 def _dims(types: Mapping[str, TypeProto], name: str) -> list[int | None] | None:

@@ -21,8 +21,8 @@ from ...conformance.adapters import RUNNERS
 X = np.arange(15, dtype=np.float32).reshape(3, 5)
 
 
-def write(path: Path, inputs: str, body: str, outputs: str = "seq(float[a,b]) s") -> Path:
-    text = f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) {{ {body} }}'
+def write(path: Path, inputs: str, body: str, outputs: str = "seq(float[a,b]) s", stored: str = "") -> Path:
+    text = f'<ir_version: 8, opset_import: ["": 18]> g ({inputs}) => ({outputs}) {stored} {{ {body} }}'
     onnx.save(onnx.parser.parse_model(text), path)
     return path
 
@@ -31,6 +31,8 @@ MODELS = [
     ("float[n,5] x", "s = SplitToSequence <axis = 1> (x)", 5),
     ("float[3,5] x", "s = SplitToSequence <axis = -1, keepdims = 0> (x)", 5),
     ("float[n,5] x, int64[3] sizes", "s = SplitToSequence <axis = 1> (x, sizes)", 3),
+    ("float[n,5] x", "size = Constant <value_int = 2> () s = SplitToSequence <axis = 1> (x, size)", 3),
+    ("float[n,5] x", "size = Constant <value = int64 {5}> () s = SplitToSequence <axis = -1> (x, size)", 1),
     ("float[n,5] x", "z = Neg (x) e = SequenceConstruct (x, z) i = Identity (e) s = SequenceInsert (i, x)", 3),
     (
         "float[n,5] x, bool c",
@@ -42,7 +44,9 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "body", "count"), MODELS, ids=["axis", "dropped", "sizes", "inserted", "branches"])
+@pytest.mark.parametrize(
+    ("inputs", "body", "count"), MODELS, ids=["axis", "dropped", "sizes", "size", "all", "inserted", "branches"]
+)
 def test_its_tensors_one_by_one(inputs: str, body: str, count: int, tmp_path: Path) -> None:
     branches = "c)" in body
     outputs = "seq(float[a,b]) s" + (", float[e,f] y" if branches else "")
@@ -84,6 +88,19 @@ def test_all_stages_know_them(tmp_path: Path) -> None:
     assert list(got) == names
     for name in names:
         np.testing.assert_array_equal(got[name], want[name])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "s = SplitToSequence <axis = 1> (x, size)",
+        "s = If (c) <then_branch = t () => (seq(float[p,q]) a) { a = SplitToSequence <axis = 1> (x, size) },"
+        " else_branch = e () => (seq(float[p,q]) b) { b = SequenceConstruct (x, x, x) }>",
+    ],
+)
+def test_a_size_that_is_stored(body: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", "float[n,5] x, bool c", body, stored="<int64 size = {2}>")
+    assert summarize(path).notes[0].endswith("the outputs s_0, s_1, s_2")
 
 
 @pytest.mark.parametrize(
