@@ -199,7 +199,7 @@ def _of_release(release: str) -> TargetRules:
     """The rules of a TFLite runtime, by what it registers and what it doesn't take all the same."""
     versions = versions_of(release)
     requires = [
-        RuleRequirement(that=it.that, says=f"{release} has no kernel of it {it.form}", remedy=it.remedy, of=known)
+        RuleRequirement(that=it.that, says=f"{release} takes none {it.form}", remedy=it.remedy, of=known)
         for it in limits_of(release)
         if (known := [op for op in it.of if op in versions])
     ]

@@ -98,7 +98,7 @@ def test_an_int8_kernel_that_an_old_runtime_lacks(net: Path, tmp_path: Path) -> 
     with pytest.raises(CheckFailed, match=r"1 node would be refused by tflite-2\.14") as error:
         run(net, tmp_path / "out", "quantize", **tables)
     assert error.value.details[0].startswith("tflite-2.14: LOG output at head net.py:8: ")
-    assert "TFLite 2.14 has no kernel of it in int8; take the logarithm after the model" in error.value.details[0]
+    assert "TFLite 2.14 takes none in int8; take the logarithm after the model" in error.value.details[0]
     tables["quantize"] = {"schemes": ["float16"]}
     assert not run(net, tmp_path / "out", "quantize", **tables).quantization[0].failure
 
