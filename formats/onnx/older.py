@@ -7,12 +7,13 @@ from training; ``consumed_inputs`` was a hint to allocators. What has no entry h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from .names import called
+from .nesting import graphs_of
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
 OPSET = 8
@@ -40,7 +41,7 @@ def modernize(proto: ModelProto) -> list[str]:
     made = ModelProto()
     made.CopyFrom(proto)
     next(entry for entry in made.opset_import if entry.domain == "").version = OPSET
-    for graph in _graphs(made.graph):
+    for graph in graphs_of(made.graph):
         for node in graph.node:
             if node.domain == "":
                 notes += _rewrite(graph, node, was)
@@ -48,14 +49,6 @@ def modernize(proto: ModelProto) -> list[str]:
         return []
     proto.CopyFrom(made)
     return [f"the file is of opset {was}: its operators were written as opset {OPSET} has them", *notes]
-
-
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for below in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from _graphs(below)
 
 
 def _rewrite(graph: GraphProto, node: NodeProto, version: int) -> list[str]:
@@ -133,7 +126,7 @@ _PRELU_LIKE_NUMPY = 7
 def _spread(proto: ModelProto, version: int) -> bool:
     """Let operands that are spread from an axis on end in axes of extent 1; False if a rank isn't known."""
     waiting = [node for node in proto.graph.node if _spreads(node, version)]
-    below = (node for graph in _graphs(proto.graph) if graph is not proto.graph for node in graph.node)
+    below = (node for graph in graphs_of(proto.graph) if graph is not proto.graph for node in graph.node)
     if any(_spreads(node, version) for node in below):
         return False
     if any(node.op_type == "Tile" and len(node.input) == 3 for node in proto.graph.node):
