@@ -57,7 +57,7 @@ class Conversion:
         permutations: See :class:`Prepared`.
         nodes: ONNX nodes in the model as read, and when lowering began.
         forms: What the nodes were lowered to; of both artifacts, that of the TFLite file.
-        devices: Whose kernels its forms were chosen for (``forms.toml``).
+        devices: Whose kernels these forms were chosen for (``forms.toml``).
         float_ops: Operators of a model that is quantized already that stay float, and why.
         seconds: Stage → wall-clock seconds.
     """
@@ -113,8 +113,8 @@ def convert(
 
     _check_options(to, io_layout)
     path = model.path if isinstance(model, Artifact) else Path(model)
-    chosen = choose(targets, unroll=unroll)
-    result = Conversion(devices=chosen.devices)
+    chosen, plain = choose(targets, unroll=unroll), of_saved_models(unroll=unroll)
+    result = Conversion(devices=(chosen if "tflite" in to else plain).devices)
     with _timed(result.seconds, "read"):
         graph = read_onnx(path, mapping=True)
     nodes = len(graph.graph)
@@ -135,7 +135,7 @@ def convert(
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
-            told, plain = None if result.forms else result.forms, of_saved_models(unroll=unroll)
+            told = None if result.forms else result.forms
             inputs, outputs = build_saved_model(prepared.model, part, forms=plain, where=str(path), told=told)
         result.saved_model = SavedModel(output / "saved_model", inputs, outputs)
     return result

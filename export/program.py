@@ -79,7 +79,8 @@ def overloads_of_onnx() -> Iterator[None]:
 
     def decomposed(self: Any, *args: Any, **kwargs: Any) -> Any:
         made = decompose(self, *args, **kwargs)
-        for node in made.graph.nodes:
+        modules = (m for m in made.graph_module.modules() if isinstance(m, torch.fx.GraphModule))  # branches too
+        for node in (node for module in modules for node in module.graph.nodes):
             if node.target is aten.view.default:
                 node.target = aten.reshape.default
             elif node.target is aten.sort.stable:

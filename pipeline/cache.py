@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -66,6 +67,7 @@ class Workspace:
         self.vouched: dict[str, StageRecord] = {}
         self._state = self.records.folder
         self._before: dict[Path, Before] = {}
+        self._counter = itertools.count()  # of second names: one that is given back is never given again
         self._folders: list[Path] = []
         self._lock: int | None = None
 
@@ -180,7 +182,7 @@ class Workspace:
         """Note that ``paths`` are about to be written, so that they can be taken back."""
         for path in paths:
             if path not in self._before:
-                self._before[path] = Before.of(path, self._state / f".{path.name}.{len(self._before)}.part")
+                self._before[path] = Before.of(path, self._state / f".{path.name}.{next(self._counter)}.part")
 
     def claim(self, paths: Iterable[Path], *, force: bool = False) -> None:
         """Make sure that ``paths`` may be written.

@@ -70,12 +70,12 @@ class JudgedFiles(Advising):
             result = artifact_result(name, file.artifact, self.output).model_copy(update=made.model_dump())
             try:
                 found.append(self._aligned(f"align.route.{info.name}", file, result))
-                if self.config.artifacts.int8 and isinstance(file.artifact, TFLiteModel):
-                    self._add_int8(info, file.artifact, found, failed)
-            except (
-                BadInput
-            ) as error:  # no fault of the user's: its outputs are others, or in no layout that can be told
+            except BadInput as error:
+                # No fault of the user's: its outputs are others, or in no layout that can be told.
                 failed[name] = info.makes, error
+                continue
+            if self.config.artifacts.int8 and isinstance(file.artifact, TFLiteModel):
+                self._add_int8(info, file.artifact, found, failed)
         return found, failed
 
     def _converted_by(self, info: ConverterInfo) -> Routed:
@@ -130,7 +130,8 @@ class JudgedFiles(Advising):
 
         def make() -> Routed:
             step = partial(self.progress.step, "calibrate")
-            made = quantize(file, result.matches, path, recipe, feeds, example, step)
+            with refused(path):
+                made = quantize(file, result.matches, path, recipe, feeds, example, step)
             return Routed(made_by=f"{result.made_by}, {made.engine}", seconds=made.seconds, peak_bytes=None)
 
         depends: dict[str, object] = {
@@ -139,10 +140,8 @@ class JudgedFiles(Advising):
         }
         depends |= {"recipe": recipe.model_dump(mode="json"), "data": self.inputs.calibration_hash}
         origins = [self.output / result.path]
-        with refused(path):
-            made = self._stage(
-                f"route.{info.name}.int8", Routed, depends, make, [path, path_beside(path)], origins=origins
-            )
+        files = [path, path_beside(path)]
+        made = self._stage(f"route.{info.name}.int8", Routed, depends, make, files, origins=origins)
         quantized = artifact_result(int8_row(result.name), describe(path, INT8.name), self.output)
         return quantized.model_copy(update={**made.model_dump(), "matches": result.matches})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from .. import files
 
 @dataclass(frozen=True)
 class Before:
-    """What was at a path before it was written. A file has a second name, under which it stays when it is replaced."""
+    """What was at a path before it was written.
+
+    A file has a second name, under which it stays when it is replaced, and so has each file of a folder.
+    """
 
     identity: tuple[int, int] | None
     second: Path | None
@@ -20,9 +24,13 @@ class Before:
     def of(cls, path: Path, second: Path) -> Before:
         identity = _identity(path)
         try:
-            second.unlink(missing_ok=True)
-            os.link(path, second)
-        except OSError:  # there is no file, it is a folder, or the file system has no hard links
+            files.remove(second)
+            if path.is_dir():
+                shutil.copytree(path, second, symlinks=True, copy_function=os.link)
+            else:
+                os.link(path, second)
+        except OSError:  # there is nothing, or the file system has no hard links
+            files.remove(second)
             return cls(identity, None)
         return cls(identity, second)
 
@@ -34,7 +42,7 @@ class Before:
 
     def forget(self) -> None:
         if self.second is not None:
-            self.second.unlink(missing_ok=True)
+            files.remove(self.second)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

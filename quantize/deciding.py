@@ -59,7 +59,7 @@ def decide(
 
 
 def _in_float(model: Any, index: int, scheme: Scheme, device: str) -> Decision:
-    """A layer keeps the weights that the scheme wants; they are unpacked when the file is loaded."""
+    """A layer has int8 weights all the same, where they are many; they are unpacked when the file is loaded."""
     graph = model.subgraphs[0]
     op = graph.operators[index]
     if fb.op_name(model, op) not in LAYERS:

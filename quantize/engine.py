@@ -137,13 +137,15 @@ def quantize(
     original = fb.read(content)
     for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$", operator
-        if compute in ("weights", "dynamic"):
-            method: Method = "weight_only" if compute == "weights" else "dynamic"
-            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, method=method)))
-        elif compute == "float32":
-            engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
-        else:
+        if compute in ("int8", "int16"):
             engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, activations=compute), operator))
+            continue
+        method = _IN_FLOAT.get(compute)
+        config = _config(dataclasses.replace(base, method=method)) if method else None
+        if config is not None and _is_supported(operator, config):
+            engine.update_quantization_recipe(*where, config)
+        else:  # or it has no weights
+            engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
     measured = None
     if scheme.needs_calibration:
         # Without axes, so that the scale fits constants of any rank that share it.
@@ -184,6 +186,9 @@ def _let_float_read_float(model: Any) -> None:
 
 OperatorCompute = Compute | Literal["dynamic"]
 """What an operator computes in; ``dynamic``: in float, with weights as in a dynamic scheme."""
+
+_IN_FLOAT: dict[OperatorCompute, Method] = {"weights": "weight_only", "dynamic": "dynamic"}
+"""What computes in float with int8 weights → the method that does."""
 
 
 def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, OperatorCompute]]:

@@ -241,6 +241,13 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             where="recipe",
             remedy=f"leave the rule out, or use the scheme {calibrated}",
         )
+    unpacked = [rule for rule in recipe.rules if rule.compute == "weights"]
+    if unpacked and wanted.method == "cast":
+        raise BadInput(
+            f"{wanted.name} has no int8 weights, and a rule wants {unpacked[0].pattern!r} with some",
+            where="recipe",
+            remedy=f"leave the rule out, or use the scheme {calibrated}",
+        )
     if recipe.engine == "tensorflow" and (why := tensorflow_engine.refuses(recipe)):
         raise BadInput(why, where="--engine", remedy="use --engine ai-edge")
     if recipe.engine != "ai-edge" and saved_model is None:

@@ -171,7 +171,7 @@ class Quantizer:
             if failure is None:
                 return _Made(quantized, content, widened)
             refused = _refused(quantized, failure)
-            if refused not in names or computes.get(names.index(refused)) in FLOATS:
+            if refused not in names or computes.get(names.index(refused)) == "float32":
                 raise RuntimeError(failure)
             decided[names.index(refused)] = Decision("float32", f"the runtime refused it: {failure}")
 

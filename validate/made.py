@@ -192,7 +192,7 @@ class ConversionResult(Record):
     layout: LayoutResult | None = None
     forms: list[FormResult] = Field(default_factory=list, description="what the nodes were lowered to")
     forms_for: list[str] = Field(
-        default_factory=list, description="devices whose kernels these forms were chosen for: x86, arm, gpu, npu"
+        default_factory=list, description="devices whose kernels these were chosen for: x86, arm, gpu, npu; tensorflow"
     )
     unsupported: list[UnsupportedNodeResult] = Field(default_factory=list)
     nodes_before: int | None = Field(default=None, description="ONNX nodes in the exported graph")

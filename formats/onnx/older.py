@@ -7,12 +7,13 @@ from training; ``consumed_inputs`` was a hint to allocators. What has no entry h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from .names import called
+from .nesting import graphs_of
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
 OPSET = 8
@@ -40,35 +41,26 @@ def modernize(proto: ModelProto) -> list[str]:
     made = ModelProto()
     made.CopyFrom(proto)
     next(entry for entry in made.opset_import if entry.domain == "").version = OPSET
-    for graph in _graphs(made.graph):
+    for graph in graphs_of(made.graph):
         for node in graph.node:
             if node.domain == "":
-                notes += _rewrite(graph, node)
-    if not _spread(made):
+                notes += _rewrite(graph, node, was)
+    if not _spread(made, was):
         return []
     proto.CopyFrom(made)
     return [f"the file is of opset {was}: its operators were written as opset {OPSET} has them", *notes]
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for below in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from _graphs(below)
-
-
-def _rewrite(graph: GraphProto, node: NodeProto) -> list[str]:
+def _rewrite(graph: GraphProto, node: NodeProto, version: int) -> list[str]:
     """Give a node the attributes and operands of opset 8, as far as that needs no shapes; what to tell of it."""
     given = {attribute.name: attribute for attribute in node.attribute}
     notes = []
     if node.op_type == "Dropout" and "is_test" in given and not given["is_test"].i:
         name = called(node.name, node.output)
         notes.append(f"Dropout {name!r} is in training mode in the file: it was taken for one that hands its input on")
-    dropped = set(_HINTS) | ({"broadcast"} if node.op_type == "Gemm" else set())
-    change = _CHANGES.get(node.op_type)
-    new = {} if change is None else change(graph, node, given)
-    dropped.update(name for name in given if name in new or new.get(name, name) is None)
+    since, change = _CHANGES.get(node.op_type, (0, _otherwise()))
+    new = change(graph, node, given) if version < since else {}
+    dropped = _HINTS | new.keys() | ({"broadcast"} if node.op_type == "Gemm" else set())
     kept = [attribute for attribute in node.attribute if attribute.name not in dropped]
     del node.attribute[:]
     node.attribute.extend(kept)
@@ -111,30 +103,35 @@ def _upsample(graph: GraphProto, node: NodeProto, given: NodeAttributes) -> dict
 
 
 def _otherwise(**defaults: object) -> Change:
-    """NodeAttributes whose defaults were others."""
+    """What an operator's defaults were, written out."""
     return lambda graph, node, given: {name: value for name, value in defaults.items() if name not in given}
 
 
-_CHANGES: dict[str, Change] = {
-    "Cast": _cast,
-    "Concat": _otherwise(axis=1),
-    "GlobalLpPool": _whole_norm,
-    "LpPool": _whole_norm,
-    "Pad": _pad,
-    "Reshape": _reshape,
-    "Selu": _otherwise(alpha=1.6732, gamma=1.0507),
-    "Upsample": _upsample,
+_CHANGES: dict[str, tuple[int, Change]] = {
+    "Cast": (6, _cast),
+    "Concat": (4, _otherwise(axis=1)),
+    "GlobalLpPool": (2, _whole_norm),
+    "LpPool": (2, _whole_norm),
+    "Pad": (2, _pad),
+    "Reshape": (5, _reshape),
+    "Selu": (6, _otherwise(alpha=1.6732, gamma=1.0507)),
+    "Upsample": (7, _upsample),
 }
+"""Operator → the first opset in which it has the form of opset 8, and what gives it to those before."""
+
+_PRELU_LIKE_NUMPY = 7
+"""The first opset in which a PRelu's slopes follow NumPy; before, they are one for each channel."""
 
 
-def _spread(proto: ModelProto) -> bool:
+def _spread(proto: ModelProto, version: int) -> bool:
     """Let operands that are spread from an axis on end in axes of extent 1; False if a rank isn't known."""
-    waiting = [node for node in proto.graph.node if _spreads(node)]
-    if any(_spreads(node) for graph in _graphs(proto.graph) if graph is not proto.graph for node in graph.node):
+    waiting = [node for node in proto.graph.node if _spreads(node, version)]
+    below = (node for graph in graphs_of(proto.graph) if graph is not proto.graph for node in graph.node)
+    if any(_spreads(node, version) for node in below):
         return False
     if any(node.op_type == "Tile" and len(node.input) == 3 for node in proto.graph.node):
         return False
-    ranks = _ranks(proto) if waiting else {}
+    ranks = _ranks(proto, version) if waiting else {}
     nodes = list(proto.graph.node)
     for node in waiting:
         whole, part = (ranks.get(name) for name in node.input)
@@ -156,19 +153,20 @@ def _spread(proto: ModelProto) -> bool:
     return True
 
 
-def _spreads(node: NodeProto) -> bool:
-    """Whether the shape of a node's second operand may have to change."""
+def _spreads(node: NodeProto, version: int) -> bool:
+    """Whether the shape of a node's second operand may have to change; ``version``: of the opset that it is of."""
     by_axis = node.op_type in _SPREADING and any(attribute.name in _GONE for attribute in node.attribute)
-    return node.domain == "" and (by_axis or node.op_type == "PRelu")
+    by_channel = node.op_type == "PRelu" and version < _PRELU_LIKE_NUMPY
+    return node.domain == "" and (by_axis or by_channel)
 
 
-def _ranks(proto: ModelProto) -> dict[str, int]:
+def _ranks(proto: ModelProto, version: int) -> dict[str, int]:
     """Value → its rank, where ONNX infers it; a node whose second operand is spread keeps the shape of its first."""
     bare = ModelProto()
     bare.CopyFrom(proto)
     leave_out_crashing(bare.graph)
     for node in bare.graph.node:
-        if _spreads(node):
+        if _spreads(node, version):
             kind = None if node.op_type in ("Add", "Div", "Mul", "Pow", "PRelu", "Sub") else TensorProto.BOOL
             del node.input[1:], node.attribute[:]
             node.op_type = "Identity" if kind is None else "Cast"

@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
+from .nesting import graphs_of
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
 _MOST = 256
@@ -48,7 +49,7 @@ def _made(graph: GraphProto, sequence: ValueInfoProto, parts: list[str], names: 
     """Let a graph make the ``parts`` of a sequence of its; an If, whose branches do, gives them in its place."""
     node = next(node for node in graph.node if sequence.name in node.output)
     branches = _branches(node)
-    if branches and not any(sequence.name in user.input for user in graph.node):
+    if branches and not any(sequence.name in user.input for each in graphs_of(graph) for user in each.node):
         index = list(node.output).index(sequence.name)
         for branch in branches:
             own = [_unique(f"{part}/{branch.name}", names) for part in parts]

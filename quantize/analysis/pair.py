@@ -65,17 +65,19 @@ class FilePair:
         return grid_of(self.graph.tensors[index])
 
     def with_integer_weights(self) -> set[str]:
-        """Results of the operators that read constants in fewer bits as they are."""
+        """Results of the operators that read constants in fewer bits, as they are or unpacked."""
         found: set[str] = set()
         for op in self.graph.operators:
-            inputs = [
-                self.graph.tensors[i]
-                for i in op.inputs
-                if i >= 0 and fb.is_constant(self.quantized, self.graph.tensors[i])
-            ]
-            if any(t.quantization is not None and t.quantization.scale is not None for t in inputs):
+            stored = [t for t in map(self._stored, op.inputs) if t is not None]
+            if self.kind(op) not in CASTS and any(t.quantization and t.quantization.scale is not None for t in stored):
                 found.update(fb.name(self.graph.tensors[o]) for o in op.outputs)
         return found
+
+    def _stored(self, index: int) -> Any | None:
+        """The constant that a tensor is, or is unpacked from."""
+        op = self.producers.get(int(index))
+        tensor = self.graph.tensors[op.inputs[0] if op is not None and self.kind(op) in CASTS else index]
+        return tensor if index >= 0 and fb.is_constant(self.quantized, tensor) else None
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor is part of the model, or computed of what is."""

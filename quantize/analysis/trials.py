@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _FLOAT: Compute = "float32"
+_UNPACKED: Compute = "weights"
 _COMPUTES: dict[str, Compute] = {"int8": "int8", "uint8": "int8", "int16": "int16"}
 """Dtype of a result in the file → what its operator computes in."""
 
@@ -72,11 +73,13 @@ class _Job:
         self._follows = request.follows
         self._ranges = {name: grid.limits for name, grid in steps.items()} | dict(request.used)
         self._computes: dict[int, Compute] = dict.fromkeys(self._indices.values(), "float32")
+        layers = [self._indices[n] for n in self._pair.with_integer_weights() & self._indices.keys()]
         if self._scheme.needs_calibration:
+            self._computes |= dict.fromkeys(layers, _UNPACKED)
             self._computes |= {self._indices[n]: _COMPUTES[g.dtype] for n, g in steps.items() if n in self._indices}
         else:
-            for name in self._pair.with_integer_weights() & self._indices.keys():
-                del self._computes[self._indices[name]]
+            for index in layers:
+                del self._computes[index]
 
     def sample(self, feed: Mapping[str, Array]) -> None:
         self._feeds.append(feed)

@@ -104,6 +104,15 @@ def on(form: str, device: str) -> bool:
     return any(device in r.on for r in table().rules if r.form == form and (form != STEPS or not r.numbers))
 
 
+def test_forms_of_a_saved_model_alone_are_those_for_tensorflow(tmp_path: Path) -> None:
+    case, source = CASES["depthwise_in_pieces"], tmp_path / "m.onnx"
+    source.write_bytes(model_of(f"({case.graph})", case.nodes, case.constants))
+    made = convert(source, tmp_path, to=["saved_model"], targets=["x86"])
+    assert made.devices == ("tensorflow",)
+    (conv,) = (form for form in made.forms if "Conv" in form.op)
+    assert {op: conv.operators.get(op) for op in case.off} == case.off
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("form", CASES)
 def test_the_file_has_the_forms_of_the_device(form: str, device: str, tmp_path: Path) -> None:

@@ -109,6 +109,13 @@ NETS = """
             high, places = x.sort(stable=True, descending=True)
             return high, places, x.argsort(stable=True, dim=1), x.sort(dim=0, stable=True)[1]
 
+    class OrderedInBranch(nn.Module):
+        example_inputs = torch.tensor([[1.0, 0, 1, 2, 0], [3, 3, 3, 0, 1]])
+
+        def forward(self, x):
+            ordered, reverse = (lambda x: x.sort(stable=True)[1] * 1.0), (lambda x: x.flip(1))
+            return torch.cond(x.sum() > 0, ordered, reverse, (x,))
+
     class Biased(nn.Module):
         # attention with a bias for each head, as Swin and BEiT have it
         def __init__(self):

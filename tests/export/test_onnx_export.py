@@ -159,9 +159,10 @@ def test_attention_with_a_bias_is_exported(networks: str, tmp_path: Path, progra
     assert all(error.max_rel < 1e-5 for error in result.check.values()) and len(result.check) == 1
 
 
-def test_equal_elements_of_a_stable_sort_keep_their_order(networks: str) -> None:
-    result = export(f"{networks}:Ordered")
-    source = load_source(f"{networks}:Ordered")
+@pytest.mark.parametrize("name", ["Ordered", "OrderedInBranch"])
+def test_equal_elements_of_a_stable_sort_keep_their_order(name: str, networks: str) -> None:
+    result = export(f"{networks}:{name}")
+    source = load_source(f"{networks}:{name}")
     (outputs,) = run_onnx(result.model.path, [source.examples])
     for got, want in zip(outputs, source.run(source.examples).values(), strict=True):
         np.testing.assert_array_equal(got, want)

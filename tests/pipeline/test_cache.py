@@ -119,6 +119,49 @@ def test_bad_input_brings_back_what_was_replaced(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / STATE).iterdir()) == ["lock", "make.json"]
 
 
+def test_a_check_that_fails_leaves_the_way_back_of_other_files(tmp_path: Path) -> None:
+    """Two files of one name, of which the second is written after another stage was taken back."""
+    (tmp_path / "below").mkdir()
+    paths = [tmp_path / "one", tmp_path / "file", tmp_path / "below" / "file"]
+    for path in paths:
+        path.write_text("the user's")
+
+    def refuse() -> Value:
+        files.write_text(paths[0], "other")
+        raise CheckFailed("no")
+
+    with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
+        workspace.makes(tmp_path / "none")
+        workspace.makes(paths[0], paths[1])
+        files.write_text(paths[1], "other")
+        with pytest.raises(CheckFailed):
+            workspace.stage("make", Value, {}, refuse, outputs=[paths[0]])
+        workspace.makes(paths[2])
+        files.write_text(paths[2], "other")
+        raise BadInput("no")
+    assert {path.read_text() for path in paths} == {"the user's"}
+
+
+@pytest.mark.parametrize("error", [BadInput, CheckFailed])
+def test_a_folder_that_was_replaced_is_brought_back(tmp_path: Path, error: type[BadInput | CheckFailed]) -> None:
+    folder = tmp_path / "saved_model"
+
+    def write(text: str) -> None:
+        with files.atomic_directory(folder) as part:
+            (part / "variables").mkdir()
+            (part / "variables" / "data").write_text(text)
+
+    def refuse() -> Value:
+        write("other")
+        raise error("no")
+
+    write("the user's")
+    with pytest.raises(error), Workspace(tmp_path) as workspace:
+        workspace.stage("make", Value, {}, refuse, outputs=[folder])
+    assert (folder / "variables" / "data").read_text() == "the user's"
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_what_is_kept_stays(tmp_path: Path) -> None:
     with pytest.raises(BadInput), Workspace(tmp_path) as workspace:
         stage(workspace, Counter(tmp_path / "file"))

@@ -146,3 +146,11 @@ def test_int8_of_every_route_by_one_quantizer(package: Path, net: Path, tmp_path
     assert rows["scaled"].int8_sqnr_db is not None and rows["scaled"].int8_sqnr_db < 10
     assert rows["raises"].int8_sqnr_db is None
     assert not (out / "model_float32.tflite").exists()  # nobody asked for edgeworthy's own
+
+
+def test_a_wrong_setting_of_int8_is_the_users(package: Path, net: Path, tmp_path: Path) -> None:
+    """And no failure of the converter, whose file is made by then."""
+    np.savez(tmp_path / "data.npz", image=np.zeros((2, 3, 8, 6), np.float32))
+    settings = {"calibration": str(tmp_path / "data.npz"), "device": "armm"}
+    with pytest.raises(BadInput, match="nothing is known of a device 'armm'"):
+        compared(net, tmp_path / "out", "direct", quantize=settings)

@@ -43,6 +43,7 @@ def test_a_static_scheme_without_data_says_what_to_give(conv_net: TFLiteModel, t
         ({"scheme": "int8", "io_dtype": "int16"}, "io_dtype: Input should be 'float32', 'int8' or 'uint8'"),
         ({"scheme": "float16", "exclude": ["("]}, "no regular expression"),
         ({"scheme": "float16", "rules": (Rule(pattern="ADD", compute="int8"),)}, "computes in float, and a rule wants"),
+        ({"scheme": "float16", "rules": (Rule(pattern="CONV_2D", compute="weights"),)}, "float16 has no int8 weights"),
     ],
 )
 def test_options_that_dont_exist(

@@ -63,6 +63,7 @@ CASES: dict[str, tuple[int, Any, dict[str, Array], Callable[[Array], Array]]] = 
     "comparison": (6, node("Less", "c", broadcast=1, axis=1), {"c": C}, lambda x: x < C.reshape(3, 1, 1)),
     "slopes": (6, node("PRelu", "c"), {"c": C}, lambda x: np.where(x < 0, x * C.reshape(3, 1, 1), x)),
     "slope": (1, node("PRelu", "c"), {"c": C[:1]}, lambda x: np.where(x < 0, x * C[0], x)),
+    "slopes like NumPy": (7, node("PRelu", "c"), {"c": X[0, 0, 0]}, lambda x: np.where(x < 0, x * X[0, 0, 0], x)),
     "shape": (4, node("Reshape", shape=[0, -1, 4]), {}, lambda x: x.reshape(len(x), -1, 4)),
     "batch norm": (
         6,
@@ -86,6 +87,8 @@ CASES: dict[str, tuple[int, Any, dict[str, Array], Callable[[Array], Array]]] = 
     "hint": (1, node("Relu", consumed_inputs=[0]), {}, lambda x: np.maximum(x, 0)),
     "defaults": (1, node("Selu"), {},
                  lambda x: F32(1.0507) * np.where(x > 0, x, F32(1.6732) * np.expm1(np.minimum(x, 0)))),
+    "defaults of today": (6, node("Selu"), {}, lambda x: F32(1.05070102214813232421875)
+                          * np.where(x > 0, x, F32(1.67326319217681884765625) * np.expm1(np.minimum(x, 0)))),
     "extremes": (7, node("Max", "c"), {"c": X[0]}, lambda x: np.maximum(x, X[0])),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from edgeworthy.convert import convert
 from edgeworthy.errors import UnsupportedNodes
 from edgeworthy.export.onnx_export import export_onnx
+from edgeworthy.formats.onnx.parts import take_apart
 from edgeworthy.formats.onnx.summary import summarize
 from edgeworthy.source.load import load_source
 from edgeworthy.targets.tflite import TFLite
@@ -88,6 +89,26 @@ def test_all_stages_know_them(tmp_path: Path) -> None:
     assert list(got) == names
     for name in names:
         np.testing.assert_array_equal(got[name], want[name])
+
+
+def test_a_sequence_of_branches_that_another_branch_reads(tmp_path: Path) -> None:
+    """It stays where it is, and its tensors are taken out of it."""
+    path = write(
+        tmp_path / "m.onnx", "float[n,5] x, bool c",
+        "s = If (c) <then_branch = t () => (seq(float[p,q]) a) { u = Neg (x) a = SequenceConstruct (u, x) },"
+        " else_branch = e () => (seq(float[p,q]) b) { v = Abs (x) b = SequenceConstruct (x, v) }>"
+        " y = If (c) <then_branch = f () => (float[p,q] w) { i = Constant <value_int = 1> () w = SequenceAt (s, i) },"
+        " else_branch = g () => (float[p,q] z) { z = Identity (x) }>",
+        "seq(float[a,b]) s, float[a,b] y",
+    )  # fmt: skip
+    model = onnx.load(path)
+    assert len(take_apart(model)) == 1
+    before, after = ort.InferenceSession(path), ort.InferenceSession(model.SerializeToString())
+    for value in (True, False):
+        feeds = {"x": X, "c": np.array(value)}
+        (parts, y), got = before.run(None, feeds), after.run(["s_0", "s_1", "y"], feeds)
+        for want, found in zip([*parts, y], got, strict=True):
+            np.testing.assert_array_equal(found, want)
 
 
 @pytest.mark.parametrize(

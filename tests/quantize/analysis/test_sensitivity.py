@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from edgeworthy.analysis import SensitivityMode, SensitivityResult
+from edgeworthy.artifact import TFLiteModel
+from edgeworthy.quantize.analysis.analyze import analyze
 from edgeworthy.quantize.analysis.sensitivity import sensitivity
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
-from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.quantize.recipe import Recipe, Rule
 
 from ..conftest import normal_feeds
 from ..tflite_graph import worst_sqnr
@@ -70,8 +72,29 @@ def test_all_but_one_is_what_excluding_it_gives(analyzed: Get, tmp_path: Path) -
         assert found[name] == pytest.approx(worst_sqnr(one.floating.path, made.model.path, one.held), abs=0.2)
 
 
-def test_weights_alone_have_sensitivities_too(analyzed: Get) -> None:
-    one = analyzed("conv_net:dynamic_wi8_afp32")
+def test_a_layer_with_int8_weights_in_float_stays_one(analyzed: Get, tmp_path: Path) -> None:
+    """As a device has it whose int8 layers are slower: beside others, and by itself."""
+    plain = analyzed("conv_net:int8")
+    np.savez(tmp_path / "c.npz", image=np.stack([f["image"] for f in normal_feeds(plain.floating, 16)]))
+    data = load_calibration(tmp_path / "c.npz", plain.floating.inputs)
+
+    def made(name: str, *exclude: str) -> TFLiteModel:
+        rules = (Rule(pattern="n10_conv_2d", compute="weights"), *(Rule(pattern=pattern) for pattern in exclude))
+        recipe = Recipe.of("int8", ranges="min_max").model_copy(update={"rules": rules})
+        return quantize(plain.floating, tmp_path / name, recipe, calibration=data).model
+
+    mixed, without = made("m.tflite"), made("w.tflite", "n6_depthwise_conv_2d")
+    one = Analyzed(plain.floating, mixed, plain.held, analyze(plain.floating, mixed, plain.held, inputs="held out"))
+    found = {row.place.tensor: row.sqnr_db for row in tried(one, "all-but-one").rows}
+    wanted = worst_sqnr(plain.floating.path, without.path, plain.held)
+    assert found["n6_depthwise_conv_2d2"] == pytest.approx(wanted, abs=0.5)
+    alone = {row.place.tensor: row.sqnr_db for row in tried(one, "one").rows}["n10_conv_2d2"]
+    assert alone is not None and 35 < alone < 60
+
+
+@pytest.mark.parametrize("scheme", ["dynamic_wi8_afp32", "weight_only_wi8_afp32"])
+def test_weights_alone_have_sensitivities_too(scheme: str, analyzed: Get) -> None:
+    one = analyzed(f"conv_net:{scheme}")
     found = tried(one, "one")
     assert {row.place.op for row in found.rows} == {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
     assert found.base_db is not None
