@@ -9,7 +9,7 @@ from typing import Any
 from ..artifact import FloatOp
 from ..errors import CheckFailed
 from ..formats.tflite import edit as fb
-from ..schemes import Scheme, get_scheme
+from ..schemes import get_scheme
 from . import devices, engine
 from .exclusion import decisions
 from .float_ops import MIN_ELEMENTS
@@ -18,6 +18,12 @@ from .ranges import Observer, unfit_operators
 from .recipe import FLOATS, Decision, Recipe
 
 _JOINED = "a cast before and behind it would cost more than it gains"
+_LEAST_PS = 20_000_000
+"""Picoseconds that int8 has to lose in its slow operators before a whole model stays float."""
+
+_ALL_FLOAT = (
+    "no layer is faster in int8 on {}: all compute in float32, and weights are int8; --device says for whom else"
+)
 _FASTER = "faster in float32, with its casts, on {}"
 
 
@@ -53,12 +59,18 @@ def decide(
         floats = {index for index, d in decided.items() if d.compute in FLOATS} | _without_form(model, recipe)
         fixed = {index for index, d in decided.items() if d.compute not in FLOATS}
         costs = devices.costs(content, scheme, recipe.device)
-        for index in joined(model, floats, fixed, costs, float_io=recipe.io_dtype == "float32"):
-            decided[index] = _in_float(model, index, scheme, recipe.device)
+        float_io = recipe.io_dtype == "float32"
+        more = joined(model, floats, fixed, costs, float_io=float_io)
+        layers = {index for index, op in enumerate(model.subgraphs[0].operators) if fb.op_name(model, op) in LAYERS}
+        whole = costs is not None and bool(layers & more) and layers <= floats | more
+        if whole and costs and costs.lost < _LEAST_PS:  # what a user would miss is the integers
+            more, whole = joined(model, floats, fixed, float_io=float_io), False
+        decided |= {index: _in_float(model, index, recipe.device) for index in more}
+        return decided, [_ALL_FLOAT.format(recipe.device)] * whole
     return decided, []
 
 
-def _in_float(model: Any, index: int, scheme: Scheme, device: str) -> Decision:
+def _in_float(model: Any, index: int, device: str) -> Decision:
     """A layer has int8 weights all the same, where they are many; they are unpacked when the file is loaded."""
     graph = model.subgraphs[0]
     op = graph.operators[index]

@@ -124,6 +124,11 @@ def test_a_file_of_that_name_that_we_did_not_make_stays(nets: Path) -> None:
     assert (nets / "out/analysis.json").read_text() == "mine"
 
 
+def test_a_file_that_is_exact_has_a_page_too(nets: Path) -> None:
+    quantized(nets, f"{nets}/nets.py:sound", analyze=True, exclude=[".*"])
+    assert "Inside" in (nets / "out/analysis.html").read_text()
+
+
 def test_a_tflite_file_has_no_modules_and_no_less_of_an_analysis(nets: Path) -> None:
     quantized(nets, f"{nets}/nets.py:planted")
     (nets / "out/model_float32.tflite").rename(nets / "theirs.tflite")
