@@ -143,11 +143,12 @@ def test_unknown_runtime_is_said_without_a_process() -> None:
 
 
 PARENT = """
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     from edgeworthy.artifact import OnnxModel, TensorSpec
     from edgeworthy.targets.worker import Worker
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     inputs = (TensorSpec("image", "float32", ("batch", 3, 8, 8)),)
     outputs = (TensorSpec("logits", "float32", ("batch", 5)),)
     with Worker("onnxruntime", OnnxModel(Path(sys.argv[1]), inputs, outputs)) as worker:
