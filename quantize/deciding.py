@@ -13,7 +13,8 @@ from ..schemes import get_scheme
 from . import devices, engine
 from .exclusion import decisions
 from .float_ops import MIN_ELEMENTS
-from .islands import LAYERS, joined
+from .islands import joined
+from .kinds import LAYERS
 from .ranges import Observer, unfit_operators
 from .recipe import FLOATS, Decision, Recipe
 

@@ -14,11 +14,7 @@ import networkx as nx
 
 from ..formats.tflite import edit as fb
 from .devices import Costs
-
-LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-"""Operators with weights."""
-
-_PRODUCTS = ("BATCH_MATMUL", *LAYERS)
+from .kinds import ARITHMETIC
 
 _MOVES = ("EXPAND_DIMS", "GATHER", "PAD", "RESHAPE", "REVERSE_V2", "SLICE", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
 """Nothing is lost by them, and int8 moves less: at equal costs they stay integer."""
@@ -45,7 +41,7 @@ def joined(
         saved = costs.saved.get(index) if costs else None
         if index in floats:
             cut.add_edge(_FLOAT, index)
-        elif index in fixed or (costs is None and kind in _PRODUCTS):
+        elif index in fixed or (costs is None and kind in ARITHMETIC):
             cut.add_edge(index, _INTEGER)
             continue
         elif saved is not None and saved < 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +25,17 @@ def lower_opset(path: Path, opset: int) -> None:
     import onnx
     from onnx import version_converter
 
+    from ...formats.onnx.nesting import graphs_of
+
     proto = onnx.load(path)
     used = next((entry.version for entry in proto.opset_import if entry.domain in _OURS), 0)
     if used <= opset:
         return
     try:
         older = version_converter.convert_version(proto, opset)
-        for node in _nodes(older.graph):
-            _drop_newer(node, opset, used)
+        for graph in graphs_of(older.graph):
+            for node in graph.node:
+                _drop_newer(node, opset, used)
     except (RuntimeError, ValueError, version_converter.ConvertError) as error:
         raise CheckFailed(
             f"it reads ONNX up to opset {opset}, and the graph of opset {used} can't be said in it",
@@ -42,15 +44,6 @@ def lower_opset(path: Path, opset: int) -> None:
             remedy=f"export the model with --opset {opset} --exporter torchscript",
         ) from error
     onnx.save(older, path)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of subgraphs too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
 
 
 def _drop_newer(node: onnx.NodeProto, opset: int, used: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx
 
+from .nesting import graphs_of
 from .older import modernize
 from .parts import take_apart
 from .rules import INFERENCE_ERRORS, leave_out_crashing
@@ -69,11 +70,8 @@ def _is_batch(axis: int, dims: Sequence[onnx.TensorShapeProto.Dimension]) -> boo
 
 
 def _infos(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
-    yield from (*graph.input, *graph.output, *graph.value_info)
-    for node in graph.node:
-        for attribute in node.attribute:
-            for below in (attribute.g, *attribute.graphs):
-                yield from _infos(below)
+    for each in graphs_of(graph):
+        yield from (*each.input, *each.output, *each.value_info)
 
 
 def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
+
+from edgeworthy.formats.onnx.nesting import graphs_of
 
 INTS = (-(2**63), -(2**31) - 1, -(2**31), -100, -3, -2, -1, 0, 1, 2, 3, 5, 100, 2**31 - 1, 2**31, 2**40, 2**63 - 1)
 FLOATS = (float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0, 1e-45, 0.5, 1.0, 3.4e38)
@@ -27,15 +29,7 @@ class NothingToMutate(Exception):
 
 def graphs(model: ModelProto) -> list[GraphProto]:
     """The main graph and all below it."""
-
-    def below(graph: GraphProto) -> Iterator[GraphProto]:
-        yield graph
-        for node in graph.node:
-            for attr in node.attribute:
-                for inner in (*((attr.g,) if attr.HasField("g") else ()), *attr.graphs):
-                    yield from below(inner)
-
-    return list(below(model.graph))
+    return list(graphs_of(model.graph))
 
 
 def choose(rng: Random, items: Sequence[Any]) -> Any:
