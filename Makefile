@@ -46,7 +46,7 @@ KITS ?= adb arm64 browser ethos-u executorch gpu kotlin litert-torch onnx-tf onn
 test-device: $(STAMP)  ## fetch kits (all: 6.6 GB in your data folder; KITS='arm64 gpu': those), run the real thing on them
 	@command -v chromium >/dev/null || { echo "Chromium is missing: apt-get install chromium fonts-dejavu-core" >&2; exit 3; }
 	$(BIN)/edgeworthy targets install $(KITS)
-	$(BIN)/pytest -n 2 --dist loadfile -m device
+	KITS='$(KITS)' $(BIN)/pytest -n 2 --dist loadfile -m device
 
 # In an environment of its own, and made only where there is a GPU: builds for CUDA in place of those for the CPU.
 test-gpu: $(STAMP)  ## every target on CUDA: parity, receipts, latency; without a GPU it says so
