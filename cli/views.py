@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..android.export import AndroidExport
     from ..pipeline.diagnosis import ConverterState, Diagnosis, KitState, TargetState
     from ..pipeline.inspection import Inspection
-    from ..pipeline.trial import Trial
+    from ..pipeline.trial import Trial, Tried
     from ..samples import Sample
     from ..validate.made import RepairResult
     from ..validate.results import AccuracyResult, GateResult, Report
@@ -283,22 +283,10 @@ def kits(console: Console, found: Sequence[KitState]) -> None:
 
 
 def trial(console: Console, found: Trial) -> None:
-    """What a target did with models of one operator."""
-    console.table(
-        ("model", "asked", "ran", "precision", "off by", "at most", ""),
-        [
-            (
-                SCHEMES[row.scheme].title,
-                row.receipt.asked if row.receipt else "–",
-                row.receipt.said if row.receipt else "–",
-                row.receipt.precision if row.receipt else "–",
-                number(row.error),
-                number(row.limit),
-                row.status,
-            )
-            for row in found.rows
-        ],
-    )
+    """What a target did with models of one operator; of a kit without a target, that it works."""
+    columns = ("model", "asked", "ran", "precision", "off by", "at most", "")
+    if rows := [_tried(row) for row in found.rows]:
+        console.table(columns, rows)
     for row in found.rows:
         for line in row.receipt.fallback if row.receipt else ():
             console.say(f"· {SCHEMES[row.scheme].title}: {line} ran elsewhere")
@@ -306,6 +294,11 @@ def trial(console: Console, found: Trial) -> None:
             console.say(f"✗ {SCHEMES[row.scheme].title}: {row.why}")
     where = f", kit {found.kit} in {found.folder}" if found.kit else ""
     console.say(f"{'✓' if found.passes else '✗'} {found.target} {found.version}{where}")
+
+
+def _tried(row: Tried) -> tuple[str, ...]:
+    told = (row.receipt.asked, row.receipt.said, row.receipt.precision) if row.receipt else ("–",) * 3
+    return SCHEMES[row.scheme].title, *told, number(row.error), number(row.limit), row.status
 
 
 def write_sample(sample: Sample, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import http.client
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,16 @@ _TIMEOUT_S = 30
 _CHUNK = 1 << 18
 _TRIES = 4
 """Connections for one file, as long as each brings some of it."""
+
+
+_PLAIN = {
+    "LC_ALL": "C.UTF-8", "PIP_CONSTRAINT": os.devnull, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0",
+    "PIP_TARGET": "", "PIP_PREFIX": "", "PIP_ROOT": "",
+}  # fmt: skip
+"""What of the user's settings is not for a kit: where pip installs to, and what else is."""
+
+_BROKEN = re.compile(r"after connection broken by '(.+)': ")
+"""How pip tells why it tries again."""
 
 
 class Unreached(Exception):
@@ -95,6 +106,25 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
     )
 
 
+def check_offline(kit: Kit, folder: Path, cache: Path) -> None:
+    """Raise NotAvailable where neither folder has a file of the kit; names all such files, and where they are."""
+    whole = [(part, file) for part in kit.parts for file in part.files]
+    lacks = [(p, file) for p, file in whole if not any((f / file.filename).is_file() for f in (folder, cache))]
+    if lacks:
+        raise NotAvailable(
+            f"{len(lacks)} of the {len(whole)} files of the kit {kit.name} are not there",
+            where=str(folder),
+            details=[f"{file.filename}: {_address(part, file)}" for part, file in lacks],
+            remedy="fetch them where there is a network, and put them there under these names",
+        )
+
+
+def _address(part: Part, file: File) -> str:
+    """Where a browser gets a file, or what PyPI calls it."""
+    base = {"debian": _DEBIAN, "npm": _NPM}.get(part.source)
+    return f"{base}/{urllib.parse.quote(file.path)}" if base else f"{file.name}=={file.version} of PyPI"
+
+
 def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: None) -> str:
     """Run a registry's client; returns what it printed.
 
@@ -103,7 +133,7 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
         OSError: the disk is full, as it says.
     """
     with tempfile.TemporaryFile() as log:
-        environment = os.environ | {"LC_ALL": "C.UTF-8", "PIP_CONSTRAINT": os.devnull, "PIP_REQUIRE_VIRTUALENV": "0"}
+        environment = os.environ | _PLAIN
         # A lock that is held on an inherited file is held until the client has ended, whatever becomes of us.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, close_fds=False
@@ -124,11 +154,15 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
     for number in FULL:
         if os.strerror(number) in said:
             raise OSError(number, os.strerror(number))
-    errors = [
-        line.strip() for line in said.splitlines() if line.lower().lstrip().startswith(("error", "e:", "npm error"))
-    ]
-    lines = errors or [line.strip() for line in said.splitlines() if line.strip()]
-    raise Unreached("; ".join(dict.fromkeys(lines[-3:])) or f"{Path(command[0]).name} ended with {process.returncode}")
+    raise Unreached("; ".join(_last_words(said)) or f"{Path(command[0]).name} ended with {process.returncode}")
+
+
+def _last_words(said: str) -> Sequence[str]:
+    """What a client said of its failure, and before that what cut its connection: pip's error names no such reason."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm error"))]
+    broken = [found[1].rpartition(">: ")[2].rstrip("')") for line in lines if (found := _BROKEN.search(line))]
+    return list(dict.fromkeys([*broken[-1:], *(errors or lines)[-3:]]))
 
 
 def pip(*arguments: str | Path) -> list[str | Path]:

@@ -80,7 +80,7 @@ class Part:
 class Kit:
     """Everything that a target or another converter needs besides edgeworthy's own packages.
 
-    ``{kit}`` in ``python``, ``environment``, ``files`` and ``check`` stands for the kit's folder.
+    ``{kit}`` in ``python`` and ``environment`` stands for the kit's folder. No file of it names that: it may be moved.
 
     Attributes:
         name: What ``targets install`` takes.
@@ -91,7 +91,7 @@ class Kit:
         machines: ``platform.machine()`` of the Linux hosts that it is for; empty for any.
         python: How its own Python is started, or empty.
         environment: Variables of the processes that use it.
-        check: Python that ends well if the kit works; run by its own Python once it is installed.
+        check: Python that ends well if the kit works; its own runs it, with the folder as argument.
         requirements: Packages of a Python environment of its own (``{kit}/env``), as pip takes them.
         borrows: Packages of edgeworthy's own environment that the kit's uses: large ones, of which one is enough.
         claims: The oldest Python that its packages say they need, where they work on ours all the same.

@@ -33,11 +33,9 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
     interpreter = folder / "bin/python"
     lent(kit)
     source = ("--no-index", f"--find-links={offline}") if offline else ()
-    heed = ("--ignore-requires-python",) if kit.claims else ()
-    locked = (*heed, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements)
     venv.create(folder, symlinks=True, with_pip=False)
     try:
-        client(pip("--python", interpreter, "install", "--no-compile", *source, *locked))
+        client(pip("--python", interpreter, "install", "--no-compile", *source, *locked(kit)))
     except Unreached as failed:
         raise NotAvailable(
             f"can't install {', '.join(kit.requirements)} for the kit {kit.name}",
@@ -51,6 +49,12 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
     for script in (folder / "bin").iterdir():
         if not script.name.startswith("python"):
             script.unlink()
+
+
+def locked(kit: Kit) -> tuple[str | Path, ...]:
+    """pip's arguments for the wheels of a kit, and no others."""
+    heed = ("--ignore-requires-python",) if kit.claims else ()
+    return *heed, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", kit.locked_requirements
 
 
 def site(folder: Path) -> Path:

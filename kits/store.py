@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Literal
 
 from .. import files
-from ..errors import NotAvailable
+from ..errors import BadInput, NotAvailable
 from . import python
-from .fetch import FULL, fetch
+from .fetch import FULL, check_offline, fetch
 from .kit import Kit, find
 from .unpack import unpack
 
 STAMP = "kit.json"
 _CHECK_S = 300
 _CACHES = "__pycache__"
+_SEPARATORS = ":;"
+"""Of folders in variables; ``LD_LIBRARY_PATH`` takes either."""
 _ENVIRONMENT = "env"
 
 _ALONE = {"PYTHONHOME": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
@@ -103,7 +105,7 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
     """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
     folder = home() / "kits" / kit.name
     stamp = folder / STAMP
-    if not folder.exists():
+    if not _there(folder):
         return Installation(kit, folder, "absent")
     try:
         written = json.loads(stamp.read_text(encoding="utf-8"))
@@ -121,6 +123,14 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         if faults:
             return Installation(kit, folder, "broken", faults, size)
     return Installation(kit, folder, "ready", size=size)
+
+
+def _there(path: Path) -> bool:
+    """Whether it exists, as far as this user can see."""
+    try:
+        return path.exists()
+    except PermissionError:  # of a folder that can't be looked into
+        return False
 
 
 def site(kit: Kit) -> Path:
@@ -154,8 +164,10 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
 
     Raises:
         NotAvailable: this host is none of its kind, a file can't be had, the disk is full, or it doesn't work here.
+        BadInput: variables can't hold the path of the user's data folder.
     """
     kit.check_host()
+    _check_place(home())
     if offline is not None and not offline.is_dir():
         raise NotAvailable("there is no such folder", where=str(offline), remedy="name a folder with --offline")
     with _alone(kit, tell):
@@ -165,7 +177,7 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
         _sweep(state.folder)
         cache = _cache(kit)
         with files.atomic_directory(state.folder) as built, _disk(home()):
-            _fill(kit, built, state.folder, cache, offline, tell)
+            _fill(kit, built, cache, offline, tell)
             tell("check", kit.size, kit.size)
             _check(kit, built)
             listing = _listing(built)
@@ -177,7 +189,7 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
 
 def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
     """Remove a kit, and what was fetched of it; returns its state before."""
-    if not (home() / "kits").exists():
+    if not _there(home() / "kits"):
         return look(kit)
     with _alone(kit, tell):
         state = look(kit)
@@ -195,7 +207,9 @@ def check(kit: Kit) -> None:
     _check(kit, launch(kit).folder)
 
 
-def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None, tell: KitProgress) -> None:
+def _fill(kit: Kit, built: Path, cache: Path, offline: Path | None, tell: KitProgress) -> None:
+    if offline:
+        check_offline(kit, offline, cache)
     done = 0
     for whole, file in ((part, file) for part in kit.parts for file in part.files):
         path = fetch(kit, whole, file, cache, offline=offline, tell=partial(_tell_sum, tell, done, kit.size))
@@ -208,7 +222,7 @@ def _fill(kit: Kit, built: Path, final: Path, cache: Path, offline: Path | None,
     for name, text in kit.write.items():
         path = built / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("{kit}", str(final)), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
 
 def _tell_sum(tell: KitProgress, before: int, total: int, what: str, size: int) -> None:
@@ -220,7 +234,7 @@ def _check(kit: Kit, folder: Path) -> None:
     used = _launch(kit, folder)
     if not (used.python and kit.check):
         return
-    command = [*used.python, "-c", kit.check.replace("{kit}", str(folder))]
+    command = [*used.python, "-c", kit.check, str(folder)]
     environment = os.environ | used.environment
     try:
         ran = subprocess.run(
@@ -271,6 +285,16 @@ def _listing(folder: Path) -> dict[str, str]:
 
 def _cache(kit: Kit) -> Path:
     return home() / "downloads" / kit.name
+
+
+def _check_place(path: Path) -> None:
+    """Raise BadInput for a path that variables of a process can't hold beside others, such as ``PYTHONPATH``."""
+    if found := [mark for mark in _SEPARATORS if mark in str(path)]:
+        raise BadInput(
+            f"no kit can lie in a folder with {found[0]!r} in its path: it separates folders in PYTHONPATH and others",
+            where=str(path),
+            remedy="choose another place with EDGEWORTHY_HOME",
+        )
 
 
 def _sweep(folder: Path) -> None:

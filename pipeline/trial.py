@@ -60,6 +60,7 @@ class Trial(BaseModel):
     Attributes:
         kit: The kit that the target needs, or None.
         folder: Where that is.
+        rows: None for a kit that no target needs: it is whole, and its own check passed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -122,7 +123,7 @@ def check_kit(name: str) -> kits.Installation | None:
             f"kit {kit.name} is {state.wording}",
             where=str(state.folder),
             details=state.faults[:5],
-            remedy=f"edgeworthy targets install {kit.name}",
+            remedy=kit.install,
         )
     kits.check(kit)
     return state
@@ -140,13 +141,15 @@ def try_target(name: str, progress: Progress) -> Trial:
     """
     with progress.stage("kit", name):
         state = check_kit(name)
-    try:
-        target = targets.find(state.kit.targets[0] if state and name == state.kit.name else name)
-    except NotAvailable as error:
-        error.details += (f"its kit is in {state.folder}, and works",) if state else ()
-        raise
+    kit, place = (state.kit.name, str(state.folder)) if state else (None, None)
+    if state and name == state.kit.name and not state.kit.targets:
+        return Trial(target=name, version=state.kit.version, kit=kit, folder=place, rows=[])
+    target = targets.find(state.kit.targets[0] if state and name == state.kit.name else name)
     if why := target.absence():
-        raise NotAvailable(f"{target.name} can't run here: {why.what}", remedy=why.remedy, details=why.details)
+        works = [f"its kit is in {place}, and works"] if state else []
+        raise NotAvailable(
+            f"{target.name} can't run here: {why.what}", remedy=why.remedy, details=[*why.details, *works]
+        )
     layer, rows, version = _Layer.make(), [], ""
     with Scratch() as folder:
         for scheme, artifact in _models(layer, target, Path(folder)):
@@ -155,7 +158,6 @@ def try_target(name: str, progress: Progress) -> Trial:
                 rows.append(row)
     if not rows:
         raise NotAvailable(f"there is no trial for files of the kind {target.kind}", where=target.name)
-    kit, place = (state.kit.name, str(state.folder)) if state else (None, None)
     return Trial(target=target.name, version=version, kit=kit, folder=place, rows=rows)
 
 

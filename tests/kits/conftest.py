@@ -233,7 +233,7 @@ def toy(registry: Registry, home: Path, make: Any) -> Any:
     """Two Debian packages."""
     first = registry.debian("first", deb({"./usr/bin/first": b"1", "./usr/lib/noise": NOISE}))
     second = registry.debian("second", deb({"./usr/lib/second": b"2"}))
-    return make(part(first, second), environment={"WHERE": "{kit}/root"}, write={"where.txt": "{kit}/root"})
+    return make(part(first, second), environment={"WHERE": "{kit}/root"}, write={"where.txt": "{kit}"})
 
 
 def path_of(name: str) -> str:

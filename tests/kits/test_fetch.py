@@ -24,7 +24,7 @@ def test_debian(toy: Any, home: Path, registry: Registry, client: str) -> None:
     assert state.folder == home / "kits/toy"
     assert (state.folder / "root/usr/lib/noise").read_bytes() == NOISE
     assert (state.folder / "root/usr/lib/second").read_bytes() == b"2"
-    assert (state.folder / "where.txt").read_text() == f"{home}/kits/toy/root"
+    assert (state.folder / "where.txt").read_text() == "{kit}", "no file names the folder, which may be moved"
     assert kits.launch(toy).environment == {"WHERE": f"{home}/kits/toy/root"}
     assert leftovers(home) == []
     sums = [done for _, done, total in told if total == toy.size]
@@ -67,6 +67,27 @@ def test_an_environment_of_its_own(registry: Registry, home: Path, make: Any) ->
     scripts = [path.name for path in (home / "kits/toy/env/bin").iterdir()]
     assert scripts
     assert all(name.startswith("python") for name in scripts), "a script names the folder that it was built in"
+
+
+def test_where_pip_installs_to_is_not_the_users_to_say(
+    registry: Registry, home: Path, make: Any, monkeypatch: Any
+) -> None:
+    for name, value in {"PIP_USER": "yes", "PIP_TARGET": str(home / "target"), "PIP_PREFIX": str(home / "pre")}.items():
+        monkeypatch.setenv(name, value)
+    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
+    toy = make(requirements=requirement(file), python=("{kit}/env/bin/python",), check="import tool")
+    assert kits.install(toy).status == "ready"
+    assert sorted(path.name for path in home.iterdir()) == ["kits"]
+
+
+def test_why_there_is_no_network_is_told(registry: Registry, home: Path, make: Any, monkeypatch: Any) -> None:
+    """pip's own error is that there are no versions of a package."""
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
+    with pytest.raises(NotAvailable, match=r"can't install tool==1.0") as caught:
+        kits.install(make(requirements=requirement(file)))
+    assert "Connection refused; ERROR: Could not find a version" in caught.value.details[0]
 
 
 def test_a_package_of_another_hash_is_not_installed(registry: Registry, home: Path, make: Any) -> None:
@@ -190,10 +211,13 @@ def test_offline(toy: Any, tmp_path: Path, registry: Registry) -> None:
 def test_offline_without_all_of_it(toy: Any, tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(NotAvailable, match="no such folder"):
         kits.install(toy, offline=tmp_path / "gone")
-    with pytest.raises(NotAvailable, match=r"can't get first_1.0_all.deb") as caught:
-        kits.install(toy, offline=tmp_path)
-    assert caught.value.details == (f"{tmp_path}: it is not there",)
-    (tmp_path / "first_1.0_all.deb").write_bytes(b"another")
+    for name in ("first", "second"):  # all that are missing, and where they are
+        with pytest.raises(NotAvailable, match="of the 2 files of the kit toy are not there") as caught:
+            kits.install(toy, offline=tmp_path)
+        lacks = [line.partition(":")[0] for line in caught.value.details]
+        assert lacks == [f"{left}_1.0_all.deb" for left in ("first", "second")[name == "second" :]]
+        assert all(": http://deb.debian.org/debian/pool/main/t/" in line for line in caught.value.details)
+        (tmp_path / f"{name}_1.0_all.deb").write_bytes(b"another")
     with pytest.raises(NotAvailable, match="7 bytes instead of"):
         kits.install(toy, offline=tmp_path)
     assert registry.asked == []

@@ -242,7 +242,7 @@ def test_removed(toy: Any, home: Path) -> None:
     assert [p.name for p in home.rglob("*") if p.is_file()] == [".toy.lock"]
 
 
-# ---- which, where ----
+# ---- which ----
 
 
 def test_another_machine(registry: Registry, home: Path, make: Any) -> None:
@@ -269,19 +269,6 @@ def test_an_unknown_name(toy: Any) -> None:
         kits.find("toi")
     assert caught.value.exit_code == 2
     assert caught.value.remedy == "did you mean 'toy'?"
-
-
-def test_where_kits_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    monkeypatch.delenv("EDGEWORTHY_HOME", raising=False)
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert store.home() == Path("/home/ada/.local/share/edgeworthy")
-    monkeypatch.setenv("XDG_DATA_HOME", "relative")
-    assert store.home() == Path("/home/ada/.local/share/edgeworthy"), "the specification has relative ones ignored"
-    monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert store.home() == Path("/data/edgeworthy")
-    monkeypatch.setenv("EDGEWORTHY_HOME", "~/kits")
-    assert store.home() == Path("/home/ada/kits")
 
 
 def test_the_stamp_lists_every_file(toy: Any, home: Path) -> None:
