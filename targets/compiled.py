@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..artifact import Artifact, Feeds, Receipt
+from ..artifact import Artifact, Dim, Feeds, Receipt
 from ..errors import CheckFailed
-from ..formats.tflite.summary import TensorSummary, summarize
+from ..formats.tflite.summary import TensorSummary, TFLiteSummary, summarize
 from ..vocabulary import MeasuredWhere
 from ..workers.native import caught
 from . import rounding
@@ -63,12 +63,19 @@ class Accelerator(ABC):
         """The arguments of LiteRT's ``Options`` that are the accelerator's own."""
 
     @abstractmethod
-    def told(self, lines: Sequence[str]) -> Delegation | None:
-        """What the lines of a compilation say of a partly accelerated model; None where they say nothing."""
+    def told(self, lines: Sequence[str], nodes: int) -> Delegation | None:
+        """What the lines of a compilation say of a partly accelerated model; None where they say nothing.
+
+        Args:
+            nodes: Of the main graph.
+        """
 
     @abstractmethod
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         """What it runs on, as the lines of a compilation tell, and where a latency is from if it isn't this host's."""
+
+    def check(self, file: TFLiteSummary) -> None:  # noqa: B027 - most have nothing to say
+        """Raise CheckFailed for a file that it would compile, and compute wrongly."""
 
     def wrong(self, path: Path) -> tuple[str, ...]:
         """The nodes of a file that it is known to compute wrongly, and how."""
@@ -103,16 +110,19 @@ class _Session(LoadedModel):
         self._artifact = artifact
         self._threads = threads
         self._summary = summarize(artifact.path)
+        self._check_elements({spec.name: spec.shape for spec in (*self._summary.inputs, *self._summary.outputs)})
+        accelerator.check(self._summary)
         with caught() as said:
             self._environment = accelerator.environment()
             self._model, self._full = self._compiled()
         self._lines = said.lines
         self._key = self._summary.signature or next(iter(self._model.get_signature_list()))
-        inputs, outputs = (self._tensors(details) for details in self._details())
+        places = self._summary.input_tensors, self._summary.output_tensors
+        inputs, outputs = (self._tensors(*side) for side in zip(self._details(), places, strict=True))
         self._twins, self._echoes = self._aliases(outputs)
         twins = {name: outputs[twin] for name, twin in self._twins.items()}
         self._signature = QuantizedSignature(artifact, inputs, outputs | twins)
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._shapes: dict[str, tuple[int, ...]] | None = None
         self._feeds: dict[str, Any] = {}
         self._results: dict[str, tuple[Any, np.dtype[Any], tuple[int, ...]]] = {}
 
@@ -144,7 +154,7 @@ class _Session(LoadedModel):
 
     def _allocate(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Buffers for inputs of these shapes, and for the outputs that come of them."""
-        self._shapes, self._feeds, self._results = {}, {}, {}
+        self._shapes, self._feeds, self._results = None, {}, {}
         self._check_elements(shapes)
         inputs, _ = self._details()
         for name, shape in shapes.items():
@@ -160,7 +170,7 @@ class _Session(LoadedModel):
             self._results[name] = buffer, np.dtype(detail["dtype"]), tuple(map(int, detail["shape"]))
         self._shapes = dict(shapes)
 
-    def _check_elements(self, shapes: Mapping[str, Sequence[int]]) -> None:
+    def _check_elements(self, shapes: Mapping[str, Sequence[Dim]]) -> None:
         for name, shape in shapes.items():
             if 0 in shape:
                 raise CheckFailed(
@@ -214,10 +224,9 @@ class _Session(LoadedModel):
         model = self._model
         return model.get_input_tensor_details(self._key), model.get_output_tensor_details(self._key)
 
-    def _tensors(self, details: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """What ``QuantizedSignature`` wants to know of them; the scales are the file's."""
-        known = {tensor.name: tensor for tensor in self._summary.graphs[0].tensors}
-        return {name: scales(known[detail["name"]]) for name, detail in details.items()}
+    def _tensors(self, names: Iterable[str], places: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        """What ``QuantizedSignature`` wants to know of inputs or outputs; the scales are the file's."""
+        return {name: scales(self._summary.graphs[0].tensors[places[name]]) for name in names}
 
     def _aliases(self, known: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
         """Outputs that LiteRT leaves out → the one of the same tensor; outputs that are an input → that input."""
@@ -231,7 +240,7 @@ class _Session(LoadedModel):
     def _receipt(self) -> Receipt:
         graph, accelerator = self._summary.graphs[0], self._accelerator
         place, measured = accelerator.place(self._lines)
-        told = Delegation(len(graph.ops), 0) if self._full else accelerator.told(self._lines)
+        told = Delegation(len(graph.ops), 0) if self._full else accelerator.told(self._lines, len(graph.ops))
         if told is None:
             notes = ("LiteRT doesn't tell which nodes it left to the CPU",)
             return Receipt(accelerator.name, place, len(graph.ops), precision=self._rounding(), notes=notes)

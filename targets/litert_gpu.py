@@ -98,8 +98,8 @@ class LiteRTGpu(Accelerator):
 
         return {"gpu_options": GpuOptions(enforce_f32=self.precision == "float32")}
 
-    def told(self, lines: Sequence[str]) -> Delegation | None:
-        return told(lines)
+    def told(self, lines: Sequence[str], nodes: int) -> Delegation | None:
+        return told(lines, nodes)
 
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:
         return place(lines)
@@ -120,8 +120,11 @@ def _kit() -> list[dict[str, str]]:
     return [kits.launch(kit).environment] if kits.look(kit).status == "ready" else []
 
 
-def told(lines: Sequence[str]) -> Delegation | None:
-    """What the delegate's last message says (ai-edge-litert 2.3): which operators it refuses and how many it takes."""
+def told(lines: Sequence[str], nodes: int) -> Delegation | None:
+    """What the delegate says of a graph of so many nodes (ai-edge-litert 2.3): what it refuses and how many it takes.
+
+    There is such a message for every subgraph that it doesn't take whole, the main graph's first.
+    """
     refused: list[tuple[str, str]] = []
     found, listing = None, False
     for line in lines:
@@ -129,16 +132,25 @@ def told(lines: Sequence[str]) -> Delegation | None:
             refused, listing = [], True
         elif counts := _COUNTS.match(line):
             found, listing = counts, False
+            if sum(_counted(counts)) == nodes:
+                break
+            found = None
         elif listing and (refusal := _REFUSED.match(line)) and refusal[1] in _OPERATORS:
             refused.append((f"CUSTOM:{refusal[2]}" if refusal[2] else refusal[1], refusal[3].strip()))
     if found is None:
         return None
+    taken, left = _counted(found)
     return Delegation(
-        taken=0 if found[1] == "No" else int(found[1]),
-        left=int(found[2]),
+        taken=taken,
+        left=left,
         operators=frozenset(op for op, _ in refused),
         reasons=tuple(f"{op}: {why}" for op, why in refused if why),
     )
+
+
+def _counted(counts: re.Match[str]) -> tuple[int, int]:
+    """Nodes taken and left."""
+    return 0 if counts[1] == "No" else int(counts[1]), int(counts[2])
 
 
 def place(lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:

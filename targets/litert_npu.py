@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NotAvailable
-from ..formats.tflite.summary import OP_NAMES
+from ..formats.tflite.summary import OP_NAMES, TFLiteSummary
 from ..vocabulary import MeasuredWhere
 from . import environments
 from .compiled import Accelerator
 from .info import Setting, TargetInfo
 from .leftover import Delegation
-from .openvino import DEVICE, HINTS, INSTALL, KIT, PRECISION, DeviceKind, Precision, devices, installed
+from .openvino import DEVICE, HINTS, INSTALL, KIT, PRECISION, DeviceKind, Precision, check_names, devices, installed
 
 _LIBRARIES = ("libtbb.so.*", "libopenvino.so.*", "libopenvino_tensorflow_lite_frontend.so.*")
 """What Intel's plug-in is linked against, each after what it needs itself."""
@@ -86,7 +86,11 @@ class LiteRTNpu(Accelerator):
         backend = IntelOpenVinoOptions.GRAPH_BACKEND[self.device.upper()]
         return {"intel_openvino_options": IntelOpenVinoOptions(graph_backend=backend, configs_map=hint)}
 
-    def told(self, lines: Sequence[str]) -> Delegation | None:
+    def check(self, file: TFLiteSummary) -> None:
+        if not self.plugin:
+            check_names(file)
+
+    def told(self, lines: Sequence[str], nodes: int) -> Delegation | None:
         return told(lines)
 
     def place(self, lines: Sequence[str]) -> tuple[str, MeasuredWhere | None]:

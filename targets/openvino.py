@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..artifact import Artifact, Feeds, OnnxModel, Receipt, TFLiteModel
 from ..errors import CheckFailed, NotAvailable
-from ..formats.tflite.summary import TensorSummary, summarize
+from ..formats.tflite.summary import TensorSummary, TFLiteSummary, summarize
 from . import environments, openvino_devices
 from .asked import ask
 from .compiled import scales
@@ -112,6 +112,8 @@ class OpenVino:
         import openvino
 
         check_kind(artifact, self.kind, self.name)
+        if self.kind == TFLiteModel.kind:
+            check_names(summarize(artifact.path))
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.device == "cpu":
             options["INFERENCE_NUM_THREADS"] = threads
@@ -129,6 +131,19 @@ class OpenVino:
                 details=[line for line in str(error).splitlines() if line.strip()],
             ) from error
         return _TFLite(artifact, compiled) if self.kind == TFLiteModel.kind else _Onnx(artifact, compiled)
+
+
+def check_names(file: TFLiteSummary) -> None:
+    """Raise CheckFailed where tensors share a name: OpenVINO's reader of TFLite files takes them for one."""
+    graph = file.graphs[0]
+    used = {*graph.inputs, *graph.outputs, *(i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0)}
+    counts = Counter(graph.tensors[i].name for i in used)
+    if twice := [repr(name) for name, count in counts.items() if count > 1]:
+        raise CheckFailed(
+            f"OpenVINO tells tensors apart by their names, and several of this file have one: {', '.join(twice[:3])}",
+            where=str(file.path),
+            remedy="make the file with a name for each tensor, or run it on another target",
+        )
 
 
 class _Session(LoadedModel):

@@ -158,7 +158,7 @@ class _Session(BrowserSession):
 
     def _family(self, taken: int) -> str:
         graph = self._summary.graphs[0]
-        results = [(op.op, graph.tensors[op.outputs[0]].dtype) for op in graph.ops]
+        results = [(op.op, graph.tensors[op.outputs[0]].dtype if op.outputs else "") for op in graph.ops]
         return litert.family("xnnpack", results, taken, "wasm")
 
     def _left(self, found: Delegation, notes: list[str]) -> tuple[str, ...] | None:
@@ -207,7 +207,7 @@ class _Session(BrowserSession):
 
 def delegated(lines: Sequence[str], nodes: int) -> Delegation:
     """What the GPU delegate logged of ``nodes`` nodes: nothing where it takes all of them."""
-    return told(lines) or Delegation(nodes, 0)
+    return told(lines, nodes) or Delegation(nodes, 0)
 
 
 def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
@@ -240,6 +240,12 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
             f"LiteRT.js takes and gives {', '.join(_DTYPES)}, and this file has {', '.join(map(str, wrong))}",
             where=where,
             remedy="make the file with --io-dtype float32" if eight else "cast it in the model",
+        )
+    if empty := [spec for spec in specs if 0 in spec.shape]:
+        raise CheckFailed(
+            f"LiteRT.js takes no tensor without elements, and this file has {', '.join(map(str, empty))}",
+            where=where,
+            remedy="leave it out of the model, or run the file on the target tflite",
         )
     if loose := [spec for spec in summary.inputs if not spec.is_static]:
         raise CheckFailed(

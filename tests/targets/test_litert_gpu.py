@@ -35,7 +35,7 @@ INFO: a line of something else
 
 
 def test_the_log_is_read() -> None:
-    read = told(LOG)
+    read = told(LOG, 9)
     assert read is not None and (read.taken, read.left, read.partitions) == (5, 4, 1)
     assert read.operators == {"CAST", "CUSTOM:FlexErf", "DEQUANTIZE", "GATHER"}
     assert read.reasons[0] == "CAST: Tensor type(INT64) is not supported. mul"
@@ -44,8 +44,13 @@ def test_the_log_is_read() -> None:
 
 
 def test_a_log_of_nothing_taken_and_one_that_tells_nothing() -> None:
-    assert told(["No operations will run on the GPU, and all 3 operations will run on the CPU."]) == Delegation(0, 3)
-    assert told(["INFO: Created TensorFlow Lite XNNPACK delegate for CPU."]) is None
+    assert told(["No operations will run on the GPU, and all 3 operations will run on the CPU."], 3) == Delegation(0, 3)
+    assert told(["INFO: Created TensorFlow Lite XNNPACK delegate for CPU."], 3) is None
+    loop = [f"{said} operations will run on the CPU." for said in (
+        "No operations will run on the GPU, and all 1", "3 operations will run on the GPU, and the remaining 1"
+    )]  # fmt: skip
+    assert told(loop, 1) == Delegation(0, 1), "a loop's body says of itself what it takes"
+    assert told(loop[1:], 9) is None
     software = "Selected adapter: llvmpipe, arch=software, vendor=mesa, backend=Vulkan, adapterType=CPU / Software"
     assert place([software]) == ("llvmpipe, Vulkan", "emulated")
 

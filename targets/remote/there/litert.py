@@ -86,9 +86,20 @@ class LiteRTModel:
             interpreter.allocate_tensors()
             self._shapes.update(shapes)
         for name, array in arrays.items():
-            interpreter.set_tensor(self._places[name], array)
+            if array.size:  # the interpreter refuses one without elements, and computes with it all the same
+                interpreter.set_tensor(self._places[name], array)
         interpreter.invoke()
-        return {name: interpreter.get_tensor(index) for name, index in self._results.items()}
+        return {name: self._read(index) for name, index in self._results.items()}
+
+    def _read(self, index: int) -> Any:
+        """An output, which the interpreter gives only if it has elements."""
+        try:
+            return self._interpreter.get_tensor(index)
+        except ValueError:
+            found = self._interpreter._get_tensor_details(index, 0)
+            if 0 not in found["shape"]:
+                raise
+            return np.empty(found["shape"], found["dtype"])
 
     def receipt(self) -> dict[str, Any]:
         """Fields of ``artifact.Receipt``."""
