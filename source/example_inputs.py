@@ -73,6 +73,12 @@ def resolve(
     given = [*dict.fromkeys((*told, *values))]
     names = [*(n for n in accepted.names if n in given), *(n for n in given if n not in accepted.names)]
     missing = [name for name in accepted.required if name not in given]
+    if not names and not accepted.names and not accepted.others:
+        raise BadInput(
+            "the model takes no inputs: whatever happens, it gives the same",
+            where=where,
+            remedy="give it an input, or store what it gives instead of it",
+        )
     if missing or not names:
         raise _nothing_given(missing or accepted.names[:1] or ["image"], where)
     if file and accepted.specs and (absent := [n for n in names if n not in values]):

@@ -34,6 +34,7 @@ class Keras:
         keras, tf = _keras(), import_tensorflow()
         set_threads(tf, threads)
         layer = _layer(keras, len(artifact.inputs))(str(artifact.path), call_endpoint=SIGNATURE)
+        layer.autocast = False  # else it would make float32 of float16 and float64 inputs, and refuse its own
         _, arguments = called(layer._reloaded_obj, artifact)
         return _Session(tf, artifact, layer, layer, arguments)
 

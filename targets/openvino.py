@@ -114,6 +114,12 @@ class OpenVino:
         check_kind(artifact, self.kind, self.name)
         if self.kind == TFLiteModel.kind:
             check_names(summarize(artifact.path))
+        elif fed := {spec.name for spec in artifact.inputs} & {spec.name for spec in artifact.outputs}:
+            raise CheckFailed(
+                f"OpenVINO computes nonsense where an output is an input itself: {', '.join(sorted(fed))}",
+                where=str(artifact.path),
+                remedy="leave it out of the model's outputs",
+            )
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.device == "cpu":
             options["INFERENCE_NUM_THREADS"] = threads

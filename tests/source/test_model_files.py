@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from edgeworthy.convert import convert
 from edgeworthy.errors import BadInput
+from edgeworthy.source.load import load_source
 from edgeworthy.source.model_files import read
 from edgeworthy.targets.tflite import TFLite
 
@@ -91,3 +92,12 @@ def test_names_of_a_signature_are_any(difference: Path, tmp_path: Path, names: t
     found = TFLite().load(file.artifact).run({names[0]: a, names[1]: b})
     np.testing.assert_array_equal(found["d"], a - b)
     np.testing.assert_array_equal(found["n"], -a)
+
+
+def test_a_model_without_inputs_is_told_as_one(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
+    constant = helper.make_tensor("c", TensorProto.FLOAT, [2], [1.0, 2.0])
+    graph = helper.make_graph([helper.make_node("Neg", ["c"], ["y"])], "g", [], [value], [constant])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    with pytest.raises(BadInput, match="the model takes no inputs"):
+        load_source(str(tmp_path / "m.onnx"))

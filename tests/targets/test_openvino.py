@@ -133,6 +133,16 @@ def test_what_it_cant_run_is_refused_by_name(
         get("openvino:onnx").load(onnx_model).run({"picture": np.zeros((1, 3, 8, 8), np.float32)})
 
 
+def test_an_output_that_is_an_input_is_refused(tmp_path: Any) -> None:
+    """Of an ONNX file; OpenVINO 2026.3 makes a second input of it, which nobody feeds."""
+    sides = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [2, 3]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", sides[:1], sides[::-1])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "m.onnx")
+    x, y = (TensorSpec(name, "float32", (2, 3)) for name in "xy")
+    with pytest.raises(CheckFailed, match="nonsense where an output is an input itself: x"):
+        get("openvino:onnx").load(OnnxModel(tmp_path / "m.onnx", (x,), (y, x)))
+
+
 def test_a_device_that_isnt_there_is_not_available() -> None:
     import openvino
 

@@ -89,6 +89,23 @@ def test_matches_pytorch(target: str, saved_model: SavedModel, images: Any, expe
     assert "several inputs" not in " ".join(receipt.notes)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_keras_leaves_floats_as_they_are(tensorflow: Any, tmp_path: Path, dtype: str) -> None:
+    """A layer casts what it is called with to float32 unless it is told not to."""
+    tf = tensorflow
+
+    class Third(tf.Module):  # type: ignore[name-defined,misc]
+        def call(self, x: Any) -> dict[str, Any]:
+            return {"y": x / 3.0}
+
+    x, y = (TensorSpec(name, dtype, ("n", 2)) for name in "xy")
+    with Worker("keras", saved(tf, Third(), tmp_path / "saved_model", (x,), (y,))) as worker:
+        array = np.array([[0, 1], [-2, 1e4]], dtype)
+        found = worker.run({"x": array})["y"]
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, array / 3, rtol=2 * np.finfo(dtype).eps)
+
+
 def test_what_xla_cant_compile_is_a_failure_with_the_operation(texts_model: SavedModel) -> None:
     with Worker("tensorflow", texts_model) as worker:
         np.testing.assert_array_equal(worker.run(feeds(2))["z"], feeds(2)["b"])

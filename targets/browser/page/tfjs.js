@@ -7,6 +7,7 @@ const here = (path) => new URL(`../${path}`, import.meta.url).href;
 
 let model;
 let names; // of inputs and outputs → tensors of the graph
+let constants; // ids of the model's own tensors, of which an output may be one
 let execute = (feeds) => model.execute(feeds, Object.values(names.outputs));
 
 export async function load({ backend, threads, tensors }) {
@@ -21,6 +22,7 @@ export async function load({ backend, threads, tensors }) {
   names = tensors;
   const graph = JSON.parse(new TextDecoder().decode(await fetched("model/model.json")));
   model = await tf.loadGraphModel(here("model/model.json"));
+  constants = new Set(Object.values(model.weights).flat().map(({ id }) => id));
   const env = tf.env();
   const told = { backend: tf.getBackend(), nodes: nodes(graph.modelTopology), simd: null, threads: 1, renderer: null };
   if (backend === "wasm") {
@@ -47,7 +49,8 @@ export async function infer(inputs) {
     const { dtype, shape } = results[i];
     outputs.push({ name, dtype, shape, data: await results[i].data() });
   }
-  tf.dispose([feeds, results]);
+  tf.dispose(feeds);
+  for (const tensor of results) if (!constants.has(tensor.id)) tensor.dispose();
   return outputs;
 }
 

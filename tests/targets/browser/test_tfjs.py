@@ -74,6 +74,16 @@ def test_dtypes_several_outputs_and_shapes_that_depend_on_values(saved: Saved, t
             worker.run(feeds | {"ids": np.full((2, 3), 2**31, np.int64)})
 
 
+def test_an_output_that_is_a_constant_is_there_the_next_time_too(saved: Saved, tensorflow: Any) -> None:
+    tf = tensorflow
+    model = saved(lambda x: {"c": tf.constant([0.5, -2.0]), "y": x + 1.0}, x=TensorSpec("x", "float32", (2,)))
+    with Worker("tfjs", model) as worker:
+        assert len(worker.time({"x": np.array([1, 2], np.float32)}, 3)) == 3
+        found = worker.run({"x": np.array([0, -1], np.float32)})
+    np.testing.assert_array_equal(found["c"], np.float32([0.5, -2]))
+    np.testing.assert_array_equal(found["y"], np.float32([1, 0]))
+
+
 def test_a_loop_runs(saved: Saved, tensorflow: Any) -> None:
     tf = tensorflow
 
