@@ -20,6 +20,9 @@ import pytest
 from edgeworthy import kits, targets
 from edgeworthy.kits import Launch
 from edgeworthy.pipeline import trial
+from edgeworthy.pipeline.progress import Silent
+
+from .test_kit import megabytes, page
 
 pytestmark = pytest.mark.device
 
@@ -257,3 +260,22 @@ def test_all_are_whole_afterwards() -> None:
     for name in os.environ.get("KITS", "").split() or kits.KITS:
         state = kits.look(kits.find(name), thorough=True)
         assert state.status in ("ready", "absent"), state.faults
+
+
+def test_the_page_has_their_sizes() -> None:
+    rows = page()
+    for kit in kits.KITS.values():
+        state = kits.look(kit)
+        if state.status == "ready" and not kit.routes:
+            told = megabytes(rows[kit.name][-2])
+            assert told == pytest.approx(state.size / 1e6, rel=0.05), f"{kit.name}: python benchmarks/kits.py --write …"
+
+
+def test_the_gpu_may_be_moved(installed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver is found by a manifest, which names no folder; the kit is nowhere else then."""
+    place = tmp_path / 'it\'s "moved" ü' / "kits/gpu"
+    shutil.copytree(installed("gpu").folder, place, symlinks=True)
+    monkeypatch.setenv("EDGEWORTHY_HOME", str(place.parents[1]))
+    found = trial.try_target("litert:gpu", Silent())
+    assert found.passes and found.folder == str(place)
+    assert all(row.receipt and "SwiftShader" in row.receipt.ran for row in found.rows)

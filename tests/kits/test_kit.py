@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgeworthy import kits
+from edgeworthy.benchmarks import kits as benchmark
 from edgeworthy.convert.routes import CONVERTERS
+from edgeworthy.display import size
 from edgeworthy.kits import kit, lock
 from edgeworthy.targets import TARGETS
 
@@ -16,6 +18,20 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("adb", "arm64", "browser", "ethos-u", "executorch", "gpu", "kotlin", "openvino", "tflite-micro")
 FOR_TESTS = {"kotlin"}
 """Kits that no target needs."""
+
+
+def page() -> dict[str, list[str]]:
+    """Kit → its row of docs/targets.md."""
+    text = (ROOT / "docs/targets.md").read_text(encoding="utf-8")
+    table = text.partition(f"<!-- {benchmark.MARK} -->")[2].partition(f"<!-- end of {benchmark.MARK} -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row for row in rows}
+
+
+def megabytes(text: str) -> float:
+    """Of what ``display.size`` wrote."""
+    number, unit = text.split()
+    return float(number) * {"kB": 1e-3, "MB": 1, "GB": 1e3}[unit]
 
 
 def test_there_are_these() -> None:
@@ -79,6 +95,17 @@ def test_a_kit_goes_by_the_version_of_a_package_that_it_has() -> None:
     assert versions["browser"] == "2.5.3"
     assert versions["openvino"] == "2026.3.1"
     assert all(versions.values())
+
+
+def test_the_page_has_every_kit_as_it_is() -> None:
+    """What is known before an install; the rest is `make test-device`'s to compare."""
+    rows = page()
+    assert [*rows] == [*benchmark.SHOWN]
+    for name, (*told, fetched, _, _) in rows.items():
+        found = kits.KITS[name]
+        assert tuple(told) == benchmark.told(found)
+        assert megabytes(fetched) >= 0.99 * found.size / 1e6
+        assert found.requirements or fetched == size(found.size)
 
 
 def test_names_of_downloads_are_those_of_the_clients() -> None:

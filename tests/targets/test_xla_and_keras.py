@@ -103,7 +103,7 @@ def test_keras_leaves_floats_as_they_are(tensorflow: Any, tmp_path: Path, dtype:
         array = np.array([[0, 1], [-2, 1e4]], dtype)
         found = worker.run({"x": array})["y"]
     assert found.dtype == dtype
-    np.testing.assert_allclose(found, array / 3, rtol=2 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(found, array / 3, rtol=2 * float(np.finfo(dtype).eps))
 
 
 def test_what_xla_cant_compile_is_a_failure_with_the_operation(texts_model: SavedModel) -> None:
