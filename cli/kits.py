@@ -14,7 +14,7 @@ from .console import Console
 if TYPE_CHECKING:
     from ..pipeline.progress import Progress
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Targets, converters or kits.", show_default=False)]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Targets, converters or kits.", show_default=False)]
 Offline = Annotated[
     Path | None,
     typer.Option("--offline", metavar="DIR", help="Take files from here and ask no registry.", show_default=False),

@@ -8,6 +8,7 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 :mod:`.fetch`   files of registries, by hash, from where they stopped
 :mod:`.unpack`  packages of Debian, PyPI and npm, without their tools
 :mod:`.python`  a Python environment from locked requirements
+:mod:`.place`   where they lie
 :mod:`.store`   installed, checked, started and removed
 """
 

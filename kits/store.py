@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Literal
 
 from .. import files
-from ..errors import BadInput, NotAvailable
+from ..errors import NotAvailable
 from . import python
 from .fetch import FULL, check_offline, fetch
 from .kit import Kit, find
+from .place import check_place, exists, home
 from .unpack import unpack
 
 STAMP = "kit.json"
 _CHECK_S = 300
 _CACHES = "__pycache__"
-_SEPARATORS = ":;"
-"""Of folders in variables; ``LD_LIBRARY_PATH`` takes either."""
 _ENVIRONMENT = "env"
 
 _ALONE = {"PYTHONHOME": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
@@ -41,14 +40,6 @@ KitProgress = Callable[[str, int, int], None]
 
 def _silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
-
-
-def home() -> Path:
-    """``$EDGEWORTHY_HOME``, else ``edgeworthy`` in the user's data folder (XDG Base Directory Specification)."""
-    if own := os.environ.get("EDGEWORTHY_HOME"):
-        return Path(own).expanduser().absolute()
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(data) if data.startswith("/") else Path.home() / ".local/share") / "edgeworthy"
 
 
 @dataclass(frozen=True)
@@ -105,7 +96,7 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
     """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
     folder = home() / "kits" / kit.name
     stamp = folder / STAMP
-    if not _there(folder):
+    if not exists(folder):
         return Installation(kit, folder, "absent")
     try:
         written = json.loads(stamp.read_text(encoding="utf-8"))
@@ -123,14 +114,6 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         if faults:
             return Installation(kit, folder, "broken", faults, size)
     return Installation(kit, folder, "ready", size=size)
-
-
-def _there(path: Path) -> bool:
-    """Whether it exists, as far as this user can see."""
-    try:
-        return path.exists()
-    except PermissionError:  # of a folder that can't be looked into
-        return False
 
 
 def site(kit: Kit) -> Path:
@@ -167,7 +150,7 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
         BadInput: variables can't hold the path of the user's data folder.
     """
     kit.check_host()
-    _check_place(home())
+    check_place(home())
     if offline is not None and not offline.is_dir():
         raise NotAvailable("there is no such folder", where=str(offline), remedy="name a folder with --offline")
     with _alone(kit, tell):
@@ -189,7 +172,7 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
 
 def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
     """Remove a kit, and what was fetched of it; returns its state before."""
-    if not _there(home() / "kits"):
+    if not exists(home() / "kits"):
         return look(kit)
     with _alone(kit, tell):
         state = look(kit)
@@ -285,16 +268,6 @@ def _listing(folder: Path) -> dict[str, str]:
 
 def _cache(kit: Kit) -> Path:
     return home() / "downloads" / kit.name
-
-
-def _check_place(path: Path) -> None:
-    """Raise BadInput for a path that variables of a process can't hold beside others, such as ``PYTHONPATH``."""
-    if found := [mark for mark in _SEPARATORS if mark in str(path)]:
-        raise BadInput(
-            f"no kit can lie in a folder with {found[0]!r} in its path: it separates folders in PYTHONPATH and others",
-            where=str(path),
-            remedy="choose another place with EDGEWORTHY_HOME",
-        )
 
 
 def _sweep(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edgeworthy import kits
 from edgeworthy.errors import BadInput, NotAvailable
-from edgeworthy.kits import store
+from edgeworthy.kits import place
 from edgeworthy.kits.fetch import requirement
 from edgeworthy.pipeline.progress import Silent
 from edgeworthy.pipeline.trial import try_target
@@ -30,13 +30,13 @@ def test_a_home_of_any_name_that_is_moved(
     check = "import tool, pathlib, sys; assert pathlib.Path(sys.argv[1], 'where.txt').read_text() == 'here'"
     python = ("{kit}/env/bin/python",)
     toy = make(requirements=requirement(file), python=python, check=check, write={"where.txt": "here"})
-    for place in (tmp_path / name, tmp_path / "moved"):
-        if place.name == "moved":
-            (tmp_path / name).rename(place)
-        monkeypatch.setenv("EDGEWORTHY_HOME", str(place))
-        assert (kits.install(toy) if place.name != "moved" else kits.look(toy, thorough=True)).status == "ready"
+    for folder in (tmp_path / name, tmp_path / "moved"):
+        if folder.name == "moved":
+            (tmp_path / name).rename(folder)
+        monkeypatch.setenv("EDGEWORTHY_HOME", str(folder))
+        assert (kits.install(toy) if folder.name != "moved" else kits.look(toy, thorough=True)).status == "ready"
         kits.check(toy)
-        assert kits.launch(toy).python == (f"{place}/kits/toy/env/bin/python",)
+        assert kits.launch(toy).python == (f"{folder}/kits/toy/env/bin/python",)
 
 
 @pytest.mark.parametrize("mark", [":", ";"])
@@ -70,13 +70,17 @@ def test_where_kits_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.delenv("EDGEWORTHY_HOME", raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert store.home() == Path("/home/ada/.local/share/edgeworthy")
+    assert place.home() == Path("/home/ada/.local/share/edgeworthy")
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
-    assert store.home() == Path("/home/ada/.local/share/edgeworthy"), "the specification has relative ones ignored"
+    assert place.home() == Path("/home/ada/.local/share/edgeworthy"), "the specification has relative ones ignored"
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert store.home() == Path("/data/edgeworthy")
+    assert place.home() == Path("/data/edgeworthy")
     monkeypatch.setenv("EDGEWORTHY_HOME", "~/kits")
-    assert store.home() == Path("/home/ada/kits")
+    assert place.home() == Path("/home/ada/kits")
+    monkeypatch.setenv("EDGEWORTHY_HOME", "~no such user/kits")
+    with pytest.raises(NotAvailable, match="knows no such home folder") as caught:
+        place.home()
+    assert caught.value.remedy == "set EDGEWORTHY_HOME to a folder"
 
 
 def test_a_kit_without_a_target_is_looked_at_too(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
