@@ -29,6 +29,8 @@ _PACKAGE, _KIT = "tflite-micro", "tflite-micro"
 _TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 _MISSING = re.compile(r"(?:Didn't find op for builtin opcode|Failed to get registration from op code) '?(\w+)")
 _SLACK = 1 << 20
+_MOST_BYTES = (1 << 31) - 1
+"""Larger ones have their weights behind the flatbuffer, where TFLite Micro doesn't look."""
 
 
 class TFLiteMicro:
@@ -49,6 +51,12 @@ class TFLiteMicro:
             RuntimeFailure: it lacks an operator, which is named, or refuses the file.
         """
         check_kind(artifact, self.kind, self.name)
+        if artifact.size > _MOST_BYTES:
+            raise RuntimeFailure(
+                "TFLite Micro reads files of at most 2 GiB",
+                where=str(artifact.path),
+                remedy="quantize the model, or make it smaller",
+            )
         operations = read(artifact.path)
         content = artifact.path.read_bytes()
         with caught() as said:

@@ -176,17 +176,21 @@ class BenchmarkSession(LoadedModel):
         pairs = [(s, encoded[s.name]) for s in self._artifact.inputs]
         known = {d: n for spec, array in pairs for d, n in zip(spec.shape, array.shape, strict=True)}
         specs = {s.name: s for s in self._artifact.outputs}
+        shapes = {s.name: [known.get(d, -1) if isinstance(d, str) else d for d in specs[s.name].shape]
+                  for s in self._file.outputs}  # fmt: skip
+        dtypes = {name: np.dtype(self._signature.outputs[name]["dtype"]) for name in shapes}
+        sizes = {name: math.prod(shape) * dtypes[name].itemsize for name, shape in shapes.items() if -1 not in shape}
+        if len(sizes) < len(shapes) - 1:
+            raise self._refusal("writes no sizes of its outputs, and those of several depend on values")
+        rest = len(data) - sum(sizes.values())
+        if rest < 0 or (rest and len(sizes) == len(shapes)):
+            what = f"wrote {len(data)} bytes of outputs, which aren't {[str(s) for s in specs.values()]}"
+            raise RuntimeFailure(f"benchmark_model {what}", where=self._tool.files.adb.where)
         cut, at = {}, 0
-        for spec in self._file.outputs:
-            dtype = np.dtype(self._signature.outputs[spec.name]["dtype"])
-            shape = [known.get(d, -1) if isinstance(d, str) else d for d in specs[spec.name].shape]
-            rest = data[at:] if -1 in shape else data[at : at + math.prod(shape) * dtype.itemsize]
-            try:
-                array = np.frombuffer(rest, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
-            except ValueError as error:
-                what = f"wrote {len(data)} bytes of outputs, which aren't {[str(s) for s in specs.values()]}"
-                raise RuntimeFailure(f"benchmark_model {what}", where=self._tool.files.adb.where) from error
-            cut[spec.name], at = array, at + array.nbytes
+        for name, shape in shapes.items():
+            size, dtype = sizes.get(name, rest), dtypes[name]
+            array = np.frombuffer(data[at : at + size], dtype.newbyteorder("<")).astype(dtype, copy=False)
+            cut[name], at = array.reshape(shape), at + size
         return cut
 
 

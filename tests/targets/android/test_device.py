@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from edgeworthy import kits
-from edgeworthy.artifact import TFLiteModel
-from edgeworthy.errors import CheckFailed, NotAvailable
+from edgeworthy.artifact import TensorSpec, TFLiteModel
+from edgeworthy.errors import CheckFailed, NotAvailable, RuntimeFailure
 from edgeworthy.files import sha256
 from edgeworthy.formats.tflite.summary import describe
 from edgeworthy.targets.android.adb import Adb, program
 from edgeworthy.targets.worker import Worker
 
+from ..conftest import Made
 from .devices import Device, Network
 
 pytestmark = pytest.mark.device
@@ -137,6 +138,30 @@ def test_a_node_that_is_left_is_named(device: Device, tool: Path, partial: TFLit
             with pytest.raises(CheckFailed, match="require_full_delegation: XNNPACK was asked for") as failed:
                 strict.run(feeds)
             assert failed.value.details == local.fallback
+
+
+def test_outputs_of_a_size_that_depends_on_values(device: Device, tool: Path, made: Made, tensorflow: Any) -> None:
+    """The tool writes one after the other, without sizes: one is told by what the others leave, two are not."""
+    tf, target = tensorflow, f"{device.target},benchmark={tool}"
+    feeds = [{"x": np.array(rows, np.float32)} for rows in ([[0, 1, -2], [3, 4, 5]], [[0, -1, 2], [-3, -4, -5]])]
+
+    def one(x: Any) -> dict[str, Any]:
+        return {"a": x + 1.0, "where": tf.where(x > 0), "z": tf.reduce_sum(x, 1)}
+
+    fixed = made(one, x=TensorSpec("x", "float32", (2, 3)))
+    with Worker(target, fixed) as there, Worker("tflite", fixed) as here:
+        for feed in feeds:
+            found = there.run(feed)
+            for name, array in here.run(feed).items():
+                np.testing.assert_array_equal(found[name], array)
+            np.testing.assert_array_equal(found["where"], np.argwhere(feed["x"] > 0))
+    # Here the file has one name for the rows of the input and those that are found.
+    loose = made(one, x=TensorSpec("x", "float32", ("batch", 3)))
+    with Worker(target, loose) as there, pytest.raises(RuntimeFailure, match="bytes of outputs, which aren't"):
+        there.run(feeds[0])
+    two = made(lambda x: {"a": tf.where(x > 0), "b": tf.boolean_mask(x, x > 0)}, x=TensorSpec("x", "float32", (2, 3)))
+    with Worker(target, two) as there, pytest.raises(NotAvailable, match="those of several depend on values"):
+        there.run(feeds[0])
 
 
 def test_cores_and_threads(device: Device, tool: Path, tflite_model: TFLiteModel) -> None:
