@@ -247,7 +247,7 @@ def test_executorch(installed: Any, folder: Path, layer: Any) -> None:
     """Exported with edgeworthy's own PyTorch, delegated whole to XNNPACK."""
     used = installed("executorch")
     np.savez(folder / "layer.npz", weight=layer.weight, bias=layer.bias)
-    found, _ = run(used.python, _EXECUTORCH, folder / "x.npy", folder / "layer.npz")
+    found, _ = run(used.python, _EXECUTORCH, folder / "x.npy", folder / "layer.npz", **used.environment)
     assert found["calls"] == ["executorch_call_delegate", "<built-in function getitem>"]
     assert near(found["y"], layer, FLOAT)
 
