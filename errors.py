@@ -15,12 +15,16 @@ code   meaning
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 FIX = "  fix: "
 """What a remedy's line begins with."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+"""What colours a terminal or names its window (ECMA-48: CSI and OSC sequences)."""
 
 
 class EdgeworthyError(Exception):
@@ -43,11 +47,12 @@ class EdgeworthyError(Exception):
         remedy: str | None = None,
         details: Sequence[str] = (),
     ) -> None:
+        what = _plain(what)
         super().__init__(what)
         self.what = what
         self.where = where
         self.remedy = remedy
-        self.details = tuple(details)
+        self.details = tuple(map(_plain, details))
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -72,6 +77,11 @@ class EdgeworthyError(Exception):
             "remedy": self.remedy,
             "details": list(self.details),
         }
+
+
+def _plain(text: str) -> str:
+    """What a runtime said, without the colours that it says it in: it is shown in tables, files and pages too."""
+    return _ESCAPES.sub("", text)
 
 
 def did_you_mean(word: str, words: Iterable[str], *, most: int = 1) -> str:

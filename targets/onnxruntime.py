@@ -86,17 +86,18 @@ class OnnxRuntime:
         if self._about.device == "cuda":
             onnxruntime.preload_dlls()  # CUDA's and cuDNN's libraries out of NVIDIA's own packages
         given = self._about.given(threads, self.settings)
+        model, restamp = _readable(artifact.path, options)
         profile = Profile(options)
         if devices := self._devices():
             options.add_provider_for_devices(devices[:1], given)
             providers: list[Any] = []
         else:
             providers = [(self.provider, given), *self._about.below, *([CPU] if self.provider != CPU else [])]
-        session = onnxruntime.InferenceSession(str(artifact.path), options, providers=providers, enable_fallback=0)
+        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
         profile.opened()
         if self.provider not in session.get_providers():
             raise self._not_there(f"it did not start, and {', '.join(session.get_providers())} did")
-        notes = [] if self.optimize else ["graph optimisations off"]
+        notes = [*restamp, *([] if self.optimize else ["graph optimisations off"])]
         return _Session(artifact, session, profile, self.provider, self._precision, notes)
 
     @property
@@ -158,6 +159,40 @@ class _Session(LoadedModel):
         if self._profile is not None:
             self._ran, self._profile = self._profile.end(self._session), None
         return outputs
+
+
+def _readable(path: Path, options: Any) -> tuple[str | bytes, list[str]]:
+    """What to open in the place of a file, and what to tell of it.
+
+    A file that is stamped with a newer version of ONNX's format than this ONNX Runtime reads, and has nothing of it,
+    is opened as a copy in memory with an older stamp.
+    """
+    from ..formats.onnx import ir_version
+
+    stamp = ir_version.stamped(path)
+    copy = None if stamp <= ir_version.OLDEST or _reads(stamp) else ir_version.restamped(path)
+    if copy is None:
+        return str(path), []
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
+    return copy, [f"the graph needs no IR version as new as its file says, {stamp}, which this ONNX Runtime can't read"]
+
+
+@cache
+def _reads(version: int) -> bool:
+    """Whether this ONNX Runtime reads files of a version of ONNX's format: it is shown the smallest."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "probe", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=version)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail:
+        return False
+    return True
 
 
 @cache

@@ -16,6 +16,7 @@ from pathlib import Path
 from ... import kits
 from ...errors import BadInput, RuntimeFailure
 from ...formats.model_files import model_files
+from ...formats.onnx.ir_version import restamped
 from ...source.model_files import ModelFile, converted_kind, read
 from ...workers import function
 from ...workers.child import Child
@@ -108,7 +109,7 @@ def started(
 
 
 def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
-    """A copy of the model with its external data, in the opset that the converter reads.
+    """A copy of the model with its external data, in the opset that the converter reads and the format that it needs.
 
     Raises:
         CheckFailed: it can't be had in one.
@@ -120,6 +121,8 @@ def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
     path = folder / model.name
     if info.opset is not None:
         lower_opset(path, info.opset)
+    if info.takes == "onnx" and (older := restamped(path)) is not None:
+        path.write_bytes(older)
     return path
 
 

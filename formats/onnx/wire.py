@@ -11,6 +11,7 @@ TensorProto.raw_data = 9.
 
 from __future__ import annotations
 
+import io
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,34 @@ def split(path: Path) -> tuple[bytes, dict[int, Span]]:
             else:
                 pieces.append(data[start:end])
         return b"".join(pieces), spans
+
+
+def number(path: Path, field: int) -> int | None:
+    """A number in a field of the message that a file is; None where it has none.
+
+    Raises:
+        WireError, OSError: as ``split``.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = (payload for n, _, payload, _ in _fields(data, 0, len(data)) if n == field)
+        at = next(found, None)
+        return None if at is None else _varint(data, at, len(data))[0]
+
+
+def with_number(path: Path, field: int, value: int) -> bytes:
+    """The bytes of a file, with another number in a field of the message that it is.
+
+    Raises:
+        WireError, OSError: as ``split``.
+    """
+    copy = io.BytesIO()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        copy.write(_encode(field << 3 | _VARINT) + _encode(value))
+        with memoryview(data) as view:
+            for n, start, _, end in _fields(data, 0, len(data)):
+                if n != field:
+                    copy.write(view[start:end])
+    return copy.getvalue()
 
 
 def _graph(data: mmap.mmap, begin: int, stop: int, spans: dict[int, Span]) -> list[bytes]:

@@ -83,10 +83,21 @@ CASES = {
         {"DEPTH_TO_SPACE": 1, "TRANSPOSE_CONV": 0}, {"DEPTH_TO_SPACE": 0, "TRANSPOSE_CONV": 1},
         {"w": drawn(3, 4, 2, 2), "b": drawn(4)}, 1e-5,
     ),
+    "patches_by_blocks": FormCase(
+        "float[1,3,8,12] x) => (float[n,c,h,w] y", "y = Conv<strides=[4,4]>(x, w, b)", (1, 3, 8, 12),
+        {"SPACE_TO_DEPTH": 1, "CONV_2D": 1}, {"SPACE_TO_DEPTH": 0, "CONV_2D": 1},
+        {"w": drawn(5, 3, 4, 4), "b": drawn(5)}, 1e-5,
+    ),
+    "multiplied_apart": FormCase(
+        "float[2,3,5,6] x) => (float[n,c,h,w] y", "y = Conv<group=3, strides=[2,1], pads=[1,0,1,2]>(x, w, b)",
+        (2, 3, 5, 6),
+        {"DEPTHWISE_CONV_2D": 2, "CONCATENATION": 1}, {"CONCATENATION": 0},
+        {"w": drawn(6, 1, 3, 3), "b": drawn(6)}, 1e-5,
+    ),
     "multiplied_as_grouped": FormCase(
         "float[1,3,5,6] x) => (float[n,c,h,w] y", "y = Conv<group=3, strides=[2,1], pads=[1,0,1,2]>(x, w, b)",
         (1, 3, 5, 6),
-        {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 0}, {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 1},
+        {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 0}, {"CONV_2D": 0},
         {"w": drawn(6, 1, 3, 3), "b": drawn(6)}, 1e-5,
     ),
     STEPS: FormCase(

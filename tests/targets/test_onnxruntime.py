@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from edgeworthy.artifact import OnnxModel, TensorSpec
-from edgeworthy.errors import BadInput, CheckFailed, NotAvailable
+from edgeworthy.errors import BadInput, CheckFailed, NotAvailable, RuntimeFailure
 from edgeworthy.targets import cuda, get
 from edgeworthy.targets.onnxruntime import OnnxRuntime
 from edgeworthy.targets.onnxruntime_providers import CPU, CUDA, PROVIDERS
@@ -50,6 +50,36 @@ def test_shape_of_one_name_must_be_one_extent(onnx_model: OnnxModel, images: Any
     square = replace(onnx_model, inputs=(TensorSpec("image", "float32", ("n", "n", 8, 8)),))
     with pytest.raises(BadInput, match="has shape"):
         OnnxRuntime().load(square).run({"image": images})
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_a_newer_stamp_of_the_format_is_no_reason_to_refuse_a_graph_that_has_nothing_of_it(
+    tmp_path: Path, external: bool
+) -> None:
+    """``onnx.helper.make_model`` writes the newest version that onnx knows."""
+    artifact = chain(tmp_path, "Det")
+    model = onnx.load(artifact.path)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32([[[1, 2, 3]]]), "w"))
+    model.graph.node[0].input[0] = "s"
+    model.graph.node.insert(0, onnx.helper.make_node("Mul", ["x", "w"], ["s"]))
+    model.ir_version = 14
+    onnx.save(model, artifact.path, save_as_external_data=external, location="w.data", size_threshold=0)
+    before = artifact.path.read_bytes()
+    session = OnnxRuntime().load(artifact)
+    x = np.random.default_rng(3).normal(size=(2, 3, 3)).astype(np.float32)
+    want = 1 / (1 + np.exp(-np.linalg.det(np.maximum(x * [1, 2, 3], 0).astype(float))))
+    np.testing.assert_allclose(session.run({"x": x})["y"], want, atol=1e-6)
+    assert any("IR version" in note for note in session.receipt.notes) and artifact.path.read_bytes() == before
+
+
+def test_a_graph_that_has_something_of_a_newer_format_is_refused_in_plain_text(tmp_path: Path) -> None:
+    artifact = chain(tmp_path, "Cast", to=onnx.TensorProto.FLOAT6E2M3)
+    model = onnx.load(artifact.path)
+    model.ir_version = 14
+    onnx.save(model, artifact.path)
+    with pytest.raises(RuntimeFailure) as caught, Worker("onnxruntime", artifact):
+        pass
+    assert "IR version: 14" in str(caught.value) and "\x1b" not in str(caught.value)
 
 
 def test_a_provider_that_is_not_in_this_build_is_not_available_and_says_how_to_get_it() -> None:

@@ -112,7 +112,7 @@ def test_replies_are_in_order_and_whole(served: Path) -> None:
     [
         ("end", [int(signal.SIGSEGV)], "it crashed with SIGSEGV in end"),
         ("end", [int(signal.SIGTERM)], "it crashed with SIGTERM in end"),
-        ("say_and_abort", ["last words"], "it crashed with SIGABRT in say_and_abort"),
+        ("say_and_abort", ["\x1b]0;title\x07\x1b[1;31mlast words\x1b[0m"], "it crashed with SIGABRT in say_and_abort"),
         ("leave", [0], "it ended with exit code 0 in leave"),
         ("leave", [7], "it ended with exit code 7 in leave"),
     ],
@@ -127,7 +127,7 @@ def test_how_it_died(served: Path, end: str, arguments: list[Any], said: str) ->
     error = caught.value
     assert (error.what, error.where, error.remedy, error.exit_code) == (said, "m.onnx", "another one", 1)
     if end == "say_and_abort":
-        assert error.details[0] == "last words"
+        assert error.details[0] == "last words", "without the colours of a terminal"
         assert error.details[1].startswith(f"{served / 'served_here.py'}:")
 
 

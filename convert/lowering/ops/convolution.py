@@ -98,11 +98,15 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
     pads = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
     bias = ctx.optional(node, 2)
     known = ctx.known(node, 1)
-    depthwise = groups == weights.static_shape[1] * groups and groups > 1
-    pieced = ctx.b.forms.numbers("depthwise_in_pieces")
-    if depthwise and x.rank == 4 and known is not None and pieced and np.prod(kernel) > (most := pieced["taps"]):
-        ctx.b.because(f"its kernel has {np.prod(kernel)} elements, and XNNPACK is fast up to {most}")
-        return _depthwise_sum(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads, most)
+    by_channel = groups == weights.static_shape[1] * groups and groups > 1
+    grouped = weights.static_shape[0] > groups and ctx.b.forms.takes("multiplied_as_grouped")
+    if by_channel and x.rank == 4 and known is not None and not grouped:
+        return depthwise(ctx, x, np.transpose(known, (1, 2, 3, 0)), bias, strides, dilations, pads)
+    if groups == 1 and known is not None and _is_of_patches(ctx, x, kernel, strides, dilations, pads):
+        ctx.b.because("its patches lie beside each other")
+        patches, made = ctx.b.space_to_depth(x, kernel[0]), len(known)
+        each = ctx.b.const(np.transpose(known, (0, 2, 3, 1)).reshape(made, 1, 1, -1))
+        return ctx.b.conv_2d(patches, each, bias, strides=(1, 1), dilations=(1, 1), padding="VALID")
     x, padding = padded(ctx, x, pads, kernel, strides, dilations)
     if x.rank == 5:
         return _conv_3d(ctx, x, weights, bias, groups, strides, dilations, padding)
@@ -111,7 +115,7 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
             f"a convolution over {x.rank - 2} spatial dimensions",
             "convolve over 1, 2 or 3: reshape the others into the batch",
         )
-    if depthwise and (weights.static_shape[0] == groups or not ctx.b.forms.takes("multiplied_as_grouped")):
+    if by_channel and not grouped:
         kernel_last = _rearranged(ctx, node, 1, (1, 2, 3, 0))
         return ctx.b.depthwise_conv_2d(x, kernel_last, bias, strides=strides, dilations=dilations, padding=padding)
     return ctx.b.conv_2d(
@@ -122,6 +126,44 @@ def lower_conv(ctx: Context, node: ir.Node) -> Tensor:
         dilations=dilations,
         padding=padding,
     )
+
+
+def _is_of_patches(
+    ctx: Context, x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads
+) -> bool:
+    """Whether an image is cut into square patches, of so few channels that the form for these is taken."""
+    bound = ctx.b.forms.numbers("patches_by_blocks")
+    if bound is None or x.rank != 4 or any(map(any, pads)) or len({*kernel, *strides}) > 1 or max(dilations) > 1:
+        return False
+    *extents, channels = x.shape[1:]
+    whole = all(extent is not None and extent % kernel[0] == 0 for extent in extents)
+    return whole and channels is not None and channels <= bound["channels"] and kernel[0] > 1
+
+
+def depthwise(
+    ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, strides: Sequence[int], dilations: Sequence[int],
+    pads: Pads,
+) -> Tensor:  # fmt: skip
+    """A depthwise convolution with weights [1, kH, kW, O], by ``multiplied_apart`` and ``depthwise_in_pieces``."""
+    b, kernel, channels = ctx.b, weights.shape[1:3], x.shape[3]
+    each = weights.shape[3] // channels if channels else 1
+    biases = None if bias is None else bias.value
+    known = None not in x.shape[1:3] and (bias is None or biases is not None)
+    if each > 1 and known and b.forms.takes("multiplied_apart"):
+        b.because(f"it makes {each} channels of each")
+        parts = []
+        for k in range(each):
+            own = None if biases is None else b.const(biases[k::each])
+            parts.append(depthwise(ctx, x, weights[..., k::each], own, strides, dilations, pads))
+        joined = b.concat(parts, -1)
+        apart = b.transpose(b.reshape(joined, (*joined.shape[:3], each, channels)), (0, 1, 2, 4, 3))
+        return b.reshape(apart, joined.shape)
+    pieced = b.forms.numbers("depthwise_in_pieces")
+    if pieced and np.prod(kernel) > (most := pieced["taps"]):
+        b.because(f"its kernel has {np.prod(kernel)} elements, and XNNPACK is fast up to {most}")
+        return _depthwise_sum(ctx, x, weights, bias, strides, dilations, pads, most)
+    x, padding = padded(ctx, x, pads, kernel, strides, dilations)
+    return b.depthwise_conv_2d(x, b.const(weights), bias, strides=strides, dilations=dilations, padding=padding)
 
 
 def _depthwise_sum(

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
+from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
-from ..extents import affine_extents, affine_shape, cropped_or_padded, reshape_affine
+from ..extents import affine_extents, affine_shape, cropped, cropped_or_padded, reshape_affine
+from ..phases import Place, phases, places, surplus, weights_at
 from ..registry import lowers
-from .convolution import Pads, geometry, with_batch_and_channels
+from .convolution import Pads, depthwise, geometry, padded, with_batch_and_channels
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
 
     TFLite: TRANSPOSE_CONV (CONV_3D_TRANSPOSE), whose VALID gives everything, of which the pads are cut off.
     Dilation goes into the kernel. One channel a group: DEPTHWISE_CONV_2D on X with zeros in between.
-    Blocks that don't overlap: the form ``transposed_by_blocks``.
+    On images, by the form ``transposed_by_blocks``, CONV_2D or DEPTHWISE_CONV_2D for each place of a block.
     Weights that are computed at run time are rearranged then. Raises Unsupported for ranks other than 4 and 5.
     """
     x = ctx.input(node, 0)
@@ -52,8 +55,9 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     channels, _, *kernel = weights.static_shape
     shape = _Geometry(strides, tuple(kernel), _cuts(ctx, node, x, kernel, strides))
     bias = ctx.optional(node, 2)
-    if groups == 1 and _is_of_blocks(ctx, shape, weights):
-        return _of_blocks(ctx, x, weights, bias, strides[0])
+    known = weights.value if x.rank == 4 else None
+    if known is not None and (together := _blocks(ctx, shape, groups)) is not None:
+        return _in_blocks(ctx, x, known, bias, shape, groups, together)
     if groups == channels > 1 and x.rank == 4:
         return _depthwise(ctx, x, weights, bias, shape)
     if groups == 1 and _is_same(shape):
@@ -71,19 +75,50 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     return result if bias is None or early is not None else ctx.b.add(result, bias)
 
 
-def _is_of_blocks(ctx: Context, shape: _Geometry, weights: Tensor) -> bool:
-    """Whether each element of an image becomes a square block of its own, and that form is taken."""
-    square = len({*shape.kernel, *shape.strides}) == 1 and len(shape.kernel) == 2 and not any(map(any, shape.cuts))
-    return square and weights.value is not None and ctx.b.forms.takes("transposed_by_blocks")
+def _blocks(ctx: Context, shape: _Geometry, groups: int) -> list[list[Place]] | None:
+    """The places of the blocks that the elements of an image become, those together that see the same of it.
+
+    None where that form isn't taken, or not for so many; where an element becomes none or no whole block; where nothing
+    joins blocks of another form.
+    """
+    bound, (high, wide) = ctx.b.forms.numbers("transposed_by_blocks"), shape.strides
+    joined = high in (1, wide) and all(k >= s for k, s in zip(shape.kernel, shape.strides, strict=True))
+    if bound is None or not joined:
+        return None
+    rows, columns = (phases(k, s, *cut) for k, s, cut in zip(shape.kernel, shape.strides, shape.cuts, strict=True))
+    found = places(rows, columns, apart=groups > 1)
+    return found if len(found) <= bound["convolutions"] else None
 
 
-def _of_blocks(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | None, block: int) -> Tensor:
-    """A convolution of 1×1 that makes the block of each element, [N,H,W,block·block·O], and DEPTH_TO_SPACE."""
-    b, (channels, made, *_) = ctx.b, weights.static_shape
+def _in_blocks(
+    ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, shape: _Geometry, groups: int,
+    together: Sequence[Sequence[Place]],
+) -> Tensor:  # fmt: skip
+    """A convolution for all places that see the same; their channels, [N,H,W,stride·stride·O], become space."""
+    b = ctx.b
     b.because("each element becomes a block of its own")
-    each = b.reshape(b.transpose(weights, (2, 3, 1, 0)), (block**2 * made, 1, 1, channels))
-    bias = None if bias is None else b.concat([bias] * block**2, 0)
-    return b.depth_to_space(b.conv_2d(x, each, bias, strides=(1, 1), dilations=(1, 1), padding="VALID"), block)
+    parts = []
+    for same in together:
+        taps = np.concatenate([weights_at(weights, place, groups) for place in same])
+        around = [phase.pads for phase in same[0]]
+        more = None if bias is None else b.concat([bias] * len(same), 0)
+        parts.append(_convolved(ctx, x, taps, more, groups, around))
+    made, (high, wide) = b.concat(parts, -1), shape.strides
+    if high == wide:
+        whole = b.depth_to_space(made, wide)
+    else:
+        whole = reshape_affine(ctx, made, made, (1, 1, wide, 0), (0, 0, 0, weights.shape[1] * groups))
+    ends = [surplus(k, s, *cut) for k, s, cut in zip(shape.kernel, shape.strides, shape.cuts, strict=True)]
+    return cropped(ctx, whole, with_batch_and_channels([(0, end) for end in ends]))
+
+
+def _convolved(ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, groups: int, pads: Pads) -> Tensor:
+    """A convolution of x with weights [O, kH, kW, C/groups]."""
+    ones = (1, 1)
+    if groups == x.shape[-1] and groups > 1:
+        return depthwise(ctx, x, weights.transpose(3, 1, 2, 0), bias, ones, ones, pads)
+    source, padding = padded(ctx, x, pads, weights.shape[1:3], ones, ones)
+    return ctx.b.conv_2d(source, ctx.b.const(weights), bias, strides=ones, dilations=ones, padding=padding)
 
 
 def _dilated(ctx: Context, weights: Tensor, dilations: Sequence[int]) -> Tensor:
@@ -161,5 +196,5 @@ def _depthwise(ctx: Context, x: Tensor, weights: Tensor, bias: Tensor | None, sh
     ]
     mirrored = b.reverse(b.reverse(b.transpose(weights, (2, 3, 0, 1)), 0), 1)
     kernel = b.reshape(mirrored, (1, *shape.kernel, prod(weights.static_shape[:2])))
-    padded = cropped_or_padded(ctx, spread, with_batch_and_channels(around))
-    return b.depthwise_conv_2d(padded, kernel, bias, strides=(1, 1), dilations=(1, 1), padding="VALID")
+    source = cropped_or_padded(ctx, spread, with_batch_and_channels(around))
+    return b.depthwise_conv_2d(source, kernel, bias, strides=(1, 1), dilations=(1, 1), padding="VALID")

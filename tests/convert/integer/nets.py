@@ -51,12 +51,12 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
     "depthwise": (
         lambda: nn.Sequential(conv(8, 16, groups=8), nn.ReLU(), conv(16, 4, 1)),
         (1, 8, 9, 9),
-        {"DEPTHWISE_CONV_2D", "CONV_2D", "RELU"},
+        {"DEPTHWISE_CONV_2D", "CONCATENATION", "RESHAPE", "CONV_2D", "RELU"},
     ),
     "transposed": (
         lambda: nn.Sequential(nn.ConvTranspose2d(4, 6, 2, 2), nn.ReLU(), nn.ConvTranspose2d(6, 3, 3, 2, 1)),
         (1, 4, 6, 6),
-        {"CONV_2D", "DEPTH_TO_SPACE", "TRANSPOSE_CONV", "SLICE", "RELU"},
+        {"CONV_2D", "CONCATENATION", "DEPTH_TO_SPACE", "PAD", "SLICE", "RELU"},
     ),
     "gemm": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(27, 32), nn.ReLU(), nn.Linear(32, 10)),

@@ -36,9 +36,13 @@ def test_there_are_few_pieces(kernel: tuple[int, int], count: int) -> None:
     assert len(pieces(kernel, MOST)) == count
 
 
+MULTIPLIER = 2
+"""Outputs of each channel, which come one after the other: the form ``multiplied_apart``."""
+
+
 def depthwise(kernel: tuple[int, int], size: tuple[int | str, int | str], **attributes: object) -> bytes:
     rng = np.random.default_rng(0)
-    weights, bias = (rng.standard_normal(s).astype(np.float32) for s in ((6, 1, *kernel), 6))
+    weights, bias = (rng.standard_normal(s).astype(np.float32) for s in ((3 * MULTIPLIER, 1, *kernel), 3 * MULTIPLIER))
     node = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=kernel, group=3, **attributes)
     graph = helper.make_graph(
         [node],
@@ -79,7 +83,7 @@ def test_a_large_kernel_is_a_sum(
         for _, graph, op in fb.operators(found)
         if fb.op_name(found, op) == "DEPTHWISE_CONV_2D"
     ]
-    assert len(taps) == len(pieces(kernel, MOST))
+    assert len(taps) == MULTIPLIER * len(pieces(kernel, MOST))
     assert max(taps) <= MOST
     assert noops(made) == []
     (want,) = ort.InferenceSession(model).run(None, {"x": x})
@@ -97,7 +101,7 @@ def test_of_an_image_of_any_size(size: tuple[int, int], tmp_path: Path) -> None:
 
 def test_small_kernels_and_the_saved_model_keep_one_operator(tmp_path: Path) -> None:
     small = convert_to("tflite", depthwise((5, 5), (9, 9), pads=[2, 2, 2, 2]), tmp_path)
-    assert summarize(small).op_counts["DEPTHWISE_CONV_2D"] == 1
+    assert summarize(small).op_counts["DEPTHWISE_CONV_2D"] == MULTIPLIER
     model = depthwise((7, 7), (9, 9), pads=[3, 3, 3, 3])
     made = convert_to("saved_model", model, tmp_path)
     x = np.random.default_rng(1).standard_normal((1, 3, 9, 9)).astype(np.float32)
