@@ -107,12 +107,13 @@ def show(console: Console, found: RouteComparison) -> None:
             TextColumn("transposes", rank=2),
             TextColumn("XNNPACK", rank=2),
             "took",
+            TextColumn("CPU", rank=3),
             TextColumn("memory", rank=1),
         ),
         [cells(row, int8=int8) for row in found.rows],
     )
     if found.inputs:
-        console.say(f"Latency of one inference of {found.inputs}; took and memory are of the converter's process")
+        console.say(f"Latency of one inference of {found.inputs}; took, CPU and memory are of the converter's process")
     for row in found.rows:
         if row.cause:
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.route}: {row.cause}")
@@ -138,5 +139,6 @@ def cells(row: RouteRow, *, int8: bool = False) -> tuple[str, ...]:
         "–" if row.transposes is None else str(row.transposes),
         share,
         "–" if row.seconds is None else f"{row.seconds:.1f} s",
+        "–" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f} s",
         size(row.peak_bytes),
     )

@@ -77,6 +77,9 @@ def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] =
     for row in summarize(report):
         if row.key.startswith(ROUTE):
             rows.setdefault(row.key, row)
+    made = [
+        _row(name, *(rows.get(key) for key in (f"{ROUTE}{name}", others.int8_row(f"{ROUTE}{name}")))) for name in names
+    ]
     return RouteComparison(
         edgeworthy=importlib.metadata.version("edgeworthy"),
         created=report.created,
@@ -84,13 +87,8 @@ def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] =
         host=report.host,
         source=report.model.spec,
         inputs=report.latency.fed if report.latency and report.latency.inputs else "",
-        rows=[
-            *(
-                _row(name, *(rows.get(key) for key in (f"{ROUTE}{name}", others.int8_row(f"{ROUTE}{name}"))))
-                for name in names
-            ),
-            *skipped,
-        ],
+        rows=[*made, *skipped],
+        notes=_shared(made),
     )
 
 
@@ -170,8 +168,17 @@ def _row(name: str, row: SummaryRow | None, int8: SummaryRow | None) -> RouteRow
         delegated=ran.delegated if ran else None,
         partitions=ran.partitions if ran else None,
         seconds=artifact.seconds if artifact else None,
+        cpu_seconds=artifact.cpu_seconds if artifact else None,
+        beside=artifact.beside if artifact else 0,
         peak_bytes=artifact.peak_bytes if artifact else None,
     )
+
+
+def _shared(rows: Iterable[RouteRow]) -> list[str]:
+    """What is to be known of seconds that were shared."""
+    most = 1 + max((row.beside for row in rows), default=0)
+    said = f"up to {most} converters were at work at once: took includes what they took from each other, CPU doesn't"
+    return [f"{said} (--jobs 1 makes them one by one)"] if most > 1 else []
 
 
 def _line(text: str) -> str:

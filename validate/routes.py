@@ -38,6 +38,8 @@ class RouteRow(Record):
     delegated: int | None = Field(default=None, description="of them, those that XNNPACK took")
     partitions: int | None = None
     seconds: float | None = Field(default=None, description="wall time of the converter's process, imports included")
+    cpu_seconds: float | None = Field(default=None, description="its processor time")
+    beside: int = Field(default=0, description="other converters at work meanwhile, at most: they share in seconds")
     peak_bytes: int | None = Field(default=None, description="its peak resident memory")
 
     @property
