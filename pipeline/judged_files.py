@@ -21,7 +21,7 @@ from .advising import Advising
 from .inspection import artifact_result
 from .others import check, file_name, int8_row, place, quantize, refused, scratch
 from .records import Aligned, Routed
-from .side_by_side import Order, Outcome, convert_all
+from .side_by_side import Conclusion, Order, convert_all
 
 if TYPE_CHECKING:
     import torch
@@ -97,9 +97,9 @@ class JudgedFiles(Advising):
                     found[name] = error
         return found
 
-    def _at_work(self, infos: Sequence[ConverterInfo], folder: Path) -> dict[str, Outcome]:
+    def _at_work(self, infos: Sequence[ConverterInfo], folder: Path) -> dict[str, Conclusion]:
         """What comes of these converters; their files are in ``folder``."""
-        found: dict[str, Outcome] = {}
+        found: dict[str, Conclusion] = {}
         orders = []
         for info in infos:
             record = self.workspace.records.read(_stage_of(info))
@@ -107,13 +107,13 @@ class JudgedFiles(Advising):
             try:
                 model = self._program(folder) if info.takes == "pt2" else self.graph.path
             except EdgeworthyError as error:
-                found[info.name] = Outcome(error)
+                found[info.name] = Conclusion(error)
             else:
                 orders.append(Order(info, model, before))
         timeout_s = self.config.validation.timeout_s
         return found | convert_all(orders, folder, self.config.artifacts, timeout_s=timeout_s, progress=self.progress)
 
-    def _converted_by(self, info: ConverterInfo, folder: Path, outcomes: Mapping[str, Outcome]) -> Routed:
+    def _converted_by(self, info: ConverterInfo, folder: Path, outcomes: Mapping[str, Conclusion]) -> Routed:
         """Record what a converter made, if it isn't taken over.
 
         Raises:

@@ -67,7 +67,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Conclusion:
     """What came of an order.
 
     Attributes:
@@ -91,7 +91,7 @@ class Outcome:
 
 def convert_all(
     orders: Sequence[Order], folder: Path, table: ArtifactsTable, *, timeout_s: float, progress: Progress
-) -> dict[str, Outcome]:
+) -> dict[str, Conclusion]:
     """Carry out orders, and tell ``progress`` of each from a thread of its own; nothing of a converter is raised.
 
     Args:
@@ -123,12 +123,12 @@ class _Team:
         self._children: dict[int, Child] = {}
         self._over = False
 
-    def carry_out(self, orders: Sequence[Order], *, jobs: int, budget: int | None) -> dict[str, Outcome]:
+    def carry_out(self, orders: Sequence[Order], *, jobs: int, budget: int | None) -> dict[str, Conclusion]:
         """Start an order as soon as there is a processor and memory for it; one alone gets all the memory."""
         waiting, limits, beside = list(orders), dict[str, int | None](), dict[str, int]()
-        found: dict[str, Outcome] = {}
+        found: dict[str, Conclusion] = {}
         threads: list[Thread] = []
-        done: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
+        done: SimpleQueue[tuple[str, Conclusion]] = SimpleQueue()
 
         def work(order: Order, limit: int | None) -> None:
             done.put((order.info.name, self._outcome(order, limit)))
@@ -156,7 +156,7 @@ class _Team:
         self._over = False
         return found
 
-    def _outcome(self, order: Order, limit: int | None) -> Outcome:
+    def _outcome(self, order: Order, limit: int | None) -> Conclusion:
         """An order carried out in this thread."""
         from ..convert.routes import worker
 
@@ -174,7 +174,7 @@ class _Team:
             made = error
         for part in ("model", "tmp", *(("out",) if isinstance(made, Exception) else ())):
             files.remove(work / part)
-        return Outcome(made, time.perf_counter() - begin, limit=limit)
+        return Conclusion(made, time.perf_counter() - begin, limit=limit)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -75,8 +75,9 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
 def test_where_none_passes_nothing_is_picked(package: Path, net: Path, tmp_path: Path) -> None:
     found = compared(net, tmp_path / "out", "scaled", "raises")
     assert found.exit_code == 1 and not found.picked
-    with pytest.raises(CheckFailed, match="there is nothing to pick by latency"):
-        compared(net, tmp_path / "out", "scaled", "raises", pick="latency")
+    found = compared(net, tmp_path / "out", "scaled", "raises", pick="latency")
+    assert found.exit_code == 1 and not found.picked and "there is nothing to pick by latency" in found.notes[-1]
+    assert [row.status for row in found.rows] == ["fail", "error"]
     assert not (tmp_path / "out/picked.tflite").exists()
     (tmp_path / "out/picked.tflite").write_bytes(b"mine")
     with pytest.raises(BadInput, match="isn't edgeworthy's"):

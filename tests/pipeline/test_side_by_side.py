@@ -16,7 +16,7 @@ import pytest
 from edgeworthy.config import ArtifactsTable
 from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.pipeline.progress import Silent
-from edgeworthy.pipeline.side_by_side import Order, Outcome, convert_all
+from edgeworthy.pipeline.side_by_side import Conclusion, Order, convert_all
 
 from . import other_converters as others
 from .test_routes import hop, litter, measured
@@ -39,7 +39,7 @@ def square(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
-def at_work(folder: Path, *orders: Order, timeout_s: float = 60.0, **table: Any) -> dict[str, Outcome]:
+def at_work(folder: Path, *orders: Order, timeout_s: float = 60.0, **table: Any) -> dict[str, Conclusion]:
     folder.mkdir()
     found = convert_all(orders, folder, ArtifactsTable(**table), timeout_s=timeout_s, progress=Silent())
     assert active_count() == 1
