@@ -64,12 +64,14 @@ def compare(
     table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
     config = config.model_copy(update={"artifacts": table})
     with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
-        check_own(pipeline.output, force=force)
+        stale = check_own(pipeline.output, force=force)
         pipeline.bring()
         report = assembly.note(pipeline, command=command)
         found = compared(report, names, skipped)
         if pick is not None:
             found = _picked(pipeline, report, found, pick)
+        if not found.picked and stale:  # of an earlier run: nothing here vouches for it
+            files.remove(pipeline.output / PICKED)
         found = found.model_copy(update={"digest": digest})
         write(found, pipeline.output)
     return found
@@ -202,7 +204,6 @@ def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pi
     try:
         winner, same = best(found.rows, pick)
     except CheckFailed as error:
-        files.remove(path)  # that of an earlier run
         return found.model_copy(update={"pick": pick, "notes": [*found.notes, error.what]})
     others.place(pipeline.output / winner.path, path)
     tools = report.host.packages | {a.name: a.made_by for a in report.artifacts if a.made_by}
@@ -256,12 +257,17 @@ def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
     )
 
 
-def check_own(output: Path, *, force: bool) -> None:
-    """Raise BadInput where a comparison would be written over what isn't one."""
+def check_own(output: Path, *, force: bool) -> bool:
+    """Whether there is a picked file of an earlier run.
+
+    Raises:
+        BadInput: a comparison would be written over what isn't one.
+    """
     before = earlier(output)
     own = {row.sha256 for row in before.rows} if before else set()
     path = output / PICKED
-    foreign = [path] if path.exists() and files.sha256(path) not in own else []
+    picked = path.exists() and files.sha256(path) in own
+    foreign = [path] if path.exists() and not picked else []
     foreign += [output / name for name in (JSON, PAGE) if (output / name).exists() and before is None]
     if foreign and not force:
         raise BadInput(
@@ -269,3 +275,4 @@ def check_own(output: Path, *, force: bool) -> None:
             where=str(foreign[0]),
             remedy="choose another folder, or add --force",
         )
+    return picked

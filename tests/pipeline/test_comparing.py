@@ -70,6 +70,9 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
     assert RouteComparison.model_validate_json((out / "compare.json").read_bytes()) == found
     again = compared(net, out, "direct", "flow", "scaled", "raises", pick="parity")
     assert again.picked in ("direct", "flow")
+    compared(net, out, "scaled")  # of which nobody asked to pick: no file stays that nothing vouches for
+    assert not (out / "picked.tflite").exists()
+    assert compared(net, out, "direct", pick="size").picked == "direct"
 
 
 def test_where_none_passes_nothing_is_picked(package: Path, net: Path, tmp_path: Path) -> None:
