@@ -113,7 +113,10 @@ class ArtifactsTable(Table):
     memory_gb: Annotated[PositiveFloat | None, Flag("--artifact-memory", metavar="GB")] = Field(
         default=None, examples=[8.0]
     )
-    """memory that a converter of route:NAME may take; default: nine tenths of what is free"""
+    """memory that converters of route:NAME may take together; default: nine tenths of what is free"""
+    jobs: Annotated[PositiveInt | None, Flag("--jobs", metavar="N")] = Field(default=None, examples=[1])
+    """converters of route:NAME that work at once; default: as many as there are cores and memory has room for; 1: one
+    after the other, so that none takes seconds from another"""
     int8: Annotated[bool, Flag("--artifact-int8")] = False
     """make an int8 file of what each converter of route:NAME makes, by edgeworthy's quantizer on the same calibration
     data, and judge that too"""

@@ -122,6 +122,10 @@ class RuntimeFailure(CheckFailed):
     """A runtime raised, crashed or hung on a model; the worker that ran it is gone."""
 
 
+class LimitExceeded(RuntimeFailure):
+    """It took more time or memory than it may, and was ended. With the machine to itself it might not."""
+
+
 @dataclass(frozen=True)
 class UnsupportedNode:
     """One ONNX node that can't be lowered, and why."""

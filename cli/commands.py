@@ -89,7 +89,7 @@ def _stages(name: str) -> Callable[..., None]:
 
                 schemes.show(console)
                 return
-            if given.get("devices") is not None:
+            if name == "bench" and fleet.is_wanted(given):
                 fleet.run(console, options, given)
             _run(console, stages, options, given)
 
@@ -111,6 +111,10 @@ def _compare() -> Callable[..., None]:
     def command(**given: Any) -> None:
         shows = {key: given[key] for key in ("as_json", "quiet", "debug", "verbose")}
         with Console(**shows) as console:
+            from ..fleet.plan import lists_models
+
+            if lists_models(given["source"]):
+                compare.run_many(console, options, given)
             compare.run(console, _config(options, given), given)
 
     more = {"verbose": (Verbose, False), "no_cache": (NoCache, False), "force": (Force, False)}

@@ -11,24 +11,30 @@ import typer
 
 from ..display import milliseconds, size
 from ..pipeline.plan import help_text
+from . import fleet
 from .console import Console
 from .terminal import TextColumn
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..fleet.compared import ComparisonReport
     from ..validate.routes import RouteComparison, RouteRow
+    from .flags import Option
 
 HELP = help_text(
     "Other converters beside edgeworthy's.",
     "Every route makes its file in a process of its own (`edgeworthy routes` lists them); all are validated and timed "
     "as `validate` and `bench` do, and one table says who converted, what it computes, how fast, how large, at what "
     "cost, and with --calibration what each file comes to in int8. OUT/compare.html has it as a picture. Exits 1 where "
-    "none made a file that computes what the model does.",
+    "none made a file that computes what the model does. A folder, or a TOML file with [[model]] (docs/fleet.md), is "
+    "compared model by model, into one report that the next run goes on from.",
     (
         "edgeworthy compare sample:digits_cnn -o out",
         "edgeworthy compare net.py:make -o out --route direct,onnx2tf --pick latency",
         "edgeworthy compare model.onnx -o out --calibration data.npz",
         "edgeworthy compare model.onnx -o out --json",
+        "edgeworthy compare models/ -o out",
+        "edgeworthy compare models.toml -o out --executor ray",
     ),
 )
 FLAGS: dict[str, tuple[Any, Any]] = {
@@ -56,6 +62,7 @@ FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "executor": fleet.FLAGS["executor"],
 }
 """Parameter → its annotation and default."""
 
@@ -68,12 +75,15 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
     from ..pipeline.comparing import PAGE, PICKED, compare
 
     pick = given["pick"]
-    if pick is not None and pick not in _PICKS:
-        raise BadInput(f"nothing can be picked by {pick!r}", where="--pick", remedy=f"use one of {', '.join(_PICKS)}")
+    _check_pick(pick)
+    if given["executor"] != "local":
+        raise BadInput(
+            "this is for a list of models", where="--executor", remedy="give a folder or a TOML file of them"
+        )
     with console.progress() as progress:
         found = compare(
             config,
-            routes=[name for text in given["routes"] or () for name in text.split(",") if name],
+            routes=_routes(given),
             pick=pick,
             reuse=not given["no_cache"],
             force=given["force"],
@@ -89,6 +99,78 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
             console.say(f"Picked by {found.pick}: {found.picked}, {output / PICKED}")
         console.say(f"Comparison: {output / PAGE}")
     raise SystemExit(found.exit_code)
+
+
+def run_many(console: Console, options: list[Option], given: dict[str, Any]) -> None:
+    """Compare on every model of a list, show what came of them, and exit."""
+    from ..errors import BadInput
+    from ..fleet.compared import HTML, compare_all
+    from ..fleet.plan import GRAPHS, configured, read_sources
+    from . import flags
+
+    _check_pick(given["pick"])
+    fleet.check_executor(given["executor"])
+    sources = read_sources(given["source"], GRAPHS)
+    common = {
+        "tables": flags.overrides(options, given),
+        "sets": given["sets"] or (),
+        "config": given["config"],
+        "flags": flags.names(options, given),
+    }
+    output = given["output"] and Path(given["output"])
+    if output is None:
+        raise BadInput("no folder for the results was given", where="--output", remedy="add -o OUT")
+    configs = {model.name: configured(model, output / model.name, **common) for model in sources.model}
+    with console.progress() as progress:
+        report = compare_all(
+            sources,
+            configs,
+            output,
+            routes=_routes(given),
+            pick=given["pick"],
+            executor=given["executor"],
+            reuse=not given["no_cache"],
+            force=given["force"],
+            progress=progress,
+            command=shlex.join(["edgeworthy", *sys.argv[1:]]),
+        )
+    if console.as_json:
+        console.json(report)
+    else:
+        show_many(console, report)
+        console.say(f"Comparison: {output / HTML}")
+    raise SystemExit(report.exit_code)
+
+
+def show_many(console: Console, report: ComparisonReport) -> None:
+    """Every route over all models, every model with its latencies, and what failed."""
+    heads = [head.replace("ours ÷ its ", "÷ ") for head in report.heads]
+    console.table(
+        [*heads[:3], *(TextColumn(head, right=True, rank=k) for k, head in enumerate(heads[3:], 1))], report.lines
+    )
+    console.say("÷: ours by its, geometric mean over the models that both get right")
+    console.say()
+    routes = [route.route for route in report.routes]
+    results = [(r.model, r.status, *(report.cell(r.model, route) for route in routes)) for r in report.results]
+    console.table(("model", "", *routes), results)
+    picked = {model: one.picked for model, one in report.found.items() if one.picked}
+    for model, route in picked.items():
+        console.say(f"Picked for {model}: {route}")
+    for line in report.troubles:
+        console.say(f"✗ {line}")
+    for line in report.notes:
+        console.say(f"· {line}")
+
+
+def _routes(given: dict[str, Any]) -> list[str]:
+    return [name for text in given["routes"] or () for name in text.split(",") if name]
+
+
+def _check_pick(pick: str | None) -> None:
+    from ..errors import BadInput
+
+    if pick is not None and pick not in _PICKS:
+        raise BadInput(f"nothing can be picked by {pick!r}", where="--pick", remedy=f"use one of {', '.join(_PICKS)}")
 
 
 def show(console: Console, found: RouteComparison) -> None:
@@ -107,12 +189,13 @@ def show(console: Console, found: RouteComparison) -> None:
             TextColumn("transposes", rank=2),
             TextColumn("XNNPACK", rank=2),
             "took",
+            TextColumn("CPU", rank=3),
             TextColumn("memory", rank=1),
         ),
         [cells(row, int8=int8) for row in found.rows],
     )
     if found.inputs:
-        console.say(f"Latency of one inference of {found.inputs}; took and memory are of the converter's process")
+        console.say(f"Latency of one inference of {found.inputs}; took, CPU and memory are of the converter's process")
     for row in found.rows:
         if row.cause:
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.route}: {row.cause}")
@@ -138,5 +221,6 @@ def cells(row: RouteRow, *, int8: bool = False) -> tuple[str, ...]:
         "–" if row.transposes is None else str(row.transposes),
         share,
         "–" if row.seconds is None else f"{row.seconds:.1f} s",
+        "–" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f} s",
         size(row.peak_bytes),
     )

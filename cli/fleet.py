@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,7 @@ FLAGS: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 "--executor",
                 metavar="local|ray",
-                help="Where the work list of --devices runs: here, or on a Ray cluster.",
+                help="Where the work list of many models runs: here, or on a Ray cluster.",
                 rich_help_panel=_PANEL,
             ),
         ],
@@ -48,11 +49,24 @@ _TOO = ("--output",)
 """The flags of ``bench`` that go with ``--devices``; all else is said in its file, for each model and device."""
 
 
-def run(console: Console, options: list[Option], given: dict[str, Any]) -> None:
-    """Carry out a fleet's work, show its table, and exit."""
+def is_wanted(given: dict[str, Any]) -> bool:
+    """Whether ``bench`` is asked for many models."""
+    from ..fleet.plan import lists_models
+
+    return given["devices"] is not None or lists_models(given["source"])
+
+
+def check_executor(name: str) -> None:
+    """Raise BadInput where there is none of this name."""
     from ..errors import BadInput
-    from ..fleet.plan import read_plan
-    from ..fleet.run import run_fleet
+
+    if name not in ("local", "ray"):
+        raise BadInput(f"there is no executor {name!r}", where="--executor", remedy="use local or ray")
+
+
+def _check_alone(options: list[Option], given: dict[str, Any]) -> None:
+    """Raise BadInput where something is given beside a file of devices that belongs into it."""
+    from ..errors import BadInput
 
     others = [o.flag.name for o in options if o.flag.name not in _TOO and given.get(o.parameter) not in (None, [])]
     others += ["--set"] * bool(given["sets"]) + ["--config"] * bool(given["config"])
@@ -62,12 +76,28 @@ def run(console: Console, options: list[Option], given: dict[str, Any]) -> None:
             where=others[0],
             remedy="say it in devices.toml: target, threads and seconds of a device, schemes and config of a model",
         )
-    if given["executor"] not in ("local", "ray"):
-        raise BadInput(f"there is no executor {given['executor']!r}", where="--executor", remedy="use local or ray")
+
+
+def run(console: Console, options: list[Option], given: dict[str, Any]) -> None:
+    """Carry out a fleet's work, show its table, and exit."""
+    from ..errors import BadInput
+    from ..fleet.plan import configured, on_targets, read_plan, read_sources
+    from ..fleet.run import run_fleet
+    from ..settings import load_config
+    from . import flags
+
+    if given["devices"] is not None:
+        _check_alone(options, given)
+    check_executor(given["executor"])
     if given["output"] is None:
         raise BadInput("no folder for the results was given", where="--output", remedy="add -o OUT")
     output = Path(given["output"])
-    plan = read_plan(given["devices"], [given["source"]] if given["source"] else [])
+    common = {"sets": given["sets"] or (), "config": given["config"], "flags": flags.names(options, given)}
+    tables = flags.overrides(options, given)
+    if given["devices"] is not None:
+        plan = read_plan(given["devices"], [given["source"]] if given["source"] else [])
+    else:
+        plan = on_targets(read_sources(given["source"]), load_config(given["config"], tables, sets=common["sets"]))
     with console.progress() as progress:
         report = run_fleet(
             plan,
@@ -77,6 +107,7 @@ def run(console: Console, options: list[Option], given: dict[str, Any]) -> None:
             force=given["force"],
             progress=progress,
             command=shlex.join(["edgeworthy", *sys.argv[1:]]),
+            configure=partial(configured, tables=tables, **common),
         )
     if console.as_json:
         console.json(report)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import local
 from typing import IO, TYPE_CHECKING
 
 from ..pipeline.progress import Progress, Silent
@@ -31,20 +32,27 @@ def progress(*, silent: bool, verbose: bool) -> Iterator[Progress]:
             yield Bars(bars)
 
 
+class _Here(local):
+    """The stage of this thread: several may be under way at once."""
+
+    task: TaskID | None = None
+    taken_over: float | None = None
+
+
 class Log:
     """Plain text for those who read it later: ``convert: 4.2 s``, once the stage has ended."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._taken_over: float | None = None
+        self._here = _Here()
 
     @contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[None]:
         begin, how = time.perf_counter(), "failed after {:.1f} s"
-        self._taken_over = None
+        self._here.taken_over = None
         try:
             yield
-            how = "{:.1f} s" if self._taken_over is None else f"{TAKEN_OVER} ({self._taken_over:.1f} s then)"
+            how = "{:.1f} s" if self._here.taken_over is None else f"{TAKEN_OVER} ({self._here.taken_over:.1f} s then)"
         finally:
             line = f"{name}: {how.format(time.perf_counter() - begin)}{f', {what}' if what else ''}"
             print(line, file=self._stream, flush=True)
@@ -53,37 +61,37 @@ class Log:
         pass
 
     def taken_over(self, seconds: float) -> None:
-        self._taken_over = seconds
+        self._here.taken_over = seconds
 
     def warn(self, text: str) -> None:
         print(f"⚠ {text}", file=self._stream, flush=True)
 
 
 class Bars:
-    """One line that moves for every stage."""
+    """One line that moves for every stage; those of threads move side by side."""
 
     def __init__(self, bars: RichBars) -> None:
         self._bars = bars
-        self._task: TaskID | None = None
+        self._here = _Here()
 
     @contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[None]:
-        outer = self._task
-        task = self._task = self._bars.add_task(name, total=None, what=what)
+        outer = self._here.task
+        task = self._here.task = self._bars.add_task(name, total=None, what=what)
         try:
             yield
             self._bars.update(task, total=1, completed=1)
         finally:
             self._bars.stop_task(task)
-            self._task = outer
+            self._here.task = outer
 
     def step(self, what: str, done: int, total: int) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total, what=what)
+        if self._here.task is not None:
+            self._bars.update(self._here.task, completed=done, total=total, what=what)
 
     def taken_over(self, seconds: float) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, what=TAKEN_OVER)
+        if self._here.task is not None:
+            self._bars.update(self._here.task, what=TAKEN_OVER)
 
     def warn(self, text: str) -> None:
         self._bars.console.print(f"⚠ {text}", markup=False, highlight=False)

@@ -1,143 +1,131 @@
-"""One model file on one device, in a process of its own: the unit of a fleet's work."""
+"""A job: what is done with one model in a process of its own, how often it is tried, and what came of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, Self, TypeVar
 
 from pydantic import Field
 
-from ..errors import BadInput, EdgeworthyError, NotAvailable
+from ..errors import BadInput, EdgeworthyError, NotAvailable, OutOfMemory
 from ..validate.record import Record
-from ..validate.results import LatencyRow, Report
-from ..vocabulary import MeasuredWhere
-from ..workers.child import Child
-from ..workers.scratch import Scratch
-from ..workers.serve import Commands, Tell
-from .plan import Device
+from .plan import HERE
+
+JobStatus = Literal["pass", "fail", "skipped"]
 
 _PAUSE_S = 1.0
 """Before a job is tried again: a device that was unplugged needs a moment."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be done.
-
-    Attributes:
-        model: Name of the model.
-        file: The file or SavedModel folder to time.
-        sha256: Its hash, by which an earlier result is known to be of the same file.
-        device: Where.
-    """
-
-    model: str
-    file: Path
-    sha256: str
-    device: Device
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Jobs of one key give the same result."""
-        return (self.model, self.file.name, self.sha256, self.device.model_dump_json())
-
-
 class Attempt(Record):
     """One try of a job."""
 
-    status: Literal["pass", "fail", "skipped"] = Field(description="skipped: the device or a package isn't there")
+    status: JobStatus = Field(description="skipped: the device or a package isn't there")
     cause: str = Field(default="", description="why it failed")
     seconds: float
 
 
 class JobResult(Record):
-    """What came of a job."""
+    """What came of a job; every kind of job has fields of its own."""
 
     model: str
-    file: str
-    sha256: str
-    device: Device
-    measured: MeasuredWhere
-    status: Literal["pass", "fail", "skipped"]
+    status: JobStatus
     attempts: list[Attempt] = Field(description="the last one decides")
-    rows: list[LatencyRow] = Field(default_factory=list, description="one for each number of threads")
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return (self.model, self.file, self.sha256, self.device.model_dump_json())
 
     @property
     def cause(self) -> str:
-        return "" if self.status == "pass" else self.attempts[-1].cause
+        return "" if self.status == "pass" or not self.attempts else self.attempts[-1].cause
 
 
-def carry_out(job: Job, *, retries: int, timeout_s: float, ask: Callable[[], Report] | None = None) -> JobResult:
+Reply = TypeVar("Reply")
+Result = TypeVar("Result", bound=JobResult)
+
+
+class Job(ABC, Generic[Reply, Result]):
+    """One entry of a work list. It can be pickled.
+
+    Attributes:
+        model: Name of the model.
+        queue: What only one job at a time may use.
+        resource: The custom resource that a machine of a cluster has to have, or None.
+        anywhere: Whether every machine of a cluster will do, each with one job at a time.
+        elsewhere: Whether it needs a thing that may be back the next time, such as a device on a cable.
+    """
+
+    model: str
+    resource: str | None = None
+    anywhere: bool = False
+    elsewhere: bool = False
+
+    @property
+    def queue(self) -> str:
+        return HERE
+
+    @abstractmethod
+    def ask(self, timeout_s: float) -> Reply:
+        """Have it done in a child, which is killed when it takes too long."""
+
+    @abstractmethod
+    def judged(self, reply: Reply) -> tuple[JobStatus, str]:
+        """Whether a reply is what was wanted, and if not, why."""
+
+    @abstractmethod
+    def result(self, attempts: Sequence[Attempt], reply: Reply | None) -> Result:
+        """What came of it; of a job that never got so far there is no reply."""
+
+    @property
+    @abstractmethod
+    def ships(self) -> Path | None:
+        """The file that a machine elsewhere needs, with the parts that lie beside it."""
+
+    @abstractmethod
+    def placed(self, folder: Path) -> Self:
+        """The same job where ``ships`` lies in this folder, which is for all that it writes, too."""
+
+    @property
+    def brings(self) -> Path | None:
+        """The folder whose content comes back."""
+        return None
+
+    def brought(self, result: Result, packed: bytes) -> Result:
+        """The result of a machine elsewhere as one of here; ``packed`` is what ``brings`` held there, a tar file.
+
+        Raises:
+            BadInput: it would overwrite what isn't edgeworthy's.
+        """
+        return result
+
+
+def carry_out(
+    job: Job[Reply, Result], *, retries: int, timeout_s: float, ask: Callable[[], Reply] | None = None
+) -> Result:
     """Try a job until it passes, or as often as allowed. Nothing of a model or a device is raised.
 
     What won't be otherwise the next time is not tried again: bad input, and what this machine lacks.
     """
     attempts: list[Attempt] = []
-    rows: list[LatencyRow] = []
+    reply: Reply | None = None
     while len(attempts) <= retries:
         if attempts:
             time.sleep(_PAUSE_S)
-        begin = time.monotonic()
-        status: Literal["pass", "fail", "skipped"] = "pass"
-        cause, lasting = "", False
+        begin, lasting = time.monotonic(), False
+        reply = None
         try:
-            report = ask() if ask else _asked(job, timeout_s)
-            rows = report.latency.rows if report.latency else []
-            failed = [row for row in rows if row.status != "pass"]
-            if failed or not rows:
-                status = "skipped" if failed and all(r.status == "skipped" for r in failed) else "fail"
-                cause = "; ".join(dict.fromkeys(r.failure or r.status for r in failed)) or "nothing was timed"
+            reply = ask() if ask else job.ask(timeout_s)
+            status, cause = job.judged(reply)
         except EdgeworthyError as error:
-            status = "skipped" if isinstance(error, NotAvailable) else "fail"
-            lacking = isinstance(error, NotAvailable) and job.device.measured != "device"
-            cause, lasting = str(error), isinstance(error, BadInput) or lacking
+            absent = isinstance(error, NotAvailable) and not isinstance(error, OutOfMemory)
+            status, cause = "skipped" if absent else "fail", str(error)
+            lasting = isinstance(error, BadInput) or (absent and not job.elsewhere)
         attempts.append(Attempt(status=status, cause=cause, seconds=time.monotonic() - begin))
         if status == "pass" or lasting:
             break
-    last = attempts[-1]
-    return JobResult(
-        model=job.model,
-        file=job.file.name,
-        sha256=job.sha256,
-        device=job.device,
-        measured=next((row.measured for row in rows if row.status == "pass"), job.device.measured),
-        status=last.status,
-        attempts=attempts,
-        rows=rows,
-    )
+    return job.result(attempts, reply)
 
 
-def _asked(job: Job, timeout_s: float) -> Report:
-    """The report of ``bench`` in a child, which is killed when it takes too long."""
-    name = f"{job.device.name} with {job.model}"
-    remedy = f"look at the device, or raise timeout_s above {timeout_s:g}"
-    with Child(__name__, name=name, where=str(job.file), remedy=remedy, timeout_s=timeout_s) as child:
-        return Report.model_validate_json(child.ask("bench", job))
-
-
-# ---- The child's side ----
-
-
-def start(tell: Tell) -> Commands:
-    return {"bench": _bench}
-
-
-def _bench(job: Job) -> str:
-    from ..pipeline.verbs import bench
-
-    device = job.device
-    with Scratch() as folder:
-        report = bench(
-            job.file,
-            Path(folder) / "out",
-            targets=[device.target],
-            bench={"threads": device.threads, "seconds": device.seconds},
-        )
-    return report.model_dump_json()
+def failed(job: Job[Reply, Result], cause: str) -> Result:
+    """The result of a job that nobody could begin, or whose end nobody knows."""
+    return job.result([Attempt(status="fail", cause=cause, seconds=0.0)], None)

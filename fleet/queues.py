@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
+from typing import TypeVar
 
-from .jobs import Job, JobResult, carry_out
+from .jobs import Job, Reply, Result, carry_out
+
+_AnyJob = TypeVar("_AnyJob", bound=Job)  # type: ignore[type-arg]
 
 
-def by_queue(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+def by_queue(jobs: Sequence[_AnyJob]) -> dict[str, list[_AnyJob]]:
     """Queue → its jobs, in the order of the list."""
-    queues: dict[str, list[Job]] = {}
+    queues: dict[str, list[_AnyJob]] = {}
     for job in jobs:
-        queues.setdefault(job.device.queue, []).append(job)
+        queues.setdefault(job.queue, []).append(job)
     return queues
 
 
-def carry_out_here(jobs: Sequence[Job], *, retries: int, timeout_s: float) -> Iterator[JobResult]:
+def carry_out_here(jobs: Sequence[Job[Reply, Result]], *, retries: int, timeout_s: float) -> Iterator[Result]:
     """Yield results in the order of completion. A fault of ours in a thread is raised here."""
-    done: SimpleQueue[JobResult | BaseException] = SimpleQueue()
+    done: SimpleQueue[Result | BaseException] = SimpleQueue()
     stop = Event()
 
-    def work(queue: Sequence[Job]) -> None:
+    def work(queue: Sequence[Job[Reply, Result]]) -> None:
         try:
             for job in queue:
                 if stop.is_set():

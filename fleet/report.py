@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -15,8 +15,8 @@ from ..validate.host import Host, current
 from ..validate.record import Record
 from ..validate.report import environment
 from ..vocabulary import HARDWARE
-from .jobs import JobResult
 from .plan import Device, FleetPlan
+from .timing import TimingResult
 
 JSON, MARKDOWN, HTML = "fleet.json", "fleet.md", "fleet.html"
 
@@ -33,7 +33,7 @@ class FleetReport(Record):
     host: Host
     devices: list[Device]
     models: list[str]
-    results: list[JobResult] = Field(default_factory=list)
+    results: list[TimingResult] = Field(default_factory=list)
     failures: dict[str, str] = Field(default_factory=dict, description="model that could not be made → why")
     notes: list[str] = Field(default_factory=list)
 
@@ -99,17 +99,25 @@ class FleetReport(Record):
         return said
 
 
+Kept = TypeVar("Kept", bound=Record)
+
+
 def earlier(output: Path, *, force: bool) -> FleetReport | None:
-    """The report of the run before in this folder.
+    """The report of the run before in this folder; raises as ``read_own``."""
+    return read_own(FleetReport, output, (JSON, MARKDOWN, HTML), force=force)
+
+
+def read_own(kind: type[Kept], output: Path, names: tuple[str, ...], *, force: bool) -> Kept | None:
+    """What the first of these files holds, which a run writes together; None where there is none.
 
     Raises:
         BadInput: a file of a report's name is not edgeworthy's, and it isn't forced.
     """
-    path = output / JSON
+    path = output / names[0]
     try:
-        return FleetReport.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        foreign = [output / name for name in (MARKDOWN, HTML) if (output / name).exists()]
+        foreign = [output / name for name in names[1:] if (output / name).exists()]
     except (ValidationError, OSError):
         foreign = [path]
     if foreign and not force:

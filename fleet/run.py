@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from ..artifact import Artifact, OnnxModel
+from ..config import Config
 from ..errors import BadInput, EdgeworthyError
 from ..formats.model_files import sha256
 from ..pipeline.progress import Progress, Silent
 from ..targets import find
-from .jobs import Job, JobResult
-from .plan import FleetModel, FleetPlan
+from ..workers.native import hushed
+from .executors import Executor, carry_out_all
+from .plan import FleetModel, FleetPlan, configured
 from .report import FleetReport, earlier, write, write_json
+from .timing import TimingJob
 
-Executor = Literal["local", "ray"]
-CarryOut = Callable[[Sequence[Job], int, float], Iterator[JobResult]]
+Configure = Callable[[FleetModel, Path], Config]
 
 
 def run_fleet(
@@ -29,6 +30,7 @@ def run_fleet(
     force: bool = False,
     progress: Progress | None = None,
     command: str = "",
+    configure: Configure = configured,
 ) -> FleetReport:
     """Time every model of a plan on every device that runs a file of it.
 
@@ -41,6 +43,7 @@ def run_fleet(
         executor: ``local`` or ``ray``.
         reuse: False times again what an earlier run timed.
         force: Overwrite pages that edgeworthy didn't make.
+        configure: Gives the configuration that a model is made by, in a folder.
 
     Raises:
         BadInput: the folder can't be used, or nothing of the plan can run anywhere.
@@ -50,15 +53,16 @@ def run_fleet(
     before = earlier(output, force=force)
     known = {result.key: result for result in before.results if result.status == "pass"} if before and reuse else {}
     with progress.stage("models"):
-        jobs, failures, idle = _planned(plan, output, progress)
+        jobs, failures, idle = _planned(plan, output, progress, configure)
     if not jobs and not failures:
         raise BadInput("no device runs any of the models", details=idle, remedy="add a target that runs their files")
     report = FleetReport.begun(command=command, executor=executor, plan=plan, failures=failures, notes=idle)
     report = report.model_copy(update={"results": [known[job.key] for job in jobs if job.key in known]})
     left = [job for job in jobs if job.key not in known]
     write_json(report, output)
+    results = carry_out_all(left, executor=executor, retries=plan.retries, timeout_s=plan.timeout_s)
     with progress.stage("bench", f"{len(left)} jobs on {len(plan.device)} devices"):
-        for count, result in enumerate(_executor(executor)(left, plan.retries, plan.timeout_s), 1):
+        for count, result in enumerate(results, 1):
             progress.step(f"{result.model} on {result.device.name}", count, len(left))
             report = report.model_copy(update={"results": [*report.results, result]})
             write_json(report, output)
@@ -70,51 +74,41 @@ def run_fleet(
     return finished
 
 
-def _executor(name: Executor) -> CarryOut:
-    if name == "ray":
-        from .cluster import carry_out_on_ray
-
-        return lambda jobs, retries, timeout_s: carry_out_on_ray(jobs, retries=retries, timeout_s=timeout_s)
-    from .queues import carry_out_here
-
-    return lambda jobs, retries, timeout_s: carry_out_here(jobs, retries=retries, timeout_s=timeout_s)
-
-
-def _planned(plan: FleetPlan, output: Path, progress: Progress) -> tuple[list[Job], dict[str, str], list[str]]:
+def _planned(
+    plan: FleetPlan, output: Path, progress: Progress, configure: Configure
+) -> tuple[list[TimingJob], dict[str, str], list[str]]:
     """The jobs; models that can't be made, and why; and pairs that have nothing to run."""
-    jobs: list[Job] = []
+    jobs: list[TimingJob] = []
     failures: dict[str, str] = {}
     idle: list[str] = []
     for count, model in enumerate(plan.model):
         progress.step(model.name, count, len(plan.model))
         try:
-            files = list(_files(model, output / "models" / model.name))
+            files = list(_files(model, output / "models" / model.name, configure))
         except EdgeworthyError as error:
             failures[model.name] = str(error)
             continue
         hashes = {artifact.path: sha256(artifact.path) for artifact in files}
         for device in plan.device:
             taken = [artifact for artifact in files if find(device.target).takes(artifact)]
-            jobs += [Job(model.name, artifact.path, hashes[artifact.path], device) for artifact in taken]
+            jobs += [TimingJob(model.name, artifact.path, hashes[artifact.path], device) for artifact in taken]
             if not taken:
                 idle.append(f"{model.name} has no file that {device.name} ({device.target}) runs")
     return jobs, failures, idle
 
 
-def _files(model: FleetModel, folder: Path) -> Iterator[Artifact]:
+def _files(model: FleetModel, folder: Path, configure: Configure) -> Iterator[Artifact]:
     """The files of a model; those that are made lie in ``folder``."""
-    from ..pipeline.run import run
+    from ..pipeline.run import run_config
     from ..pipeline.subjects import to_artifact
     from ..source.model_files import converted_kind, read
 
-    if converted_kind(model.source) is not None and not model.schemes:
+    config = configure(model, folder)
+    if converted_kind(model.source) is not None and not config.quantize.schemes:
         yield read(Path(model.source)).artifact
         return
-    if model.schemes:
-        schemes = {"schemes": model.schemes}
-        report = run(model.source, folder, stages=("quantize",), config=model.config, quantize=schemes)
-    else:
-        report = run(model.source, folder, stages=("convert",), config=model.config)
+    with hushed():
+        report = run_config(config, stages=("quantize" if config.quantize.schemes else "convert",))
     graph = Path(model.source) if model.source.endswith(".onnx") else folder / "model.onnx"
     if graph.is_file():
         yield OnnxModel(graph, (), ())

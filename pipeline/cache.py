@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import itertools
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -27,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from .. import files
 from ..errors import BadInput, CheckFailed
-from ..validate.host import packages
+from . import fingerprint
 from .rollback import Before
 from .state import PAGES, StageRecord, State, alive
 
@@ -115,6 +112,7 @@ class Workspace:
         about: Mapping[str, str] | None = None,
         origins: Mapping[str, str] | None = None,
         final: Callable[[T], bool] = lambda _: True,
+        spent: float = 0.0,
     ) -> Done[T]:
         """Take a stage over from an earlier run, or make it.
 
@@ -127,18 +125,10 @@ class Workspace:
             about: Artifact name → SHA-256 of what the result speaks of; see ``latest``.
             origins: ``source`` or a file of OUT → SHA-256 of what ``outputs`` are made from.
             final: Whether a result is one to take over.
+            spent: Seconds that went into it before.
         """
-        key = _hash({"stage": name, "depends": depends, "code": code_hash(), "packages": packages()})
-        record = self.records.read(name) if self.reuse else None
-        if record and record.key == key and self._intact(record):
-            try:
-                value = TypeAdapter(result).validate_python(record.result)
-            except ValidationError:
-                pass  # written by other code that happens to hash alike: make it again
-            else:
-                if final(value):
-                    self.vouched[name] = record
-                    return Done(value, record.seconds, cached=True)
+        if (done := self.earlier(name, result, depends, final)) is not None:
+            return done
         own = [path for path in outputs if self._makes_its_own(path)]
         if own:
             self._retract_pages()
@@ -151,9 +141,9 @@ class Workspace:
         except CheckFailed:  # what was refused isn't handed out
             self._take_back(own)
             raise
-        seconds = time.perf_counter() - begin
+        seconds = spent + time.perf_counter() - begin
         record = StageRecord(
-            key=key,
+            key=fingerprint.of_stage(name, depends),
             files=self.records.hashes(own),
             about=dict(about or {}),
             origins=dict(origins or {}),
@@ -163,6 +153,22 @@ class Workspace:
         self._write(name, record)
         self.records.end(own)
         return Done(value, seconds, cached=False)
+
+    def earlier(
+        self, name: str, result: type[T], depends: Mapping[str, object], final: Callable[[T], bool] = lambda _: True
+    ) -> Done[T] | None:
+        """What ``stage`` would take over from an earlier run; it does, if there is such a thing."""
+        record = self.records.read(name) if self.reuse else None
+        if record is None or record.key != fingerprint.of_stage(name, depends) or not self._intact(record):
+            return None
+        try:
+            value = TypeAdapter(result).validate_python(record.result)
+        except ValidationError:  # written by other code that happens to hash alike: make it again
+            return None
+        if not final(value):
+            return None
+        self.vouched[name] = record
+        return Done(value, record.seconds, cached=True)
 
     def latest(self, name: str, result: type[T], about: Mapping[str, str]) -> Done[T] | None:
         """The last result of a stage, whatever its options, if it speaks of exactly these artifacts."""
@@ -293,25 +299,6 @@ class Workspace:
         for folder in (self.output, self._state):
             for part in (*folder.glob(".*.part"), *folder.glob(".*.part.old")):
                 files.remove(part)
-
-
-_CODE = ("*.py", "*.toml")
-
-
-@cache
-def code_hash() -> str:
-    """SHA-256 of edgeworthy's own source, and of the tables that it reads."""
-    root = Path(__file__).parent.parent
-    packages = [p.parent for p in root.glob("*/__init__.py")]
-    sources = [*root.glob("*.py"), *(p for package in packages for kind in _CODE for p in package.rglob(kind))]
-    digest = hashlib.sha256()
-    for path in sorted(sources):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

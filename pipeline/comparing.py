@@ -26,6 +26,8 @@ from .progress import Progress
 from .stages import Pipeline
 
 JSON, PAGE, PICKED = "compare.json", "compare.html", "picked.tflite"
+WRITES = (JSON, PAGE, PICKED)
+"""What is written beside the files of a run."""
 STAGES = ("validate", "bench")
 
 
@@ -38,6 +40,7 @@ def compare(
     force: bool = False,
     progress: Progress | None = None,
     command: str = "",
+    digest: str = "",
 ) -> RouteComparison:
     """Have every route make its file, judge and time them, and write ``OUT/compare.json`` and ``.html``.
 
@@ -47,28 +50,37 @@ def compare(
         pick: What decides which file becomes ``OUT/picked.tflite``, of those that pass; ``manifest.json`` says whose.
         reuse: False redoes every stage.
         force: Overwrite files in OUT that edgeworthy didn't make.
+        digest: See ``digest_of``.
+
+    Where there is nothing to pick a note says so, and the exit code is 1.
 
     Raises:
         BadInput: there is no such converter, the source is converted already, or a file would be overwritten.
         NotAvailable: a converter that was named isn't installed.
-        CheckFailed: there is nothing to pick.
     """
     names, skipped = _chosen(config, tuple(routes))
     asked = [Path(f"{ROUTE}{name}") for name in names]
     own, data = config.artifacts, config.quantize.calibration
     table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
     config = config.model_copy(update={"artifacts": table})
-    before = _earlier(config.output / JSON) if config.output else None
     with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
-        _check_picked(pipeline.output, before, force=force)
+        stale = check_own(pipeline.output, force=force)
         pipeline.bring()
         report = assembly.note(pipeline, command=command)
         found = compared(report, names, skipped)
         if pick is not None:
             found = _picked(pipeline, report, found, pick)
-        files.write_text(pipeline.output / PAGE, routes_page.html(found))
-        files.write_text(pipeline.output / JSON, found.model_dump_json(indent=2) + "\n")
+        if not found.picked and stale:  # of an earlier run: nothing here vouches for it
+            files.remove(pipeline.output / PICKED)
+        found = found.model_copy(update={"digest": digest})
+        write(found, pipeline.output)
     return found
+
+
+def write(found: RouteComparison, output: Path) -> None:
+    """The comparison and its page, the record last."""
+    files.write_text(output / PAGE, routes_page.html(found))
+    files.write_text(output / JSON, found.model_dump_json(indent=2) + "\n")
 
 
 def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] = ()) -> RouteComparison:
@@ -77,6 +89,9 @@ def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] =
     for row in summarize(report):
         if row.key.startswith(ROUTE):
             rows.setdefault(row.key, row)
+    made = [
+        _row(name, *(rows.get(key) for key in (f"{ROUTE}{name}", others.int8_row(f"{ROUTE}{name}")))) for name in names
+    ]
     return RouteComparison(
         edgeworthy=importlib.metadata.version("edgeworthy"),
         created=report.created,
@@ -84,13 +99,8 @@ def compared(report: Report, names: Sequence[str], skipped: Sequence[RouteRow] =
         host=report.host,
         source=report.model.spec,
         inputs=report.latency.fed if report.latency and report.latency.inputs else "",
-        rows=[
-            *(
-                _row(name, *(rows.get(key) for key in (f"{ROUTE}{name}", others.int8_row(f"{ROUTE}{name}"))))
-                for name in names
-            ),
-            *skipped,
-        ],
+        rows=[*made, *skipped],
+        notes=_shared(made),
     )
 
 
@@ -170,8 +180,17 @@ def _row(name: str, row: SummaryRow | None, int8: SummaryRow | None) -> RouteRow
         delegated=ran.delegated if ran else None,
         partitions=ran.partitions if ran else None,
         seconds=artifact.seconds if artifact else None,
+        cpu_seconds=artifact.cpu_seconds if artifact else None,
+        beside=artifact.beside if artifact else 0,
         peak_bytes=artifact.peak_bytes if artifact else None,
     )
+
+
+def _shared(rows: Iterable[RouteRow]) -> list[str]:
+    """What is to be known of seconds that were shared."""
+    most = 1 + max((row.beside for row in rows), default=0)
+    said = f"up to {most} converters were at work at once: took includes what they took from each other, CPU doesn't"
+    return [f"{said} (--jobs 1 makes them one by one)"] if most > 1 else []
 
 
 def _line(text: str) -> str:
@@ -181,8 +200,11 @@ def _line(text: str) -> str:
 
 def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pick) -> RouteComparison:
     """Write the winner, and the manifest that says whose it is."""
-    winner, same = best(found.rows, pick)
     path = pipeline.output / PICKED
+    try:
+        winner, same = best(found.rows, pick)
+    except CheckFailed as error:
+        return found.model_copy(update={"pick": pick, "notes": [*found.notes, error.what]})
     others.place(pipeline.output / winner.path, path)
     tools = report.host.packages | {a.name: a.made_by for a in report.artifacts if a.made_by}
     inputs = fingerprint.input_files(pipeline.config)
@@ -199,18 +221,53 @@ def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pi
     return found.model_copy(update={"pick": pick, "picked": winner.route, "notes": [*found.notes, *notes]})
 
 
-def _earlier(path: Path) -> RouteComparison | None:
+def earlier(output: Path) -> RouteComparison | None:
+    """What a run before has left in this folder."""
     try:
-        return RouteComparison.model_validate_json(path.read_bytes())
+        return RouteComparison.model_validate_json((output / JSON).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def _check_picked(output: Path, before: RouteComparison | None, *, force: bool) -> None:
-    """Raise BadInput where a file of ours would be written over one that isn't."""
+def whole(output: Path, digest: str) -> RouteComparison | None:
+    """The comparison in this folder if it is of this digest, came out well, and its files are there."""
+    found = earlier(output)
+    if found is None or found.digest != digest or found.exit_code:
+        return None
+    made = [row.path for row in found.rows if row.path] + ([PICKED] if found.picked else [])
+    return found if all((output / path).exists() for path in made) else None
+
+
+def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
+    """Hash of what a comparison is made of, as far as that can be told before the model is loaded: the files that are
+    named, the options and the converters' versions.
+
+    Raises:
+        BadInput: a file is damaged.
+    """
+    versions = {info.name: info.version for info in CONVERTERS.values()}
+    named = fingerprint.input_files(config)
+    return fingerprint.of_values(
+        {
+            "config": config.model_dump(mode="json", by_alias=True, exclude={"output"}),
+            "files": {str(path): files.sha256(path) for path in named},
+            "routes": {name: versions.get(name) for name in (list(routes) or versions)},
+            "pick": pick,
+        }
+    )
+
+
+def check_own(output: Path, *, force: bool) -> bool:
+    """Whether there is a picked file of an earlier run.
+
+    Raises:
+        BadInput: a comparison would be written over what isn't one.
+    """
+    before = earlier(output)
     own = {row.sha256 for row in before.rows} if before else set()
     path = output / PICKED
-    foreign = [path] if path.exists() and files.sha256(path) not in own else []
+    picked = path.exists() and files.sha256(path) in own
+    foreign = [path] if path.exists() and not picked else []
     foreign += [output / name for name in (JSON, PAGE) if (output / name).exists() and before is None]
     if foreign and not force:
         raise BadInput(
@@ -218,3 +275,4 @@ def _check_picked(output: Path, before: RouteComparison | None, *, force: bool) 
             where=str(foreign[0]),
             remedy="choose another folder, or add --force",
         )
+    return picked

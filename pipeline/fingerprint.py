@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from .. import files
 from ..config import Config
 from ..data.survey import add_arrays
 from ..formats.model_files import model_files
+from ..validate.host import packages
 from ..validate.made import InputRole
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from ..artifact import Array
     from ..source.load import Source
+
+_CODE = ("*.py", "*.toml")
 
 
 def of_source(source: Source) -> str:
@@ -38,6 +43,28 @@ def of_source(source: Source) -> str:
             digest.update(files.sha256(path).encode())
     elif source.module is not None:
         _add_module(digest, source.module)
+    return digest.hexdigest()
+
+
+def of_stage(name: str, depends: Mapping[str, object]) -> str:
+    """Hash of a stage's inputs and options, of the installed packages and of edgeworthy's own code."""
+    return of_values({"stage": name, "depends": depends, "code": of_code(), "packages": packages()})
+
+
+def of_values(value: object) -> str:
+    """Hash of what JSON can say."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def of_code() -> str:
+    """Hash of edgeworthy's own source, and of the tables that it reads."""
+    root = Path(__file__).parent.parent
+    rooms = [p.parent for p in root.glob("*/__init__.py")]
+    sources = [*root.glob("*.py"), *(p for room in rooms for kind in _CODE for p in room.rglob(kind))]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

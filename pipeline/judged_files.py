@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -19,8 +19,9 @@ from ..source.model_files import read
 from ..validate.made import ArtifactResult
 from .advising import Advising
 from .inspection import artifact_result
-from .others import check, convert, file_name, int8_row, place, quantize, refused, scratch
+from .others import check, file_name, int8_row, place, quantize, refused, scratch
 from .records import Aligned, Routed
+from .side_by_side import Conclusion, Order, convert_all
 
 if TYPE_CHECKING:
     import torch
@@ -60,11 +61,11 @@ class JudgedFiles(Advising):
         for number, (name, file) in enumerate(self.inputs.artifacts.items()):
             result = artifact_result(name, file.artifact, self.output, given=True)
             found.append(self._aligned(f"align.{number}", file, result))
+        routed = self._routed() if self.inputs.converters else {}
         for name, info in self.inputs.converters.items():
-            try:
-                made = self._converted_by(info)
-            except (CheckFailed, NotAvailable) as error:
-                failed[name] = info.makes, error
+            made = routed[name]
+            if isinstance(made, EdgeworthyError):
+                failed[name] = info.makes, made
                 continue
             file = read(self.output / file_name(info))
             result = artifact_result(name, file.artifact, self.output).model_copy(update=made.model_dump())
@@ -78,31 +79,79 @@ class JudgedFiles(Advising):
                 self._add_int8(info, file.artifact, found, failed)
         return found, failed
 
-    def _converted_by(self, info: ConverterInfo) -> Routed:
-        """Have ``OUT/route_NAME`` made.
+    def _routed(self) -> dict[str, Routed | EdgeworthyError]:
+        """Have every ``OUT/route_NAME`` made: how it was, by the names of the report, or why there is none.
+
+        The converters are at work side by side, and none of them is any more when this returns; what they made is
+        recorded in order.
+        """
+        found: dict[str, Routed | EdgeworthyError] = {}
+        infos = self.inputs.converters
+        with scratch(self.workspace.records.folder) as folder:
+            left = [i for i in infos.values() if not self.workspace.earlier(_stage_of(i), Routed, self._made_of(i))]
+            outcomes = self._at_work(left, folder)
+            for name, info in infos.items():
+                try:
+                    found[name] = self._converted_by(info, folder, outcomes)
+                except (CheckFailed, NotAvailable) as error:
+                    found[name] = error
+        return found
+
+    def _at_work(self, infos: Sequence[ConverterInfo], folder: Path) -> dict[str, Conclusion]:
+        """What comes of these converters; their files are in ``folder``."""
+        found: dict[str, Conclusion] = {}
+        orders = []
+        for info in infos:
+            record = self.workspace.records.read(_stage_of(info))
+            before = record.result.get("peak_bytes") if record and isinstance(record.result, dict) else None
+            try:
+                model = self._program(folder) if info.takes == "pt2" else self.graph.path
+            except EdgeworthyError as error:
+                found[info.name] = Conclusion(error)
+            else:
+                orders.append(Order(info, model, before))
+        timeout_s = self.config.validation.timeout_s
+        return found | convert_all(orders, folder, self.config.artifacts, timeout_s=timeout_s, progress=self.progress)
+
+    def _converted_by(self, info: ConverterInfo, folder: Path, outcomes: Mapping[str, Conclusion]) -> Routed:
+        """Record what a converter made, if it isn't taken over.
 
         Raises:
-            CheckFailed, NotAvailable: it can't.
+            CheckFailed, NotAvailable: it made nothing of use.
         """
         from ..convert.routes import made_by
 
-        path, table = self.output / file_name(info), self.config.artifacts
-        by = made_by(info)
+        path, early = self.output / file_name(info), outcomes.get(info.name)
 
         def make() -> Routed:
-            with scratch(self.workspace.records.folder) as folder, refused(path):
-                model = self._program(folder) if info.takes == "pt2" else self.graph.path
-                made = convert(info, model, folder, table, timeout_s=self.config.validation.timeout_s)
-                check(made.file, self.inputs.source, table, self.inputs.targets)
+            outcome = early or self._at_work([info], folder)[info.name]
+            with refused(path):
+                made = outcome.result()
+                check(made.file, self.inputs.source, self.config.artifacts, self.inputs.targets)
                 place(made.file.artifact.path, path)
-            return Routed(made_by=by, seconds=made.seconds, peak_bytes=made.peak_bytes or None)
+            return Routed(
+                made_by=made_by(info),
+                seconds=made.seconds,
+                peak_bytes=made.peak_bytes or None,
+                cpu_seconds=made.cpu_seconds or None,
+                beside=outcome.beside,
+            )
 
-        depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": table.layout}
-        depends |= {"converter": [info.name, info.convert, info.makes, by]}
+        origins = [self.graph.path] if self.graph.path.parent == self.output else []
+        return self._stage(
+            _stage_of(info), Routed, self._made_of(info), make, [path], origins=origins,
+            spent=early.seconds if early else None,
+        )  # fmt: skip
+
+    def _made_of(self, info: ConverterInfo) -> dict[str, object]:
+        """All that a converter's file depends on."""
+        from ..convert.routes import made_by
+
+        depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": self.config.artifacts.layout}
+        depends |= {"converter": [info.name, info.convert, info.makes, made_by(info)]}
         if info.takes == "pt2":
             depends |= {"source": self.inputs.source_hash, "examples": self._examples_hash}
-        origins = [self.graph.path] if self.graph.path.parent == self.output else []
-        return self._stage(f"route.{info.name}", Routed, depends, make, [path], origins=origins)
+        return depends
 
     def _add_int8(self, info: ConverterInfo, file: TFLiteModel, found: list[ArtifactResult], failed: Failing) -> None:
         """The last of ``found`` in int8 too, or why there is none."""
@@ -150,8 +199,10 @@ class JudgedFiles(Advising):
         from ..export.program import save_program
 
         source, path = self.inputs.source, folder / "program.pt2"
-        fixed = (replace(spec, shape=source.examples[spec.name].shape) for spec in source.inputs)
-        save_program(replace(source, inputs=tuple(fixed)), path)
+        if not path.exists():
+            with self.progress.stage("program"):
+                fixed = (replace(spec, shape=source.examples[spec.name].shape) for spec in source.inputs)
+                save_program(replace(source, inputs=tuple(fixed)), path)
         return path
 
     def _aligned(self, stage: str, file: ModelFile, result: ArtifactResult) -> ArtifactResult:
@@ -214,6 +265,10 @@ class JudgedFiles(Advising):
         finally:
             if weights is not None:
                 weights.unlink(missing_ok=True)
+
+
+def _stage_of(info: ConverterInfo) -> str:
+    return f"route.{info.name}"
 
 
 def _is_plain(module: torch.nn.Module) -> bool:

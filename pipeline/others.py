@@ -17,23 +17,18 @@ from ..errors import BadInput, CheckFailed
 from ..targets import TARGETS, TargetInfo, find
 from ..validate.matching import choices
 from ..vocabulary import CONVERTED, ROUTE
-from ..workers.processes import available
 from .alignment import input_pairs
 
 if TYPE_CHECKING:
     from ..artifact import Array, Feeds, TFLiteModel
     from ..config import ArtifactsTable
     from ..convert.routes import ConverterInfo
-    from ..convert.routes.worker import ConvertedFile
     from ..quantize.calibration import CalibrationSet
     from ..quantize.post_training import Quantization
     from ..quantize.recipe import Recipe
     from ..source.load import Source
     from ..source.model_files import ModelFile
     from ..validate.made import TensorMatch
-
-_OF_FREE = 0.9
-"""Of the memory that is free, what a converter may take where nobody says."""
 
 
 def given(table: ArtifactsTable, source: Source, targets: Sequence[str]) -> dict[str, ModelFile]:
@@ -97,18 +92,6 @@ def check(file: ModelFile, source: Source, table: ArtifactsTable, targets: Seque
     path = file.artifact.path
     choices(input_pairs(source.inputs, source.examples, file), table.layout, str(path))
     _run_by(lambda target: target.takes(file.artifact), targets, f"--artifact {path}")
-
-
-def convert(
-    info: ConverterInfo, model: Path, folder: Path, table: ArtifactsTable, *, timeout_s: float
-) -> ConvertedFile:
-    """Have a converter at work in an empty folder; raises as ``worker.run``."""
-    from ..convert.routes import worker
-
-    work = folder / "work"
-    work.mkdir()
-    most = int(table.memory_gb * 1e9) if table.memory_gb else int(_OF_FREE * available()) or None
-    return worker.run(info, model, work, timeout_s=timeout_s, most_bytes=most)
 
 
 @contextmanager

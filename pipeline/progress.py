@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Is told what a pipeline does."""
+    """Is told what a pipeline does. Threads may have stages of their own at the same time."""
 
     def stage(self, name: str, what: str = "") -> AbstractContextManager[None]:
         """A stage begins; it ends with the context. ``what`` it works on."""

@@ -63,6 +63,8 @@ class Routed(BaseModel):
     made_by: str
     seconds: float
     peak_bytes: int | None
+    cpu_seconds: float | None = None
+    beside: int = 0
 
 
 class Converted(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
@@ -143,8 +143,10 @@ class Staging:
         about: Mapping[str, str] | None = None,
         origins: Sequence[Path] = (),
         final: Callable[[T], bool] = lambda _: True,
+        spent: float | None = None,
     ) -> T:
-        with self.progress.stage(name):
+        """A stage of `cache`, told as it comes, unless seconds were ``spent`` on it before that were told then."""
+        with self.progress.stage(name) if spent is None else nullcontext():
             made_from = {"source": self.inputs.source_hash} | self.workspace.records.hashes(origins)
             done = self.workspace.stage(
                 name,
@@ -155,6 +157,7 @@ class Staging:
                 about=about,
                 origins=made_from if outputs else None,
                 final=final,
+                spent=spent or 0.0,
             )
             if done.cached:
                 self.progress.taken_over(done.seconds)

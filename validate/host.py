@@ -46,7 +46,7 @@ def current() -> Host:
         system=f"{platform.system()} {platform.release()}",
         machine=platform.machine(),
         cpu=_cpu(),
-        logical_cores=_usable_cores(),
+        logical_cores=usable_cores(),
         physical_cores=psutil.cpu_count(logical=False),
         memory_bytes=psutil.virtual_memory().total,
         load_average=os.getloadavg()[0],
@@ -78,7 +78,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Logical cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

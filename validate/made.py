@@ -82,6 +82,8 @@ class ArtifactResult(Record):
     loads_on: str = Field(default="", description="the oldest TFLite runtime that loads it, and because of what")
     seconds: float | None = Field(default=None, description="wall time to make it")
     peak_bytes: int | None = Field(default=None, description="memory that another converter took to make it")
+    cpu_seconds: float | None = Field(default=None, description="processor time that another converter took")
+    beside: int = Field(default=0, description="converters that were at work at the same time, at most")
     cached: bool = Field(default=False, description="taken over from an earlier run")
     made_by: str = Field(default="", description="the converter of a third party that made it, with its version")
     given: bool = Field(default=False, description="the user's own file, where it lies; not made by the run")

@@ -38,6 +38,8 @@ class RouteRow(Record):
     delegated: int | None = Field(default=None, description="of them, those that XNNPACK took")
     partitions: int | None = None
     seconds: float | None = Field(default=None, description="wall time of the converter's process, imports included")
+    cpu_seconds: float | None = Field(default=None, description="its processor time")
+    beside: int = Field(default=0, description="other converters at work meanwhile, at most: they share in seconds")
     peak_bytes: int | None = Field(default=None, description="its peak resident memory")
 
     @property
@@ -58,9 +60,10 @@ class RouteComparison(Record):
     rows: list[RouteRow]
     pick: Pick | None = None
     picked: str = Field(default="", description="the route whose file is picked.tflite")
+    digest: str = Field(default="", description="of source and options, where one of many is to be known again")
     notes: list[str] = Field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """1: no route made a file that computes what the model does."""
-        return 0 if any(row.status == "pass" for row in self.rows) else 1
+        """1: no route made a file that computes what the model does, or there was nothing to pick."""
+        return 0 if any(row.status == "pass" for row in self.rows) and (self.picked or not self.pick) else 1

@@ -40,5 +40,6 @@ def _cells(row: RouteRow) -> list[tuple[str, str]]:
         ("transposes", "–" if row.transposes is None else str(row.transposes)),
         ("XNNPACK", share),
         ("took", "–" if row.seconds is None else f"{row.seconds:.1f} s"),
+        ("CPU", "–" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f} s"),
         ("memory", size(row.peak_bytes)),
     ]

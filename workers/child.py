@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
-from ..errors import BadInput, EdgeworthyError, NotAvailable, RuntimeFailure
+from ..errors import BadInput, EdgeworthyError, LimitExceeded, NotAvailable, RuntimeFailure
 from .processes import max_rss, memory, out_of_memory
 from .scratch import Scratch
 from .serve import Answered, Raised, Told
@@ -102,6 +102,7 @@ class Child:
         where: The file that it works on, for messages.
         remedy: What helps when it raises, crashes or hangs.
         deadline: When the request under way counts as hung (``time.monotonic``).
+        cpu_seconds: Processor time that it took, and what it started and waited for; 0 until it has ended.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Child:
         self.name = name
         self.where = where
         self.remedy = remedy
-        self.deadline = math.inf
+        self.deadline, self.cpu_seconds = math.inf, 0.0
         self._timeout_s = self._limit_s = timeout_s
         self._most_bytes = most_bytes or math.inf
         self._passes = passes
@@ -262,8 +263,7 @@ class Child:
                 os.kill(self.pid, signal.SIGABRT)
             self._reap(2)
         else:
-            code = self._reap(_PATIENCE_S)
-            reason = _ending(code)
+            reason = _ending(self._reap(_PATIENCE_S))
         said, frames = self._output()
         self.close()
         return Death(reason, self._stage, tuple(said), tuple(frames), self._peak)
@@ -275,6 +275,7 @@ class Child:
             pid, status, usage = os.wait4(self.pid, 0 if patience == math.inf else os.WNOHANG)
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
                 # An exec'd process starts at its parent's peak: only what is above that is its own.
                 if max_rss(usage) > self._parents_peak + _COUNTED_LATE:
                     self._peak = max_rss(usage)
@@ -325,18 +326,17 @@ class Child:
         return error
 
     def _died(self, death: Death) -> EdgeworthyError:
-        details = [*death.said, *death.frames]
-        if death.reason == TIMEOUT:
-            what = f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)"
-            return self._failure(what, details)
-        if death.reason == MEMORY:
-            what = (
-                f"{self.name} took more memory than the {self._most_bytes / 1e9:.3g} GB that it may in {self._command}"
-            )
-            return self._failure(what, details)
+        details = [*death.said, *death.frames][-_TAIL_LINES:]
+        most = f"{self._most_bytes / 1e9:.3g} GB"
+        limits = {
+            TIMEOUT: f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)",
+            MEMORY: f"{self.name} took more memory than the {most} that it may in {self._command}",
+        }
+        if death.reason in limits:
+            return LimitExceeded(limits[death.reason], where=self.where, details=details, remedy=self.remedy)
         if death.reason == signal.SIGKILL.name:
             what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"
-            return out_of_memory(what, death.peak_bytes, where=self.where, details=details[-_TAIL_LINES:])
+            return out_of_memory(what, death.peak_bytes, where=self.where, details=details)
         how = "crashed with" if death.reason.startswith("SIG") else "ended with"
         return self._failure(f"{self.name} {how} {death.reason} in {self._command}", details)
 

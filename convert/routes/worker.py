@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +36,23 @@ class ConvertedFile:
         file: The file, read.
         seconds: Wall time of the process, with its start and its imports.
         peak_bytes: Its peak resident memory, likewise; 0 where that isn't known.
+        cpu_seconds: Processor time of it, and of what it started and waited for.
     """
 
     file: ModelFile
     seconds: float
     peak_bytes: int
+    cpu_seconds: float
 
 
 def run(
-    info: ConverterInfo, model: Path, folder: Path, *, timeout_s: float, most_bytes: int | None = None
+    info: ConverterInfo,
+    model: Path,
+    folder: Path,
+    *,
+    timeout_s: float,
+    most_bytes: int | None = None,
+    begun: Callable[[Child], None] = lambda child: None,
 ) -> ConvertedFile:
     """Convert a model.
 
@@ -53,12 +62,14 @@ def run(
         folder: An empty folder for all that is written.
         timeout_s: Seconds that it may take, its imports included.
         most_bytes: Resident memory that it may take; None for what the machine has.
+        begun: Is given the process as soon as there is one.
 
     Returns:
         What it made, somewhere in ``folder``.
 
     Raises:
-        RuntimeFailure: it raised, crashed or hung, took too much memory, or made no file, or another than it should.
+        RuntimeFailure: it raised or crashed, or made no file, or another than it should.
+        LimitExceeded: it hung, or took too much memory.
         CheckFailed: the model can't be had in an opset that it reads.
         NotAvailable, OutOfMemory: it says so, or its kit is gone.
     """
@@ -68,11 +79,13 @@ def run(
     copy = copied(info, model, graph)
     begin = time.perf_counter()
     try:
-        with started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes) as child:
+        child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
+        begun(child)
+        with child:
             made = Path(child.ask("convert", info.convert, str(copy), str(out)))
             peak = child.peak_bytes
         seconds = time.perf_counter() - begin
-        return ConvertedFile(_checked(info, made, out), seconds, peak)
+        return ConvertedFile(_checked(info, made, out), seconds, peak, child.cpu_seconds)
     except BadInput as error:  # a converter that can't is a result, whatever it is that it can't do
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
         what = f"converter {info.name} failed: {error.what}"

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgeworthy.errors import BadInput, RuntimeFailure
-from edgeworthy.fleet.jobs import Job, carry_out
+from edgeworthy.fleet.jobs import carry_out
 from edgeworthy.fleet.plan import Device, FleetPlan, read_plan
 from edgeworthy.fleet.report import FleetReport
 from edgeworthy.fleet.run import run_fleet
+from edgeworthy.fleet.timing import TimingJob
 from edgeworthy.validate.results import Report
 
 DEVICES = """
@@ -106,7 +107,7 @@ def test_a_job_that_takes_too_long_is_a_failure_of_its_own(models: Path, tmp_pat
 def test_a_failure_that_passes_the_next_time_is_told(tmp_path: Path, models: Path) -> None:
     from edgeworthy.pipeline.verbs import bench
 
-    job = Job("abs", models / "abs.onnx", "0", Device(name="phone", target="onnxruntime"))
+    job = TimingJob("abs", models / "abs.onnx", "0", Device(name="phone", target="onnxruntime"))
     passing = bench(job.file, tmp_path / "out", targets=["onnxruntime"], bench={"seconds": 0.05})
     answers: Iterator[Report | Exception] = iter([RuntimeFailure("the cable came off"), passing])
 
@@ -125,7 +126,7 @@ def test_a_failure_that_passes_the_next_time_is_told(tmp_path: Path, models: Pat
 def test_a_device_that_turns_out_to_be_an_emulator_is_told(tmp_path: Path, models: Path) -> None:
     from edgeworthy.pipeline.verbs import bench
 
-    job = Job("abs", models / "abs.onnx", "0", Device(name="board", target="ssh:pi@board"))
+    job = TimingJob("abs", models / "abs.onnx", "0", Device(name="board", target="ssh:pi@board"))
     report = bench(job.file, tmp_path / "out", targets=["onnxruntime"], bench={"seconds": 0.05})
     assert report.latency is not None
     rows = [row.model_copy(update={"measured": "emulated"}) for row in report.latency.rows]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from edgeworthy import files
 from edgeworthy.errors import NotAvailable
-from edgeworthy.fleet.plan import read_plan
+from edgeworthy.fleet.compared import compare_all
+from edgeworthy.fleet.plan import configured, read_plan, read_sources
 from edgeworthy.fleet.run import run_fleet
 
 from .conftest import save_model
@@ -57,6 +59,22 @@ def test_a_resource_that_no_machine_has(cluster: Any, models: Path, tmp_path: Pa
     plan = read_plan(tmp_path / "devices.toml", [str(models)])
     with pytest.raises(NotAvailable, match="no machine of the cluster has the resource 'lab-9'"):
         run_fleet(plan, tmp_path / "out", executor="ray")
+
+
+def test_models_are_compared_on_all_machines(cluster: Any, models: Path, tmp_path: Path) -> None:
+    """The files come back, and the report names the sources of here."""
+    sources, out = read_sources(str(models)), tmp_path / "out"
+    tables = {"targets": ["onnxruntime", "tflite"], "bench": {"seconds": 0.05}}
+    configs = {model.name: configured(model, out / model.name, tables) for model in sources.model}
+    report = compare_all(sources, configs, out, routes=["direct"], executor="ray")
+    assert [(r.model, r.status, r.source) for r in report.results] == [
+        (name, "pass", str(models / f"{name}.onnx")) for name in ("abs", "relu")
+    ]
+    for name, found in report.found.items():
+        made = out / name / found.rows[0].path
+        assert files.sha256(made) == found.rows[0].sha256 and found.source == str(models / f"{name}.onnx")
+    again = compare_all(sources, configs, out, routes=["direct"], executor="ray")
+    assert all(r.taken_over for r in again.results) and again.found == report.found
 
 
 def test_a_machine_that_is_lost_loses_no_other_results(cluster: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ garbage, damaged, nothing, onnx, outside, number, other = map(
 )
 saved = _entry("saved", "saved_model")
 grows = _entry("grows")
+meets, greets, greedy, begins, hangs_too = map(_entry, ("meets", "greets", "greedy", "begins", "hangs_too"))
 old = _entry("old", opset=15)
 program = _entry("program", takes="pt2")
 absent = _entry("absent", module="no_such_module")
@@ -108,6 +109,42 @@ def floods(model, folder):
     for _ in range(3000):
         os.write(1, line * 1000)
     raise ValueError("after 300 MB of output")
+
+
+def meets(model, folder):
+    _meet("meets")
+    return plain(model, folder)
+
+
+def greets(model, folder):
+    _meet("greets")
+    return plain(model, folder)
+
+
+def _meet(name):
+    square = Path(os.environ["EDGE_TOLD"])
+    (square / name).touch()
+    deadline = time.monotonic() + float(os.environ["EDGE_PATIENCE"])
+    while len(list(square.iterdir())) < 2:
+        if time.monotonic() > deadline:
+            raise ValueError("nobody came")
+        time.sleep(0.02)
+
+
+def greedy(model, folder):
+    block = b"x" * (256 << 20)
+    time.sleep(1)
+    return plain(model, folder) if block else None
+
+
+def begins(model, folder):
+    (Path(os.environ["EDGE_TOLD"]) / "begins").touch()
+    time.sleep(600)
+
+
+def hangs_too(model, folder):
+    (Path(os.environ["EDGE_TOLD"]) / "hangs_too").touch()
+    time.sleep(600)
 
 
 def grows(model, folder):

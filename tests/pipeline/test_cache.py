@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from edgeworthy import files
 from edgeworthy.errors import BadInput, CheckFailed
-from edgeworthy.pipeline import cache
+from edgeworthy.pipeline import fingerprint
 from edgeworthy.pipeline.cache import Done, Workspace
 from edgeworthy.pipeline.state import FOLDER as STATE
 from edgeworthy.pipeline.state import StageRecord, State, alive
@@ -75,7 +75,7 @@ def test_a_stage_is_redone_when_something_changed(tmp_path: Path, change: str, m
     elif change == "record":
         (tmp_path / STATE / "make.json").write_text("{ cut off")
     elif change == "code":
-        monkeypatch.setattr(cache, "code_hash", lambda: "other")
+        monkeypatch.setattr(fingerprint, "of_code", lambda: "other")
     with Workspace(tmp_path, reuse=change != "no reuse") as workspace:
         done = stage(workspace, make, "b" if change == "input" else "a")
     assert (done.cached, make.runs, make.path.read_text()) == (False, 2, "made")
@@ -311,10 +311,10 @@ def test_a_record_is_alive_while_its_origins_are() -> None:
 
 def test_the_tables_are_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lowering reads of ``forms.toml`` decides what is in a file, as a function does."""
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "pipeline" / "cache.py"))
+    monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "pipeline" / "fingerprint.py"))
     for folder in ("pipeline", "convert"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").touch()
-    before = cache.code_hash.__wrapped__()
+    before = fingerprint.of_code.__wrapped__()
     (tmp_path / "convert/forms.toml").write_text("[devices]")
-    assert cache.code_hash.__wrapped__() != before
+    assert fingerprint.of_code.__wrapped__() != before

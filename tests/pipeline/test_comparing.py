@@ -70,13 +70,17 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
     assert RouteComparison.model_validate_json((out / "compare.json").read_bytes()) == found
     again = compared(net, out, "direct", "flow", "scaled", "raises", pick="parity")
     assert again.picked in ("direct", "flow")
+    compared(net, out, "scaled")  # of which nobody asked to pick: no file stays that nothing vouches for
+    assert not (out / "picked.tflite").exists()
+    assert compared(net, out, "direct", pick="size").picked == "direct"
 
 
 def test_where_none_passes_nothing_is_picked(package: Path, net: Path, tmp_path: Path) -> None:
     found = compared(net, tmp_path / "out", "scaled", "raises")
     assert found.exit_code == 1 and not found.picked
-    with pytest.raises(CheckFailed, match="there is nothing to pick by latency"):
-        compared(net, tmp_path / "out", "scaled", "raises", pick="latency")
+    found = compared(net, tmp_path / "out", "scaled", "raises", pick="latency")
+    assert found.exit_code == 1 and not found.picked and "there is nothing to pick by latency" in found.notes[-1]
+    assert [row.status for row in found.rows] == ["fail", "error"]
     assert not (tmp_path / "out/picked.tflite").exists()
     (tmp_path / "out/picked.tflite").write_bytes(b"mine")
     with pytest.raises(BadInput, match="isn't edgeworthy's"):

@@ -32,10 +32,17 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "net.onnx"
 
 
-def measured(net: Path | str, out: Path, *names: str, stages: tuple[str, ...] = ("validate",), **tables: Any) -> Report:
+def measured(
+    net: Path | str,
+    out: Path,
+    *names: str,
+    stages: tuple[str, ...] = ("validate",),
+    jobs: int | None = None,
+    **tables: Any,
+) -> Report:
     tables.setdefault("targets", ["onnxruntime", "tflite"])
     given = {"convert": {"to": ["tflite"]}, "quantize": {"schemes": []}, "bench": {"seconds": 0.05}}
-    given["artifacts"] = {"files": [f"route:{name}" for name in names]}
+    given["artifacts"] = {"files": [f"route:{name}" for name in names], "jobs": jobs}
     return edgeworthy.run(net, out, stages=stages, **given | tables)
 
 
