@@ -8,22 +8,20 @@ is 1 when our own file failed.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.display import milliseconds, size
 from edgeworthy.files import write_text
 from edgeworthy.samples.zoo import ZOO
 from edgeworthy.validate import report as reports
+from edgeworthy.validate.node_tests import NodeTestTable
 from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 OURS = "direct"
@@ -55,16 +53,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each row; default: 1")
     parser.add_argument("--anew", action="store_true", help="measure again what is in OUT")
     parser.add_argument("--out", type=Path, default=Path("out/peers"), metavar="DIR")
-    parser.add_argument(
-        "--onnx-tests", type=Path, metavar="JSON", help="of `python -m tests.conformance.routes --json`"
-    )
+    parser.add_argument("--onnx-tests", type=Path, metavar="JSON", help="of `edgeworthy compare --onnx-tests`")
     parser.add_argument("--note", default="", help="a sentence about the machine for the page")
     parser.add_argument("--write", type=Path, metavar="FILE.md")
     options = parser.parse_args()
     chosen = {name: spec for name, spec in sources(full=options.full).items() if name in (options.only or [name])}
     found, failures = {}, {}
     wanted = set(options.route or CONVERTERS)
-    told = json.loads(options.onnx_tests.read_text()) if options.onnx_tests else None
+    told = NodeTestTable.model_validate_json(options.onnx_tests.read_bytes()) if options.onnx_tests else None
     for name, spec in chosen.items():
         folder = options.out / name
         words = [*(word for route in options.route for word in ("--route", route)), "--seconds", f"{options.seconds:g}"]
@@ -134,7 +130,7 @@ def markdown(
     out: Path,
     command: str,
     note: str = "",
-    tests: dict[str, Any] | None = None,
+    tests: NodeTestTable | None = None,
 ) -> str:
     """The page: who converts what, ours against each, every row, and why something failed."""
     routes = list(dict.fromkeys(row.route for one in found.values() for row in one.rows if row.status != "skipped"))
@@ -196,21 +192,15 @@ def summary(route: str, found: dict[str, RouteComparison]) -> list[str]:
     return [route, f"{converted} of {len(rows)}", f"{len(right)} of {len(rows)}", *shown]
 
 
-def onnx_tests(told: dict[str, Any]) -> list[str]:
+def onnx_tests(told: NodeTestTable) -> list[str]:
     """ONNX's own node tests, by what became of them."""
-    counts = {
-        route: Counter(outcome["status"] for outcome in cases.values()) for route, cases in told["routes"].items()
-    }
-    statuses = sorted({status for count in counts.values() for status in count} - {"pass"})
-    rows = [[r, f"{n['pass']} of {n.total()}", f"{n['pass'] / n.total():.0%}", *(str(n[s]) for s in statuses)]
-            for r, n in counts.items()]  # fmt: skip
     return [
         "## ONNX's own node tests",
         "",
-        f"Of onnx {told['onnx']}, those with TFLite's types, or a sample of them; run by LiteRT. A converter gets the "
-        "benefit of the doubt: tensors by name or order, channels last or not (`tests/conformance/routes.py`).",
+        f"`{told.command}`: {told.chosen} of the {told.total} node tests of onnx {told.onnx} with TFLite's types, run "
+        "by LiteRT. A converter gets the benefit of the doubt: tensors by name or order, channels last or not.",
         "",
-        *table(("route", "passes", "share", *statuses), rows),
+        *table(told.heads, told.rows),
         "",
     ]
 

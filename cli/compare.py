@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -23,12 +23,14 @@ HELP = help_text(
     "Every route makes its file in a process of its own (`edgeworthy routes` lists them); all are validated and timed "
     "as `validate` and `bench` do, and one table says who converted, what it computes, how fast, how large, at what "
     "cost, and with --calibration what each file comes to in int8. OUT/compare.html has it as a picture. Exits 1 where "
-    "none made a file that computes what the model does.",
+    "none made a file that computes what the model does. With --onnx-tests it is ONNX's own node tests that they take, "
+    "one by one: OUT/onnx-tests.json has every outcome, and the same command goes on from there.",
     (
         "edgeworthy compare sample:digits_cnn -o out",
         "edgeworthy compare net.py:make -o out --route direct,onnx2tf --pick latency",
         "edgeworthy compare model.onnx -o out --calibration data.npz",
         "edgeworthy compare model.onnx -o out --json",
+        "edgeworthy compare --onnx-tests 'test_conv_*' --route direct,onnx2tf -o out --sample 60",
     ),
 )
 FLAGS: dict[str, tuple[Any, Any]] = {
@@ -56,6 +58,24 @@ FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "onnx_tests": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--onnx-tests",
+                help="ONNX's own node tests instead of a model; SOURCE, if any, is a part of their names or a pattern.",
+                show_default=False,
+            ),
+        ],
+        False,
+    ),
+    "sample": (
+        Annotated[
+            int | None,
+            typer.Option("--sample", metavar="N", min=1, help="Of these, N drawn by chance.", show_default=False),
+        ],
+        None,
+    ),
 }
 """Parameter → its annotation and default."""
 
@@ -67,13 +87,17 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
     from ..errors import BadInput
     from ..pipeline.comparing import PAGE, PICKED, compare
 
-    pick = given["pick"]
+    pick, routes = given["pick"], [name for text in given["routes"] or () for name in text.split(",") if name]
+    if given["onnx_tests"]:
+        _node_tests(console, config, routes, given)
+    if given["sample"] is not None:
+        raise BadInput("there is nothing to draw from", where="--sample", remedy="it goes with --onnx-tests")
     if pick is not None and pick not in _PICKS:
         raise BadInput(f"nothing can be picked by {pick!r}", where="--pick", remedy=f"use one of {', '.join(_PICKS)}")
     with console.progress() as progress:
         found = compare(
             config,
-            routes=[name for text in given["routes"] or () for name in text.split(",") if name],
+            routes=routes,
             pick=pick,
             reuse=not given["no_cache"],
             force=given["force"],
@@ -88,6 +112,42 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
         if found.picked:
             console.say(f"Picked by {found.pick}: {found.picked}, {output / PICKED}")
         console.say(f"Comparison: {output / PAGE}")
+    raise SystemExit(found.exit_code)
+
+
+def _node_tests(console: Console, config: Config, routes: list[str], given: dict[str, Any]) -> NoReturn:
+    """ONNX's node tests through every route, a table of what became of them, and the exit."""
+    from ..errors import BadInput
+    from ..pipeline.node_tests import JSON, TIMEOUT_S, node_tests
+
+    if given["pick"] is not None:
+        raise BadInput("node tests make no file to pick", where="--pick", remedy="leave it out, or give a model")
+    memory, limits = config.artifacts.memory_gb, config.validation
+    with console.progress() as progress:
+        found = node_tests(
+            routes=routes,
+            wanted=[given["source"]] if given["source"] else [],
+            sample=given["sample"],
+            seed=config.seed,
+            timeout_s=limits.timeout_s if "timeout_s" in limits.model_fields_set else TIMEOUT_S,
+            most_bytes=int(memory * 1e9) if memory else None,
+            output=config.output,
+            reuse=not given["no_cache"],
+            force=given["force"],
+            progress=progress,
+            command=shlex.join(["edgeworthy", *sys.argv[1:]]),
+        )
+    if console.as_json:
+        console.json(found)
+    else:
+        numbers = [TextColumn(head, right=True, rank=1 + i // 3) for i, head in enumerate(found.heads[3:])]
+        console.table(("route", "passes", TextColumn("share", right=True), *numbers), found.rows)
+        console.say(f"ONNX {found.onnx}: {found.chosen} of the {found.total} node tests with TFLite's types")
+        for row in found.routes:
+            if row.cause:
+                console.say(f"{'✗' if row.outcomes else '–'} {row.route}: {row.cause}")
+        if config.output:
+            console.say(f"Every outcome: {config.output / JSON}")
     raise SystemExit(found.exit_code)
 
 

@@ -20,6 +20,7 @@ garbage, damaged, nothing, onnx, outside, number, other = map(
     _entry, ("garbage", "damaged", "nothing", "onnx", "outside", "number", "other")
 )
 saved = _entry("saved", "saved_model")
+moody = _entry("moody")
 grows = _entry("grows")
 old = _entry("old", opset=15)
 program = _entry("program", takes="pt2")
@@ -158,6 +159,19 @@ def outside(model, folder):
 
 def number(model, folder):
     return 3
+
+
+def moody(model, folder):
+    # By operator: crashes, hangs, makes another file, or converts; tells what it was asked.
+    import onnx
+    (node,) = onnx.load(model).graph.node
+    with open(os.environ["EDGE_TOLD"], "a") as told:
+        told.write(node.op_type + "\\n")
+    if node.op_type == "Add":
+        os.abort()
+    if node.op_type == "Softmax":
+        time.sleep(600)
+    return other(model, folder) if node.op_type == "SequenceInsert" else plain(model, folder)
 """
 
 
