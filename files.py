@@ -20,6 +20,8 @@ REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
 )  # fmt: skip
 """What a system says of a place that nothing can be written to."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How it says that a disk is full, or that the user may have no more of it."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder can't be written, or the disk is full.
     """
-    with _writable(path):
+    with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
@@ -50,7 +52,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder can't be written, or the disk is full.
     """
-    with _writable(path):
+    with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
@@ -119,11 +121,16 @@ def size(path: Path) -> int:
 
 
 @contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def writable(path: Path) -> Iterator[None]:
+    """What the system says against writing to ``path``, as an error of ours.
+
+    Raises:
+        BadInput: the folder can't be written, or the disk is full.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise BadInput(
                 "the disk is full",
                 where=str(path),

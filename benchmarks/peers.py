@@ -8,14 +8,11 @@ our own file failed.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from edgeworthy.cli.progress import Log
 from edgeworthy.files import write_text
@@ -24,6 +21,7 @@ from edgeworthy.fleet.plan import FleetModel, SourceList
 from edgeworthy.samples.zoo import ZOO
 from edgeworthy.settings import load_config
 from edgeworthy.validate import report as reports
+from edgeworthy.validate.node_tests import NodeTestTable
 from edgeworthy.validate.route_summary import OURS, of, ratio
 
 TIMEOUT_S = 3600.0
@@ -44,9 +42,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each row; default: 1")
     parser.add_argument("--anew", action="store_true", help="measure again what is in OUT")
     parser.add_argument("--out", type=Path, default=Path("out/peers"), metavar="DIR")
-    parser.add_argument(
-        "--onnx-tests", type=Path, metavar="JSON", help="of `python -m tests.conformance.routes --json`"
-    )
+    parser.add_argument("--onnx-tests", type=Path, metavar="JSON", help="of `edgeworthy compare --onnx-tests`")
     parser.add_argument("--note", default="", help="a sentence about the machine for the page")
     parser.add_argument("--write", type=Path, metavar="FILE.md")
     options = parser.parse_args()
@@ -61,7 +57,7 @@ def main() -> int:
         model.name: load_config(None, {"model": {"source": model.source}, "output": options.out / model.name, **tables})
         for model in models
     }
-    told = json.loads(options.onnx_tests.read_text()) if options.onnx_tests else None
+    told = NodeTestTable.model_validate_json(options.onnx_tests.read_bytes()) if options.onnx_tests else None
     report = compare_all(
         SourceList(model=models, timeout_s=TIMEOUT_S),
         configs,
@@ -91,7 +87,7 @@ def onnxruntime_ms(folder: Path) -> float | None:
 
 
 def markdown(
-    report: ComparisonReport, out: Path, command: str, note: str = "", tests: dict[str, Any] | None = None
+    report: ComparisonReport, out: Path, command: str, note: str = "", tests: NodeTestTable | None = None
 ) -> str:
     """The page: who converts what, ours against each, every row, and why something failed."""
     found, host = report.found, report.host
@@ -133,21 +129,15 @@ def markdown(
     return "\n".join(lines).rstrip() + "\n"
 
 
-def onnx_tests(told: dict[str, Any]) -> list[str]:
+def onnx_tests(told: NodeTestTable) -> list[str]:
     """ONNX's own node tests, by what became of them."""
-    counts = {
-        route: Counter(outcome["status"] for outcome in cases.values()) for route, cases in told["routes"].items()
-    }
-    statuses = sorted({status for count in counts.values() for status in count} - {"pass"})
-    rows = [[r, f"{n['pass']} of {n.total()}", f"{n['pass'] / n.total():.0%}", *(str(n[s]) for s in statuses)]
-            for r, n in counts.items()]  # fmt: skip
     return [
         "## ONNX's own node tests",
         "",
-        f"Of onnx {told['onnx']}, those with TFLite's types, or a sample of them; run by LiteRT. A converter gets the "
-        "benefit of the doubt: tensors by name or order, channels last or not (`tests/conformance/routes.py`).",
+        f"`{told.command}`: {told.chosen} of the {told.total} node tests of onnx {told.onnx} with TFLite's types, run "
+        "by LiteRT. A converter gets the benefit of the doubt: tensors by name or order, channels last or not.",
         "",
-        *table(("route", "passes", "share", *statuses), rows),
+        *table(told.heads, told.rows),
         "",
     ]
 

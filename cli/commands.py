@@ -113,7 +113,7 @@ def _compare() -> Callable[..., None]:
         with Console(**shows) as console:
             from ..fleet.plan import lists_models
 
-            if lists_models(given["source"]):
+            if not given["onnx_tests"] and lists_models(given["source"]):
                 compare.run_many(console, options, given)
             compare.run(console, _config(options, given), given)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,7 +27,8 @@ HELP = help_text(
     "as `validate` and `bench` do, and one table says who converted, what it computes, how fast, how large, at what "
     "cost, and with --calibration what each file comes to in int8. OUT/compare.html has it as a picture. Exits 1 where "
     "none made a file that computes what the model does. A folder, or a TOML file with [[model]] (docs/fleet.md), is "
-    "compared model by model, into one report that the next run goes on from.",
+    "compared model by model, into one report that the next run goes on from. With --onnx-tests it is ONNX's own node "
+    "tests that they take, one by one: OUT/onnx-tests.json has every outcome, and the same command goes on from there.",
     (
         "edgeworthy compare sample:digits_cnn -o out",
         "edgeworthy compare net.py:make -o out --route direct,onnx2tf --pick latency",
@@ -35,6 +36,7 @@ HELP = help_text(
         "edgeworthy compare model.onnx -o out --json",
         "edgeworthy compare models/ -o out",
         "edgeworthy compare models.toml -o out --executor ray",
+        "edgeworthy compare --onnx-tests 'test_conv_*' --route direct,onnx2tf -o out --sample 60",
     ),
 )
 FLAGS: dict[str, tuple[Any, Any]] = {
@@ -63,6 +65,24 @@ FLAGS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "executor": fleet.FLAGS["executor"],
+    "onnx_tests": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--onnx-tests",
+                help="ONNX's own node tests instead of a model; SOURCE, if any, is a part of their names or a pattern.",
+                show_default=False,
+            ),
+        ],
+        False,
+    ),
+    "sample": (
+        Annotated[
+            int | None,
+            typer.Option("--sample", metavar="N", min=1, help="Of these, N drawn by chance.", show_default=False),
+        ],
+        None,
+    ),
 }
 """Parameter → its annotation and default."""
 
@@ -76,6 +96,10 @@ def run(console: Console, config: Config, given: dict[str, Any]) -> None:
 
     pick = given["pick"]
     _check_pick(pick)
+    if given["onnx_tests"]:
+        _node_tests(console, config, given)
+    if given["sample"] is not None:
+        raise BadInput("there is nothing to draw from", where="--sample", remedy="it goes with --onnx-tests")
     if given["executor"] != "local":
         raise BadInput(
             "this is for a list of models", where="--executor", remedy="give a folder or a TOML file of them"
@@ -171,6 +195,42 @@ def _check_pick(pick: str | None) -> None:
 
     if pick is not None and pick not in _PICKS:
         raise BadInput(f"nothing can be picked by {pick!r}", where="--pick", remedy=f"use one of {', '.join(_PICKS)}")
+
+
+def _node_tests(console: Console, config: Config, given: dict[str, Any]) -> NoReturn:
+    """ONNX's node tests through every route, a table of what became of them, and the exit."""
+    from ..errors import BadInput
+    from ..pipeline.node_tests import JSON, TIMEOUT_S, node_tests
+
+    if given["pick"] is not None:
+        raise BadInput("node tests make no file to pick", where="--pick", remedy="leave it out, or give a model")
+    memory, limits = config.artifacts.memory_gb, config.validation
+    with console.progress() as progress:
+        found = node_tests(
+            routes=_routes(given),
+            wanted=[given["source"]] if given["source"] else [],
+            sample=given["sample"],
+            seed=config.seed,
+            timeout_s=limits.timeout_s if "timeout_s" in limits.model_fields_set else TIMEOUT_S,
+            most_bytes=int(memory * 1e9) if memory else None,
+            output=config.output,
+            reuse=not given["no_cache"],
+            force=given["force"],
+            progress=progress,
+            command=shlex.join(["edgeworthy", *sys.argv[1:]]),
+        )
+    if console.as_json:
+        console.json(found)
+    else:
+        numbers = [TextColumn(head, right=True, rank=1 + i // 3) for i, head in enumerate(found.heads[3:])]
+        console.table(("route", "passes", TextColumn("share", right=True), *numbers), found.rows)
+        console.say(f"ONNX {found.onnx}: {found.chosen} of the {found.total} node tests with TFLite's types")
+        for row in found.routes:
+            if row.cause:
+                console.say(f"{'✗' if row.outcomes else '–'} {row.route}: {row.cause}")
+        if config.output:
+            console.say(f"Every outcome: {config.output / JSON}")
+    raise SystemExit(found.exit_code)
 
 
 def show(console: Console, found: RouteComparison) -> None:

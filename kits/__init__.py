@@ -15,8 +15,9 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 from __future__ import annotations
 
 from .kit import KITS, Kit, find
-from .store import Installation, Launch, check, install, launch, look, remove, site, version
+from .store import Installation, Launch, check, check_whole, install, launch, look, remove, site, version
 
 __all__ = [
-    "KITS", "Installation", "Kit", "Launch", "check", "find", "install", "launch", "look", "remove", "site", "version",
+    "KITS", "Installation", "Kit", "Launch", "check", "check_whole", "find", "install", "launch", "look", "remove",
+    "site", "version",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ it is thrown away.
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import os
 import re
@@ -24,14 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NotAvailable
-from ..files import sha256
+from ..files import FULL, sha256
 from .kit import File, Kit, Part
 
 FileProgress = Callable[[str, int], None]
 """Is told the file that is being fetched, and how many bytes of it are there."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How a disk says that it is full, or that the user may have no more of it."""
 
 APT = Path("/usr/lib/apt/apt-helper")
 NPM = "npm"

@@ -21,7 +21,7 @@ from typing import Literal
 from .. import files
 from ..errors import NotAvailable
 from . import python
-from .fetch import FULL, check_offline, fetch
+from .fetch import check_offline, fetch
 from .kit import Kit, find
 from .place import check_place, exists, home
 from .unpack import unpack
@@ -105,7 +105,8 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
         return Installation(kit, folder, "broken", (f"{STAMP}: {error}",))
     if lock != kit.digest or (kit.requirements and not python.site(folder / _ENVIRONMENT).exists()):
         return Installation(kit, folder, "outdated", size=size)
-    if faults := python.borrowing_faults(kit, folder / _ENVIRONMENT):
+    faults = (*_python_faults(kit, folder), *python.borrowing_faults(kit, folder / _ENVIRONMENT))
+    if faults:
         return Installation(kit, folder, "broken", faults, size)
     if thorough:
         found = _listing(folder)
@@ -185,6 +186,17 @@ def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
     return state
 
 
+def check_whole(kit: Kit) -> None:
+    """Look at every file of an installed kit, as before or after a work that relies on them.
+
+    Raises:
+        NotAvailable: it isn't installed, or was changed since.
+    """
+    state = look(kit, thorough=True)
+    if state.status != "ready":
+        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=kit.install)
+
+
 def check(kit: Kit) -> None:
     """Run an installed kit's own check; raises NotAvailable as ``install`` and ``launch``."""
     _check(kit, launch(kit).folder)
@@ -233,6 +245,12 @@ def _check(kit: Kit, folder: Path) -> None:
             details=ran.stderr.strip().splitlines()[-5:],
             remedy="report it with these lines",
         )
+
+
+def _python_faults(kit: Kit, folder: Path) -> tuple[str, ...]:
+    """Whether its own Python is gone: a link to one that was uninstalled since."""
+    path = Path(kit.python[0].replace("{kit}", str(folder))) if kit.python else folder
+    return () if path.exists() else (f"{path.relative_to(folder)} is gone",)
 
 
 def _works(kit: Kit, folder: Path) -> bool:
@@ -301,7 +319,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in files.FULL:
             raise NotAvailable(
                 f"the disk is full: {error.strerror}",
                 where=str(path),

@@ -148,7 +148,8 @@ def quantize(
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     """An empty folder in ``folder`` that is gone afterwards; one that a killed run leaves, the next sweeps away."""
-    path = Path(tempfile.mkdtemp(prefix=".route.", suffix=".part", dir=folder))
+    with files.writable(folder):
+        path = Path(tempfile.mkdtemp(prefix=".route.", suffix=".part", dir=folder))
     try:
         yield path
     finally:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import pickle
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,16 @@ from multiprocessing.connection import Connection
 from typing import Any, Self
 
 from ..errors import BadInput, EdgeworthyError, LimitExceeded, NotAvailable, RuntimeFailure
+from .output import Output
 from .processes import max_rss, memory, out_of_memory
 from .scratch import Scratch
 from .serve import Answered, Raised, Told
-from .stack import ROOT, read_log
+from .stack import ROOT
 
 START_TIMEOUT_S = 300.0
 """Time that native packages may take to be imported, on a cold disk."""
 
-TIMEOUT, MEMORY = "timeout", "memory"
+TIMEOUT, MEMORY, NO_ANSWER = "timeout", "memory", "what is no answer"
 
 _ALONE = (
     "import sys,types;root,*rest=sys.argv[1:];p=sys.modules[{0!r}]=types.ModuleType({0!r});p.__path__=[root];"
@@ -54,8 +55,6 @@ _PATIENCE_S = 10.0
 """Time that a process may take to end after its end of the socket."""
 
 _TAIL_LINES = 20
-_TAIL_BYTES, _MOST_BYTES = 1 << 18, 1 << 26
-"""Of a flood of output, what is read of it, and what may lie on the disk before it is dropped."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,7 @@ class Child:
         start_s: Seconds that its start may take.
         most_bytes: Resident memory that it may take; None for all that there is. What it starts itself isn't counted.
         python: The beginning of a command line that starts another Python, such as a kit's; None for this one.
+        longest: Bytes that a message of it may have; None for any.
         passes: Exceptions that are raised here as they were there; all others are a ``RuntimeFailure``.
 
     Attributes:
@@ -118,19 +118,16 @@ class Child:
         start_s: float = START_TIMEOUT_S,
         most_bytes: int | None = None,
         python: Sequence[str] | None = None,
+        longest: int | None = None,
         passes: tuple[type[Exception], ...] = (BadInput, NotAvailable),
     ) -> None:
-        self.name = name
-        self.where = where
-        self.remedy = remedy
+        self.name, self.where, self.remedy = name, where, remedy
         self.deadline, self.cpu_seconds = math.inf, 0.0
         self._timeout_s = self._limit_s = timeout_s
         self._most_bytes = most_bytes or math.inf
-        self._passes = passes
-        self._command, self._stage, self._begin = "start", "", 0
-        self._peak, self._parents_peak = 0, memory("VmHWM")
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._scratch = Scratch()
+        self._passes, self._longest = passes, longest
+        self._command, self._stage, self._peak, self._parents_peak = "start", "", 0, memory("VmHWM")
+        self._output, self._scratch = Output(), Scratch()
         ours, theirs = socket.socketpair()
         # A message that is taken or given in part only, by a process that hangs, must not hang this one.
         limit = struct.pack("ll", math.ceil(timeout_s), 0)
@@ -143,15 +140,20 @@ class Child:
                 command += ["-m", __package__]
             else:
                 command += ["-c", _ALONE.format(__package__.partition(".")[0], __package__), str(ROOT)]
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(os.getpid()), module],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._scratch.environment, **(environment or {})},
-                start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno()), str(os.getpid()), module],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output.file,
+                    stderr=self._output.file,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", **self._scratch.environment, **(environment or {})},
+                    start_new_session=True,  # Ctrl-C is the parent's; and what the child starts dies with it
+                )
+            except OSError as error:  # such as a kit's Python that is gone
+                for mine in (self.connection, self._output, self._scratch):
+                    mine.close()
+                raise NotAvailable(f"{name} can't be started: {error.strerror}", where=command[0]) from error
         self.request("start", path and list(path), arguments, timeout_s=start_s)
 
     def __enter__(self) -> Self:
@@ -209,7 +211,7 @@ class Child:
     def request(self, command: str, *arguments: object, timeout_s: float | None = None) -> None:
         """Send a request; ``take`` gives its reply, and also tells if this didn't get through."""
         self._command, self._stage = command, ""
-        self._begin = os.fstat(self._log.fileno()).st_size
+        self._output.mark()
         self._limit_s = timeout_s or self._timeout_s
         self.deadline = time.monotonic() + self._limit_s
         try:
@@ -228,7 +230,7 @@ class Child:
             left = max(0.0, min(until, self.deadline) - now)
             try:
                 if self.connection.poll(min(left, piece)):
-                    reply: Answered | Raised | Told = self.connection.recv()
+                    reply = self._received()
                     if not isinstance(reply, Told):
                         return reply
                     self._stage = reply.stage
@@ -238,13 +240,27 @@ class Child:
             except (EOFError, OSError):
                 return self._death()
             piece = min(2 * piece, longest)
-            self._drop_flood()
+            self._output.drop_flood()
             if self.peak_bytes > self._most_bytes:
                 return self._death(MEMORY)
             if now >= self.deadline:
                 return self._death(TIMEOUT)
             if now >= until:
                 return None
+
+    def _received(self) -> Answered | Raised | Told | Death:
+        """Its next message; what is none of ``serve`` ends it."""
+        try:
+            message = self.connection.recv_bytes(self._longest)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            return self._death(NO_ANSWER)  # it is longer than it may be
+        try:
+            reply: object = pickle.loads(message)
+        except Exception:  # noqa: BLE001 - bytes that are no message may raise anything
+            reply = None
+        return reply if isinstance(reply, (Answered, Raised, Told)) else self._death(NO_ANSWER)
 
     def close(self) -> None:
         """End the process, and whatever it started."""
@@ -254,7 +270,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._reap(math.inf)
-        self._log.close()
+        self._output.close()
         self._scratch.close()
 
     def _death(self, reason: str = "") -> Death:
@@ -264,7 +280,7 @@ class Child:
             self._reap(2)
         else:
             reason = _ending(self._reap(_PATIENCE_S))
-        said, frames = self._output()
+        said, frames = self._output.read()
         self.close()
         return Death(reason, self._stage, tuple(said), tuple(frames), self._peak)
 
@@ -284,22 +300,6 @@ class Child:
             else:
                 time.sleep(0.005)
         return self._process.returncode
-
-    def _output(self) -> tuple[list[str], list[str]]:
-        """What was printed since the request, and the user's code in a crash's stack."""
-        handle, size = self._log.fileno(), os.fstat(self._log.fileno()).st_size
-        begin = max(self._begin, size - _TAIL_BYTES)
-        text = os.pread(handle, max(0, size - begin), begin)
-        return read_log(text.decode(errors="replace").replace("\0", ""))
-
-    def _drop_flood(self) -> None:
-        """Free the disk of what was printed, but for its end. The process writes on where it was, after a hole."""
-        handle, status = self._log.fileno(), os.fstat(self._log.fileno())
-        if status.st_blocks * 512 > _MOST_BYTES:
-            begin = max(0, status.st_size - _TAIL_BYTES)
-            tail = os.pread(handle, _TAIL_BYTES, begin)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, tail, begin)
 
     @contextlib.contextmanager
     def _until_interrupted(self) -> Iterator[None]:
@@ -321,19 +321,21 @@ class Child:
             error = raised.error
         else:
             what = f"{self.name} raised in {self._command}: {raised.text}"
-            error = self._failure(what, [*raised.frames, *self._output()[0]])
+            error = self._failure(what, [*raised.frames, *self._output.read()[0]])
         error.add_note(raised.traceback)
         return error
 
     def _died(self, death: Death) -> EdgeworthyError:
-        details = [*death.said, *death.frames][-_TAIL_LINES:]
+        details = [*death.said, *death.frames]
         most = f"{self._most_bytes / 1e9:.3g} GB"
         limits = {
             TIMEOUT: f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)",
             MEMORY: f"{self.name} took more memory than the {most} that it may in {self._command}",
         }
         if death.reason in limits:
-            return LimitExceeded(limits[death.reason], where=self.where, details=details, remedy=self.remedy)
+            return LimitExceeded(
+                limits[death.reason], where=self.where, details=details[-_TAIL_LINES:], remedy=self.remedy
+            )
         if death.reason == signal.SIGKILL.name:
             what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"
             return out_of_memory(what, death.peak_bytes, where=self.where, details=details)

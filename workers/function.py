@@ -9,14 +9,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import resource
 from pathlib import Path
 from types import ModuleType
 
 from .serve import Commands, Tell
 
 
-def start(tell: Tell) -> Commands:
-    """What the process serves: one call."""
+def start(tell: Tell, room: int = resource.RLIM_INFINITY) -> Commands:
+    """What the process serves: one call. No file that it writes may have more bytes than ``room``."""
+    now, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits = [limit for limit in (room, now) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (min(limits, default=resource.RLIM_INFINITY), most))
     return {"convert": _convert}
 
 

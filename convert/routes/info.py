@@ -12,7 +12,7 @@ from ...vocabulary import ConvertedKind
 
 Takes = Literal["onnx", "pt2"]
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?")
 _FUNCTION = re.compile(r"([\w.]+|/.+\.py):\w+")
 
 
@@ -53,7 +53,7 @@ class ConverterInfo:
 
     def __post_init__(self) -> None:
         wanted = {
-            "name": (self.name, bool(_NAME.fullmatch(self.name)), "small letters, digits, dots and dashes"),
+            "name": (self.name, bool(_NAME.fullmatch(self.name)), "small letters, digits, dots and dashes, 64 at most"),
             "makes": (self.makes, self.makes in get_args(ConvertedKind), " or ".join(get_args(ConvertedKind))),
             "takes": (self.takes, self.takes in get_args(Takes), " or ".join(get_args(Takes))),
             "convert": (self.convert, bool(_FUNCTION.fullmatch(self.convert)), "module:function"),

@@ -10,11 +10,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ... import kits
+from ... import files, kits
 from ...errors import BadInput, RuntimeFailure
 from ...formats.model_files import model_files
 from ...formats.onnx.ir_version import restamped
@@ -26,6 +27,9 @@ from .older import lower_opset
 
 _SHOWN = 8
 """Files of the folder that an error names."""
+
+_LONGEST = 1 << 20
+"""Bytes of its answer, which is a path."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +78,40 @@ def run(
         NotAvailable, OutOfMemory: it says so, or its kit is gone.
     """
     graph, out, temporary = (folder.resolve() / name for name in ("model", "out", "tmp"))
-    for path in (graph, out, temporary):
-        path.mkdir()
-    copy = copied(info, model, graph)
-    begin = time.perf_counter()
-    try:
+    with failures(info, folder):
+        for path in (graph, out, temporary):
+            path.mkdir()
+        copy = copied(info, model, graph)
+        begin = time.perf_counter()
         child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
         begun(child)
         with child:
             made = Path(child.ask("convert", info.convert, str(copy), str(out)))
             peak = child.peak_bytes
         seconds = time.perf_counter() - begin
-        return ConvertedFile(_checked(info, made, out), seconds, peak, child.cpu_seconds)
-    except BadInput as error:  # a converter that can't is a result, whatever it is that it can't do
+        return ConvertedFile(checked(info, made, out), seconds, peak, child.cpu_seconds)
+
+
+@contextmanager
+def failures(info: ConverterInfo, folder: Path) -> Iterator[None]:
+    """What a converter can't do is a result, whatever it is that it can't do, be it that the disk is full.
+
+    Args:
+        folder: Where it works; paths are told relative to it.
+
+    Raises:
+        RuntimeFailure: in place of BadInput, and of what the system says of its files.
+    """
+    try:
+        yield
+    except (BadInput, RuntimeFailure, OSError) as error:
+        if any(os.strerror(number) in str(error) for number in files.FULL):
+            what, remedy = "the disk is full", "free some space, or choose another folder with --output"
+            raise RuntimeFailure(f"converter {info.name} failed: {what}", where=str(folder), remedy=remedy) from error
+        if isinstance(error, RuntimeFailure):
+            raise
+        if isinstance(error, OSError):
+            raise RuntimeFailure(f"converter {info.name} failed: {error}") from error
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
         what = f"converter {info.name} failed: {error.what}"
         raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy) from error
@@ -109,8 +134,10 @@ def started(
         NotAvailable: its kit is gone.
     """
     kit = kits.launch(kits.KITS[info.kit]) if info.kit else None
+    room = shutil.disk_usage(temporary).free // 2  # what it makes is copied to its place
     return Child(
         function.__name__,
+        room,
         name=f"converter {info.name}",
         where=where,
         environment={"TMPDIR": str(temporary), **(kit.environment if kit else {})},
@@ -118,6 +145,7 @@ def started(
         python=kit.python if kit else None,
         timeout_s=timeout_s,
         most_bytes=most_bytes,
+        longest=_LONGEST,
     )
 
 
@@ -139,19 +167,28 @@ def copied(info: ConverterInfo, model: Path, folder: Path) -> Path:
     return path
 
 
-def _checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:
+def checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:
     """What the converter says that it made.
 
     Raises:
-        BadInput: it isn't there, or is something else.
+        BadInput: it isn't there, or is something else, or some of it leads elsewhere.
     """
     if not (made.is_file() or made.is_dir()):
         raise BadInput("it made no file", where=made.name, details=_listed(out))
-    if not made.resolve().is_relative_to(out):
+    if not _inside(made, out):
         raise BadInput("what it made is not in the folder that it was given", where=str(made))
-    if converted_kind(made) != info.makes:
+    if converted_kind(made) != info.makes or made.is_dir() != (info.makes == "saved_model"):
         raise BadInput(f"what it made is no {info.makes}", where=made.name, details=_listed(out))
+    for path in made.rglob("*"):
+        plain = path.is_file() or (path.is_dir() and not path.is_symlink())
+        if not (plain and _inside(path, out)):
+            raise BadInput("what it made holds what is no file in its folder", where=str(path.relative_to(out)))
     return read(made)
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether it leads to something in the folder; a link may lead elsewhere, or in a circle."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _listed(folder: Path) -> list[str]:

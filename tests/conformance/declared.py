@@ -6,8 +6,17 @@ case that passes with it alone is counted apart.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import onnx
 import onnx.shape_inference
+
+from edgeworthy.validate.node_tests import NodeTestOutcome
+
+
+@dataclass(frozen=True)
+class DeclaredPass(NodeTestOutcome):
+    """It passes only because the model declares the shape; ``detail`` says what becomes of it otherwise."""
 
 
 def without_declared_shapes(model: bytes) -> bytes | None:

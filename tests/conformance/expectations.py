@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .outcomes import STATUSES, Outcome
+from edgeworthy.validate.node_tests import STATUSES, NodeTestOutcome
 
 PATH = Path(__file__).with_name("expected_failures.toml")
 STORED = PATH.with_name("stored_failures.toml")
@@ -47,7 +47,7 @@ class Expectations:
     entries: tuple[Entry, ...]
 
     def of(self, artifact: str) -> dict[str, Entry]:
-        """Case name → its entry."""
+        """NodeTest name → its entry."""
         return {case: e for e in self.entries if artifact in e.artifacts for case in e.cases}
 
 
@@ -81,7 +81,7 @@ def read(path: Path = PATH) -> Expectations:
 
 
 def deviations(
-    artifact: str, outcomes: Mapping[str, Outcome], expected: Mapping[str, Entry], *, complete: bool
+    artifact: str, outcomes: Mapping[str, NodeTestOutcome], expected: Mapping[str, Entry], *, complete: bool
 ) -> list[str]:
     """One line for every case that isn't as expected; empty when all are.
 
@@ -114,7 +114,7 @@ class _Row:
 def update(
     old: Expectations,
     onnx: str,
-    results: Mapping[str, Mapping[str, Outcome]],
+    results: Mapping[str, Mapping[str, NodeTestOutcome]],
     operators: Mapping[str, str],
     *,
     complete: bool,
@@ -128,7 +128,7 @@ def update(
         old: The expectations before.
         onnx: The version of onnx that made the cases.
         results: Artifact → case name → outcome.
-        operators: Case name → the operator it tests, for the recorded reasons.
+        operators: NodeTest name → the operator it tests, for the recorded reasons.
         complete: Whether every case there is was run.
     """
     rows = []
@@ -149,7 +149,7 @@ def update(
     return Expectations(onnx, tuple(_group(rows)))
 
 
-def recorded_reason(case: str, operator: str, outcome: Outcome) -> str:
+def recorded_reason(case: str, operator: str, outcome: NodeTestOutcome) -> str:
     """What is known about a failure without a human look at it, the same for alike cases of an operator."""
     if outcome.status in ("wrong-shape", "wrong-dtype", "wrong-value"):
         return f"{operator}: the output's {outcome.status.removeprefix('wrong-')} differs from ONNX's"

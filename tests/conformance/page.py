@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 from edgeworthy.convert.lowering.registry import is_lowered
+from edgeworthy.formats.onnx.node_tests import NodeTest, load_node_tests
 
 from . import expectations
 from .expectations import Entry
-from .onnx_cases import Case, load_suite
 
 ARTIFACTS = {"tflite": "TFLite", "saved_model": "SavedModel"}
 DOMAINS = ("", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training")
@@ -39,8 +39,8 @@ Made by `python -m tests.conformance.page > docs/OPS.md` from the registry of lo
 
 def page() -> str:
     """The whole page, Markdown."""
-    cases, failing = load_suite().cases, {name: expectations.read().of(name) for name in ARTIFACTS}
-    by_operator: dict[str, list[Case]] = defaultdict(list)
+    cases, failing = load_node_tests().cases, {name: expectations.read().of(name) for name in ARTIFACTS}
+    by_operator: dict[str, list[NodeTest]] = defaultdict(list)
     for case in cases:
         by_operator[case.op].append(case)
     totals = [
@@ -68,7 +68,7 @@ def _newest(domain: str) -> Iterator[onnx.defs.OpSchema]:
     yield from (found[name] for name in sorted(found))
 
 
-def _row(schema: onnx.defs.OpSchema, cases: list[Case], failing: Mapping[str, Mapping[str, Entry]]) -> str:
+def _row(schema: onnx.defs.OpSchema, cases: list[NodeTest], failing: Mapping[str, Mapping[str, Entry]]) -> str:
     lowered = is_lowered(schema.domain, schema.name, schema.since_version)
     function = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]
     how = "lowered" if lowered else "function" if function else "–"

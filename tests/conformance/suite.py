@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeworthy.formats.onnx.node_tests import NodeTest
+from edgeworthy.validate.node_tests import STATUSES, NodeTestOutcome
 from edgeworthy.workers.child import TIMEOUT, Death
 from edgeworthy.workers.pool import Pool
 from edgeworthy.workers.serve import Raised
 
-from .onnx_cases import Case
-from .outcomes import STATUSES, Outcome
+from .declared import DeclaredPass
 
 ARTIFACTS = ("tflite", "saved_model")
 REQUIRED_SHARE = {"tflite": 0.95, "saved_model": 0.97}
@@ -34,7 +35,7 @@ class Run:
     """What became of every case that was run on one artifact."""
 
     artifact: str
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, NodeTestOutcome]
     seconds: float
 
     @property
@@ -44,7 +45,7 @@ class Run:
     @property
     def declared(self) -> int:
         """Those that pass only because their model declares the shape of an output that run-time values decide."""
-        return sum(outcome.declared for outcome in self.outcomes.values())
+        return sum(isinstance(outcome, DeclaredPass) for outcome in self.outcomes.values())
 
     @property
     def share(self) -> float:
@@ -53,7 +54,7 @@ class Run:
 
 def run_cases(
     artifact: str,
-    cases: Sequence[Case],
+    cases: Sequence[NodeTest],
     *,
     workers: int = 2,
     timeout_s: float = 30.0,
@@ -76,15 +77,15 @@ def run_cases(
     return Run(artifact, outcomes, time.monotonic() - start)
 
 
-def _outcome(result: Outcome | Raised | Death) -> Outcome:
-    if isinstance(result, Outcome):
+def _outcome(result: NodeTestOutcome | Raised | Death) -> NodeTestOutcome:
+    if isinstance(result, NodeTestOutcome):
         return result
     if isinstance(result, Raised):
-        return Outcome("crash", result.text)
+        return NodeTestOutcome("crash", result.text)
     if result.reason == TIMEOUT:
-        return Outcome("timeout", f"no end of {result.stage}")
+        return NodeTestOutcome("timeout", f"no end of {result.stage}")
     said = f": {result.last_words[:160]}" if result.last_words else ""
-    return Outcome("crash", f"{result.reason} while {result.stage}{said}")
+    return NodeTestOutcome("crash", f"{result.reason} while {result.stage}{said}")
 
 
 def table(runs: Sequence[Run]) -> list[str]:

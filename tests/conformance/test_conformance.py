@@ -5,15 +5,17 @@ from __future__ import annotations
 import onnx
 import pytest
 
+from edgeworthy.formats.onnx.node_tests import NodeTests, load_node_tests
+
 from . import expectations
 from .conftest import RUNS
-from .onnx_cases import Suite, load_stored, load_suite
+from .stored import load_stored
 from .suite import ARTIFACTS, REQUIRED_SHARE, run_cases
 
 
 @pytest.fixture(scope="module")
-def suite() -> Suite:
-    return load_suite()
+def suite() -> NodeTests:
+    return load_node_tests()
 
 
 def test_recorded_with_the_installed_onnx() -> None:
@@ -21,7 +23,7 @@ def test_recorded_with_the_installed_onnx() -> None:
     assert recorded == onnx.__version__, "another onnx makes other cases: run python -m tests.conformance.update"
 
 
-def test_the_rule_picks_the_cases_with_types_of_tflite(suite: Suite) -> None:
+def test_the_rule_picks_the_cases_with_types_of_tflite(suite: NodeTests) -> None:
     assert (suite.total, len(suite.cases)) == (1884, 1584)
     assert len({case.name for case in suite.cases}) == len(suite.cases)
 
@@ -40,7 +42,7 @@ def test_stored_tests(artifact: str) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("artifact", ARTIFACTS)
-def test_node_tests(artifact: str, suite: Suite, pytestconfig: pytest.Config) -> None:
+def test_node_tests(artifact: str, suite: NodeTests, pytestconfig: pytest.Config) -> None:
     run = run_cases(artifact, suite.cases)
     pytestconfig.stash.setdefault(RUNS, []).append(run)
     expected = expectations.read().of(artifact)

@@ -9,9 +9,10 @@ import onnx
 import onnx.parser
 import pytest
 
-from .declared import without_declared_shapes
-from .onnx_cases import Case
-from .outcomes import Outcome
+from edgeworthy.formats.onnx.node_tests import NodeTest
+from edgeworthy.validate.node_tests import NodeTestOutcome
+
+from .declared import DeclaredPass, without_declared_shapes
 from .suite import Run, table
 from .worker import check
 
@@ -45,9 +46,9 @@ def test_a_case_is_run_again_without(length: str, declared: bool, tmp_path: Path
     x = np.arange(6, dtype=np.float32)
     inputs = {"x": x, "a": np.array([2, 3], np.int64)}
     proto = model("y = Reshape (x, a)", "float[2,3] y", length)
-    case = Case("c", "Reshape", proto, inputs, {"y": x.reshape(2, 3)}, 1e-5, 1e-6)
+    case = NodeTest("c", "Reshape", proto, inputs, {"y": x.reshape(2, 3)}, 1e-5, 1e-6)
     outcome = check(case, "tflite", tmp_path, lambda stage: None)
-    assert (outcome.status, outcome.declared) == ("pass", declared)
+    assert (outcome.status, isinstance(outcome, DeclaredPass)) == ("pass", declared)
     assert ("rank of 'y' is unknown" in outcome.detail) == declared
 
 
@@ -55,14 +56,14 @@ def test_a_case_is_run_again_without(length: str, declared: bool, tmp_path: Path
 def test_a_saved_model_that_passes_without_is_not_made_again(artifact: str, times: int, tmp_path: Path) -> None:
     x = np.arange(6, dtype=np.float32)
     proto = model("y = Reshape (x, a)", "float[2,3] y")
-    case = Case("c", "Reshape", proto, {"x": x, "a": np.array([2, 3])}, {"y": x.reshape(2, 3)}, 1e-5, 1e-6)
+    case = NodeTest("c", "Reshape", proto, {"x": x, "a": np.array([2, 3])}, {"y": x.reshape(2, 3)}, 1e-5, 1e-6)
     stages: list[str] = []
-    assert check(case, artifact, tmp_path, stages.append) == Outcome("pass")
+    assert check(case, artifact, tmp_path, stages.append) == NodeTestOutcome("pass")
     assert stages == ["converting", "running"] * times
 
 
 def test_the_table_counts_them_apart() -> None:
-    outcomes = {"a": Outcome("pass"), "b": Outcome("pass", "why", declared=True), "c": Outcome("timeout")}
+    outcomes = {"a": NodeTestOutcome("pass"), "b": DeclaredPass("pass", "why"), "c": NodeTestOutcome("timeout")}
     run = Run("tflite", outcomes, 1.0)
     assert (run.passed, run.declared) == (2, 1)
     header, row = table([run])

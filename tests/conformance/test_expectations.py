@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeworthy.validate.node_tests import NodeTestOutcome
+
 from .expectations import (
     BadExpectations,
     Entry,
@@ -16,22 +18,21 @@ from .expectations import (
     update,
     write,
 )
-from .outcomes import Outcome
 
-PASS = Outcome("pass")
+PASS = NodeTestOutcome("pass")
 BY_HAND = Entry("wrong-value", "random numbers", ("saved_model", "tflite"), ("test_dropout", "test_rand"), True)
 RECORDED = Entry("unsupported", "Det: no lowering", ("tflite",), ("test_det",), False)
 OLD = Expectations("1.0", (BY_HAND, RECORDED))
 OPERATORS = {"test_dropout": "Dropout", "test_rand": "Rand", "test_det": "Det", "test_abs": "Abs"}
 AS_EXPECTED = {
-    "test_dropout": Outcome("wrong-value", "…"),
-    "test_rand": Outcome("wrong-value", "…"),
-    "test_det": Outcome("unsupported", "Det: no lowering"),
+    "test_dropout": NodeTestOutcome("wrong-value", "…"),
+    "test_rand": NodeTestOutcome("wrong-value", "…"),
+    "test_det": NodeTestOutcome("unsupported", "Det: no lowering"),
     "test_abs": PASS,
 }
 
 
-def lines(changes: dict[str, Outcome], *, complete: bool = True) -> list[str]:
+def lines(changes: dict[str, NodeTestOutcome], *, complete: bool = True) -> list[str]:
     return deviations("tflite", AS_EXPECTED | changes, OLD.of("tflite"), complete=complete)
 
 
@@ -40,7 +41,7 @@ def test_as_expected_is_no_deviation() -> None:
 
 
 def test_a_failure_that_is_not_listed_deviates() -> None:
-    (line,) = lines({"test_abs": Outcome("crash", "SIGABRT while running")})
+    (line,) = lines({"test_abs": NodeTestOutcome("crash", "SIGABRT while running")})
     assert "test_abs fails and isn't listed: crash, SIGABRT while running" in line
 
 
@@ -50,7 +51,7 @@ def test_a_listed_case_that_passes_deviates() -> None:
 
 
 def test_a_listed_case_that_fails_otherwise_deviates() -> None:
-    (line,) = lines({"test_det": Outcome("timeout", "no end of running")})
+    (line,) = lines({"test_det": NodeTestOutcome("timeout", "no end of running")})
     assert "test_det is listed as unsupported and is now timeout" in line
 
 
@@ -63,8 +64,8 @@ def test_a_listed_name_without_a_case_deviates_in_a_complete_run() -> None:
 def test_update_keeps_hand_written_reasons_and_rewrites_the_rest() -> None:
     now = AS_EXPECTED | {
         "test_dropout": PASS,
-        "test_det": Outcome("wrong-shape", "y: [2] instead of [3]"),
-        "test_abs": Outcome("crash", "SIGSEGV while converting"),
+        "test_det": NodeTestOutcome("wrong-shape", "y: [2] instead of [3]"),
+        "test_abs": NodeTestOutcome("crash", "SIGSEGV while converting"),
     }
     new = update(OLD, "2.0", {"tflite": now, "saved_model": AS_EXPECTED}, OPERATORS, complete=True)
     both = ("saved_model", "tflite")
@@ -122,9 +123,11 @@ def test_an_unknown_outcome_is_refused(tmp_path: Path) -> None:
 
 def test_recorded_reasons_are_alike_for_alike_cases() -> None:
     reasons = {
-        recorded_reason(case, "Sum", Outcome("unsupported", f"Sum: the rank of 'f_{case}_x' is unknown, mode='a'"))
+        recorded_reason(
+            case, "Sum", NodeTestOutcome("unsupported", f"Sum: the rank of 'f_{case}_x' is unknown, mode='a'")
+        )
         for case in ("test_a", "test_b")
     }
     assert reasons == {"Sum: the rank of a value is unknown, mode='a'"}
-    wrong = recorded_reason("test_a", "Sum", Outcome("wrong-value", "y: 1 of 3 numbers differ"))
+    wrong = recorded_reason("test_a", "Sum", NodeTestOutcome("wrong-value", "y: 1 of 3 numbers differ"))
     assert wrong == "Sum: the output's value differs from ONNX's"

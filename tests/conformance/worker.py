@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.errors import EdgeworthyError, UnsupportedNodes
+from edgeworthy.validate.node_tests import NodeTestOutcome, compare
 from edgeworthy.workers.serve import Commands, Tell
 
 from ..noops import noops
 from .adapters import RUNNERS, convert_to, warm_up
-from .declared import without_declared_shapes
-from .outcomes import Outcome, compare
+from .declared import DeclaredPass, without_declared_shapes
 
 if TYPE_CHECKING:
-    from .onnx_cases import Case
+    from edgeworthy.formats.onnx.node_tests import NodeTest
 
 
-def check(case: Case, artifact: str, folder: Path, stage: Tell) -> Outcome:
+def check(case: NodeTest, artifact: str, folder: Path, stage: Tell) -> NodeTestOutcome:
     """Convert a case, run it, compare; and the same without the output shapes that its model declares.
 
     A SavedModel takes three times as long as a TFLite file, and both come of one lowering: where one passes without
@@ -34,25 +34,25 @@ def check(case: Case, artifact: str, folder: Path, stage: Tell) -> Outcome:
     outcome = attempt(case, artifact, case.model, folder, stage)
     if outcome.status != "pass" or other is None or other.status == "pass":
         return outcome
-    return Outcome("pass", f"{other.status} without the declared output shape: {other.detail}", declared=True)
+    return DeclaredPass("pass", f"{other.status} without the declared output shape: {other.detail}")
 
 
-def attempt(case: Case, artifact: str, model: bytes, folder: Path, stage: Tell) -> Outcome:
+def attempt(case: NodeTest, artifact: str, model: bytes, folder: Path, stage: Tell) -> NodeTestOutcome:
     """Convert a model of a case, run it, compare. Whatever the code under test raises is an outcome."""
     stage("converting")
     try:
         made = convert_to(artifact, model, folder)
     except UnsupportedNodes as error:
-        return Outcome("unsupported", "; ".join(sorted({f"{n.op}: {n.reason}" for n in error.nodes})))
+        return NodeTestOutcome("unsupported", "; ".join(sorted({f"{n.op}: {n.reason}" for n in error.nodes})))
     except Exception as error:  # noqa: BLE001
-        return Outcome("convert-error", one_line(error))
+        return NodeTestOutcome("convert-error", one_line(error))
     if artifact == "tflite" and (idle := noops(made)):
-        return Outcome("does-nothing", "; ".join(idle))
+        return NodeTestOutcome("does-nothing", "; ".join(idle))
     stage("running")
     try:
         outputs = RUNNERS[artifact](made, case.inputs)
     except Exception as error:  # noqa: BLE001
-        return Outcome("runtime-error", one_line(error))
+        return NodeTestOutcome("runtime-error", one_line(error))
     return compare(outputs, case.outputs, rtol=case.rtol, atol=case.atol)
 
 
@@ -67,7 +67,7 @@ def start(tell: Tell, artifact: str) -> Commands:
     """Import what makes and runs ``artifact``."""
     warm_up(artifact)
 
-    def run(case: Case) -> Outcome:
+    def run(case: NodeTest) -> NodeTestOutcome:
         with tempfile.TemporaryDirectory() as folder:
             return check(case, artifact, Path(folder), tell)
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx.backend.test.loader import load_model_tests
 
-from ..conformance.onnx_cases import as_arrays
+from edgeworthy.formats.onnx.node_tests import as_arrays
 
 OPSET = 21
 

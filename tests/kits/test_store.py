@@ -223,10 +223,15 @@ def test_a_kit_whose_python_is_gone_is_made_anew(registry: Registry, home: Path,
     file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b""}))
     toy = make(requirements=requirement(file), python=("{kit}/env/bin/python",), check="import tool")
     kits.install(toy)
-    stamp = json.loads((home / "kits/toy" / store.STAMP).read_text())
     (home / "kits/toy/env/bin/python").unlink()
     (home / "kits/toy/env/bin/python").symlink_to("/nowhere/python")
-    assert "env/bin/python is gone" in kits.look(toy, thorough=True).faults
+    assert kits.look(toy).faults == ("env/bin/python is gone",) and kits.version("toy") is None
+    with pytest.raises(NotAvailable, match="damaged"):
+        kits.launch(toy)
+    assert kits.install(toy).status == "ready"
+    (home / "kits/toy/env/bin/python").unlink()
+    (home / "kits/toy/env/bin/python").symlink_to("/bin/false")
+    stamp = json.loads((home / "kits/toy" / store.STAMP).read_text())
     stamp["files"] = {name: text for name, text in stamp["files"].items() if not name.startswith("env/bin/")}
     (home / "kits/toy" / store.STAMP).write_text(json.dumps(stamp))
     assert kits.look(toy, thorough=True).status == "ready"

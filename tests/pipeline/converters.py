@@ -19,7 +19,12 @@ flow, plain, scaled, tampers, raises, refuses, aborts, hangs, floods = map(
 garbage, damaged, nothing, onnx, outside, number, other = map(
     _entry, ("garbage", "damaged", "nothing", "onnx", "outside", "number", "other")
 )
+_MORE = "chatters screams leaves killed empty text folder linked huge fills speaks answers closes"
+globals().update({name: _entry(name) for name in _MORE.split()})
 saved = _entry("saved", "saved_model")
+leads = _entry("leads", "saved_model")
+direct = _entry("direct")
+moody = _entry("moody")
 grows = _entry("grows")
 meets, greets, greedy, begins, hangs_too = map(_entry, ("meets", "greets", "greedy", "begins", "hangs_too"))
 old = _entry("old", opset=15)
@@ -195,7 +200,115 @@ def outside(model, folder):
 
 def number(model, folder):
     return 3
+
+
+def chatters(model, folder):
+    for handle in (1, 2):
+        os.write(handle, b'{"jsonrpc": 2, \\x00\\xff\\n' * 999)
+    return plain(model, folder)
+
+
+def screams(model, folder):
+    for _ in range(2000):
+        os.write(2, (b"y" * 99 + b"\\n") * 1000)
+    raise ValueError("after 200 MB of errors")
+
+
+def leaves(model, folder):
+    os._exit(0)
+
+
+def killed(model, folder):
+    os.kill(os.getpid(), 9)
+
+
+def empty(model, folder):
+    path = folder / "made.tflite"
+    path.touch()
+    return path
+
+
+def text(model, folder):
+    path = folder / "made.tflite"
+    path.write_text("no flatbuffer, whatever its name says")
+    return path
+
+
+def folder(model, folder):
+    path = folder / "made.tflite"
+    path.mkdir()
+    return path
+
+
+def linked(model, folder):
+    path = folder / "made.tflite"
+    path.symlink_to(shutil.copy(plain(model, folder), folder.parent / "elsewhere.tflite"))
+    return path
+
+
+def leads(model, folder):
+    path = folder / "made"
+    path.mkdir()
+    (path / "saved_model.pb").touch()
+    (path / "assets").symlink_to("/etc")
+    return path
+
+
+def huge(model, folder):
+    path = plain(model, folder)
+    os.truncate(path, 1 << 52)
+    return path
+
+
+def fills(model, folder):
+    with (folder / "made.tflite").open("wb") as made:
+        while True:
+            made.write(bytes(1 << 20))
+
+
+def speaks(model, folder):
+    line = b'{"result": "made.tflite"}' + bytes([10])
+    for handle in range(3, 64):
+        try:
+            os.write(handle, line)
+        except OSError:
+            pass
+    time.sleep(600)
+
+
+def answers(model, folder):
+    import gc
+    from multiprocessing.connection import Connection
+    for one in gc.get_objects():
+        if isinstance(one, Connection):
+            one.send({"result": "made.tflite"})
+    time.sleep(600)
+
+
+def closes(model, folder):
+    os.closerange(3, 64)
+    time.sleep(600)
+
+
+def direct(model, folder):
+    return nothing(model, folder)
+
+
+def moody(model, folder):
+    # By operator: crashes, hangs, makes another file, or converts; tells what it was asked.
+    import onnx
+    (node,) = onnx.load(model).graph.node
+    with open(os.environ["EDGE_TOLD"], "a") as told:
+        told.write(node.op_type + "\\n")
+    if node.op_type == "Add":
+        os.abort()
+    if node.op_type == "Softmax":
+        time.sleep(600)
+    return other(model, folder) if node.op_type == "SequenceInsert" else plain(model, folder)
 """
+
+NAMES = ("a:b", "a/b", "..", "a_b", "Upper", "x" * 65)
+"""That no converter may have: rows and files are called by them."""
 
 
 def install(folder: Path, version: str = "1.0") -> None:
@@ -209,6 +322,10 @@ def install(folder: Path, version: str = "1.0") -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: edge-converters\nVersion: {version}\n")
     names = [line[4:].partition("(")[0] for line in _CODE.splitlines() if line.startswith("def ") and line[4] != "_"]
     entries = {name: f"edge_info:{name}" for name in (*names, "absent", "again", "three")}
+    entries |= {name: f"edge_name_{i}:x" for i, name in enumerate(NAMES)}
+    for i, name in enumerate(NAMES):
+        code = _INFO + f"x = ConverterInfo({name!r}, '', 'tflite', 'edge_info', (), '', 'a:b')\n"
+        (folder / f"edge_name_{i}.py").write_text(code)
     entries |= {"broken": "edge_broken:x", "gone": "edge_gone:x", "wrong": "edge_wrong:wrong"}
     lines = "\n".join(f"{name} = {value}" for name, value in entries.items())
     (info / "entry_points.txt").write_text(f"[edgeworthy.converters]\n{lines}\n")

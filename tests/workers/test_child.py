@@ -320,13 +320,13 @@ def test_its_environment_and_path(served: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_a_flood_of_output_fills_neither_disk_nor_memory(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 400 MB, what is on the disk afterwards was written since it was last looked at; the last words are told."""
-    monkeypatch.setattr("edgeworthy.workers.child._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("edgeworthy.workers.output._MOST_BYTES", 1 << 20)
     monkeypatch.setattr("edgeworthy.workers.child._SLICES_S", (0.005, 0.01))
     before = memory("VmHWM")
     with child(served) as it:
         with pytest.raises(RuntimeFailure, match="ValueError: last words") as raised:
             it.ask("flood", 400, "last words")
-        status = os.fstat(it._log.fileno())
+        status = os.fstat(it._output.file.fileno())
         assert it.ask("echo", 1) == 1
     assert status.st_size >= 400e6
     assert status.st_blocks * 512 < 200e6

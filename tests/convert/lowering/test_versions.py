@@ -21,11 +21,11 @@ import onnxruntime as ort
 import pytest
 
 from edgeworthy.convert.lowering import registry
+from edgeworthy.formats.onnx.node_tests import load_node_tests
 from edgeworthy.vocabulary import NHWC_DOMAIN
 
 from ...conformance import expectations
 from ...conformance.adapters import convert_to, run_tflite
-from ...conformance.onnx_cases import load_suite
 
 Row = tuple[int, str, str, dict[str, Any]]
 """Opset, inputs, nodes that make y (and z, i), constants."""
@@ -201,7 +201,7 @@ def _versions(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:
 def proven() -> frozenset[tuple[str, int]]:
     """(operator, version) in the node tests that pass (the conformance run holds the list to that) and in the rows."""
     failing = expectations.read().of("tflite")
-    models = [onnx.load_model_from_string(case.model) for case in load_suite().cases if case.name not in failing]
+    models = [onnx.load_model_from_string(case.model) for case in load_node_tests().cases if case.name not in failing]
     models += [_model(*row) for row in ROWS]
     return frozenset(version for model in models for version in _versions(model))
 
