@@ -86,6 +86,11 @@ class QuantizeTable(Table):
     ranges: Annotated[str, Flag("--ranges", metavar="METHOD")] = "auto"
     """how samples become ranges of int8 models' activations: min_max, moving_average, sample_extremes, percentile, mse
     or entropy (docs/quantization.md); auto tries them and keeps what is best on samples that no range was taken from"""
+    weight_ranges: Annotated[Literal["auto", "max", "octav"], Flag("--weight-ranges")] = "auto"
+    """how far the integers of weights reach: max, to the largest; octav, to where clipping and rounding cost least;
+    auto tries that for int4"""
+    bias_correction: Annotated[Literal["auto", "on", "off"], Flag("--bias-correction")] = "auto"
+    """whether biases of int8 models make up for the mean error of their rounded weights; auto tries it"""
     engine: Annotated[Engine, Flag("--engine")] = "ai-edge"
     """what quantizes: ai-edge-quantizer, TensorFlow's own quantizer from the SavedModel, or the better of both"""
     device: Annotated[str, Flag("--device", metavar="DEVICE")] = Field(default="cpu", examples=["ethos-u"])

@@ -9,6 +9,7 @@ from .. import files
 from ..analysis import AnalysisFile, QuantizationAnalysis
 from ..artifact import TFLiteModel
 from ..errors import RuntimeFailure
+from ..quantize.recipe import Recipe, path_beside
 from ..schemes import FLOAT32, SCHEMES
 from ..validate import analysis_page
 from ..validate.made import ArtifactResult
@@ -23,12 +24,13 @@ class Analyzing(Judging):
     @cached_property
     def analyses(self) -> list[QuantizationAnalysis]:
         """Of every quantized file that was made; with ``--analyze`` they are in OUT as files too."""
-        found = [self._analysis(q.artifact) for q in self.quantized if q.artifact is not None]
+        made = [(q.artifact, q.result.recipe is not None) for q in self.quantized if q.artifact is not None]
+        found = [self._analysis(artifact, made_here=known) for artifact, known in made]
         if self.config.quantize.analyze and found:
             self._write_analyses(found)
         return found
 
-    def _analysis(self, artifact: ArtifactResult) -> QuantizationAnalysis:
+    def _analysis(self, artifact: ArtifactResult, *, made_here: bool) -> QuantizationAnalysis:
         from .subjects import to_artifact
 
         table, floating = self.config.quantize, self.floating
@@ -36,12 +38,17 @@ class Analyzing(Judging):
         models = [to_artifact(a, self.output) for a in (floating, artifact)]
         schemes = FLOAT32.name, artifact.scheme
         pair = [TFLiteModel(m.path, m.inputs, m.outputs, scheme) for m, scheme in zip(models, schemes, strict=True)]
+        recipe = Recipe.read(path_beside(pair[1].path)) if made_here else None
 
         def make() -> QuantizationAnalysis:
-            found = self._analyzed(*pair) if table.analyze else self._linted(*pair)
+            found = (self._analyzed if table.analyze else self._linted)(*pair, recipe=recipe)
             return found.placed(Origins(self.graph.path if self.given is None else None).of)
 
-        depends: dict[str, object] = {**about, "analyze": table.analyze}
+        depends: dict[str, object] = {
+            **about,
+            "analyze": table.analyze,
+            "recipe": recipe and recipe.model_dump(mode="json"),
+        }
         if table.analyze:
             depends |= {
                 "sensitivity": [table.sensitivity, table.sensitivity_layers, table.sensitivity_seconds],
@@ -52,16 +59,16 @@ class Analyzing(Judging):
         stage = f"analyze.{artifact.scheme}"
         return self._stage(stage, QuantizationAnalysis, depends, make, about=about, final=lambda f: not f.failure)
 
-    def _linted(self, floating: TFLiteModel, quantized: TFLiteModel) -> QuantizationAnalysis:
+    def _linted(self, floating: TFLiteModel, quantized: TFLiteModel, *, recipe: Recipe | None) -> QuantizationAnalysis:
         from ..quantize.analysis.analyze import analyze
 
         try:
-            return analyze(floating, quantized, timeout_s=self.config.validation.timeout_s)
+            return analyze(floating, quantized, recipe=recipe, timeout_s=self.config.validation.timeout_s)
         except RuntimeFailure as error:  # nobody asked for it: the file stands without
             artifact = SCHEMES[quantized.scheme].artifact
             return QuantizationAnalysis(scheme=quantized.scheme, artifact=artifact, failure=str(error))
 
-    def _analyzed(self, floating: TFLiteModel, quantized: TFLiteModel) -> QuantizationAnalysis:
+    def _analyzed(self, floating: TFLiteModel, quantized: TFLiteModel, recipe: Recipe | None) -> QuantizationAnalysis:
         from ..quantize.analysis.analyze import analyze
         from ..quantize.analysis.sensitivity import sensitivity
 
@@ -72,6 +79,7 @@ class Analyzing(Judging):
             quantized,
             samples,
             inputs=origin,
+            recipe=recipe,
             permute=self._permutations,
             timeout_s=timeout,
             progress=lambda done: self.progress.step("layers", done, len(samples)),

@@ -14,7 +14,10 @@ from ..schemes import SCHEMES
 from ..tables import Engine
 from ..targets import TARGETS
 
-_SAYS = ("schemes", "io_dtype", "ranges", "engine", "device", "full_integer", "exclude", "keep_float", "only")
+_SAYS = (
+    "schemes", "io_dtype", "ranges", "weight_ranges", "bias_correction", "engine", "device", "full_integer",
+    "exclude", "keep_float", "only",
+)  # fmt: skip
 """Keys of ``[quantize]`` that a recipe speaks for."""
 
 
@@ -68,5 +71,7 @@ def of(config: Config, schemes: Iterable[str], recipe: Recipe | None) -> dict[st
     find(meant)
     checked(table.ranges)
     plain = {"exclude": table.stays_float, "only": table.only, "device": meant, "engine": table.engine}
+    plain |= {"weight_ranges": table.weight_ranges}
     static = plain | {"io_dtype": table.io_dtype, "full_integer": table.full_integer, "ranges": table.ranges}
+    static |= {"bias_correction": table.bias_correction}
     return {name: Recipe.of(name, **(static if SCHEMES[name].needs_calibration else plain)) for name in schemes}

@@ -21,8 +21,8 @@ LIMIT = 2.0**30
 _INT4_LIMIT = LIMIT / 16
 """XNNPACK computes with int4 weights in the upper half of a byte, and so with sums sixteen times as large."""
 
-_DTYPES = {fb.TensorType.INT32: np.int32, fb.TensorType.INT64: np.int64}
-"""Beside int16 activations a bias has 64 bits, and such a scale is lost all the same: kernels shift by 31 at most."""
+DTYPES = {fb.TensorType.INT32: np.int32, fb.TensorType.INT64: np.int64}
+"""Of biases. Beside int16 activations they have 64 bits, and such a scale is lost all the same: kernels shift by 31."""
 
 BIASED = {
     "CONV_2D": (0, 1, 2),
@@ -86,7 +86,7 @@ def _operands(model: Any, graph: Any, op: Any) -> tuple[Any, Any, Any] | None:
 def _needs(operands: tuple[Any, Any, Any], real: Any) -> tuple[float, Any, Any] | None:
     """The input's step, the weight scales that hold the bias, and where they are wider; None if none is."""
     source, weights, bias = operands
-    if bias.type not in _DTYPES or source.quantization is None or source.quantization.scale is None:
+    if bias.type not in DTYPES or source.quantization is None or source.quantization.scale is None:
         return None
     step = float(source.quantization.scale[0])
     if weights.quantization.details is not None:  # blocks of a row
@@ -109,20 +109,20 @@ def _widen(quantized: Any, index: int, layers: list[_Layer]) -> None:
     new = np.max([layer.scales for layer in layers], axis=0)
     axes = [1] * values.ndim
     axes[graph.tensors[index].quantization.quantizedDimension if old.size > 1 else 0] = old.size
-    weights = _own(graph, [layer.op for layer in layers], index)
-    _store(quantized, weights, np.rint(values * (old / new).reshape(axes)).astype(np.int8), new)
+    weights = own(graph, [layer.op for layer in layers], index)
+    store(quantized, weights, np.rint(values * (old / new).reshape(axes)).astype(np.int8), new)
     for layer in layers:
         position = layer.op.inputs[BIASED[fb.op_name(quantized, layer.op)][2]]
-        bias = _own(graph, [layer.op], int(position))
+        bias = own(graph, [layer.op], int(position))
         steps = np.rint(layer.bias / (layer.step * new))
-        _store(quantized, bias, steps.astype(_DTYPES[bias.type]), layer.step * new)
+        store(quantized, bias, steps.astype(DTYPES[bias.type]), layer.step * new)
 
 
 def _position(graph: Any, op: Any, tensor: Any) -> int:
     return next(int(i) for i in op.inputs if graph.tensors[i] is tensor)
 
 
-def _own(graph: Any, ops: list[Any], index: int) -> Any:
+def own(graph: Any, ops: list[Any], index: int) -> Any:
     """The tensor, or a copy for ``ops`` alone if others read it too."""
     readers = [op for op in graph.operators if index in list(op.inputs)]
     tensor = graph.tensors[index]
@@ -139,6 +139,7 @@ def _own(graph: Any, ops: list[Any], index: int) -> Any:
     return copy
 
 
-def _store(model: Any, tensor: Any, values: Any, scale: Any) -> None:
+def store(model: Any, tensor: Any, values: Any, scale: Any) -> None:
+    """Let a tensor hold these steps of this scale."""
     tensor.buffer = fb.add_buffer(model, values, tensor.type)
     tensor.quantization.scale = np.asarray(scale, np.float32)

@@ -13,18 +13,16 @@ from ..schemes import get_scheme
 from . import devices, engine
 from .exclusion import decisions
 from .float_ops import MIN_ELEMENTS
-from .islands import joined
+from .islands import joined, picoseconds
 from .kinds import LAYERS
 from .ranges import Observer, unfit_operators
-from .recipe import FLOATS, Decision, Recipe
+from .recipe import FLOATS, Compute, Decision, Recipe
 
 _JOINED = "a cast before and behind it would cost more than it gains"
 _LEAST_PS = 20_000_000
-"""Picoseconds that int8 has to lose in its slow operators before a whole model stays float."""
+"""Picoseconds that a whole model has to gain in float before it stays so."""
 
-_ALL_FLOAT = (
-    "no layer is faster in int8 on {}: all compute in float32, and weights are int8; --device says for whom else"
-)
+_ALL_FLOAT = "no layer is faster in int8 on {}: all compute in float32, and weights are {}; --device says for whom else"
 _FASTER = "faster in float32, with its casts, on {}"
 
 
@@ -56,30 +54,48 @@ def decide(
     if recipe.full_integer:
         return told | ruined, devices.regrets(content, scheme, recipe.device)
     decided = devices.preferences(content, scheme, recipe.device) | told | ruined
-    if observer is not None:
-        floats = {index for index, d in decided.items() if d.compute in FLOATS} | _without_form(model, recipe)
-        fixed = {index for index, d in decided.items() if d.compute not in FLOATS}
-        costs = devices.costs(content, scheme, recipe.device)
-        float_io = recipe.io_dtype == "float32"
-        more = joined(model, floats, fixed, costs, float_io=float_io)
-        layers = {index for index, op in enumerate(model.subgraphs[0].operators) if fb.op_name(model, op) in LAYERS}
-        whole = costs is not None and bool(layers & more) and layers <= floats | more
-        if whole and costs and costs.lost < _LEAST_PS:  # what a user would miss is the integers
-            more, whole = joined(model, floats, fixed, float_io=float_io), False
-        decided |= {index: _in_float(model, index, recipe.device) for index in more}
-        return decided, [_ALL_FLOAT.format(recipe.device)] * whole
-    return decided, []
+    if observer is None:
+        return decided, []
+    more, whole = _joining(model, recipe, decided, devices.costs(content, scheme, recipe.device))
+    decided |= {index: _in_float(model, index, recipe.device) for index in more}
+    return decided, [_ALL_FLOAT.format(recipe.device, scheme.weights)] * whole
+
+
+def _joining(
+    model: Any, recipe: Recipe, decided: Mapping[int, Decision], costs: devices.Costs | None
+) -> tuple[set[int], bool]:
+    """What else is better in float than in integers; and whether that leaves no layer in integers."""
+    floats = {index for index, d in decided.items() if d.compute in FLOATS} | _without_form(model, recipe)
+    fixed = {index for index, d in decided.items() if d.compute not in FLOATS}
+    float_io = recipe.io_dtype == "float32"
+    more = joined(model, floats, fixed, costs, float_io=float_io)
+    layers = {index for index, op in enumerate(model.subgraphs[0].operators) if fb.op_name(model, op) in LAYERS}
+    if costs is None or not layers & more or not layers <= floats | more:
+        return more, False
+    usual = joined(model, floats, fixed)  # what a user would miss is the integers
+    taken = [picoseconds(model, floats | some, costs, float_io=float_io) for some in (usual, more)]
+    return (more, True) if taken[0] - taken[1] >= _LEAST_PS else (usual, False)
 
 
 def _in_float(model: Any, index: int, device: str) -> Decision:
-    """A layer has int8 weights all the same, where they are many; they are unpacked when the file is loaded."""
+    """A layer has integer weights all the same, where they are many."""
+    if fb.op_name(model, model.subgraphs[0].operators[index]) not in LAYERS:
+        return Decision("float32", _JOINED)
+    return Decision(in_float(model, index), _FASTER.format(device))
+
+
+def in_float(model: Any, index: int) -> Compute:
+    """What an operator of the main graph computes in that is to be float: with integer weights where it has many.
+
+    They are unpacked when the file is loaded, so the file stays small and the operator as fast as in float.
+    """
     graph = model.subgraphs[0]
     op = graph.operators[index]
     if fb.op_name(model, op) not in LAYERS:
-        return Decision("float32", _JOINED)
+        return "float32"
     weights = graph.tensors[op.inputs[1]]
     large = fb.is_constant(model, weights) and math.prod(weights.shape) >= MIN_ELEMENTS
-    return Decision("weights" if large else "float32", _FASTER.format(device))
+    return "weights" if large else "float32"
 
 
 def _without_form(model: Any, recipe: Recipe) -> set[int]:

@@ -173,11 +173,6 @@ class Costs:
     saved: Mapping[int, int]
     cast: int
 
-    @property
-    def lost(self) -> int:
-        """Picoseconds that int8 takes longer in the operators that it makes slower."""
-        return -sum(ps for ps in self.saved.values() if ps < 0)
-
 
 def costs(content: bytes, scheme: Scheme, device: str) -> Costs | None:
     """What the table knows of a model; None of a device that it has no costs of, or of another scheme than int8."""

@@ -14,7 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 from ai_edge_quantizer import algorithm_manager, default_policy, qtyping, quantizer
-from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, naive_min_max_quantize
+from ai_edge_quantizer.algorithms.uniform_quantize import (
+    common_quantize,
+    naive_min_max_quantize,
+    uniform_quantize_tensor,
+)
 from ai_edge_quantizer.algorithms.utils import common_utils
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
@@ -22,8 +26,10 @@ from ..formats.tflite import edit as fb
 from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
 from ..schemes import Method, Scheme
+from . import weight_ranges
 from .float_ops import MIN_ELEMENTS
 from .recipe import Compute
+from .weight_ranges import WeightRange
 
 NAME = f"ai-edge-quantizer {importlib.metadata.version('ai-edge-quantizer')}"
 
@@ -73,6 +79,33 @@ def _materialize(rule: Int8 | FixedScale) -> Any:
     return _fixed_output(rule.scale, rule.zero_point) if isinstance(rule, FixedScale) else _MATERIALIZE[rule]
 
 
+_OCTAV = algorithm_manager.AlgorithmName.OCTAV
+"""The engine's rules with scales of weights by ``weight_ranges.limits``, in place of its own form of it: that gives
+channels of zeros the scale 0, and channels that lose by clipping are clipped."""
+
+_CLIPPED: dict[Any, Any] = {
+    _OpName.CONV_2D: common_quantize.materialize_fc_conv,
+    _OpName.CONV_2D_TRANSPOSE: common_quantize.materialize_conv2d_transpose,
+    _OpName.DEPTHWISE_CONV_2D: common_quantize.materialize_fc_conv,
+    _OpName.FULLY_CONNECTED: common_quantize.materialize_fc_conv,
+}
+"""Operators with weights whose scales may be less than the largest asks for."""
+
+
+def _octav_params(op_info: Any, config: Any, content: Any = None, qsv: Any = None) -> Any:
+    """The engine's scale and integers of a tensor, and of weights without blocks those by ``octav``."""
+    params = naive_min_max_quantize.get_tensor_quant_params(op_info, config, content, qsv)
+    if content is None or params.block_size:
+        return params
+    axis = params.quantized_dimension
+    rows = content.reshape(1, -1) if axis is None else np.moveaxis(content, axis, 0).reshape(content.shape[axis], -1)
+    limits = np.maximum(weight_ranges.limits(rows, config.num_bits), 1e-9)  # the engine's least, of channels of zeros
+    scale = (limits / (2 ** (config.num_bits - 1) - 1)).astype(np.float32).reshape(params.scale.shape)
+    clipped = dataclasses.replace(params, scale=scale)
+    steps = uniform_quantize_tensor.uniform_quantize(content, clipped, False)
+    return dataclasses.replace(clipped, quantized_data=steps)
+
+
 ADDED: dict[str, Any] = {
     op.builtin: _materialize(op.int8) for op in OPS.values() if op.int8 not in (Int8.LISTED, Int8.FLOAT)
 }
@@ -80,7 +113,7 @@ ADDED: dict[str, Any] = {
 
 
 def register_added_operators() -> None:
-    """Enter ``ADDED`` into the engine's tables, once."""
+    """Enter ``ADDED`` and ``_OCTAV`` into the engine's tables, once."""
     policy = dict(default_policy.DEFAULT_CONFIG_CHECK_POLICY)
     codes = dict(tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME)
     for name, materialize in ADDED.items():
@@ -96,6 +129,16 @@ def register_added_operators() -> None:
         policy[name] = policy[_OpName.RELU]
         codes[getattr(qtyping.BuiltinOperator, name)] = name
     algorithm_manager.register_config_check_policy_func(_MIN_MAX, policy)
+    algorithm_manager.register_op_quant_config_validation_func(_OCTAV, common_quantize.check_op_quantization_config)
+    algorithm_manager.register_config_check_policy_func(_OCTAV, policy)
+    for name, materialize in _CLIPPED.items():
+        algorithm_manager.register_quantized_op(
+            _OCTAV,
+            name,
+            naive_min_max_quantize.init_qsvs,
+            calibration_func=naive_min_max_quantize.min_max_calibrate,
+            materialize_func=functools.partial(materialize, _octav_params),
+        )
     tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME = codes
 
 
@@ -117,6 +160,7 @@ def quantize(
     *,
     ranges: Mapping[str, tuple[float, float]],
     computes: Mapping[int, Compute],
+    weights: WeightRange = "max",
 ) -> Any:
     """The quantized ``ModelT`` of a float flatbuffer; with a static scheme its inputs and outputs are int8.
 
@@ -125,27 +169,37 @@ def quantize(
         scheme: One with scales: dynamic, static or of weights alone.
         ranges: Least and largest value of every float activation, for a static scheme.
         computes: Operators of the main graph → what they compute in, where it isn't what the scheme says.
+        weights: How far the integers of weights reach; those of blocks to the largest.
     """
     engine = quantizer.Quantizer(content)
+
+    def put(where: str, kind: Any, config: Any) -> None:
+        key = _OCTAV if weights == "octav" and kind in _CLIPPED else _MIN_MAX
+        engine.update_quantization_recipe(where, kind, config, algorithm_key=key)
+
     base = dataclasses.replace(scheme, weights="int8", granularity="channel") if scheme.weight_bits < 8 else scheme
-    engine.update_quantization_recipe(".*", _OpName.ALL_SUPPORTED, _config(base))
+    put(".*", _OpName.ALL_SUPPORTED, _config(base))
+    for kind in _CLIPPED:
+        if _is_supported(kind, _config(base)):
+            put(".*", kind, _config(base))
     if scheme.needs_calibration:
-        engine.update_quantization_recipe(".*", _OpName.BATCH_MATMUL, _config(base, _OpName.BATCH_MATMUL))
+        put(".*", _OpName.BATCH_MATMUL, _config(base, _OpName.BATCH_MATMUL))
     for kind in _NARROW if base is not scheme else ():
         if _is_supported(kind, _config(scheme)):
-            engine.update_quantization_recipe(".*", kind, _config(scheme))
+            put(".*", kind, _config(scheme))
     original = fb.read(content)
     for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
-        where = f"^{re.escape(scope)}$", operator
+        where = f"^{re.escape(scope)}$"
         if compute in ("int8", "int16"):
-            engine.update_quantization_recipe(*where, _config(dataclasses.replace(base, activations=compute), operator))
+            put(where, operator, _config(dataclasses.replace(base, activations=compute), operator))
             continue
-        method = _IN_FLOAT.get(compute)
-        config = _config(dataclasses.replace(base, method=method)) if method else None
-        if config is not None and _is_supported(operator, config):
-            engine.update_quantization_recipe(*where, config)
+        method, stored = _IN_FLOAT.get(compute), (scheme, base) if operator in _NARROW else (base,)
+        configs = [_config(dataclasses.replace(each, method=method)) for each in stored if method]
+        config = next((config for config in configs if _is_supported(operator, config)), None)
+        if config is not None:
+            put(where, operator, config)
         else:  # or it has no weights
-            engine.update_quantization_recipe(*where, algorithm_key=_NO_QUANTIZE)
+            engine.update_quantization_recipe(where, operator, algorithm_key=_NO_QUANTIZE)
     measured = None
     if scheme.needs_calibration:
         # Without axes, so that the scale fits constants of any rank that share it.

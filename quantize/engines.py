@@ -11,7 +11,6 @@ from ..workers.child import Child
 from . import tensorflow_engine
 from .contenders import Contender, best
 from .messages import Answer, Request
-from .range_methods import AUTO
 
 if TYPE_CHECKING:
     from ..artifact import Feeds
@@ -52,7 +51,7 @@ class Engines:
     @property
     def compare(self) -> bool:
         """Whether there is anything to choose by samples that are held out."""
-        needed = self._request.recipe.ranges == AUTO and self._engine != "tensorflow"
+        needed = self._request.recipe.compares and self._engine != "tensorflow"
         return needed or self._engine == "both"
 
     def calibrate(self, feed: Feeds) -> None:

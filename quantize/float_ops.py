@@ -27,14 +27,21 @@ def float_operators(
         reasons: Output name → why an operator was kept in float.
     """
     found = []
+    packed = {
+        (number, int(op.outputs[0])): int(op.inputs[0])
+        for number, _, op in fb.operators(model)
+        if fb.op_name(model, op) == "DEQUANTIZE"
+    }
     for number, graph, op in fb.operators(model):
         kind = fb.op_name(model, op)
-        stayed = _is_float if scheme.needs_calibration else _has_float_weights
         if kind in NO_ARITHMETIC or not op.outputs:
             continue
         name = fb.name(graph.tensors[op.outputs[0]])
-        if name not in reasons and not stayed(model, graph, op):
-            continue
+        if name not in reasons:
+            stored = [packed.get((number, int(i)), int(i)) for i in op.inputs]
+            stayed = _is_float(graph, op) if scheme.needs_calibration else _has_float_weights(model, graph, stored)
+            if not stayed:
+                continue
         reason = reasons.get(name, "")
         if not reason and kind not in supported:
             reason = f"the quantizer has no {scheme.name} form of it"
@@ -44,13 +51,17 @@ def float_operators(
     return found
 
 
-def _is_float(model: Any, graph: Any, op: Any) -> bool:
+def _is_float(graph: Any, op: Any) -> bool:
     return any(fb.is_float(tensor) for tensor in fb.tensors(graph, [*op.inputs, *op.outputs]))
 
 
-def _has_float_weights(model: Any, graph: Any, op: Any) -> bool:
-    """Whether it reads a large float32 constant and none that is compressed (then the float one is a bias)."""
-    constants = [t for t in fb.tensors(graph, op.inputs) if fb.is_constant(model, t)]
+def _has_float_weights(model: Any, graph: Any, stored: list[int]) -> bool:
+    """Whether there is a large float32 constant and none that is compressed (then the float one is a bias).
+
+    Args:
+        stored: What an operator reads, before it is unpacked.
+    """
+    constants = [t for t in fb.tensors(graph, stored) if fb.is_constant(model, t)]
     if any(t.type in (fb.TensorType.INT8, fb.TensorType.INT4) for t in constants):
         return False
     sizes = [v.size for t in constants if fb.is_float(t) and (v := fb.values(model, t)) is not None]

@@ -34,7 +34,7 @@ class Answer:
         recipe: As it was decided, on every operator that doesn't follow the scheme, and by which range method.
         float_ops: See ``post_training.Quantization``.
         notes: The same.
-        ranges: Every range method that was tried; empty where none was to be chosen.
+        ranges: Every way of rounding that was tried; empty where none was to be chosen.
     """
 
     engine: str

@@ -59,7 +59,7 @@ class Quantization:
         samples: Calibration samples used.
         fit_for_deployment: False if the ranges come from noise.
         notes: What else is worth knowing.
-        ranges: Every range method that was tried; empty where one was asked for, or none is needed.
+        ranges: Every way of rounding that was tried; empty where one was asked for, or none is needed.
         engines: The same of engines.
         judged_on: The samples that those were judged on.
     """
@@ -155,7 +155,7 @@ def quantize(
         feeds.fit_for_deployment if feeds else True,
         (
             *_made_otherwise(recipe, answer.engine),
-            *_chosen("ranges", resolved.ranges, answer.ranges, judged_on),
+            *_chosen("ranges", str(resolved.rounding), answer.ranges, judged_on),
             *_chosen("engine", resolved.engine, contenders, judged_on),
             *answer.notes,
             *_nothing_in(wanted, output),
@@ -233,6 +233,12 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             f"{wanted.name} computes in {wanted.activations}, so its inputs and outputs can't be {recipe.io_dtype}",
             where="--io-dtype",
             remedy=f"use --io-dtype float32, or --scheme {calibrated}",
+        )
+    if recipe.bias_correction == "on" and not wanted.needs_calibration:
+        raise BadInput(
+            f"{wanted.name} takes no samples, and biases are corrected by means over samples",
+            where="--bias-correction",
+            remedy=f"leave it out, or use --scheme {calibrated}",
         )
     integers = [rule for rule in recipe.rules if rule.compute not in FLOATS]
     if integers and not wanted.needs_calibration:

@@ -18,12 +18,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from .bias import BIASED
+from .bias_correction import CORRECTED, channels_of
 from .range_methods import Range, Statistics, extent, overflows
 from .running import input_tensors
 from .unlike import unlike
 
 if TYPE_CHECKING:
-    from ..artifact import Array
+    from ..artifact import Array, Floats
 
 SOFTMAX_REACH = 16.0
 """exp(-16) = 1e-7; one step of an int8 softmax is 1/256."""
@@ -69,12 +70,20 @@ class Observer:
         self._shapes = {name: tuple(self.graph.tensors[i].shape) for name, i in self._inputs.items()}
         self._watched = _float_activations(self.model, self.graph)
         self._softmax = _softmax_inputs(self.model, self.graph)
+        self._read = _read_by_layers(self.model)
+        self._sums: dict[tuple[str, int], Floats] = {}
         self._count = 0
 
     @property
     def ranges(self) -> dict[str, Range]:
         """Tensor name → least and largest value in its statistics."""
         return {name: seen.extremes for name, seen in self.statistics.items()}
+
+    @property
+    def means(self) -> dict[tuple[str, int], Floats]:
+        """(Name of what a layer reads, channels) → mean of each channel; without what has values beyond ``HUGE``."""
+        sane = {name for name, seen in self.statistics.items() if seen.reach <= HUGE}
+        return {key: total / self._count for key, total in self._sums.items() if key[0] in sane}
 
     def observe(self, feed: Mapping[str, Array]) -> None:
         """Run once on ``feed`` (input name → array in the TFLite model's layout) and take in all activations.
@@ -105,6 +114,9 @@ class Observer:
                 where=f"tensor {name!r}",
                 remedy="look for NaN in the weights or for an input outside the model's domain",
             )
+        for channels in self._read.get(index, ()):
+            mean = values.reshape(-1, channels).mean(axis=0, dtype=np.float64)
+            self._sums[name, channels] = self._sums.get((name, channels), 0.0) + mean
         if index in self._softmax and values.ndim:
             tops = values.max(axis=-1, keepdims=True)
             counted = np.maximum(values, tops - np.float32(SOFTMAX_REACH / self._softmax[index]))
@@ -208,3 +220,12 @@ def _softmax_inputs(model: Any, graph: Any) -> dict[int, float]:
         else:
             others.update(int(i) for i in op.inputs)
     return {i: beta for i, beta in found.items() if i not in others and beta > 0}
+
+
+def _read_by_layers(model: Any) -> dict[int, set[int]]:
+    """Tensor index → the channels that layers with a bias see in it."""
+    graph, found = model.subgraphs[0], dict[int, set[int]]()
+    for op in graph.operators:
+        if fb.op_name(model, op) in CORRECTED and fb.is_constant(model, graph.tensors[op.inputs[1]]):
+            found.setdefault(int(op.inputs[0]), set()).add(channels_of(model, op))
+    return found

@@ -19,17 +19,22 @@ from .. import files
 from ..errors import BadInput, did_you_mean
 from ..schemes import get_scheme
 from ..tables import Engine, IoDtype
-from .range_methods import AUTO, checked
+from .range_methods import AUTO, MIN_MAX, checked
+from .rounding import Change, Rounding, refinements
 
 Compute = Literal["float32", "weights", "int8", "int16"]
 """What an operator computes in. Weights follow: of a float operator they are float32. ``weights``: it computes in
-float32 with int8 weights, which are unpacked before use."""
+float32 with integer weights, in the scheme's bits where the runtime unpacks those and in 8 else."""
 
 FLOATS: tuple[Compute, ...] = ("float32", "weights")
 """What computes in float32."""
 
 By = Literal["any", "operator", "name", "module", "result"]
 """What of an operator a pattern speaks of (see ``exclusion``); ``result``: its first result's name, as it is."""
+
+WeightRangeMethod = Literal["auto", "max", "octav"]
+
+Correction = Literal["auto", "on", "off"]
 
 RangeMethod = Annotated[str, AfterValidator(checked)]
 
@@ -91,6 +96,8 @@ class Recipe(_Value):
         scheme: Full name of the scheme: what all operators get that no rule speaks of.
         engine: What quantizes; ``both``: whichever does better on samples that no range was taken from.
         ranges: How samples become ranges of activations (see ``range_methods``).
+        weight_ranges: How far the integers of weights reach (see ``weight_ranges``).
+        bias_correction: Whether biases make up for the mean error of the weights (see ``bias_correction``).
         transforms: What is done to the float model first, in this order (see ``transforms``).
         io_dtype: Dtype of the float model's float inputs and outputs.
         device: What it is quantized for: what that computes better in another type gets it (``devices``). None: for
@@ -108,6 +115,8 @@ class Recipe(_Value):
     scheme: Annotated[str, AfterValidator(lambda name: get_scheme(name).name)]
     engine: Engine = "ai-edge"
     ranges: RangeMethod = AUTO
+    weight_ranges: WeightRangeMethod = "max"
+    bias_correction: Correction = "off"
     io_dtype: IoDtype = "float32"
     device: str | None = None
     full_integer: bool = False
@@ -128,6 +137,30 @@ class Recipe(_Value):
         """
         rules = [{"pattern": pattern, "why": f"excluded by {pattern!r}"} for pattern in exclude]
         return _checked({"scheme": scheme, "rules": tuple(rules), "only": tuple(only), **more}, "the recipe")
+
+    @property
+    def rounding(self) -> Rounding:
+        """What it says of rounding; of what it leaves open the plainest."""
+        ranges = MIN_MAX if self.ranges == AUTO else self.ranges
+        return Rounding(ranges, "octav" if self.weight_ranges == "octav" else "max", self.bias_correction == "on")
+
+    @property
+    def compares(self) -> bool:
+        """Whether files of several ways of rounding are to be compared."""
+        return AUTO in (self.ranges, self.weight_ranges, self.bias_correction)
+
+    @property
+    def refinements(self) -> list[Change]:
+        """What there is to try of what it leaves open beside ranges, in this order."""
+        told = {"weights": self.weight_ranges, "bias_correction": self.bias_correction}
+        found = refinements(get_scheme(self.scheme))
+        return [change for change in found if all(told[key] == AUTO for key in change)]
+
+    def rounded(self, by: Rounding) -> Recipe:
+        """The same, with nothing left open of rounding."""
+        corrected: Correction = "on" if by.bias_correction else "off"
+        told = {"ranges": by.ranges, "weight_ranges": by.weights, "bias_correction": corrected}
+        return self.model_copy(update=told)
 
     @property
     def has_patterns(self) -> bool:

@@ -45,6 +45,8 @@ def refuses(recipe: Recipe) -> str:
         return "TensorFlow's quantizer takes no rules for single operators"
     if recipe.ranges not in (AUTO, MIN_MAX):
         return f"TensorFlow's quantizer takes ranges by {MIN_MAX} alone"
+    if recipe.weight_ranges == "octav" or recipe.bias_correction == "on":
+        return "TensorFlow's quantizer clips no weights and corrects no biases"
     return ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from ..errors import BadInput
 from ..formats.tflite import edit as fb
 from ..schemes import Scheme, get_scheme
 from ..workers.serve import Commands, Tell
-from . import bias, engine, running
+from . import bias, bias_correction, engine, running
 from .adoption import align
+from .bias_correction import Means
 from .contenders import Contender, best
 from .deciding import decide, require_integers
 from .float16 import to_float16
@@ -29,10 +30,12 @@ from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .judge import Judge
 from .messages import Answer, Request
-from .range_methods import AUTO, MIN_MAX, TRIED, Integers, Range, resolve
+from .range_methods import AUTO, TRIED, Integers, Range, resolve
 from .ranges import Observer
 from .recipe import FLOATS, Compute, Decision, Recipe, Rule
+from .rounding import Rounding
 from .transforms import transformed
+from .weight_ranges import WeightRange
 
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
 
@@ -70,6 +73,7 @@ class Quantizer:
         ours = request.recipe.engine != "tensorflow"
         observes = self._scheme.needs_calibration and ours
         self._observer = Observer(self.content, threads=request.threads) if observes else None
+        self._ranges: dict[tuple[str, frozenset[str]], dict[str, Range]] = {}
         self._feed, self._held = dict(request.example), list[dict[str, Array]]()
 
     def calibrate(self, feed: dict[str, Array]) -> None:
@@ -85,11 +89,9 @@ class Quantizer:
         if self._scheme.method == "cast":
             return _float16(self.model, self._request, self._scheme, decided)
         if self._observer is None:
-            return self._answer(self.make({}, decided), decided, notes)
-        ranges = self._request.recipe.ranges
-        names = TRIED if ranges == AUTO else (ranges,)
-        made, contenders = self._best(names, decided)
-        return self._answer(made, decided, notes, contenders)
+            rounding = self._request.recipe.rounding
+            return self._answer(self.make(rounding, decided), decided, notes, rounding)
+        return self._answer_best(decided, notes)
 
     def decide(self) -> tuple[dict[int, Decision], list[str]]:
         """See ``deciding.decide``."""
@@ -101,9 +103,9 @@ class Quantizer:
         graph = self.model.subgraphs[0]
         return [_result(graph, op) for op in graph.operators]
 
-    def resolved(self, decided: Mapping[int, Decision], ranges: str) -> Recipe:
+    def resolved(self, decided: Mapping[int, Decision], rounding: Rounding) -> Recipe:
         """The recipe with these decisions."""
-        return _resolved(self._request.recipe, self.model.subgraphs[0], decided, ranges)
+        return _resolved(self._request.recipe, self.model.subgraphs[0], decided, rounding)
 
     def adopt(self, path: Path, engine_name: str) -> Answer:
         """Make a file that another engine made of the same model as one of ours: it is written anew, and tried."""
@@ -117,8 +119,9 @@ class Quantizer:
         found = float_operators(model, self._scheme, supported=kinds, reasons={})
         if self._request.recipe.full_integer:
             require_integers(found)
-        made = {"engine": "tensorflow", "ranges": MIN_MAX, "resolved": True}
-        return Answer(engine_name, self._request.recipe.model_copy(update=made), tuple(found))
+        made = {"engine": "tensorflow", "resolved": True}
+        recipe = self._request.recipe.rounded(Rounding()).model_copy(update=made)
+        return Answer(engine_name, recipe, tuple(found))
 
     def judge(self, name: str, path: Path) -> Contender:
         return self._judge.judge(name, path.read_bytes())
@@ -127,24 +130,30 @@ class Quantizer:
     def _judge(self) -> Judge:
         return Judge(self.content, self._held or [self._feed], threads=self._request.threads)
 
-    def _best(self, names: Sequence[str], decided: dict[int, Decision]) -> tuple[_Made, tuple[Contender, ...]]:
-        """The file by the best range method, and what was found of each; of methods that agree, the first is tried."""
-        if len(names) == 1:
-            return self.make(self.ranges(names[0], decided), decided), (Contender(names[0]),)
-        tried: dict[str, dict[str, Range]] = {}
-        contenders: list[Contender] = []
-        for name in names:
-            self._tell(f"ranges by {name}")
-            ranges = self.ranges(name, decided)
-            if ranges not in tried.values():
-                tried[name] = ranges
-                made = self.make(ranges, decided)
-                contenders.append(self._judge.judge(name, made.content))
-        chosen = best(contenders)
-        return made if chosen is contenders[-1] else self.make(tried[chosen.name], decided), tuple(contenders)
+    def _answer_best(self, decided: dict[int, Decision], notes: Sequence[str]) -> Answer:
+        """The file that is best of those that the recipe leaves open: by range method, and then by what refines it."""
+        recipe = self._request.recipe
+        if not recipe.compares:
+            return self._answer(self.make(recipe.rounding, decided), decided, notes, recipe.rounding)
+        tried: dict[Rounding, Contender] = {}
+        seen: list[dict[str, Range]] = []
+        for name in TRIED if recipe.ranges == AUTO else (recipe.ranges,):
+            if (ranges := self.ranges(name, decided)) not in seen:  # of methods that agree, the first is tried
+                seen.append(ranges)
+                self._try(replace(recipe.rounding, ranges=name), decided, tried)
+        for change in recipe.refinements:
+            self._try(replace(_best(tried), **change), decided, tried)
+        rounding = _best(tried)
+        return self._answer(self.make(rounding, decided), decided, notes, rounding, tuple(tried.values()))
+
+    def _try(self, rounding: Rounding, decided: dict[int, Decision], tried: dict[Rounding, Contender]) -> None:
+        self._tell(f"ranges by {rounding}")
+        tried[rounding] = self._judge.judge(str(rounding), self.make(rounding, decided).content)
 
     def ranges(self, name: str, decided: Mapping[int, Decision]) -> dict[str, Range]:
         """By one method; of tensors that a rule wants in 16 bits, for those."""
+        if self._observer is None:
+            return {}
         graph, grids = self.model.subgraphs[0], {bits: Integers(bits, symmetric=bits == 16) for bits in (8, 16)}
         wide = {
             fb.name(tensor)
@@ -152,20 +161,25 @@ class Quantizer:
             for tensor in fb.tensors(graph, graph.operators[index].outputs)
             if decision.compute == "int16"
         }
-        usual = grids[self._scheme.activation_bits]
-        statistics = self._observer.statistics if self._observer else {}
-        return resolve(statistics, name, lambda tensor: grids[16] if tensor in wide else usual)
+        usual, key = grids[self._scheme.activation_bits], (name, frozenset(wide))
+        if key not in self._ranges:
+            self._ranges[key] = resolve(
+                self._observer.statistics, name, lambda tensor: grids[16] if tensor in wide else usual
+            )
+        return self._ranges[key]
 
-    def make(self, ranges: Mapping[str, Range], decided: dict[int, Decision]) -> _Made:
+    def make(self, rounding: Rounding, decided: dict[int, Decision]) -> _Made:
         """Quantize, load and run; operators that the runtime refuses as they are go back to float until it accepts.
 
         ``decided`` is added to.
         """
-        names = self.results
+        names, ranges = self.results, self.ranges(rounding.ranges, decided)
+        means = self._observer.means if self._observer and rounding.bias_correction else None
         while True:
             computes = {index: decision.compute for index, decision in decided.items()}
             io_dtype = self._request.recipe.io_dtype
-            quantized, widened = built(self.content, self.model, self._scheme, ranges, computes, io_dtype)
+            how = Building(self._scheme, ranges, computes, io_dtype, rounding.weights, means)
+            quantized, widened = built(self.content, self.model, how)
             content = fb.write(quantized)
             failure = _try(content, self._feed, self._request.threads)
             if failure is None:
@@ -180,24 +194,30 @@ class Quantizer:
         made: _Made,
         decided: Mapping[int, Decision],
         notes: Sequence[str],
-        contenders: tuple[Contender, ...] = (Contender(MIN_MAX),),
+        rounding: Rounding,
+        contenders: tuple[Contender, ...] = (),
     ) -> Answer:
         names, widened = self.results, ", ".join(made.widened)
         said = (f"weight scales widened so that biases fit into int32: {widened}",) if widened else ()
-        reasons = {names[index]: d.why for index, d in decided.items() if d.compute in FLOATS}
+        floats = FLOATS if self._scheme.needs_calibration else ("float32",)  # others compute in float anyway
+        reasons = {names[index]: d.why for index, d in decided.items() if d.compute in floats}
         supported = engine.supported_operators(self._scheme)
         found = float_operators(made.model, self._scheme, supported=supported, reasons=reasons)
         if self._request.recipe.full_integer:
             require_integers(found)
         self._request.output.write_bytes(made.content)
-        resolved = self.resolved(decided, best(contenders).name)
-        judged = contenders if best(contenders).worst_db is not None else ()
-        return Answer(engine.NAME, resolved, tuple(found), (*notes, *said), judged)
+        resolved = self.resolved(decided, rounding)
+        return Answer(engine.NAME, resolved, tuple(found), (*notes, *said), contenders)
+
+
+def _best(tried: Mapping[Rounding, Contender]) -> Rounding:
+    chosen = best(list(tried.values()))
+    return next(rounding for rounding, contender in tried.items() if contender is chosen)
 
 
 def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int, Decision]) -> Answer:
     graph = model.subgraphs[0]
-    resolved = _resolved(request.recipe, graph, decided)
+    resolved = _resolved(request.recipe, graph, decided, request.recipe.rounding)
     stays = {
         fb.name(t): d.why for index, d in decided.items() for t in fb.tensors(graph, graph.operators[index].inputs)
     }
@@ -217,30 +237,45 @@ def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int,
     return Answer("edgeworthy", resolved, tuple(found))
 
 
-def built(
-    content: bytes,
-    original: Any,
-    scheme: Scheme,
-    ranges: Mapping[str, tuple[float, float]],
-    computes: Mapping[int, Compute],
-    io_dtype: str,
-) -> tuple[Any, list[str]]:
+@dataclass(frozen=True)
+class Building:
+    """What a quantized file is built by.
+
+    Attributes:
+        scheme: What all operators get that ``computes`` doesn't speak of.
+        ranges: Least and largest value of every float activation, for a static scheme.
+        computes: Operators of the main graph → what they compute in, where it isn't what the scheme says.
+        io_dtype: Of the float model's float inputs and outputs.
+        weights: How far the integers of weights reach.
+        means: Of the channels that layers read, to correct biases by; None: they aren't.
+    """
+
+    scheme: Scheme
+    ranges: Mapping[str, Range]
+    computes: Mapping[int, Compute]
+    io_dtype: str = "float32"
+    weights: WeightRange = "max"
+    means: Means | None = None
+
+
+def built(content: bytes, original: Any, how: Building) -> tuple[Any, list[str]]:
     """The quantized ``ModelT`` of a float one (``content``, as objects ``original``), and the biases mended in it."""
-    quantized = engine.quantize(content, scheme, ranges=ranges, computes=computes)
+    quantized = engine.quantize(content, how.scheme, ranges=how.ranges, computes=how.computes, weights=how.weights)
     fb.carry_shape_signatures(quantized)
     widened = bias.repair(quantized, original)
-    set_io_dtype(quantized, io_dtype)
+    if how.means is not None:
+        bias_correction.correct(quantized, original, how.means)
+    set_io_dtype(quantized, how.io_dtype)
     fb.drop_unused_buffers(quantized)
     return quantized, widened
 
 
-def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision], ranges: str = MIN_MAX) -> Recipe:
+def _resolved(recipe: Recipe, graph: Any, decided: Mapping[int, Decision], rounding: Rounding) -> Recipe:
     """The recipe with every decision as a rule on one operator, by the name of its result."""
     named = {_result(graph, graph.operators[index]): decision for index, decision in sorted(decided.items())}
     rules = (Rule(pattern=name, compute=d.compute, by="result", why=d.why) for name, d in named.items() if name)
-    return recipe.model_copy(
-        update={"only": (), "rules": tuple(rules), "resolved": True} | {"engine": "ai-edge", "ranges": ranges}
-    )
+    made = {"only": (), "rules": tuple(rules), "resolved": True, "engine": "ai-edge"}
+    return recipe.rounded(rounding).model_copy(update=made)
 
 
 def _try(content: bytes, feed: Mapping[str, Array], threads: int) -> str | None:

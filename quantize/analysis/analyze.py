@@ -11,6 +11,7 @@ from ...errors import EdgeworthyError
 from ...schemes import SCHEMES
 from ...workers.child import Child
 from ..post_training import TIMEOUT_S, arranged
+from ..recipe import Recipe
 from .worker import AnalysisRequest, Compared
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def analyze(
     feeds: Iterable[Feeds] = (),
     *,
     inputs: str = "",
+    recipe: Recipe | None = None,
     permute: Mapping[str, tuple[int, ...]] | None = None,
     threads: int = 1,
     timeout_s: float = TIMEOUT_S,
@@ -42,6 +44,7 @@ def analyze(
         feeds: Samples in the source model's layout, gone through twice, one at a time; without any, the files alone are
             read.
         inputs: Where the samples are from, for the report.
+        recipe: What the file was made by, where that is known: it says what is in float on purpose.
         permute: Input name → axes, where the TFLite input is the source's transposed by them.
         threads: Threads of the interpreters.
         timeout_s: Seconds that one step may take.
@@ -54,7 +57,7 @@ def analyze(
     """
     found = QuantizationAnalysis(scheme=quantized.scheme, artifact=SCHEMES[quantized.scheme].artifact, inputs=inputs)
     axes = permute or {}
-    with _child(AnalysisRequest(floating.path, quantized.path, threads), quantized, timeout_s) as child:
+    with _child(AnalysisRequest(floating.path, quantized.path, threads, recipe), quantized, timeout_s) as child:
         done = 0
         for done, feed in enumerate(feeds, start=1):
             child.ask("compare", arranged(feed, floating, axes))

@@ -149,8 +149,9 @@ def overflowing_biases(subject: Linted) -> Iterator[Said]:
 
 
 def _off(subject: Linted, op: Any, place: Any, bias: Any, steps: Any) -> float:
-    """How many steps of the result a bias is off; 0 for less than one, or where nothing tells."""
-    real = subject.float_constant(place, len(op.inputs) - 1)
+    """How many steps of the result a bias is off; 0 for less than one, where it is corrected, or nothing tells."""
+    corrected = subject.recipe is not None and subject.recipe.bias_correction == "on"
+    real = None if corrected else subject.float_constant(place, len(op.inputs) - 1)
     grid, params = subject.pair.grid(int(op.outputs[0])), bias.quantization
     if real is None or grid is None or params is None or params.scale is None or real.size != steps.size:
         return 0.0
@@ -207,19 +208,24 @@ def ping_pong(subject: Linted) -> Iterator[Said]:
 
 
 def silent_float(subject: Linted) -> Iterator[Said]:
-    """Float operators inside an integer file, by island, with their share of the arithmetic."""
+    """Float operators inside an integer file, by island, with their share of the arithmetic; what the recipe says of
+    them isn't silent."""
     if not subject.is_integer:
         return
     count = {id(op): flops(subject.model, subject.graph, op) for op in subject.activations.values()}
-    total = sum(count.values())
+    total = max(1, sum(count.values()))
     for island in _islands(subject):
-        share = sum(count[id(op)] for op in island) / max(1, total)
+        kept = [subject.kept.get(subject.place(op).tensor, "") for op in island]
+        share = sum(count[id(op)] for op in island) / total
+        silent = sum(count[id(op)] for op, why in zip(island, kept, strict=True) if not why) / total
         kinds = [subject.pair.kind(op) for op in island]
         listed = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
+        reasons = "; ".join(dict.fromkeys(why.partition(":")[0] for why in kept if why))
         yield Said(
             subject.place(island[0]),
-            f"{len(island)} in float ({listed}): {share:.1%} of the arithmetic",
-            "warning" if share >= 0.01 else "note",
+            f"{len(island)} in float ({listed}): {share:.1%} of the arithmetic"
+            + (f", on purpose: {reasons}" if reasons else ""),
+            "warning" if silent >= 0.01 else "note",
         )
 
 

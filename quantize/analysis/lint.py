@@ -11,6 +11,7 @@ from .pair import FilePair
 from .rules import Linted, LintRule
 
 if TYPE_CHECKING:
+    from ..recipe import Recipe
     from .per_layer import Layer
 
 RULES: dict[str, LintRule] = {
@@ -107,9 +108,13 @@ RULES: dict[str, LintRule] = {
 """Every rule, by id."""
 
 
-def lint(pair: FilePair, layers: Sequence[Layer] = ()) -> list[Finding]:
-    """What the rules find, worst first; those about samples find nothing without ``layers``."""
-    subject = Linted(pair, layers)
+def lint(pair: FilePair, layers: Sequence[Layer] = (), recipe: Recipe | None = None) -> list[Finding]:
+    """What the rules find, worst first; those about samples find nothing without ``layers``.
+
+    Args:
+        recipe: What the file was made by: it says what is in float on purpose.
+    """
+    subject = Linted(pair, layers, recipe)
     found = [
         Finding(
             rule=rule.id,

@@ -13,10 +13,12 @@ from ...analysis import Place, Severity
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
 from ..bias import BIASED
+from ..recipe import FLOATS
 from .pair import FilePair
 
 if TYPE_CHECKING:
     from ...artifact import Array
+    from ..recipe import Recipe
     from .per_layer import Layer
 
 LEVELS = 16
@@ -61,10 +63,11 @@ class Linted:
 
     Attributes:
         layers: Sums over samples; empty where only the file is read.
+        recipe: What the file was made by, where that is known.
     """
 
-    def __init__(self, pair: FilePair, layers: Sequence[Layer] = ()) -> None:
-        self.pair, self.layers = pair, layers
+    def __init__(self, pair: FilePair, layers: Sequence[Layer] = (), recipe: Recipe | None = None) -> None:
+        self.pair, self.layers, self.recipe = pair, layers, recipe
         self.model, self.graph = pair.quantized, pair.graph
 
     def place(self, op: Any) -> Place:
@@ -86,6 +89,12 @@ class Linted:
         """Name of its first result → an operator of the float model's main graph."""
         graph = self.pair.floating.subgraphs[0]
         return {fb.name(graph.tensors[op.outputs[0]]): op for op in graph.operators if len(op.outputs)}
+
+    @cached_property
+    def kept(self) -> Mapping[str, str]:
+        """Name of its first result → why the recipe has an operator in float."""
+        rules = self.recipe.rules if self.recipe else ()
+        return {rule.pattern: rule.why for rule in rules if rule.by == "result" and rule.compute in FLOATS}
 
     def biased(self) -> Iterator[tuple[Any, Any, Any, Any]]:
         """(operator, input, weights, bias) of those with a constant bias in steps."""

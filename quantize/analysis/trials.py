@@ -19,7 +19,7 @@ from .. import engine
 from ..folding import fold_constants
 from ..recipe import Compute
 from ..running import Model
-from ..worker import built
+from ..worker import Building, built
 from .pair import FilePair
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class _Job:
         return found[1:]
 
     def _built(self, computes: Mapping[int, Compute]) -> bytes:
-        model, _ = built(self._content, self._pair.floating, self._scheme, self._ranges, computes, _FLOAT)
+        model, _ = built(self._content, self._pair.floating, Building(self._scheme, self._ranges, computes))
         return fb.write(model)
 
     def _measure(self, content: bytes) -> float:

@@ -15,6 +15,7 @@ from ...analysis import Finding, Histogram, LayerError
 from ...formats.tflite import edit as fb
 from ...workers.serve import Commands, Tell
 from ..folding import fold_constants
+from ..recipe import Recipe
 from .lint import lint
 from .pair import FilePair
 from .per_layer import PerLayer
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """The float file and the one that was quantized from it."""
+    """The float file, the one that was quantized from it, and by which recipe."""
 
     floating: Path
     quantized: Path
     threads: int
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,21 @@ class _Job:
     def __init__(self, request: AnalysisRequest) -> None:
         # The quantizer folds constants first, so its operators are those of the folded file.
         self._contents = fold_constants(fb.load(request.floating)), fb.load(request.quantized)
-        self._threads = request.threads
+        self._threads, self._recipe = request.threads, request.recipe
 
     @cached_property
     def _per_layer(self) -> PerLayer:
         return PerLayer(*self._contents, threads=self._threads)
 
     def lint(self) -> list[Finding]:
-        return lint(FilePair(*self._contents))
+        return lint(FilePair(*self._contents), recipe=self._recipe)
 
     def compare(self, feed: Mapping[str, Array]) -> None:
         self._per_layer.compare(feed)
 
     def compared(self) -> Compared:
         job = self._per_layer
-        return Compared(job.errors(), lint(job.pair, job.layers), job.unmatched)
+        return Compared(job.errors(), lint(job.pair, job.layers, self._recipe), job.unmatched)
 
     def count(self, feed: Mapping[str, Array], names: Sequence[str]) -> None:
         self._per_layer.count(feed, names)

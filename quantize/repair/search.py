@@ -20,9 +20,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..recipe import Compute
+from ..rounding import Change, Rounding
 from .budget import Budget, Quality
 from .fill import Stretch, fill
 
@@ -49,21 +50,25 @@ class Candidate:
     Attributes:
         kind: Which kind of start it comes from.
         computes: Result of an operator → what it computes in, where that isn't what the scheme says.
-        ranges: How ranges are taken.
+        rounding: How its numbers become integers.
         transforms: What is done to the float model first.
     """
 
     kind: str
     computes: Mapping[str, Compute] = field(default_factory=dict)
-    ranges: str = "min_max"
+    rounding: Rounding = field(default_factory=Rounding)
     transforms: tuple[str, ...] = ()
 
     def put(self, names: Sequence[str], compute: Compute) -> Candidate:
         """With these operators in ``compute``."""
         return replace(self, computes={**self.computes, **dict.fromkeys(names, compute)})
 
+    def rounded(self, **change: Any) -> Candidate:
+        """With something of its rounding otherwise."""
+        return replace(self, rounding=replace(self.rounding, **change))
+
     def __str__(self) -> str:
-        parts = [self.kind, f"ranges {self.ranges}", *self.transforms]
+        parts = [self.kind, f"ranges {self.rounding}", *self.transforms]
         counts = {dtype: list(self.computes.values()).count(dtype) for dtype in ("float32", "int16")}
         parts += [f"{count} operators in {dtype}" for dtype, count in counts.items() if count]
         return ", ".join(parts)
@@ -137,23 +142,31 @@ class Search:
         self._trials: list[Tryout] = []
         self._left_out: list[str] = []
 
-    def run(self, starts: Sequence[Candidate], methods: Sequence[str] = ()) -> SearchResult:
+    def run(
+        self, starts: Sequence[Candidate], methods: Sequence[str] = (), refinements: Sequence[Change] = ()
+    ) -> SearchResult:
         """Search from these plans, the plainest first.
 
         Args:
             starts: Where to begin.
             methods: Ways to take ranges; none: those of the plans.
+            refinements: What else of rounding is tried, with the best ranges.
 
         Raises:
             RuntimeError: no file could be made at all; has the first reason.
         """
         self._until(_STARTS)
-        for method in methods or (starts[0].ranges,):
+        for method in methods or (starts[0].rounding.ranges,):
             if self._trials and self._is_late(f"ranges by {method}"):
                 break
-            self._try(replace(starts[0], ranges=method))
-        ranges = max(self._trials, key=self._nearness).plan.ranges
-        starts = [replace(plan, ranges=ranges) for plan in starts] if methods else starts
+            self._try(starts[0].rounded(ranges=method))
+        for change in refinements:
+            finer = max(self._trials, key=self._nearness).plan.rounded(**change)
+            if self._is_late(f"ranges by {finer.rounding}"):
+                break
+            self._try(finer)
+        rounding = max(self._trials, key=self._nearness).plan.rounding
+        starts = [replace(plan, rounding=rounding) for plan in starts] if methods else starts
         for plan in starts[1:]:
             if self._is_late(f"the start {plan}"):
                 break

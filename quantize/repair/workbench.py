@@ -16,6 +16,7 @@ from ...workers.serve import Tell
 from .. import kinds
 from ..analysis.per_layer import PerLayer
 from ..recipe import FLOATS, Decision, Recipe
+from ..rounding import Rounding
 from ..running import Model
 from ..worker import Quantizer
 from .budget import Quality
@@ -65,13 +66,14 @@ class Workbench:
         self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
         self._truths = self._run(jobs[()].content)
 
-    def starts(self) -> list[Candidate]:
+    def starts(self, rounding: Rounding) -> list[Candidate]:
         """Where a search begins: what the scheme says before what it doesn't, the plain model before others."""
         elsewhere = self._outside_arithmetic()
-        found = [Candidate(DEFAULT, transforms=transforms) for transforms in self._jobs]
+        found = [Candidate(DEFAULT, rounding=rounding, transforms=transforms) for transforms in self._jobs]
         if elsewhere:
             found += [
-                Candidate(ARITHMETIC, transforms=transforms).put(elsewhere, "float32") for transforms in self._jobs
+                Candidate(ARITHMETIC, rounding=rounding, transforms=transforms).put(elsewhere, "float32")
+                for transforms in self._jobs
             ]
         return found
 
@@ -131,12 +133,12 @@ class Workbench:
     def recipe(self, plan: Candidate) -> Recipe:
         """What makes the plan's file, with what the runtime refused in it."""
         job, decided = self._jobs[plan.transforms], self._decided(plan)
-        job.make(job.ranges(plan.ranges, decided), decided)
-        return job.resolved(decided, plan.ranges)
+        job.make(plan.rounding, decided)
+        return job.resolved(decided, plan.rounding)
 
     def _made(self, plan: Candidate) -> bytes:
         job, decided = self._jobs[plan.transforms], self._decided(plan)
-        return job.make(job.ranges(plan.ranges, decided), decided).content
+        return job.make(plan.rounding, decided).content
 
     def _decided(self, plan: Candidate) -> dict[int, Decision]:
         names = self._jobs[plan.transforms].results

@@ -60,5 +60,7 @@ class _Job:
         bench = Workbench(self._jobs, self._samples, threads=request.request.threads, tell=self._tell)
         ranges = request.request.recipe.ranges
         methods = TRIED if ranges == AUTO else (ranges,)
-        outcome = Search(bench, request.budget.with_margin(), seconds=request.seconds).run(bench.starts(), methods)
+        recipe = request.request.recipe
+        search = Search(bench, request.budget.with_margin(), seconds=request.seconds)
+        outcome = search.run(bench.starts(recipe.rounding), methods, recipe.refinements)
         return RepairAnswer(bench.recipe(outcome.best.plan), outcome)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
 from edgeworthy.pipeline import preflight
 from edgeworthy.quantize import devices
 from edgeworthy.quantize.calibration import CalibrationSet
-from edgeworthy.quantize.islands import joined
 from edgeworthy.quantize.normalization import normalizations
 from edgeworthy.quantize.post_training import Quantization, quantize
 from edgeworthy.quantize.recipe import Recipe, Rule
@@ -28,7 +26,7 @@ from edgeworthy.tables import IoDtype
 from edgeworthy.targets import rules
 
 from .conftest import normal_feeds
-from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, i32, run, scalar, worst_sqnr
+from .tflite_graph import CONV, Graph, Weights, i32, run, worst_sqnr
 
 Calibrate = Callable[..., CalibrationSet]
 TABLE = devices.table()
@@ -213,57 +211,17 @@ def test_a_layer_that_int8_makes_slower_keeps_int8_weights(tmp_path: Path, calib
     assert again.model.sha256 == made.model.sha256
 
 
-def branched(path: Path) -> TFLiteModel:
-    """Two inputs, parts of a SPLIT, values that are read twice, an output that is read on, and a number of rank 0."""
-    g, shape, half = Graph(x=(2, 8), y=(2, 8)), (2, 8), (2, 4)
-    added = g.op("add", list(g.inputs), shape, **NO_ACTIVATION)
-    left, right = g.op("split", [np.array(1, np.int32), added], [half, half], num_splits=2)
-    joint = g.op("add", [g.op("tanh", [left], half), right], half, **NO_ACTIVATION)
-    number = g.op("mean", [g.op("logistic", [joint], half), i32(0, 1)], (), keep_dims=False)
-    scaled = g.op("mul", [g.op("tanh", [added], shape), number], shape, **NO_ACTIVATION)
-    return g.save(path, joint=joint, scaled=scaled)
-
-
-@pytest.mark.parametrize("float_io", [True, False])
-def test_no_other_choice_takes_less_time(float_io: bool, tmp_path: Path) -> None:
-    """All choices are counted; of those that take the least time, the one with the most floats is made."""
-    model, random = fb.read(branched(tmp_path / "m.tflite").path.read_bytes()), np.random.default_rng(0)
-    graph = model.subgraphs[0]
-    count, made = len(graph.operators), {int(o): k for k, op in enumerate(graph.operators) for o in op.outputs}
-    readers: dict[int, list[int]] = {int(i): [] for i in (*graph.inputs, *made)}  # -1: what is outside
-    for k, op in enumerate(graph.operators):
-        for i in {int(i) for i in op.inputs if int(i) in readers}:
-            readers[i].append(k)
-    for i in graph.outputs:
-        readers[int(i)].append(-1)
-
-    def picoseconds(floats: frozenset[int], costs: devices.Costs) -> int:
-        sides = floats | {-1} if float_io else floats
-        changes = (
-            fb.nbytes(graph.tensors[i]) // 4 * len({r in sides for r in to} - {made.get(i, -1) in sides})
-            for i, to in readers.items()
-        )
-        return costs.cast * sum(changes) + sum(saved for k, saved in costs.saved.items() if k in floats)
-
-    choices = [frozenset(c) for n in range(count + 1) for c in itertools.combinations(range(count), n)]
-    for _ in range(8):
-        saved = [-60, 60, *random.integers(-100, 101, count - 2).tolist()]
-        costs = devices.Costs(dict(enumerate(random.permutation(saved).tolist())), 7)
-        least = min(picoseconds(choice, costs) for choice in choices)
-        found = joined(model, (), (), costs, float_io=float_io)
-        best = [choice for choice in choices if picoseconds(choice, costs) == least]
-        assert found == set(max(best, key=len)), costs
-
-
 @pytest.mark.parametrize("scheme", ["int8", "static_wi4_ai8", "dynamic_wi8_afp32"])
-def test_int8_weights_asked_of_all_are_those_of_layers(
+def test_integer_weights_asked_of_all_are_those_of_layers(
     scheme: str, conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
 ) -> None:
     """An operator without weights is plain float, and nothing but the weights is rounded."""
     io_dtype: IoDtype = "int8" if scheme == "int8" else "float32"
     recipe = Recipe.of(scheme, rules=(Rule(pattern=".*", compute="weights"),), io_dtype=io_dtype)
     made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 4))
-    unpacked = quantize(conv_net, tmp_path / "w.tflite", Recipe.of("weight_only_wi8_afp32"))
+    bits = 4 if "wi4" in scheme else 8
+    unpacked = quantize(conv_net, tmp_path / "w.tflite", Recipe.of(f"weight_only_wi{bits}_afp32"))
+    assert bool(made.float_ops) == get_scheme(scheme).needs_calibration, "others compute in float anyway"
     assert integers(made).total() == 0
     assert summarize(made.model.path).constant_bytes == summarize(unpacked.model.path).constant_bytes
     if io_dtype == "float32":
@@ -310,7 +268,7 @@ def test_full_integer_names_what_cant_be(tmp_path: Path, calibrate: Calibrate) -
     assert not (tmp_path / "q.tflite").exists()
 
 
-# ---- normalizations, islands ----
+# ---- normalizations ----
 
 
 def test_the_statistics_of_a_normalization_are_found(transformer: TFLiteModel) -> None:
@@ -328,23 +286,3 @@ def test_a_root_alone_is_no_normalization(tmp_path: Path) -> None:
     y = g.op("sqrt", [g.op("exp", [pooled], (1, 8))], (1, 8))
     model = fb.read(g.save(tmp_path / "m.tflite", y=y).path.read_bytes())
     assert normalizations(model) == set()
-
-
-def test_an_island_joins_its_neighbours_and_a_residual_doesnt(tmp_path: Path) -> None:
-    g, w = Graph(x=(1, 16, 32)), Weights(0)
-
-    def linear(x: object) -> object:
-        return g.op("fully_connected", [x, w(32, 32, fan_in=32), w(32, fan_in=8)], (1, 16, 32), **FC)
-
-    a = g.op("gelu", [linear(g.inputs[0])], (1, 16, 32), approximate=False)  # 1, in float
-    b = g.op("mul", [a, scalar(0.5)], (1, 16, 32), **NO_ACTIVATION)  # 2
-    c = g.op("tanh", [b], (1, 16, 32))  # 3, in float
-    d = linear(c)  # 4
-    e = g.op("add", [d, linear(d)], (1, 16, 32), **NO_ACTIVATION)  # 6
-    f = g.op("reshape", [e, i32(16, 32)], (16, 32))  # 7
-    model = fb.read(g.save(tmp_path / "m.tflite", y=linear(f)).path.read_bytes())
-    kinds = [fb.op_name(model, op) for op in model.subgraphs[0].operators]
-    floats = {kinds.index("GELU"), kinds.index("TANH")}
-    assert [kinds[i] for i in joined(model, floats, ())] == ["MUL"]
-    assert joined(model, floats, {kinds.index("MUL")}) == set()
-    assert joined(model, (), ()) == set()

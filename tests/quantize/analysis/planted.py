@@ -12,7 +12,7 @@ from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.formats.tflite.summary import describe
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.ranges import Observer
-from edgeworthy.quantize.worker import built
+from edgeworthy.quantize.worker import Building, built
 from edgeworthy.schemes import INT8
 
 from ..tflite_graph import CONV, NO_ACTIVATION, Array, Graph, Weights
@@ -60,6 +60,6 @@ def force(model: TFLiteModel, path: Path, feeds: Sequence[dict[str, Array]]) -> 
     for feed in feeds:
         observer.observe(feed)
     engine.register_added_operators()
-    made, _ = built(content, observer.model, INT8, observer.ranges, {}, "float32")
+    made, _ = built(content, observer.model, Building(INT8, observer.ranges, {}))
     path.write_bytes(fb.write(made))
     return describe(path, INT8.name)

@@ -227,6 +227,21 @@ def test_float_islands_and_their_share(analyzed: Get, tmp_path: Path) -> None:
     assert shares["n11_hard_swish"] < 0.02
 
 
+def test_what_the_recipe_has_in_float_isnt_silent(analyzed: Get, tmp_path: Path) -> None:
+    """A layer with a twelfth of the arithmetic: left by the device on purpose, or by nobody knows whom."""
+    model = analyzed("conv_net:int8").floating
+    np.savez(tmp_path / "c.npz", image=np.stack([f["image"] for f in normal_feeds(model, 8)]))
+    data = load_calibration(tmp_path / "c.npz", model.inputs)
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8", exclude=["n4_conv_2d2"]), calibration=data)
+    found = {
+        known: [f for f in analyze(model, made.model, recipe=recipe).findings if f.rule == "silent_float"]
+        for known, recipe in ((True, made.recipe), (False, None))
+    }
+    assert [(f.severity, f.place.tensor) for f in found[True]] == [("note", "n4_conv_2d2")]
+    assert found[True][0].message.endswith("of the arithmetic, on purpose: excluded by 'n4_conv_2d2'")
+    assert [f.severity for f in found[False]] == ["warning"]
+
+
 def test_the_table_says_what_to_do() -> None:
     assert all(rule.means and rule.remedy and rule.checks and rule.id == name for name, rule in RULES.items())
 

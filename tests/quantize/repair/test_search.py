@@ -25,11 +25,11 @@ class Sums:
 
     def judge(self, plan: Candidate) -> Quality:
         self.judged.append(plan)
-        if plan.ranges in self.refuses:
-            raise RuntimeError(f"{plan.ranges} is\nrefused")
+        if plan.rounding.ranges in self.refuses:
+            raise RuntimeError(f"{plan.rounding.ranges} is\nrefused")
         noise = sum(op[1] for name, op in self.operators.items() if name not in plan.computes)
         noise *= 0.5 if plan.transforms else 1.0
-        noise *= {"mse": 0.5, "entropy": 2.0}.get(plan.ranges, 1.0)
+        noise *= {"mse": 0.5, "entropy": 2.0}.get(plan.rounding.ranges, 1.0)
         return Quality(-10 * math.log10(noise) if noise else math.inf)
 
     def ranking(self, plan: Candidate) -> list[tuple[str, str]]:
@@ -169,8 +169,8 @@ def test_what_is_refused_is_a_trial_with_its_reason() -> None:
 def test_the_best_ranges_of_the_first_start_are_taken_for_the_others() -> None:
     bench = net(mul0=0.1)
     found(bench, [DEFAULT, CORE], ["min_max", "mse", "entropy"])
-    assert [plan.ranges for plan in bench.judged[:3]] == ["min_max", "mse", "entropy"]
-    assert {plan.ranges for plan in bench.judged[3:]} == {"mse"}
+    assert [plan.rounding.ranges for plan in bench.judged[:3]] == ["min_max", "mse", "entropy"]
+    assert {plan.rounding.ranges for plan in bench.judged[3:]} == {"mse"}
 
 
 def test_what_no_file_reaches_is_said_with_the_nearest() -> None:
