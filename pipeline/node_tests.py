@@ -25,7 +25,8 @@ from ..errors import BadInput, EdgeworthyError
 from ..targets.worker import Worker
 from ..validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests, judged, layouts
 from ..workers.scratch import Scratch
-from .cache import Workspace, code_hash
+from . import fingerprint
+from .cache import Workspace
 from .progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _not_for_it(info: ConverterInfo) -> str:
 
 def _key(info: ConverterInfo, onnx_version: str) -> str:
     """Changes with whatever might make another outcome: a kit's content, else our code and the converter's version."""
-    code = kits.KITS[info.kit].digest if info.kit else code_hash()
+    code = kits.KITS[info.kit].digest if info.kit else fingerprint.of_code()
     made_of = (info.name, info.convert, info.makes, made_by(info), code, onnx_version)
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
 

@@ -326,16 +326,14 @@ class Child:
         return error
 
     def _died(self, death: Death) -> EdgeworthyError:
-        details = [*death.said, *death.frames]
-        most = f"{self._most_bytes / 1e9:.3g} GB"
+        details = [*death.said, *death.frames][-_TAIL_LINES:]
         limits = {
-            TIMEOUT: f"{self.name} hung: {self._command} took more than {self._limit_s:g} s (timeout)",
-            MEMORY: f"{self.name} took more memory than the {most} that it may in {self._command}",
+            TIMEOUT: f"hung: {self._command} took more than {self._limit_s:g} s (timeout)",
+            MEMORY: f"took more memory than the {self._most_bytes / 1e9:.3g} GB that it may in {self._command}",
         }
         if death.reason in limits:
-            return LimitExceeded(
-                limits[death.reason], where=self.where, details=details[-_TAIL_LINES:], remedy=self.remedy
-            )
+            what = f"{self.name} {limits[death.reason]}"
+            return LimitExceeded(what, where=self.where, details=details, remedy=self.remedy)
         if death.reason == signal.SIGKILL.name:
             what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"
             return out_of_memory(what, death.peak_bytes, where=self.where, details=details)
