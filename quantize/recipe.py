@@ -20,7 +20,7 @@ from ..errors import BadInput, did_you_mean
 from ..schemes import get_scheme
 from ..tables import Engine, IoDtype
 from .range_methods import AUTO, MIN_MAX, checked
-from .rounding import Change, Rounding, refinements
+from .rounding import Refinement, Rounding, refinements
 
 Compute = Literal["float32", "weights", "int8", "int16"]
 """What an operator computes in. Weights follow: of a float operator they are float32. ``weights``: it computes in
@@ -150,7 +150,7 @@ class Recipe(_Value):
         return AUTO in (self.ranges, self.weight_ranges, self.bias_correction)
 
     @property
-    def refinements(self) -> list[Change]:
+    def refinements(self) -> list[Refinement]:
         """What there is to try of what it leaves open beside ranges, in this order."""
         told = {"weights": self.weight_ranges, "bias_correction": self.bias_correction}
         found = refinements(get_scheme(self.scheme))

@@ -29,11 +29,11 @@ class Rounding:
         return ", ".join([self.ranges, *clipped, *["biases corrected"] * self.bias_correction])
 
 
-Change = dict[str, Any]
+Refinement = dict[str, Any]
 """What of a ``Rounding`` is otherwise."""
 
 
-def refinements(scheme: Scheme) -> list[Change]:
+def refinements(scheme: Scheme) -> list[Refinement]:
     """What may make a file of a calibrated scheme truer, whatever its ranges; what never does for it isn't there.
 
     Clipped weights: in 8 bits rounding costs less than what would be cut off.

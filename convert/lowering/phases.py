@@ -32,7 +32,7 @@ class Phase:
         return len(self.taps), self.pads
 
 
-Place = tuple[Phase, Phase]
+PhasePair = tuple[Phase, Phase]
 """A row and a column of the blocks."""
 
 
@@ -57,7 +57,7 @@ def surplus(kernel: int, stride: int, low: int, high: int) -> int:
     return -(kernel - stride - low - high) % stride
 
 
-def places(rows: Sequence[Phase], columns: Sequence[Phase], *, apart: bool) -> list[list[Place]]:
+def places(rows: Sequence[Phase], columns: Sequence[Phase], *, apart: bool) -> list[list[PhasePair]]:
     """The places in order; neighbours that see the same are together, unless they are wanted ``apart``."""
     every = list(product(rows, columns))
     if apart:
@@ -65,7 +65,7 @@ def places(rows: Sequence[Phase], columns: Sequence[Phase], *, apart: bool) -> l
     return [list(same) for _, same in groupby(every, key=lambda place: (place[0].window, place[1].window))]
 
 
-def weights_at(weights: np.ndarray, place: Place, groups: int) -> np.ndarray:
+def weights_at(weights: np.ndarray, place: PhasePair, groups: int) -> np.ndarray:
     """Weights [C, O/groups, kH, kW] of a place, as a convolution has them, [O, kH', kW', C/groups]."""
     row, column = place
     seen = weights[:, :, row.taps][..., column.taps]

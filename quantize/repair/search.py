@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..recipe import Compute
-from ..rounding import Change, Rounding
+from ..rounding import Refinement, Rounding
 from .budget import Budget, Quality
 from .fill import Stretch, fill
 
@@ -143,7 +143,7 @@ class Search:
         self._left_out: list[str] = []
 
     def run(
-        self, starts: Sequence[Candidate], methods: Sequence[str] = (), refinements: Sequence[Change] = ()
+        self, starts: Sequence[Candidate], methods: Sequence[str] = (), refinements: Sequence[Refinement] = ()
     ) -> SearchResult:
         """Search from these plans, the plainest first.
 

@@ -13,13 +13,17 @@ from edgeworthy.fleet.comparing import ComparisonResult
 from edgeworthy.fleet.jobs import Attempt
 from edgeworthy.tests.validate.test_route_summary import FOUND
 from edgeworthy.validate import host
+from edgeworthy.validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests
 from edgeworthy.validate.route_summary import summaries
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "onnxruntime_ms", lambda folder: 4.0 if folder.name == "one" else None)
-    tests = {"a": {"status": "pass"}, "b": {"status": "crash"}, "c": {"status": "pass"}}
-    told = {"onnx": "1.0", "routes": {"theirs": tests}}
+    tests = {"a": NodeTestOutcome("pass"), "b": NodeTestOutcome("crash"), "c": NodeTestOutcome("pass")}
+    theirs = RouteTests(route="theirs", outcomes=tests)
+    told = NodeTestTable(
+        edgeworthy="1", created=datetime(2026, 1, 1, tzinfo=UTC), onnx="1.0", total=9, chosen=3, routes=[theirs]
+    )
     results = [ComparisonResult(model=m, status="pass", attempts=[], source=m, found=one) for m, one in FOUND.items()]
     gone = Attempt(status="fail", cause="no such model\n  fix: no", seconds=1.0)
     results.append(ComparisonResult(model="six", status="fail", attempts=[gone], source="six"))

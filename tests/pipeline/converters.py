@@ -26,7 +26,7 @@ leads = _entry("leads", "saved_model")
 direct = _entry("direct")
 moody = _entry("moody")
 grows = _entry("grows")
-meets, greets, greedy, begins, hangs_too = map(_entry, ("meets", "greets", "greedy", "begins", "hangs_too"))
+meets, greets, greedy, begins, lingers = map(_entry, ("meets", "greets", "greedy", "begins", "lingers"))
 old = _entry("old", opset=15)
 program = _entry("program", takes="pt2")
 absent = _entry("absent", module="no_such_module")
@@ -147,8 +147,8 @@ def begins(model, folder):
     time.sleep(600)
 
 
-def hangs_too(model, folder):
-    (Path(os.environ["EDGE_TOLD"]) / "hangs_too").touch()
+def lingers(model, folder):
+    (Path(os.environ["EDGE_TOLD"]) / "lingers").touch()
     time.sleep(600)
 
 

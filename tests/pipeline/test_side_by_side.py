@@ -97,7 +97,7 @@ def test_a_hang_is_a_hang_alone_too(package: Path, net: Path, tmp_path: Path) ->
 def test_an_interrupt_ends_them_all(square: Path, net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "edgeworthy", "compare", str(net), "-o", str(out)]
-    command += ["--route", "begins,hangs_too", "--jobs", "2", "--target", "onnxruntime,tflite"]
+    command += ["--route", "begins,lingers", "--jobs", "2", "--target", "onnxruntime,tflite"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(list(square.iterdir())) < 2:

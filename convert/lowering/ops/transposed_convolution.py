@@ -15,7 +15,7 @@ from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
 from ..extents import affine_extents, affine_shape, cropped, cropped_or_padded, reshape_affine
-from ..phases import Place, phases, places, surplus, weights_at
+from ..phases import PhasePair, phases, places, surplus, weights_at
 from ..registry import lowers
 from .convolution import Pads, depthwise, geometry, padded, with_batch_and_channels
 
@@ -75,7 +75,7 @@ def lower_conv_transpose(ctx: Context, node: ir.Node) -> Tensor:
     return result if bias is None or early is not None else ctx.b.add(result, bias)
 
 
-def _blocks(ctx: Context, shape: _Geometry, groups: int) -> list[list[Place]] | None:
+def _blocks(ctx: Context, shape: _Geometry, groups: int) -> list[list[PhasePair]] | None:
     """The places of the blocks that the elements of an image become, those together that see the same of it.
 
     None where that form isn't taken, or not for so many; where an element becomes none or no whole block; where nothing
@@ -92,7 +92,7 @@ def _blocks(ctx: Context, shape: _Geometry, groups: int) -> list[list[Place]] | 
 
 def _in_blocks(
     ctx: Context, x: Tensor, weights: Array, bias: Tensor | None, shape: _Geometry, groups: int,
-    together: Sequence[Sequence[Place]],
+    together: Sequence[Sequence[PhasePair]],
 ) -> Tensor:  # fmt: skip
     """A convolution for all places that see the same; their channels, [N,H,W,stride·stride·O], become space."""
     b = ctx.b
