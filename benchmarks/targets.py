@@ -9,6 +9,7 @@ can run here failed.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -64,8 +65,9 @@ def main() -> int:
     found = [(name, row) for name in asked for row in figures.rows(name, report)]
     failures = [f"{shown.get(name, name)}: {why}" for name, row in found if (why := figures.failure(row))]
     lines = [
-        (f"`{shown.get(name, name)}`", *figures.cells(name, row)[1:], _cost(shown.get(name, name), set_up))
+        (f"`{shown.get(name, name)}`", _addressless(title), *cells, _cost(shown.get(name, name), set_up))
         for name, row in found
+        for _, title, *cells in [figures.cells(name, row)]
     ]
     text = figures.document(MODEL, "", figures.table((*figures.COLUMNS, "set-up"), lines), missing)
     print(text)
@@ -74,6 +76,11 @@ def main() -> int:
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
+
+
+def _addressless(title: str) -> str:
+    """A row's name without the address and the options of a board, which are folders of this machine."""
+    return re.sub(r" \(.*[@:].*\)", "", title)
 
 
 def _set_up(name: str, anew: bool) -> SetUp | None:

@@ -38,20 +38,22 @@ class DistinctArrays:
 
     def index(self, array: Array) -> int:
         """The index of the first array that equals this one, byte for byte: its own, if there was none."""
-        place = (array.__array_interface__["data"][0], array.strides, array.shape, array.dtype.str)
-        if place in self._places:
+        if (found := self.find(array)) is not None:
+            return found
+        index = len(self._arrays)
+        self._arrays.append(_Content(array))
+        # Only of an array that is kept: another one could come to lie in the place of one that is not.
+        self._places[_place(array)] = index
+        self._samples.setdefault(_sample(array), []).append(index)
+        return index
+
+    def find(self, array: Array) -> int | None:
+        """As ``index``; None if there was none."""
+        if (place := _place(array)) in self._places:
             return self._places[place]
         content = _Content(array)
-        twins = self._samples.setdefault((array.shape, array.dtype.str, _sample(array)), [])
-        for index in twins:
-            if self._arrays[index].digest == content.digest:
-                return index
-        index = len(self._arrays)
-        self._arrays.append(content)
-        # Only of an array that is kept: another one could come to lie in the place of one that is not.
-        self._places[place] = index
-        twins.append(index)
-        return index
+        twins = self._samples.get(_sample(array), [])
+        return next((index for index in twins if self._arrays[index].digest == content.digest), None)
 
 
 def blocks(array: Array) -> Iterator[Array]:
@@ -82,7 +84,11 @@ class _Content:
         return found.digest()
 
 
-def _sample(array: Array) -> bytes:
+def _place(array: Array) -> tuple[object, ...]:
+    return (array.__array_interface__["data"][0], array.strides, array.shape, array.dtype.str)
+
+
+def _sample(array: Array) -> tuple[object, ...]:
     sample = array.flat[:: max(1, array.size // _SAMPLED)].tobytes()
     let_go(array)
-    return sample
+    return (array.shape, array.dtype.str, sample)

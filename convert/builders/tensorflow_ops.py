@@ -121,12 +121,19 @@ def _pool(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any], function
 
 
 def _fully_connected(b: TensorFlowTensors, t: Sequence[Tensor], a: dict[str, Any]) -> Any:
-    """Takes the weights as they lie, so that those which something else reads too, as a tied embedding, are one."""
-    x, weights = b.tf(t[0]), b.tf(t[1])
+    """Takes the weights as they lie where something else reads them too, as a tied embedding: they are one then.
+
+    Others lie as MatMul has them by default: behind transposed ones TensorFlow.js 4.22, on WebAssembly, adds a wrong
+    bias.
+    """
+    as_they_lie = t[1].value is None or b.is_read(t[1])
+    x, weights = b.tf(t[0]), b.tf(t[1]) if as_they_lie else b.laid_out(t[1], (1, 0))
     (units, depth), outer = t[1].shape, t[0].shape[:-1]
     rows = element_count(outer)
     product = tf.matmul(
-        x if t[0].rank == 2 else tf.reshape(x, (-1 if rows is None else rows, depth)), weights, transpose_b=True
+        x if t[0].rank == 2 else tf.reshape(x, (-1 if rows is None else rows, depth)),
+        weights,
+        transpose_b=as_they_lie,
     )
     if t[0].rank != 2:
         product = tf.reshape(product, tf.concat((tf.shape(x)[:-1], [units]), 0) if None in outer else (*outer, units))

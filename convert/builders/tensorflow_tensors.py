@@ -66,6 +66,10 @@ class TensorFlowTensors:
         value = np.transpose(weights.value, perm)
         return self.constant(value if shape is None else value.reshape(shape))
 
+    def is_read(self, tensor: Tensor) -> bool:
+        """Whether a constant is a variable already, as it lies."""
+        return tensor.value is not None and self._contents.find(tensor.value) is not None
+
     def constant(self, value: Array) -> Any:
         """A tensor of ``value``: read from a variable where large, of which there is one for equal values."""
         if value.nbytes <= _VARIABLE_BYTES or value.dtype == np.bool_:

@@ -53,7 +53,7 @@ def test_other_kernels_run_without_the_delegate(
         ("xnnpack", [("CONV_2D", "int8"), ("MUL", "int8")], 2, "XNNPACK, arch"),  # MUL is off by one on Arm
         ("xnnpack", [("CONV_2D", "int8"), ("CONV_2D", "float32")], 2, "XNNPACK, arch"),
         ("xnnpack", [("CONV_2D", "uint8")], 1, "XNNPACK, arch"),
-        ("xnnpack", [("CONV_2D", "int8"), ("GATHER", "int8")], 1, "XNNPACK, arch"),
+        ("xnnpack", [("CONV_2D", "int8"), ("GATHER", "int8")], 1, "XNNPACK for 1 of 2 nodes, arch"),
         ("xnnpack", [("CONV_2D", "int16")], 0, "TFLite builtin, arch"),
         ("builtin", [("CONV_2D", "int8")], 0, "TFLite builtin, arch"),
         ("reference", [("MUL", "int8")], 0, "TFLite reference"),

@@ -157,7 +157,8 @@ def family(kernels: str, results: Iterable[tuple[str, str]], delegated: int, mac
     alike = delegated == len(nodes) and all(
         op == "DEQUANTIZE" or (op in _ALIKE and dtype == "int8") for op, dtype in nodes
     )
-    return "XNNPACK" if alike else f"XNNPACK, {place}"
+    share = "" if delegated == len(nodes) else f" for {delegated} of {len(nodes)} nodes"
+    return "XNNPACK" if alike else f"XNNPACK{share}, {place}"
 
 
 def own_families() -> dict[str, str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 from edgeworthy.artifact import SavedModel, TensorSpec
+from edgeworthy.convert.conversion import convert
 from edgeworthy.errors import BadInput, CheckFailed, NotAvailable, RuntimeFailure
 from edgeworthy.targets import find
 from edgeworthy.targets.worker import Worker
@@ -82,6 +86,24 @@ def test_an_output_that_is_a_constant_is_there_the_next_time_too(saved: Saved, t
         found = worker.run({"x": np.array([0, -1], np.float32)})
     np.testing.assert_array_equal(found["c"], np.float32([0.5, -2]))
     np.testing.assert_array_equal(found["y"], np.float32([1, 0]))
+
+
+def test_a_linear_layer_of_ours(tmp_path: Path) -> None:
+    """On WebAssembly, TensorFlow.js adds a wrong bias to a product with transposed weights."""
+    generator = np.random.default_rng(0)
+    weights, bias = generator.normal(size=(5, 64)).astype(np.float32), generator.normal(size=5).astype(np.float32)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[n, 64] x) => (float[n, 5] y) {y = Gemm<transB=1>(x, w, b)}'
+    )
+    model.graph.initializer.extend(
+        [onnx.numpy_helper.from_array(weights, "w"), onnx.numpy_helper.from_array(bias, "b")]
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    made = convert(tmp_path / "m.onnx", tmp_path / "out", to=["saved_model"]).saved_model
+    assert made is not None
+    x = generator.normal(size=(3, 64)).astype(np.float32)
+    with Worker("tfjs", made) as worker:
+        np.testing.assert_allclose(worker.run({"x": x})["y"], x @ weights.T + bias, rtol=1e-5, atol=1e-5)
 
 
 def test_a_loop_runs(saved: Saved, tensorflow: Any) -> None:
