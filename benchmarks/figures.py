@@ -28,14 +28,16 @@ def runnable(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name, why in lacks.items() if not why], {name: why for name, why in lacks.items() if why}
 
 
-def measured(names: Sequence[str], model: str, folder: Path, schemes: Sequence[str], seconds: float) -> Report:
-    """A model through targets, with the truth beside them."""
+def measured(
+    names: Sequence[str], model: str, folder: Path, schemes: Sequence[str], seconds: float, device: str = "cpu"
+) -> Report:
+    """A model through targets, with the truth beside them; quantized for a device."""
     return edgeworthy.run(
         model,
         folder,
         stages=("validate", "bench"),
         targets=list(dict.fromkeys([*NEEDED, *names])),
-        quantize={"schemes": list(schemes)},
+        quantize={"schemes": list(schemes), "device": device},
         bench={"seconds": seconds},
     )
 

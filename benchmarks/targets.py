@@ -1,6 +1,7 @@
 """Every target that can run here on one model: a row each of parity, receipt, latency, and what it took to set it up.
 
-The model is `sample:digits_cnn` in float32 and int8. With --boards a board behind sshd and a device behind adbd, both
+The model is `sample:digits_cnn` in float32 and int8, which is quantized for the device where that computes integers
+alone. With --boards a board behind sshd and a device behind adbd, both
 Arm under QEMU, are started here: `ssh` and `android`. With --install every kit that is installed is removed
 and installed anew, to be timed. What can't run here is listed with its reason. The exit status is 1 when a target that
 can run here failed.
@@ -22,6 +23,7 @@ from edgeworthy import kits
 from edgeworthy.benchmarks import figures
 from edgeworthy.benchmarks.boards import started
 from edgeworthy.display import size
+from edgeworthy.quantize import devices
 from edgeworthy.targets import find
 
 MODEL = "sample:digits_cnn"
@@ -61,8 +63,12 @@ def main() -> int:
             missing = {name: why for name, why in missing.items() if name not in boards} | dict(lacks)
         shown = {find(name).name: label for label, name in boards.items()}
         asked = list(dict.fromkeys(find(name).name for name in (*chosen, *options.also, *boards.values())))
-        report = figures.measured(asked, MODEL, Path(folder) / "out", SCHEMES, options.seconds)
-    found = [(name, row) for name in asked for row in figures.rows(name, report)]
+        device = {name: _device(name) for name in asked}
+        reports = {}
+        for each in dict.fromkeys(device.values()):
+            names = [name for name in asked if device[name] == each]
+            reports[each] = figures.measured(names, MODEL, Path(folder) / each, SCHEMES, options.seconds, each)
+    found = [(name, row) for name in asked for row in figures.rows(name, reports[device[name]])]
     failures = [f"{shown.get(name, name)}: {why}" for name, row in found if (why := figures.failure(row))]
     lines = [
         (f"`{shown.get(name, name)}`", _addressless(title), *cells, _cost(shown.get(name, name), set_up))
@@ -76,6 +82,12 @@ def main() -> int:
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
+
+
+def _device(name: str) -> str:
+    """What the file of a target is quantized for: where it computes integers alone, for that, else for both CPUs."""
+    found = devices.of_targets([name])
+    return found if found and devices.table().devices[found].integer else "cpu"
 
 
 def _addressless(title: str) -> str:

@@ -15,7 +15,7 @@ from ..artifact import Artifact, Receipt
 from ..formats.tflite.operations import Operation, read
 from ..schemes import SCHEMES
 from .info import TargetInfo
-from .offline import OfflineModel, compiled, precision, run_compiler
+from .offline import OfflineModel, compiled, left_in_float, precision, run_compiler
 from .rules import NodeRefusal, find, refused
 from .session import LoadedModel, check_kind
 
@@ -51,14 +51,15 @@ class EdgeTpu:
             said = run_compiler(_COMPILER, command, artifact.path)
             after = next(Path(folder).glob("*_edgetpu.tflite"))
             nodes, taken, partitions, fallback = compiled(artifact.path, after, _OPERATOR)
+        operations = read(artifact.path)
         receipt = Receipt(
             asked="Edge TPU",
             ran=f"Edge TPU, compiled by {self.version()}" if taken else "CPU",
             nodes=nodes,
             delegated=taken,
             partitions=partitions,
-            precision=precision(read(artifact.path)),
-            notes=read_log(said),
+            precision=precision(operations),
+            notes=(*read_log(said), *left_in_float(operations, "edgetpu")),
             fallback=fallback,
         )
         return OfflineModel(artifact, receipt)
@@ -87,7 +88,11 @@ def by_rule(operations: Sequence[Operation]) -> Receipt:
         delegated=taken,
         partitions=min(taken, 1),
         precision=precision(operations),
-        notes=(f"not compiled: by rule, {rules.source.version}", *map(str, refusals)),
+        notes=(
+            f"not compiled: by rule, {rules.source.version}",
+            *left_in_float(operations, "edgetpu"),
+            *map(str, refusals),
+        ),
         fallback=tuple(map(str, left)),
     )
 

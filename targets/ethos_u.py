@@ -17,7 +17,7 @@ from ..formats.tflite.operations import read
 from ..schemes import SCHEMES
 from . import environments
 from .info import Setting, TargetInfo, one_of
-from .offline import OfflineModel, compiled, precision, run_compiler
+from .offline import OfflineModel, compiled, left_in_float, precision, run_compiler
 from .rules.vela import CONFIGURATIONS
 from .session import LoadedModel, check_kind
 
@@ -77,6 +77,7 @@ class EthosU:
             summary = read_summary(_written(out, "*_summary_*.csv"))
             after = _written(out, "*_vela.tflite")
             nodes, taken, partitions, fallback = compiled(artifact.path, after, _OPERATOR)
+        operations = read(artifact.path)
         npu = summary["accelerator_configuration"].replace("_", "-")
         receipt = Receipt(
             asked=npu,
@@ -84,8 +85,8 @@ class EthosU:
             nodes=nodes,
             delegated=taken,
             partitions=partitions,
-            precision=precision(read(artifact.path)),
-            notes=(*notes(summary), *reasons(said)),
+            precision=precision(operations),
+            notes=(*notes(summary), *left_in_float(operations, "ethos-u"), *reasons(said)),
             fallback=fallback,
         )
         nanoseconds = round(float(summary["inference_time"]) * 1e9)

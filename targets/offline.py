@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import NotAvailable, RuntimeFailure
-from ..formats.tflite.operations import Operation, read
+from ..formats.tflite.operations import Operation, as_int8, read
 from .session import LoadedModel
 
 if TYPE_CHECKING:
@@ -82,6 +82,17 @@ def precision(operations: Sequence[Operation]) -> str:
     """The dtypes of results, the commonest first: ``int8+float32``."""
     dtypes = [t.dtype for o in operations for t in o.outputs]
     return "+".join(sorted(set(dtypes), key=lambda dtype: -dtypes.count(dtype))) or "none"
+
+
+def left_in_float(operations: Sequence[Operation], target: str) -> tuple[str, ...]:
+    """A note if operators are in float that would be in int8 if the file had been quantized for the target."""
+    floats = [o for o in operations if o.op != "DEQUANTIZE" and as_int8(o) is not o]
+    if not floats:
+        return ()
+    named = f"{floats[0]}{f' and {len(floats) - 1} more' if len(floats) > 1 else ''}"
+    return (
+        f"in float, which it doesn't compute, though there is an int8 form: {named}; quantize for it, --for {target}",
+    )
 
 
 def run_compiler(name: str, command: Sequence[str], where: Path) -> str:

@@ -42,6 +42,8 @@ def read(content: bytes) -> Any:
 def write(model: Any) -> bytes:
     """Serialize: constants inside the flatbuffer, aligned; equal ones stored once, scales and zero points too."""
     _share_buffers(model)
+    for code in model.operatorCodes or ():
+        _fill_old_field(code)
     size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
     builder = _Builder(size + (size >> 6) + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
@@ -163,12 +165,20 @@ def op_code(model: Any, builtin: int, version: int = 1) -> int:
         if code.builtinCode == builtin and code.version >= version:
             return index
     code = schema.OperatorCodeT()
-    code.builtinCode = builtin
-    # The old field is one byte; codes above its range are marked by its largest value.
-    code.deprecatedBuiltinCode = min(builtin, BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
-    code.version = version
+    code.builtinCode, code.version = builtin, version
+    _fill_old_field(code)
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def _fill_old_field(code: Any) -> None:
+    """Give a code in the old field too, one byte whose largest value stands for all that are above its range.
+
+    The quantizer leaves it at 0, which is ADD to those who look there first, such as OpenVINO.
+    """
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    code.builtinCode = builtin
+    code.deprecatedBuiltinCode = min(builtin, BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
 
 
 def _share_buffers(model: Any) -> None:

@@ -113,6 +113,18 @@ def test_operator_codes_are_added_once(conv_net: TFLiteModel) -> None:
     assert (code.builtinCode, code.deprecatedBuiltinCode, code.version) == (150, 127, 2)
 
 
+def test_every_operator_code_is_in_the_old_field_too(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """The quantizer leaves 0 there, ADD, for those that it adds; OpenVINO looks there first."""
+    path = tmp_path / "q.tflite"
+    quantize(conv_net, path, Recipe.of("int8"), calibration=calibrate(conv_net))
+    file = schema.Model.GetRootAs(path.read_bytes(), 0)
+    codes = [file.OperatorCodes(i) for i in range(file.OperatorCodesLength())]
+    assert fb.BuiltinOperator.QUANTIZE in {code.BuiltinCode() for code in codes}
+    assert [code.DeprecatedBuiltinCode() for code in codes] == [min(code.BuiltinCode(), 127) for code in codes]
+
+
 @pytest.mark.parametrize("scheme", ["int8", "dynamic", "float16"])
 def test_layers_with_equal_weights_store_them_once(
     scheme: str, tmp_path: Path, calibrate: Callable[..., CalibrationSet]

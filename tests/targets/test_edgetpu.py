@@ -65,6 +65,16 @@ def test_what_comes_after_a_refused_node_is_on_the_cpu_too() -> None:
     assert by_rule(operations[2:3]).ran == "CPU"
 
 
+def test_what_the_quantizer_left_in_float_is_told_with_what_to_do() -> None:
+    """But not what has no int8 form, nor the conversion of the result."""
+    x, y, z, u = (Operand(name, "float32", (1, 4, 4, 8)) for name in "xyzu")
+    q = Operand("q", "int8", (1, 4, 4, 8), scales=1)
+    inside = [Operation("DEQUANTIZE", "x", (q,), (x,)), Operation("RELU", "y", (x,), (y,))]
+    told = by_rule([*inside, Operation("TANH", "z", (y,), (z,))]).notes
+    assert told[1].endswith("RELU y and 1 more; quantize for it, --for edgetpu")
+    assert not any("--for edgetpu" in note for note in by_rule([inside[0], Operation("FLOOR", "u", (x,), (u,))]).notes)
+
+
 def test_it_is_for_8_bit_files() -> None:
     target = find("edgetpu")
     assert target.takes_scheme("static_wi8_ai8")

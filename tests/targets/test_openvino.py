@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from onnx import TensorProto, helper
 
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput, CheckFailed, NotAvailable
+from edgeworthy.formats.tflite.summary import describe
+from edgeworthy.quantize.calibration import load_calibration
+from edgeworthy.quantize.post_training import quantize
+from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.targets import find, get
 from edgeworthy.targets.environments import borrow
 from edgeworthy.targets.openvino import KIT, installed, receipt
@@ -83,6 +88,23 @@ def test_int8_is_within_a_quantum_of_tflite(tflite_int8: TFLiteModel, images: An
     assert raw.dtype == np.int8 and np.abs(raw.astype(int) - known.astype(int)).max() <= 1
     assert session.run({"image": nhwc(images)})["logits"].dtype == np.float32
     assert "int8" in session.receipt.precision
+
+
+@pytest.mark.parametrize("scheme", ["float16", "dynamic_wi8_afp32", "static_wi8_ai8", "static_wi8t_ai8"])
+def test_files_of_our_own_quantizer(scheme: str, plain: TFLiteModel, tmp_path: Path) -> None:
+    """A convolution that stays float on CPUs as well, and so the quantizer's own QUANTIZE after it."""
+    source, data = describe(next(plain.path.parent.glob("model*.tflite"))), tmp_path / "data.npz"
+    feeds = np.random.default_rng(0).standard_normal((16, 1, 3, 16, 16)).astype(np.float32)
+    np.savez(data, image=feeds)
+    static = scheme.startswith("static")
+    recipe = Recipe.of(scheme, device="cpu", exclude=("conv",) if static else ())
+    path = tmp_path / "model.tflite"
+    quantize(source, path, recipe, calibration=load_calibration(data, source.inputs) if static else None)
+    ours, theirs = (target.load(describe(path)) for target in (get("openvino", precision="float32"), TFLite()))
+    (name,) = (spec.name for spec in source.outputs)
+    for feed in feeds[:4]:
+        wanted, got = (session.run({"image": feed})[name] for session in (theirs, ours))
+        assert np.abs(got - wanted).max() <= 0.02 * np.abs(wanted).max()
 
 
 def test_outputs_of_every_rank_and_dtype(made: Callable[..., TFLiteModel], tensorflow: Any) -> None:
