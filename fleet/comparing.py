@@ -37,7 +37,7 @@ class ComparisonJob(Job[RouteComparison, ComparisonResult]):
         source: As on the command line.
         output: The folder of its files.
         tables: The tables of the configuration, as JSON has them.
-        routes, pick, reuse, force, digest: As ``pipeline.comparing.compare`` takes them.
+        routes, stages, pick, reuse, force, digest: As ``pipeline.comparing.compare`` takes them.
     """
 
     model: str
@@ -45,6 +45,7 @@ class ComparisonJob(Job[RouteComparison, ComparisonResult]):
     output: Path
     tables: Mapping[str, Any]
     routes: tuple[str, ...] = ()
+    stages: tuple[str, ...] = comparing.STAGES
     pick: Pick | None = None
     reuse: bool = True
     force: bool = False
@@ -129,6 +130,7 @@ def _compare(job: ComparisonJob) -> str:
         found = comparing.compare(
             load_config(None, tables),
             routes=job.routes,
+            stages=job.stages,
             pick=job.pick,
             reuse=job.reuse,
             force=job.force,

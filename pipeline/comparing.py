@@ -35,6 +35,7 @@ def compare(
     config: Config,
     *,
     routes: Iterable[str] = (),
+    stages: Sequence[str] = STAGES,
     pick: Pick | None = None,
     reuse: bool = True,
     force: bool = False,
@@ -47,6 +48,7 @@ def compare(
     Args:
         config: As for ``validate`` and ``bench``. Its own ``--artifact`` are measured too and stand in the report.
         routes: Converters; none for all that there are, of which those that can't run here are skipped with a row.
+        stages: ``validate`` alone times nothing.
         pick: What decides which file becomes ``OUT/picked.tflite``, of those that pass; ``manifest.json`` says whose.
         reuse: False redoes every stage.
         force: Overwrite files in OUT that edgeworthy didn't make.
@@ -63,7 +65,7 @@ def compare(
     own, data = config.artifacts, config.quantize.calibration
     table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
     config = config.model_copy(update={"artifacts": table})
-    with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
+    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress) as pipeline:
         stale = check_own(pipeline.output, force=force)
         pipeline.bring()
         report = assembly.note(pipeline, command=command)
@@ -238,9 +240,11 @@ def whole(output: Path, digest: str) -> RouteComparison | None:
     return found if all((output / path).exists() for path in made) else None
 
 
-def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
+def digest_of(
+    config: Config, routes: Iterable[str], pick: Pick | None = None, *, stages: Sequence[str] = STAGES
+) -> str:
     """Hash of what a comparison is made of, as far as that can be told before the model is loaded: the files that are
-    named, the options and the converters' versions.
+    named, the options, the converters' versions and edgeworthy's own code.
 
     Raises:
         BadInput: a file is damaged.
@@ -253,6 +257,8 @@ def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
             "files": {str(path): files.sha256(path) for path in named},
             "routes": {name: versions.get(name) for name in (list(routes) or versions)},
             "pick": pick,
+            "stages": list(stages),
+            "code": fingerprint.of_code(),
         }
     )
 

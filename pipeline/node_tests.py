@@ -156,8 +156,7 @@ def _not_for_it(info: ConverterInfo) -> str:
 
 def _key(info: ConverterInfo, onnx_version: str) -> str:
     """Changes with whatever might make another outcome: a kit's content, else our code and the converter's version."""
-    code = kits.KITS[info.kit].digest if info.kit else fingerprint.of_code()
-    made_of = (info.name, info.convert, info.makes, made_by(info), code, onnx_version)
+    made_of = (info.name, info.makes, made_by(info), fingerprint.of_converter(info), onnx_version)
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
 
 
