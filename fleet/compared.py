@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from ..convert import routes as converters
 from ..display import milliseconds, size
 from ..errors import BadInput, EdgeworthyError
 from ..pipeline import comparing
-from ..pipeline.cache import Workspace
+from ..pipeline.cache import Workspace, sweep
 from ..pipeline.progress import Progress, Silent
 from ..pipeline.subjects import choose
 from ..validate.host import Host, current
@@ -193,8 +194,9 @@ def compare_all(
             except EdgeworthyError as error:
                 results[model.name] = failed(job, str(error))
                 continue
-            before = comparing.whole(job.output, digest) if reuse else None
+            before = comparing.whole(job.output, digest, config, routes) if reuse else None
             if before:
+                sweep(job.output)
                 results[model.name] = ComparisonResult(
                     model=model.name, status="pass", attempts=[], source=model.source, found=before, taken_over=True
                 )
@@ -210,8 +212,12 @@ def compare_all(
         )
         report = _with(report, results)
         write_json(report, output)
-        done = carry_out_all(jobs, executor=executor, retries=sources.retries, timeout_s=sources.timeout_s)
-        with progress.stage("compare", f"{len(jobs)} of {len(sources.model)} models"):
+        with (
+            closing(
+                carry_out_all(jobs, executor=executor, retries=sources.retries, timeout_s=sources.timeout_s)
+            ) as done,
+            progress.stage("compare", f"{len(jobs)} of {len(sources.model)} models"),
+        ):
             if jobs:
                 progress.step(jobs[0].model, 0, len(jobs))
             for count, result in enumerate(done, 1):

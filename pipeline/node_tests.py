@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from .. import files, kits
 from ..convert.routes import CONVERTERS, ConverterInfo, get, made_by, worker
-from ..errors import BadInput, EdgeworthyError
+from ..errors import BadInput, EdgeworthyError, TimedOut
 from ..targets.worker import Worker
 from ..validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests, judged, layouts
 from ..workers.scratch import Scratch
@@ -241,7 +241,7 @@ class _Bench:
                     made = child.ask("convert", self._info.convert, str(copy), str(out), timeout_s=limit)
                     file = worker.checked(self._info, Path(made), out)
             except EdgeworthyError as error:
-                late = "(timeout)" in error.what
+                late = isinstance(error, TimedOut)
                 return NodeTestOutcome("timeout" if late else "convert-error" if child.alive else "crash", _line(error))
             found = NodeTestOutcome("runtime-error", "its inputs are others, or in no layout that fits")
             for feeds in layouts(file.artifact.inputs, case.inputs):
