@@ -84,7 +84,8 @@ zoo: $(STAMP)  ## rewrite docs/zoo.md: 148 small architectures, fixed and varyin
 
 routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)
 	$(BIN)/edgeworthy routes install onnx2tf onnx2tf-1 litert-torch onnx-tf
-	$(BIN)/python benchmarks/peers.py --write docs/routes.md
+	$(BIN)/python benchmarks/peers.py --convert
+	$(BIN)/python benchmarks/peers.py --time --write docs/routes.md
 
 clean:
 	rm -rf $(VENV) $(BASE) $(GPU) $(SERVING) out build dist *.egg-info

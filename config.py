@@ -76,8 +76,8 @@ class ConvertTable(Table):
     max_runtime: Annotated[str | None, Flag("--max-runtime", metavar="VERSION")] = Field(
         default=None, examples=["2.14"]
     )
-    """the oldest TFLite runtime that the TFLite files have to run on: 2.7 to 2.14 are TFLite's, 1.0 to 2.3 LiteRT's; an
-    operator that it can't run is refused"""
+    """the oldest TFLite runtime that the TFLite files have to run on: 2.7 to 2.14 are TFLite's, 1.0 to 2.3 LiteRT's; as
+    --for tflite-2.14 does, it has forms written that it takes, and refuses an operator that it can't run"""
     check_passes: Annotated[bool, Flag("--check-passes")] = False
     """run the graph after every pass and compare"""
 

@@ -126,6 +126,10 @@ class LimitExceeded(RuntimeFailure):
     """It took more time or memory than it may, and was ended. With the machine to itself it might not."""
 
 
+class TimedOut(LimitExceeded):
+    """It hung, or took more time than it may."""
+
+
 @dataclass(frozen=True)
 class UnsupportedNode:
     """One ONNX node that can't be lowered, and why."""

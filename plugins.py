@@ -6,10 +6,12 @@ nothing: ``broken`` says why, and so does ``edgeworthy doctor``.
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import BadInput, EdgeworthyError, NotAvailable, did_you_mean
@@ -124,7 +126,7 @@ def installed_version(module: str, distributions: Iterable[str]) -> str | None:
         module: Its name in Python.
         distributions: Packages that may bring it, as pip calls them.
     """
-    if importlib.util.find_spec(module) is None:
+    if not _is_there(module):
         return None
     for distribution in distributions:
         try:
@@ -132,3 +134,14 @@ def installed_version(module: str, distributions: Iterable[str]) -> str | None:
         except importlib.metadata.PackageNotFoundError:
             continue
     return "unknown"
+
+
+def _is_there(module: str) -> bool:
+    """Whether there is a module; unlike ``find_spec`` this imports no package that a dotted one is in."""
+    first, *rest = module.split(".")
+    spec = importlib.util.find_spec(first)
+    if spec is None or not rest:
+        return spec is not None
+    places = [Path(folder, *rest) for folder in spec.submodule_search_locations or ()]
+    suffixes = importlib.machinery.all_suffixes()
+    return any(place.is_dir() or any(Path(f"{place}{end}").is_file() for end in suffixes) for place in places)

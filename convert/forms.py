@@ -7,7 +7,7 @@ least of theirs. Nobody said what it is for: both CPUs.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import InternalFault
+from ..formats.tflite.releases import MANY, most_axes, release_name, releases
 
 FILE = Path(__file__).with_name("forms.toml")
 USUAL = ("x86", "arm")
@@ -100,10 +101,16 @@ class Forms:
     Attributes:
         devices: For whom.
         taken: Form → its numbers.
+        runtime: The oldest TFLite runtime that has to run them, as ``releases`` calls it; empty: any.
     """
 
     devices: tuple[str, ...]
     taken: Mapping[str, Mapping[str, int]]
+    runtime: str = ""
+
+    def most_axes(self, op: str) -> int:
+        """Axes up to which the oldest runtime takes a TFLite operator, by its name in the TFL dialect."""
+        return most_axes(self.runtime, op.upper()) if self.runtime else MANY
 
     def numbers(self, form: str) -> Mapping[str, int] | None:
         """The bounds of a form that is taken; None where it isn't.
@@ -136,8 +143,9 @@ def table() -> FormTable:
     return FormTable.model_validate(tomllib.loads(FILE.read_text(encoding="utf-8")))
 
 
-def choose(targets: Iterable[str] = (), *, unroll: bool = False) -> Forms:
-    """The forms for targets, as ``--for`` takes them (``ethos-u:55-128`` is ``ethos-u``).
+def choose(targets: Collection[str] = (), *, unroll: bool = False) -> Forms:
+    """The forms for targets, as ``--for`` takes them (``ethos-u:55-128`` is ``ethos-u``); for an old TFLite runtime
+    those that it takes too.
 
     Args:
         targets: Those whose kernels the table doesn't know have no say.
@@ -145,7 +153,8 @@ def choose(targets: Iterable[str] = (), *, unroll: bool = False) -> Forms:
     """
     known = table().targets
     devices = dict.fromkeys(known[base] for t in targets if (base := t.partition(":")[0]) in known)
-    chosen = _of(tuple(devices) or USUAL)
+    oldest = next((release for release in releases() if release_name(release) in targets), "")
+    chosen = replace(_of(tuple(devices) or USUAL), runtime=oldest)
     return replace(chosen, taken={**chosen.taken, STEPS: {}}) if unroll else chosen
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import tarfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from .jobs import Job, Reply, Result, carry_out, failed
 from .queues import by_queue
 
 
-def carry_out_on_ray(jobs: Sequence[Job[Reply, Result]], *, retries: int, timeout_s: float) -> Iterator[Result]:
+def carry_out_on_ray(
+    jobs: Sequence[Job[Reply, Result]], *, retries: int, timeout_s: float
+) -> Generator[Result, None, None]:
     """Yield results in the order of completion. A machine that is lost is a failure of the jobs that need it.
 
     Uses the cluster of ``RAY_ADDRESS``, else the one that runs here, else one that it starts.

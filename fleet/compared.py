@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from ..convert import routes as converters
 from ..display import milliseconds, size
 from ..errors import BadInput, EdgeworthyError
 from ..pipeline import comparing
-from ..pipeline.cache import Workspace
+from ..pipeline.cache import Workspace, sweep
 from ..pipeline.progress import Progress, Silent
 from ..pipeline.subjects import choose
 from ..validate.host import Host, current
@@ -116,16 +117,17 @@ class ComparisonReport(Record):
 
 def cells(row: RouteRow) -> tuple[str, ...]:
     """A row of the long table, after the model: route, status, parity, latency, size, operators and cost."""
-    took = "–" if row.seconds is None else f"{row.seconds:.1f} s"
+    took = "–" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f} s"
+    int8 = "–" if row.int8_sqnr_db is None else f"{row.int8_sqnr_db:.1f} dB"
     counts = ("–" if count is None else str(count) for count in (row.operators, row.transposes, row.partitions))
     return (
-        row.route, row.status, row.parity, milliseconds(row.p50_ms), size(row.size_bytes), *counts, took,
+        row.route, row.status, row.parity, int8, milliseconds(row.p50_ms), size(row.size_bytes), *counts, took,
         size(row.peak_bytes),
     )  # fmt: skip
 
 
 COLUMNS = (
-    "model", "route", "", "parity", "latency", "size", "ops", "transposes", "partitions", "took", "memory",
+    "model", "route", "", "parity", "int8", "latency", "size", "ops", "transposes", "partitions", "CPU", "memory",
 )  # fmt: skip
 """Of the long table."""
 
@@ -136,6 +138,7 @@ def compare_all(
     output: Path,
     *,
     routes: Sequence[str] = (),
+    stages: Sequence[str] = comparing.STAGES,
     pick: Pick | None = None,
     executor: Executor = "local",
     reuse: bool = True,
@@ -152,7 +155,7 @@ def compare_all(
         sources: See ``plan.read_sources``.
         configs: Model → its configuration, whose output is its folder.
         output: Folder of the report.
-        routes, pick: See ``pipeline.comparing.compare``.
+        routes, stages, pick: See ``pipeline.comparing.compare``.
         executor: ``local`` or ``ray``.
         reuse: False redoes all.
         force: Overwrite files that edgeworthy didn't make.
@@ -176,15 +179,24 @@ def compare_all(
             config = configs[model.name]
             tables = config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
             job = ComparisonJob(
-                model.name, model.source, output / model.name, tables, tuple(routes), pick, reuse=reuse, force=force
+                model=model.name,
+                source=model.source,
+                output=output / model.name,
+                tables=tables,
+                routes=tuple(routes),
+                stages=tuple(stages),
+                pick=pick,
+                reuse=reuse,
+                force=force,
             )
             try:
-                digest = comparing.digest_of(config, routes, pick)
+                digest = comparing.digest_of(config, routes, pick, stages=stages)
             except EdgeworthyError as error:
                 results[model.name] = failed(job, str(error))
                 continue
-            before = comparing.whole(job.output, digest) if reuse else None
+            before = comparing.whole(job.output, digest, config, routes) if reuse else None
             if before:
+                sweep(job.output)
                 results[model.name] = ComparisonResult(
                     model=model.name, status="pass", attempts=[], source=model.source, found=before, taken_over=True
                 )
@@ -200,8 +212,12 @@ def compare_all(
         )
         report = _with(report, results)
         write_json(report, output)
-        done = carry_out_all(jobs, executor=executor, retries=sources.retries, timeout_s=sources.timeout_s)
-        with progress.stage("compare", f"{len(jobs)} of {len(sources.model)} models"):
+        with (
+            closing(
+                carry_out_all(jobs, executor=executor, retries=sources.retries, timeout_s=sources.timeout_s)
+            ) as done,
+            progress.stage("compare", f"{len(jobs)} of {len(sources.model)} models"),
+        ):
             if jobs:
                 progress.step(jobs[0].model, 0, len(jobs))
             for count, result in enumerate(done, 1):

@@ -12,12 +12,14 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from ..errors import EdgeworthyError
 from ..pipeline import comparing
+from ..pipeline.cache import sweep
 from ..pipeline.state import FOLDER, State
 from ..validate.routes import Pick, RouteComparison
 from ..workers.child import Child
 from ..workers.serve import Commands, Tell
-from .jobs import Attempt, Job, JobResult, JobStatus
+from .jobs import Attempt, Begun, Job, JobResult, JobStatus
 
 
 class ComparisonResult(JobResult):
@@ -37,7 +39,7 @@ class ComparisonJob(Job[RouteComparison, ComparisonResult]):
         source: As on the command line.
         output: The folder of its files.
         tables: The tables of the configuration, as JSON has them.
-        routes, pick, reuse, force, digest: As ``pipeline.comparing.compare`` takes them.
+        routes, stages, pick, reuse, force, digest: As ``pipeline.comparing.compare`` takes them.
     """
 
     model: str
@@ -45,6 +47,7 @@ class ComparisonJob(Job[RouteComparison, ComparisonResult]):
     output: Path
     tables: Mapping[str, Any]
     routes: tuple[str, ...] = ()
+    stages: tuple[str, ...] = comparing.STAGES
     pick: Pick | None = None
     reuse: bool = True
     force: bool = False
@@ -82,14 +85,18 @@ class ComparisonJob(Job[RouteComparison, ComparisonResult]):
             comparing.write(found, self.output)
         return result.model_copy(update={"source": self.source, "found": found})
 
-    def ask(self, timeout_s: float) -> RouteComparison:
+    def ask(self, timeout_s: float, begun: Begun = lambda child: None) -> RouteComparison:
         """The comparison, which is in the folder, too."""
         remedy = f"raise timeout_s above {timeout_s:g}, or take fewer routes"
         path = [str(Path(entry).resolve()) for entry in sys.path]  # a factory's module may be anywhere on it
-        with Child(
-            __name__, name=self.model, where=self.source, remedy=remedy, timeout_s=timeout_s, path=path
-        ) as child:
-            return RouteComparison.model_validate_json(child.ask("compare", self))
+        child = Child(__name__, name=self.model, where=self.source, remedy=remedy, timeout_s=timeout_s, path=path)
+        begun(child)
+        try:
+            with child:
+                return RouteComparison.model_validate_json(child.ask("compare", self))
+        except EdgeworthyError:  # it may have been killed
+            sweep(self.output)
+            raise
 
     def judged(self, reply: RouteComparison) -> tuple[JobStatus, str]:
         if not reply.exit_code:
@@ -129,6 +136,7 @@ def _compare(job: ComparisonJob) -> str:
         found = comparing.compare(
             load_config(None, tables),
             routes=job.routes,
+            stages=job.stages,
             pick=job.pick,
             reuse=job.reuse,
             force=job.force,

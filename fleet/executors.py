@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal
 
 from .jobs import Job, Reply, Result
@@ -12,8 +12,8 @@ Executor = Literal["local", "ray"]
 
 def carry_out_all(
     jobs: Sequence[Job[Reply, Result]], *, executor: Executor, retries: int, timeout_s: float
-) -> Iterator[Result]:
-    """Yield results in the order of completion, from here or from a Ray cluster.
+) -> Generator[Result, None, None]:
+    """Yield results in the order of completion, from here or from a Ray cluster; to be closed where it is left early.
 
     Raises:
         NotAvailable: there is no Ray cluster.

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..errors import BadInput, EdgeworthyError, NotAvailable, OutOfMemory
 from ..validate.record import Record
+from ..workers.child import Child
 from .plan import HERE
 
 JobStatus = Literal["pass", "fail", "skipped"]
@@ -40,6 +41,7 @@ class JobResult(Record):
         return "" if self.status == "pass" or not self.attempts else self.attempts[-1].cause
 
 
+Begun = Callable[[Child], None]
 Reply = TypeVar("Reply")
 Result = TypeVar("Result", bound=JobResult)
 
@@ -65,8 +67,8 @@ class Job(ABC, Generic[Reply, Result]):
         return HERE
 
     @abstractmethod
-    def ask(self, timeout_s: float) -> Reply:
-        """Have it done in a child, which is killed when it takes too long."""
+    def ask(self, timeout_s: float, begun: Begun = lambda child: None) -> Reply:
+        """Have it done in a child, which is killed when it takes too long; ``begun`` is given the child."""
 
     @abstractmethod
     def judged(self, reply: Reply) -> tuple[JobStatus, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ..artifact import Artifact, OnnxModel
 from ..config import Config
 from ..errors import BadInput, EdgeworthyError
 from ..formats.model_files import sha256
+from ..pipeline.cache import Workspace
 from ..pipeline.progress import Progress, Silent
 from ..targets import find
 from ..workers.native import hushed
@@ -49,7 +51,21 @@ def run_fleet(
         BadInput: the folder can't be used, or nothing of the plan can run anywhere.
         NotAvailable: there is no Ray cluster.
     """
-    progress = progress or Silent()
+    with Workspace(output):
+        return _run(plan, output, executor, progress or Silent(), configure, reuse=reuse, force=force, command=command)
+
+
+def _run(
+    plan: FleetPlan,
+    output: Path,
+    executor: Executor,
+    progress: Progress,
+    configure: Configure,
+    *,
+    reuse: bool,
+    force: bool,
+    command: str,
+) -> FleetReport:
     before = earlier(output, force=force)
     known = {result.key: result for result in before.results if result.status == "pass"} if before and reuse else {}
     with progress.stage("models"):
@@ -60,8 +76,10 @@ def run_fleet(
     report = report.model_copy(update={"results": [known[job.key] for job in jobs if job.key in known]})
     left = [job for job in jobs if job.key not in known]
     write_json(report, output)
-    results = carry_out_all(left, executor=executor, retries=plan.retries, timeout_s=plan.timeout_s)
-    with progress.stage("bench", f"{len(left)} jobs on {len(plan.device)} devices"):
+    with (
+        closing(carry_out_all(left, executor=executor, retries=plan.retries, timeout_s=plan.timeout_s)) as results,
+        progress.stage("bench", f"{len(left)} jobs on {len(plan.device)} devices"),
+    ):
         for count, result in enumerate(results, 1):
             progress.step(f"{result.model} on {result.device.name}", count, len(left))
             report = report.model_copy(update={"results": [*report.results, result]})

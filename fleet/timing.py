@@ -14,7 +14,7 @@ from ..vocabulary import MeasuredWhere
 from ..workers.child import Child
 from ..workers.scratch import Scratch
 from ..workers.serve import Commands, Tell
-from .jobs import Attempt, Job, JobResult, JobStatus
+from .jobs import Attempt, Begun, Job, JobResult, JobStatus
 from .plan import Device
 
 
@@ -72,11 +72,13 @@ class TimingJob(Job[Report, TimingResult]):
     def placed(self, folder: Path) -> Self:
         return replace(self, file=folder / self.file.name)
 
-    def ask(self, timeout_s: float) -> Report:
+    def ask(self, timeout_s: float, begun: Begun = lambda child: None) -> Report:
         """The report of ``bench``."""
         name = f"{self.device.name} with {self.model}"
         remedy = f"look at the device, or raise timeout_s above {timeout_s:g}"
-        with Child(__name__, name=name, where=str(self.file), remedy=remedy, timeout_s=timeout_s) as child:
+        child = Child(__name__, name=name, where=str(self.file), remedy=remedy, timeout_s=timeout_s)
+        begun(child)
+        with child:
             return Report.model_validate_json(child.ask("bench", self))
 
     def judged(self, reply: Report) -> tuple[JobStatus, str]:

@@ -83,6 +83,11 @@ class Installation:
         why = f" ({first}{f', and {len(more)} more' if more else ''})" if first else ""
         return _WORDING[self.status] + why
 
+    @property
+    def remedy(self) -> str:
+        """The command that makes it ready."""
+        return self.kit.install + (" rebuilds it" if self.status == "broken" else "")
+
 
 _WORDING = {
     "absent": "not installed",
@@ -136,7 +141,7 @@ def launch(kit: Kit) -> Launch:
     """
     state = look(kit)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=kit.install)
+        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
     return _launch(kit, state.folder)
 
 
@@ -194,7 +199,7 @@ def check_whole(kit: Kit) -> None:
     """
     state = look(kit, thorough=True)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=kit.install)
+        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
 
 
 def check(kit: Kit) -> None:

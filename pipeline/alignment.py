@@ -91,7 +91,11 @@ def align(
     if failure and not candidates:  # its row will say so too
         first = _records(matched, matching.choices(matched, layout.layout, where)[0], "input", file.artifact.inputs)
         return Alignment(first, (f"it could not be run: {str(failure).splitlines()[0]}",))
-    return _settled(candidates, where)
+    found = _settled(candidates, where)
+    named = {match.file for match in found.matches if match.side == "output"}
+    more = [name for name in ran[0] if name not in named]
+    note = f"its outputs {', '.join(more)} are none of the model's, and are left out"
+    return Alignment(found.matches, (*found.notes, *([note] if more else [])))
 
 
 def _of_outputs(

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -299,6 +299,13 @@ class Workspace:
         for folder in (self.output, self._state):
             for part in (*folder.glob(".*.part"), *folder.glob(".*.part.old")):
                 files.remove(part)
+
+
+def sweep(output: Path) -> None:
+    """Remove what a killed run has left half-written in an output folder, unless another run is at work in it."""
+    if State(output).folder.is_dir():
+        with suppress(BadInput), Workspace(output):
+            pass
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from .. import files
 from ..config import Config
 from ..convert.routes import CONVERTERS
-from ..errors import BadInput, CheckFailed
+from ..errors import FIX, BadInput, CheckFailed
 from ..validate import routes_page
 from ..validate.results import Report
 from ..validate.routes import Pick, RouteComparison, RouteRow
@@ -35,6 +35,7 @@ def compare(
     config: Config,
     *,
     routes: Iterable[str] = (),
+    stages: Sequence[str] = STAGES,
     pick: Pick | None = None,
     reuse: bool = True,
     force: bool = False,
@@ -47,6 +48,7 @@ def compare(
     Args:
         config: As for ``validate`` and ``bench``. Its own ``--artifact`` are measured too and stand in the report.
         routes: Converters; none for all that there are, of which those that can't run here are skipped with a row.
+        stages: ``validate`` alone times nothing.
         pick: What decides which file becomes ``OUT/picked.tflite``, of those that pass; ``manifest.json`` says whose.
         reuse: False redoes every stage.
         force: Overwrite files in OUT that edgeworthy didn't make.
@@ -63,7 +65,7 @@ def compare(
     own, data = config.artifacts, config.quantize.calibration
     table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
     config = config.model_copy(update={"artifacts": table})
-    with Pipeline(config, stages=STAGES, reuse=reuse, force=force, progress=progress) as pipeline:
+    with Pipeline(config, stages=stages, reuse=reuse, force=force, progress=progress) as pipeline:
         stale = check_own(pipeline.output, force=force)
         pipeline.bring()
         report = assembly.note(pipeline, command=command)
@@ -162,7 +164,7 @@ def _row(name: str, row: SummaryRow | None, int8: SummaryRow | None) -> RouteRow
         route=name,
         made_by=artifact.made_by if artifact else "",
         status=row.status if row.status != "–" else "error",  # type: ignore[arg-type]
-        cause=_line(said[0]) if said else "",
+        cause=_cause(said[0], remedy=row.status == "skipped") if said else "",
         path=artifact.path if artifact else "",
         sha256=artifact.sha256 if artifact else "",
         parity=row.parity,
@@ -194,8 +196,14 @@ def _shared(rows: Iterable[RouteRow]) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """The first line of a message, without the converter's own name in front."""
+    """The first line of a message."""
     return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _cause(text: str, *, remedy: bool) -> str:
+    """The first line of a message, with what to do about it."""
+    fixes = [line.removeprefix(FIX) for line in text.splitlines() if remedy and line.startswith(FIX)]
+    return "; ".join([_line(text), *fixes])
 
 
 def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pick) -> RouteComparison:
@@ -229,18 +237,24 @@ def earlier(output: Path) -> RouteComparison | None:
         return None
 
 
-def whole(output: Path, digest: str) -> RouteComparison | None:
-    """The comparison in this folder if it is of this digest, came out well, and its files are there."""
+def whole(output: Path, digest: str, config: Config, routes: Iterable[str]) -> RouteComparison | None:
+    """The comparison in this folder if it is of this digest, came out well, its files are there, and no converter that
+    could not work then can now."""
     found = earlier(output)
     if found is None or found.digest != digest or found.exit_code:
+        return None
+    able, _ = _chosen(config, tuple(routes))
+    if any(row.status == "skipped" and row.route in able for row in found.rows):
         return None
     made = [row.path for row in found.rows if row.path] + ([PICKED] if found.picked else [])
     return found if all((output / path).exists() for path in made) else None
 
 
-def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
+def digest_of(
+    config: Config, routes: Iterable[str], pick: Pick | None = None, *, stages: Sequence[str] = STAGES
+) -> str:
     """Hash of what a comparison is made of, as far as that can be told before the model is loaded: the files that are
-    named, the options and the converters' versions.
+    named, the options, the converters' versions and edgeworthy's own code.
 
     Raises:
         BadInput: a file is damaged.
@@ -253,6 +267,8 @@ def digest_of(config: Config, routes: Iterable[str], pick: Pick | None) -> str:
             "files": {str(path): files.sha256(path) for path in named},
             "routes": {name: versions.get(name) for name in (list(routes) or versions)},
             "pick": pick,
+            "stages": list(stages),
+            "code": fingerprint.of_code(),
         }
     )
 

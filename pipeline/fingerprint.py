@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import files
+from .. import files, kits
 from ..config import Config
 from ..data.survey import add_arrays
 from ..formats.model_files import model_files
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     import torch
 
     from ..artifact import Array
+    from ..convert.routes import ConverterInfo
     from ..source.load import Source
 
 _CODE = ("*.py", "*.toml")
+_HANDS_OVER = ("convert/routes/older.py", "formats/onnx/ir_version.py", "export/program.py")
+"""Of ours, what may change the model that a kit's converter gets."""
 
 
 def of_source(source: Source) -> str:
@@ -47,8 +50,12 @@ def of_source(source: Source) -> str:
 
 
 def of_stage(name: str, depends: Mapping[str, object]) -> str:
-    """Hash of a stage's inputs and options, of the installed packages and of edgeworthy's own code."""
-    return of_values({"stage": name, "depends": depends, "code": of_code(), "packages": packages()})
+    """Hash of a stage's inputs and options, of the installed packages and of edgeworthy's own code.
+
+    What is made by others' code says by ``code`` in ``depends`` what it depends on instead of ours.
+    """
+    code = {"code": depends.get("code") or of_code()}
+    return of_values({"stage": name, "depends": dict(depends)} | code | {"packages": packages()})
 
 
 def of_values(value: object) -> str:
@@ -61,9 +68,23 @@ def of_code() -> str:
     """Hash of edgeworthy's own source, and of the tables that it reads."""
     root = Path(__file__).parent.parent
     rooms = [p.parent for p in root.glob("*/__init__.py")]
-    sources = [*root.glob("*.py"), *(p for room in rooms for kind in _CODE for p in room.rglob(kind))]
+    return _of_files(root, [*root.glob("*.py"), *(p for room in rooms for kind in _CODE for p in room.rglob(kind))])
+
+
+def of_converter(info: ConverterInfo) -> str:
+    """Hash of the code that makes a converter's file: a kit's, what calls it, and what gives it the model; or ours."""
+    if not info.kit:
+        return of_values([info.convert, of_code()])
+    root = Path(__file__).parent.parent
+    script, _, function = info.convert.rpartition(":")
+    caller = files.sha256(Path(script)) if Path(script).is_file() else script
+    given = _of_files(root, [root / path for path in _HANDS_OVER])
+    return of_values([kits.KITS[info.kit].digest, caller, function, info.opset, given])
+
+
+def _of_files(root: Path, paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(sources):
+    for path in sorted(paths):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

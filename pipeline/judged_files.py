@@ -17,6 +17,7 @@ from ..quantize.recipe import path_beside
 from ..schemes import FLOAT32, INT8
 from ..source.model_files import read
 from ..validate.made import ArtifactResult
+from . import fingerprint
 from .advising import Advising
 from .inspection import artifact_result
 from .others import check, file_name, int8_row, place, quantize, refused, scratch
@@ -148,7 +149,7 @@ class JudgedFiles(Advising):
         from ..convert.routes import made_by
 
         depends: dict[str, object] = {"graph": self._hash(self.graph), "layout": self.config.artifacts.layout}
-        depends |= {"converter": [info.name, info.convert, info.makes, made_by(info)]}
+        depends |= {"converter": [info.name, info.makes, made_by(info)], "code": fingerprint.of_converter(info)}
         if info.takes == "pt2":
             depends |= {"source": self.inputs.source_hash, "examples": self._examples_hash}
         return depends

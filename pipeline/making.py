@@ -39,11 +39,7 @@ class Making(Staging):
 
     def bring(self) -> None:
         """Bring the stages up to date, unless a target that the model is for would refuse some of it."""
-        if self.given is not None and self.given.kind == "tflite" and (oldest := self.inputs.max_runtime):
-            from .preflight import check_runtime
-
-            check_runtime(Path(self.inputs.spec), oldest)
-        if self.config.preflight.targets and (self.given is not None or "convert" in self.brought):
+        if self.inputs.meant_for.targets and (self.given is not None or "convert" in self.brought):
             with self.progress.stage("preflight"):
                 self._preflight()
         super().bring()
@@ -52,7 +48,7 @@ class Making(Staging):
         from . import preflight
         from .subjects import to_artifact
 
-        table = self.config.preflight
+        table = self.inputs.meant_for
         if self.given is None:
             found = preflight.of_graph(self.graph, table.targets, self.config.convert, **self._quantizes)
         else:
@@ -62,42 +58,36 @@ class Making(Staging):
     def _preflight_of_file(self, file: Artifact) -> Refusals:
         from . import preflight
 
-        targets = self.config.preflight.targets
+        targets = self.inputs.meant_for.targets
         if not isinstance(file, TFLiteModel):
-            raise BadInput("--for reads ONNX and TFLite, and this is a SavedModel", where=self.inputs.spec)
+            raise BadInput("--for and --max-runtime are about ONNX and TFLite files", where=self.inputs.spec)
         if file.scheme == quantization.FLOAT32.name:
             return preflight.of_float_file(file, targets, **self._quantizes)
         return preflight.of_file(file.path, targets)
 
     def _check_made(self, path: Path, scheme: str) -> None:
-        """Hold a file against the targets that the model is for, and the oldest runtime that has to run it.
-
-        Only a file has all that they ask of.
+        """Hold a file against the targets that the model is for: only a file has all that they ask of.
 
         Raises:
             CheckFailed: one would refuse a node of it.
         """
         from . import preflight
 
-        table, oldest = self.config.preflight, self.inputs.max_runtime
+        table = self.inputs.meant_for
         graph = self.graph.path if self.given is None else None
         if table.targets:
-            preflight.check(preflight.of_file(path, table.targets, scheme, graph), table, path.name)
-        if oldest:
-            preflight.check_runtime(path, oldest, graph)
+            preflight.check(preflight.of_file(path, table.targets, scheme, graph), table, path.name, path)
 
     @property
     def _quantizes(self) -> dict[str, Any]:
         """How the model will be quantized."""
-        schemes = self.inputs.schemes if "quantize" in self.brought else []
-        static = any(quantization.SCHEMES[name].method == "static" for name in schemes)
-        return {"table": self.config.quantize, "static": static}
+        return {"table": self.config.quantize, "schemes": self.inputs.schemes if "quantize" in self.brought else []}
 
     @property
     def _asked_for(self) -> dict[str, object]:
-        """What a file's key holds of the targets that the model is for, and of the oldest runtime."""
-        table, oldest = self.config.preflight, self.inputs.max_runtime
-        return ({"preflight": table.model_dump()} if table.targets else {}) | ({"runtime": oldest} if oldest else {})
+        """What a file's key holds of the targets that the model is for."""
+        table = self.inputs.meant_for
+        return {"preflight": table.model_dump()} if table.targets else {}
 
     @cached_property
     def exported(self) -> Exported:
@@ -153,7 +143,7 @@ class Making(Staging):
             try:
                 made = convert(
                     self.graph, self.output, to=to, io_layout=table.io_layout, unroll=table.unroll,
-                    targets=self.config.preflight.targets, check_passes=check,
+                    targets=self.inputs.meant_for.targets, check_passes=check,
                 )  # fmt: skip
             except UnsupportedNodes as error:  # the exported file is taken back: name what the user gave
                 raise UnsupportedNodes(error.nodes, where=self.inputs.spec) from error

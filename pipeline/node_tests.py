@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from .. import files, kits
 from ..convert.routes import CONVERTERS, ConverterInfo, get, made_by, worker
-from ..errors import BadInput, EdgeworthyError
+from ..errors import BadInput, EdgeworthyError, TimedOut
 from ..targets.worker import Worker
 from ..validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests, judged, layouts
 from ..workers.scratch import Scratch
@@ -156,8 +156,7 @@ def _not_for_it(info: ConverterInfo) -> str:
 
 def _key(info: ConverterInfo, onnx_version: str) -> str:
     """Changes with whatever might make another outcome: a kit's content, else our code and the converter's version."""
-    code = kits.KITS[info.kit].digest if info.kit else fingerprint.of_code()
-    made_of = (info.name, info.convert, info.makes, made_by(info), code, onnx_version)
+    made_of = (info.name, info.makes, made_by(info), fingerprint.of_converter(info), onnx_version)
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
 
 
@@ -242,7 +241,7 @@ class _Bench:
                     made = child.ask("convert", self._info.convert, str(copy), str(out), timeout_s=limit)
                     file = worker.checked(self._info, Path(made), out)
             except EdgeworthyError as error:
-                late = "(timeout)" in error.what
+                late = isinstance(error, TimedOut)
                 return NodeTestOutcome("timeout" if late else "convert-error" if child.alive else "crash", _line(error))
             found = NodeTestOutcome("runtime-error", "its inputs are others, or in no layout that fits")
             for feeds in layouts(file.artifact.inputs, case.inputs):

@@ -48,7 +48,7 @@ class Stage:
         return help_text(self.title, self.text, self.examples)
 
 
-_MEASURED = ("targets", "to", "max_runtime", "schemes", "source", "artifacts", "converters", "calibration_hash")
+_MEASURED = ("targets", "to", "meant_for", "schemes", "source", "artifacts", "converters", "calibration_hash")
 _MEASURED_FILES = ("export", "convert", "quantize")
 
 STAGES: dict[str, Stage] = {
@@ -76,7 +76,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy convert net.py:make -o out --io-layout nhwc",
             ),
             tables=("convert", "preflight"),
-            checks=("to", "max_runtime", "source"),
+            checks=("to", "meant_for", "source"),
             results=("converted",),
         ),
         Stage(
@@ -94,7 +94,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize model.onnx -o again --recipe theirs.recipe.json --calibration data.npz",
             ),
             tables=("quantize", "data"),
-            checks=("to", "max_runtime", "schemes", "recipes", "source", "calibration_hash", "labelled"),
+            checks=("to", "meant_for", "schemes", "recipes", "source", "calibration_hash", "labelled"),
             results=("quantized", "fidelity", "speed", "analyses"),
             builds_on=("convert",),
             verdicts=("quantization", "fidelity"),
@@ -127,7 +127,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy recommend net.py:make -o out --calibration images --labelled test.npz --min-accuracy 0.95",
             ),
             tables=("recommend",),
-            checks=("to", "max_runtime", "schemes", "recipes", "source", "calibration_hash", "limits", "task"),
+            checks=("to", "meant_for", "schemes", "recipes", "source", "calibration_hash", "limits", "task"),
             results=("recommendation",),
             builds_on=("convert",),
             verdicts=("recommendation",),

@@ -1,5 +1,5 @@
 """``--for``: the nodes that a target would refuse, before anything is converted, and again in the files that are made.
-``--max-runtime``: those that an old TFLite runtime can't run, in the files alone.
+``--max-runtime 2.14`` is ``--for tflite-2.14``.
 
 The devices of ``convert/forms.toml`` that ``--for`` names, such as ``x86``, stand for many targets: they choose forms
 and refuse nothing.
@@ -20,9 +20,10 @@ from ..config import ConvertTable, PreflightTable
 from ..convert.forms import table
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
-from ..formats.tflite.releases import least_runtime, release_name
+from ..formats.tflite.releases import least_runtime, release_name, releases
 from ..quantize.exclusion import matches
 from ..quantize_tables import QuantizeTable
+from ..schemes import SCHEMES
 from ..targets.rules import NodeRefusal, TargetRules, find, refused
 from ..targets.rules import names as rules_there_are
 from .origins import Origins
@@ -39,14 +40,14 @@ def of_graph(
     conversion: ConvertTable | None = None,
     *,
     table: QuantizeTable | None = None,
-    static: bool = False,
+    schemes: Sequence[str] = (),
 ) -> Refusals:
     """What targets would refuse of the files that an ONNX file becomes.
 
     Args:
         conversion: How it will be converted.
         table: How it will be quantized.
-        static: Whether it will be, to integers: then those that compute floats too are asked of both.
+        schemes: By which: where one makes integers, targets that compute floats too are asked of both.
 
     Raises:
         BadInput: there are no rules of this name.
@@ -59,7 +60,7 @@ def of_graph(
         return {}
     found = operations(model, io_layout=options.io_layout, unroll=options.unroll, targets=tuple(targets))
     quantized = _quantized(found, model, table or QuantizeTable())
-    return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
+    return {name: _of_either(r, found, quantized, schemes) for name, r in rules.items()}
 
 
 def of_file(path: Path, targets: Iterable[str], scheme: str | None = None, model: Path | None = None) -> Refusals:
@@ -78,12 +79,12 @@ def of_file(path: Path, targets: Iterable[str], scheme: str | None = None, model
 
 
 def of_float_file(
-    model: TFLiteModel, targets: Iterable[str], *, table: QuantizeTable | None = None, static: bool = False
+    model: TFLiteModel, targets: Iterable[str], *, table: QuantizeTable | None = None, schemes: Sequence[str] = ()
 ) -> Refusals:
     """What targets would refuse of a float TFLite file; those that compute integers, once it is quantized.
 
     Args:
-        table, static: As in ``of_graph``.
+        table, schemes: As in ``of_graph``.
 
     Raises:
         BadInput: there are no rules of this name.
@@ -91,7 +92,7 @@ def of_float_file(
     rules = _rules(targets)
     found = read(model.path)
     quantized = _quantized(found, model, table or QuantizeTable())
-    return {name: _of_either(r, found, quantized, static) for name, r in rules.items()}
+    return {name: _of_either(r, found, quantized, schemes) for name, r in rules.items()}
 
 
 def names() -> dict[str, str]:
@@ -110,52 +111,44 @@ def _rules(targets: Iterable[str]) -> dict[str, TargetRules]:
     return {name: find(name, also=devices) for name in targets if name not in devices}
 
 
-def check(found: Refusals, table: PreflightTable, where: str) -> None:
+def check(found: Refusals, table: PreflightTable, where: str, file: Path | None = None) -> None:
     """Refuse to go on with nodes that a target doesn't take.
+
+    Args:
+        where: Of the error.
+        file: The TFLite file that was asked of, if it is one: the error names the oldest runtime that runs it.
 
     Raises:
         CheckFailed: there are some, and ``allow`` doesn't name them.
     """
     left = {name: [r for r in refusals if not _allowed(r.operation, table.allow)] for name, refusals in found.items()}
+    left = {name: refusals for name, refusals in left.items() if refusals}
     nodes = {str(refusal.operation) for refusals in left.values() for refusal in refusals}
     if not nodes:
         return
     count = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"
+    remedy = "rewrite them, name those that may run elsewhere with --allow, or leave --for out"
+    if left.keys() <= set(map(release_name, releases())):
+        least = least_runtime(file) if file else None
+        remedy = f"rewrite them, or ask for --max-runtime {least.number}" if least and least.release else "rewrite them"
     raise CheckFailed(
-        f"{count} would be refused by {' and '.join(name for name, refusals in left.items() if refusals)}",
+        f"{count} would be refused by {' and '.join(left)}",
         where=where,
         details=[f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals],
-        remedy="rewrite them, name those that may run elsewhere with --allow, or leave --for out",
+        remedy=remedy,
     )
 
 
-def check_runtime(path: Path, release: str, model: Path | None = None) -> None:
-    """Refuse a TFLite file that a TFLite runtime can't run.
-
-    Args:
-        release: Such as ``TFLite 2.14``.
-        model: As in ``of_file``.
-
-    Raises:
-        CheckFailed: an operator, or its version or form, is too new.
-    """
-    refusals = refused(find(release_name(release)), _traced(read(path), model))
-    if refusals:
-        needed = least_runtime(path)
-        raise CheckFailed(
-            f"{release} can't run {path.name}, which {needed.release or 'no known runtime'} can",
-            where="--max-runtime",
-            details=[str(refusal) for refusal in refusals],
-            remedy="rewrite these nodes" + (f", or ask for --max-runtime {needed.number}" if needed.release else ""),
-        )
-
-
 def _of_either(
-    rules: TargetRules, floats: Sequence[Operation], integers: Sequence[Operation], static: bool
+    rules: TargetRules, floats: Sequence[Operation], integers: Sequence[Operation], schemes: Sequence[str]
 ) -> list[NodeRefusal]:
-    """What is refused of a model in float, or in integers, or of either; each node once."""
+    """What is refused of a model in float, or in integers, or of either; each node once.
+
+    Of several schemes, a TFLite runtime is asked of each one's own file.
+    """
     found = [] if rules.integer else refused(rules, floats)
-    if rules.integer or static:
+    static = [SCHEMES[name].method == "static" for name in schemes]
+    if rules.integer or (static and (all if rules.versions else any)(static)):
         named = {str(refusal.operation) for refusal in found}
         found += [refusal for refusal in refused(rules, integers) if str(refusal.operation) not in named]
     return found

@@ -6,9 +6,6 @@ too long or too much in company is tried again alone.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +19,7 @@ from .. import files
 from ..errors import LimitExceeded, OutOfMemory
 from ..formats.model_files import model_files
 from ..validate.host import usable_cores
-from ..workers.processes import available
+from ..workers.processes import available, kill_group
 
 if TYPE_CHECKING:
     from ..config import ArtifactsTable
@@ -189,16 +186,11 @@ class _Team:
         with self._lock:
             self._children[get_ident()] = child
             if self._over:
-                _kill(child)
+                kill_group(child.pid)
 
     def _end(self) -> None:
         """Kill what is still at work, and what is about to begin; their threads end by that."""
         with self._lock:
             self._over = True
             for child in self._children.values():
-                _kill(child)
-
-
-def _kill(child: Child) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
+                kill_group(child.pid)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import schemes as quantization
-from ..config import Config
+from ..config import Config, PreflightTable
 from ..errors import BadInput, NotAvailable
 from ..vocabulary import CONVERTED
 from . import fingerprint
@@ -71,16 +71,13 @@ class Wanted:
         return read(Path(self.spec)) if converted_kind(self.spec) else None
 
     @cached_property
-    def max_runtime(self) -> str:
-        """The oldest TFLite runtime that TFLite files have to run on, as ``releases`` calls it; empty: nobody asks.
+    def meant_for(self) -> PreflightTable:
+        """What files are for: ``--for``, and the runtime of ``--max-runtime``; raises BadInput where there is none."""
+        from ..formats.tflite.releases import find_release, release_name
 
-        Raises:
-            BadInput: there is none of this name.
-        """
-        from ..formats.tflite.releases import find_release
-
-        asked = self.config.convert.max_runtime
-        return find_release(asked, "--max-runtime") if asked else ""
+        table, asked = self.config.preflight, self.config.convert.max_runtime
+        oldest = [release_name(find_release(asked, "--max-runtime"))] if asked else []
+        return table.model_copy(update={"targets": list(dict.fromkeys([*table.targets, *oldest]))})
 
     @property
     def measures(self) -> bool:

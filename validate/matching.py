@@ -50,19 +50,12 @@ def pairs(
 
     Args:
         model: With the extents that it is run on.
-        file: Dynamic dimensions go with any extent.
+        file: Dynamic dimensions go with any extent. It may have outputs besides, where names or shapes tell which.
         where: The file, for errors.
 
     Raises:
-        BadInput: there are more or fewer in the file.
+        BadInput: there are fewer in the file, or more and nothing tells which of them are the model's.
     """
-    if len(model) != len(file):
-        raise BadInput(
-            f"the model has {len(model)} {what}s and the file {len(file)}: they can't be matched",
-            where=where,
-            details=[*(f"the model's {s}" for s in model), *(f"the file's {s}" for s in file)],
-            remedy="give a file that was made of this model",
-        )
     found: dict[str, tuple[TensorSpec, Literal["name", "shape", "order"]]] = {}
 
     def left() -> tuple[list[TensorSpec], list[TensorSpec]]:
@@ -79,9 +72,18 @@ def pairs(
 
     take("name", lambda one, other: one.name == other.name)
     take("name", lambda one, other: plain(one.name) == plain(other.name))
-    while take("shape", lambda one, other: _alike(one.dtype, other.dtype) and bool(layouts(one.shape, other.shape))):
-        pass
-    found |= {one.name: (other, "order") for one, other in zip(*left(), strict=True)}
+    for goes in (_fits(_same_kind), _fits(_alike)):
+        while take("shape", goes):
+            pass
+    ours, theirs = left()
+    if len(file) != len(model) and (ours or what == "input" or len(file) < len(model)):
+        raise BadInput(
+            f"the model has {len(model)} {what}s and the file {len(file)}: they can't be matched",
+            where=where,
+            details=[*(f"the model's {s}" for s in model), *(f"the file's {s}" for s in file)],
+            remedy="give a file that was made of this model",
+        )
+    found |= {one.name: (other, "order") for one, other in zip(ours, theirs, strict=False)}
     return [Pair(spec, *found[spec.name]) for spec in model]
 
 
@@ -160,7 +162,16 @@ def _text(spec: TensorSpec, shape: Sequence[int | str]) -> str:
     return str(TensorSpec(spec.name, spec.dtype, tuple(shape)))
 
 
-def _alike(one: str, other: str) -> bool:
-    """Whether values of one dtype may be handed over as the other: floats, integers; quantized inputs are floats."""
+def _fits(alike: Callable[[str, str], bool]) -> Callable[[TensorSpec, TensorSpec], bool]:
+    return lambda one, other: alike(one.dtype, other.dtype) and bool(layouts(one.shape, other.shape))
+
+
+def _same_kind(one: str, other: str) -> bool:
+    """Whether both are floats (quantized inputs are such), integers or truth values."""
     kinds = [("float" in d, "int" in d, d == "bool") for d in (one, other)]
     return kinds[0] == kinds[1]
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether values of the model's dtype may be handed over as the file's: truth values as integers, too."""
+    return _same_kind(one, other) or (one == "bool" and "int" in other)

@@ -16,11 +16,10 @@ FIGURES: dict[str, Callable[[RouteRow], float | None]] = {
     "latency": lambda row: row.p50_ms,
     "size": lambda row: row.size_bytes,
     "operators": lambda row: row.operators,
-    "seconds": lambda row: None if row.beside else row.seconds,
     "CPU": lambda row: row.cpu_seconds,
     "memory": lambda row: row.peak_bytes,
 }
-"""What ours is divided by a peer's of. Seconds that were shared with other converters say nothing."""
+"""What ours is divided by a peer's of. Seconds of wall time say nothing where others were at work."""
 
 _MORE = 1.05
 """By so much a figure has to be off to be worth a word."""

@@ -134,13 +134,13 @@ class Subject:
         """The feeds by this subject's names, in its layout and floats."""
         arrays = permuted(feeds, self.permute_inputs)
         named = {match.model: match for match in self.matches if match.side == "input"}
-        return {named[n].file: _as_float(a, named[n].file_dtype) for n, a in arrays.items()} if named else arrays
+        return {named[n].file: _as_taken(a, named[n].file_dtype) for n, a in arrays.items()} if named else arrays
 
     def outputs(self, outputs: Feeds) -> dict[str, Array]:
         """The outputs by the common names, in the common layout."""
         named = {match.file: match for match in self.matches if match.side == "output"}
         if named:
-            outputs = {named[n].model: _as_wide(a, named[n].model_dtype) for n, a in outputs.items()}
+            outputs = {named[n].model: _as_wide(a, named[n].model_dtype) for n, a in outputs.items() if n in named}
         return permuted(outputs, self.permute_outputs)
 
 
@@ -160,17 +160,18 @@ def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:
     return result
 
 
-def _as_float(array: Array, dtype: str) -> Array:
-    """Floats as another float dtype; what else a file takes, its runtime makes of them."""
-    return array.astype(dtype) if array.dtype.kind == "f" and dtype.startswith("float") else array
+def _as_taken(array: Array, dtype: str) -> Array:
+    """Floats as another float dtype, truth values as integers; what else a file takes, its runtime makes of them."""
+    kind = {"f": "float", "b": "int"}.get(array.dtype.kind)
+    return array.astype(dtype) if kind and kind in dtype else array
 
 
 def _as_wide(array: Array, dtype: str) -> Array:
-    """Floats as floats and integers as integers of the model's width, where no value changes by it."""
+    """Floats as floats and integers as integers of the model's width, or truth values, where no value changes by it."""
     kinds = array.dtype.kind, np.dtype(dtype).kind
     if kinds == ("f", "f"):
         return array.astype(dtype)
-    cast = array.astype(dtype) if set(kinds) <= {"i", "u"} else array
+    cast = array.astype(dtype) if set(kinds) <= {"i", "u", "b"} else array
     return cast if np.array_equal(cast, array) else array
 
 

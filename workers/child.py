@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
-from ..errors import BadInput, EdgeworthyError, LimitExceeded, NotAvailable, RuntimeFailure
+from ..errors import BadInput, EdgeworthyError, LimitExceeded, NotAvailable, RuntimeFailure, TimedOut
 from .output import Output
-from .processes import max_rss, memory, out_of_memory
+from .processes import kill_group, max_rss, memory, out_of_memory
 from .scratch import Scratch
 from .serve import Answered, Raised, Told
 from .stack import ROOT
@@ -267,8 +267,7 @@ class Child:
         if self.connection.closed:
             return
         self.connection.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        kill_group(self.pid)
         self._reap(math.inf)
         self._output.close()
         self._scratch.close()
@@ -333,7 +332,8 @@ class Child:
         }
         if death.reason in limits:
             what = f"{self.name} {limits[death.reason]}"
-            return LimitExceeded(what, where=self.where, details=details, remedy=self.remedy)
+            kind = TimedOut if death.reason == TIMEOUT else LimitExceeded
+            return kind(what, where=self.where, details=details, remedy=self.remedy)
         if death.reason == signal.SIGKILL.name:
             what = f"{self.name} was killed with SIGKILL in {self._command}, as when memory runs out"
             return out_of_memory(what, death.peak_bytes, where=self.where, details=details)

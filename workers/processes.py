@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -28,6 +29,12 @@ def die_with(parent: int) -> None:
     if os.getppid() != parent:  # it went before we asked
         os._exit(0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process that leads a group, and the group; whether or not it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def memory(field: str, process: int | str = "self") -> int:

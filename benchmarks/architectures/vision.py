@@ -1,9 +1,10 @@
-"""Classifiers of images of the ``transformers`` package, and those of ``samples/zoo.py``."""
+"""Classifiers of images of the ``transformers`` package, those of ``samples/zoo.py``, and SqueezeNet."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from edgeworthy.samples.zoo import ZOO
@@ -74,8 +75,31 @@ def _sample(name: str) -> Architecture:
                         {"image": BATCH if name in ("mlp", "vit_base") else ANY_SIZE})  # fmt: skip
 
 
+_FIRES = (None, (64, 16), (128, 16), None, (128, 32), (256, 32), None, (256, 48), (384, 48), (384, 64), (512, 64))
+"""Channels that a fire of SqueezeNet 1.1 takes in, and those that it squeezes them to; None: a max pool."""
+
+
+class _Fire(nn.Module):
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.narrow, self.wide = nn.Conv2d(squeezed, 4 * squeezed, 1), nn.Conv2d(squeezed, 4 * squeezed, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        squeezed = self.squeeze(image).relu()
+        return torch.cat([self.narrow(squeezed).relu(), self.wide(squeezed).relu()], dim=1)
+
+
+def _squeezenet() -> nn.Module:
+    """SqueezeNet 1.1. Source: F. Iandola et al., arXiv:1602.07360, and the 1.1 of its authors."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, stride=2), nn.ReLU()]
+    layers += [nn.MaxPool2d(3, 2, ceil_mode=True) if fire is None else _Fire(*fire) for fire in _FIRES]
+    return nn.Sequential(*layers, nn.Conv2d(512, 16, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 ARCHITECTURES = {
     **{name: _sample(name) for name in ZOO},
+    "squeezenet": Architecture("vision", _squeezenet, {"input": normal(3, SIZE, SIZE)}, {"input": ANY_SIZE}),
     **{
         name: Architecture(
             "vision",

@@ -4,8 +4,9 @@ An axis of extent 1 goes. Of two neighbours that an op treats alike, such as bot
 same operands, one axis is made, over all operands. Where too many are left, the op does some of them first: a
 transpose moves a few axes, a reduction takes the last axes, a pad the first, an operand is broadcast beforehand.
 
-Source: XNNPACK's ``XNN_MAX_TENSOR_DIMS``, 6, past which its delegate refuses the *file* for some ops (LiteRT 2.3), as
-many kernels of older runtimes do; TensorFlow's broadcasts, of at most 5 runs of axes, and softmax; MLIR's PAD.
+Source: XNNPACK's ``XNN_MAX_TENSOR_DIMS``, 6, past which its delegate refuses the *file* for some ops (LiteRT 2.3);
+what older runtimes' kernels take, where one is asked for (``Forms.most_axes``); TensorFlow's broadcasts, of at most 5
+runs of axes, and softmax; MLIR's PAD.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ...formats.tflite.releases import MANY
 from .base import Attribute
 from .elementwise import BINARY, COMPARE, Elementwise
 from .legality import Attributes
@@ -62,6 +64,7 @@ class ManyAxes(Elementwise, Padding, Reductions, Neural):
         self, op: str, operands: Sequence[Tensor], results: Sequence[Spec], **attributes: Attribute
     ) -> tuple[Tensor, ...]:
         most, rule = _RULES.get(op, (0, None))
+        most = min(most, self.forms.most_axes(op))
         if rule is not None and max(len(t.shape) for ts in (operands, results) for t in ts) > most:
             made = rule(self, op, operands, results, attributes)
             if made is not None:
@@ -99,16 +102,16 @@ def _merged(b: ManyAxes, x: Tensor, runs: Sequence[Sequence[int]]) -> Tensor:
 def _elementwise(
     b: ManyAxes, op: str, operands: Sequence[Tensor], results: Sequence[Spec], attributes: Attributes
 ) -> Results | None:
-    spec = results[0]
+    spec, most = results[0], b.forms.most_axes(op)
     shape, rank = spec.shape, len(spec.shape)
     narrow = [t for t in operands if t.shape != shape]
     if not narrow and rank <= _MOST_ALIKE:
         return None
     whole = [_with_rank(b, t, rank) for t in operands]
     runs = _runs((a for a in range(rank) if shape[a] != 1), lambda axis: _spread_from(whole, axis))
-    if rank <= MOST_AXES and len(runs) <= _MOST_BROADCAST:
+    if rank <= min(MOST_AXES, most) and len(runs) <= _MOST_BROADCAST:
         return None
-    if len(runs) > _MOST_BROADCAST:
+    if len(runs) > min(_MOST_BROADCAST, most):
         # What is broadcast before makes no run here.
         target = b.concat([_result_extent(b, whole, shape, axis) for axis in range(rank)], 0)
         filled = [b.broadcast_to(t, target, shape) if t is narrow[0] else t for t in operands]
@@ -241,6 +244,27 @@ def _reverse(
     return (b.reshape_by(b.reverse(_merged(b, x, sides), 1), [[(x, a)] for a in range(x.rank)]),)
 
 
+def _slice(
+    b: ManyAxes, op: str, operands: Sequence[Tensor], results: Sequence[Spec], attributes: Attributes
+) -> Results | None:
+    x, (begin, size) = operands[0], (t.value for t in operands[1:])
+    if begin is None or size is None:
+        return None
+    cut = [a for a in range(x.rank) if begin[a] or size[a] not in (-1, x.shape[a])]
+    runs = _runs((a for a in range(x.rank) if a in cut or x.shape[a] != 1), lambda axis: None if axis in cut else False)
+    if len(runs) > b.forms.most_axes(op):
+        half = cut[: len(cut) // 2]
+        first = b.slice(
+            x, *([int(v[a]) if a in half else w for a in range(x.rank)] for v, w in ((begin, 0), (size, -1)))
+        )
+        return (b.slice(first, [0 if a in half else int(begin[a]) for a in range(x.rank)], [int(v) for v in size]),)
+    at = {run[0]: i for i, run in enumerate(runs)}
+    merged = b.slice(
+        _merged(b, x, runs), *([int(v[axis]) if axis in cut else w for axis in at] for v, w in ((begin, 0), (size, -1)))
+    )
+    return (b.reshape_by(merged, [[(merged, at[a])] if a in cut else [(x, a)] for a in range(x.rank)]),)
+
+
 def _over_rows(
     b: ManyAxes, op: str, operands: Sequence[Tensor], results: Sequence[Spec], attributes: Attributes
 ) -> Results | None:
@@ -290,6 +314,7 @@ _RULES: dict[str, tuple[int, Narrowing]] = {
     "concatenation": (MOST_AXES, _concatenation),
     "fully_connected": (MOST_AXES, _fully_connected),
     "reverse_v2": (MOST_AXES, _reverse),
+    "slice": (MANY, _slice),
     "transpose": (MOST_AXES, _transpose),
 }
 """Op → the axes up to which it is right as it is, and what is done with more."""

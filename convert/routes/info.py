@@ -57,6 +57,8 @@ class ConverterInfo:
             "makes": (self.makes, self.makes in get_args(ConvertedKind), " or ".join(get_args(ConvertedKind))),
             "takes": (self.takes, self.takes in get_args(Takes), " or ".join(get_args(Takes))),
             "convert": (self.convert, bool(_FUNCTION.fullmatch(self.convert)), "module:function"),
+            "kit": (self.kit, not self.kit or self.kit in kits.KITS, " or ".join(kits.KITS)),
+            "module": (self.module, bool(self.module) != bool(self.kit), "a module's name, or empty beside a kit"),
         }
         for key, (value, fits, form) in wanted.items():
             if not fits:
@@ -73,9 +75,7 @@ class ConverterInfo:
         """Why it can't run here and how to get it; None when it can."""
         if self.version:
             return None
-        what = (
-            f"kit {self.kit} is {kits.look(kits.KITS[self.kit]).wording}"
-            if self.kit
-            else f"{self.module} is not installed"
-        )
-        return f"{what}; {self.install}"
+        if not self.kit:
+            return f"{self.module} is not installed; {self.install}"
+        state = kits.look(kits.KITS[self.kit])
+        return f"kit {self.kit} is {state.wording}; {state.remedy}"

@@ -75,7 +75,7 @@ def run(
         RuntimeFailure: it raised or crashed, or made no file, or another than it should.
         LimitExceeded: it hung, or took too much memory.
         CheckFailed: the model can't be had in an opset that it reads.
-        NotAvailable, OutOfMemory: it says so, or its kit is gone.
+        NotAvailable, OutOfMemory: it says so, or its kit is gone or damaged.
     """
     graph, out, temporary = (folder.resolve() / name for name in ("model", "out", "tmp"))
     with failures(info, folder):
@@ -83,13 +83,29 @@ def run(
             path.mkdir()
         copy = copied(info, model, graph)
         begin = time.perf_counter()
-        child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
-        begun(child)
-        with child:
-            made = Path(child.ask("convert", info.convert, str(copy), str(out)))
-            peak = child.peak_bytes
-        seconds = time.perf_counter() - begin
-        return ConvertedFile(checked(info, made, out), seconds, peak, child.cpu_seconds)
+        with _of_whole_kit(info):
+            child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
+            begun(child)
+            with child:
+                made = Path(child.ask("convert", info.convert, str(copy), str(out)))
+                peak = child.peak_bytes
+            seconds = time.perf_counter() - begin
+            return ConvertedFile(checked(info, made, out), seconds, peak, child.cpu_seconds)
+
+
+@contextmanager
+def _of_whole_kit(info: ConverterInfo) -> Iterator[None]:
+    """What fails in a kit that was changed since it was installed is no word of the converter's.
+
+    Raises:
+        NotAvailable: in place of what was raised.
+    """
+    try:
+        yield
+    except Exception:
+        if info.kit:
+            kits.check_whole(kits.KITS[info.kit])
+        raise
 
 
 @contextmanager

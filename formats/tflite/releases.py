@@ -18,9 +18,11 @@ from pathlib import Path
 from ...errors import BadInput, did_you_mean
 from .condition import Condition
 from .opening import opened
-from .operations import Operation, read
+from .operations import Operand, Operation, read
 from .summary import op_name
 
+MANY = 8
+"""Axes: more than any kernel tells apart."""
 _BEHIND = "TFLite 2.14"
 """The first that reads weights behind the flatbuffer: it ran such a file, and 2.13's library has no code for it."""
 _FILE, _LIMITS = (Path(__file__).with_name(name) for name in ("releases.toml", "limits.toml"))
@@ -149,6 +151,21 @@ def limits_of(release: str) -> list[ReleaseLimit]:
     """What a release doesn't take, although it registers the operator."""
     known = releases()
     return [limit for limit in _limits() if known.index(release) < known.index(limit.before)]
+
+
+@cache
+def most_axes(release: str, op: str) -> int:
+    """Axes up to which a release takes an operator, whatever is broadcast; ``MANY`` where it takes any."""
+    limits = [limit for limit in limits_of(release) if op in limit.of]
+    taken = (rank for rank in range(MANY, 0, -1) if all(limit.holds(_spread(op, rank)) for limit in limits))
+    return next(taken, 0)
+
+
+def _spread(op: str, rank: int) -> Operation:
+    """An operator on float32 that broadcasts its second operand."""
+    shape = (2,) * rank
+    x, y, z = (Operand(name, "float32", s) for name, s in (("x", shape), ("y", (*shape[1:], 1)), ("z", shape)))
+    return Operation(op, "z", (x, y), (z,))
 
 
 def _rank(op: str, version: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +177,22 @@ def test_every_rule_says_why_for_every_device() -> None:
 
 
 def test_what_nobody_said_is_what_both_cpus_have() -> None:
-    assert choose() == choose(["x86", "arm"]) == choose(["tflite-2.14"])
+    assert choose() == choose(["x86", "arm"]) == replace(choose(["tflite-2.14"]), runtime="")
     assert choose().devices == USUAL
     assert not choose(["gpu", "x86"]).takes("depthwise_in_pieces"), "a GPU doesn't want it"
     assert choose(["npu", "x86"]).numbers(STEPS) == choose().numbers(STEPS), "the narrower bound"
     assert choose(unroll=True).numbers(STEPS) == of_saved_models(unroll=True).numbers(STEPS) == {}
     assert of_saved_models().devices == (TENSORFLOW,)
+
+
+def test_the_oldest_runtime_says_how_many_axes() -> None:
+    """As ``formats/tflite/limits.toml`` has it; of several runtimes the oldest counts."""
+    old, new = choose(["litert-1.0", "tflite-2.14", "x86"]), choose(["litert-2.0"])
+    assert (old.runtime, new.runtime) == ("TFLite 2.14", "LiteRT 2.0")
+    ops = ("mul", "less", "maximum", "sub", "slice", "add")
+    assert [old.most_axes(op) for op in ops] == [4, 4, 5, 5, 5, 8]
+    assert [new.most_axes(op) for op in ops] == [8, 4, 5, 8, 5, 8]
+    assert {choose().most_axes(op) for op in ops} == {8}
 
 
 @pytest.mark.parametrize(("target", "device"), [

@@ -14,7 +14,10 @@ from edgeworthy.errors import BadInput
 from edgeworthy.fleet.compared import ComparisonReport, compare_all
 from edgeworthy.fleet.plan import SourceList, configured, lists_models, on_targets, read_sources
 from edgeworthy.fleet.report import FleetReport
+from edgeworthy.fleet.run import run_fleet
 from edgeworthy.fleet.timing import TimingResult
+from edgeworthy.pipeline.cache import Workspace
+from edgeworthy.pipeline.state import FOLDER as STATE
 from edgeworthy.settings import load_config
 from edgeworthy.validate.routes import RouteComparison
 
@@ -80,6 +83,36 @@ def test_what_is_not_ours_stays(folder: Path, tmp_path: Path) -> None:
     report = compared(sources, out)
     assert {r.status for r in report.results} == {"fail"} and "isn't edgeworthy's" in report.results[0].cause
     assert (out / "abs/compare.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("what", ["compare", "bench"])
+def test_two_at_once_in_one_folder_are_refused(models: Path, tmp_path: Path, what: str) -> None:
+    with Workspace(tmp_path), pytest.raises(BadInput, match="another run is writing to this folder") as refused:
+        if what == "compare":
+            compared(read_sources(str(models)), tmp_path)
+        else:
+            run_fleet(on_targets(read_sources(str(models)), load_config(None, TABLES)), tmp_path)
+    assert refused.value.where == str(tmp_path) and not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_goes_even_where_all_is_taken_over(models: Path, tmp_path: Path) -> None:
+    compared(read_sources(str(models)), tmp_path)
+    left = tmp_path / "abs" / STATE / ".route.x.part"
+    (left / "onnx2tf").mkdir(parents=True)
+    again = compared(read_sources(str(models)), tmp_path)
+    assert all(result.taken_over for result in again.results) and not left.exists()
+
+
+def test_a_converter_that_could_not_work_then_is_asked_again(models: Path, tmp_path: Path) -> None:
+    """A kit that was damaged, say, and is rebuilt; one that takes no such source stays skipped."""
+    found = compared(read_sources(str(models)), tmp_path).found["abs"]
+    (ours,) = found.rows
+    for skipped, taken_over in ((ours.model_copy(update={"route": "absent", "status": "skipped"}), True),
+                                (ours.model_copy(update={"status": "skipped"}), False)):  # fmt: skip
+        before = found.model_copy(update={"rows": [ours, skipped]})
+        (tmp_path / "abs/compare.json").write_text(before.model_dump_json())
+        again = {result.model: result for result in compared(read_sources(str(models)), tmp_path).results}
+        assert again["abs"].taken_over == taken_over
 
 
 def test_a_model_that_takes_too_long_fails_alone(folder: Path, tmp_path: Path) -> None:

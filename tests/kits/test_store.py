@@ -155,7 +155,7 @@ def test_a_damaged_stamp(toy: Any, home: Path, stamp: str) -> None:
     assert kits.look(toy).status == "broken"
     with pytest.raises(NotAvailable, match="damaged") as caught:
         kits.launch(toy)
-    assert caught.value.remedy == "edgeworthy targets install toy"
+    assert caught.value.remedy == "edgeworthy targets install toy rebuilds it"
     assert kits.install(toy).status == "ready"
 
 

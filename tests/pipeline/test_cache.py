@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from edgeworthy import files
+from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.pipeline import fingerprint
 from edgeworthy.pipeline.cache import Done, Workspace
@@ -318,3 +320,20 @@ def test_the_tables_are_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before = fingerprint.of_code.__wrapped__()
     (tmp_path / "convert/forms.toml").write_text("[devices]")
     assert fingerprint.of_code.__wrapped__() != before
+
+
+def test_a_kits_converter_depends_on_its_kit_and_its_script_and_not_on_our_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "there.py"
+    script.write_text("def convert(model, folder): ...")
+    theirs, ours = replace(CONVERTERS["onnx2tf"], convert=f"{script}:convert"), CONVERTERS["direct"]
+    depends = {"code": fingerprint.of_converter(theirs)}
+    before = fingerprint.of_converter(ours), fingerprint.of_stage("route", depends), fingerprint.of_stage("route", {})
+    monkeypatch.setattr(fingerprint, "of_code", lambda: "other")
+    after = fingerprint.of_converter(ours), fingerprint.of_stage("route", depends), fingerprint.of_stage("route", {})
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, False]
+    assert fingerprint.of_converter(theirs) == depends["code"]
+    assert fingerprint.of_converter(replace(theirs, kit="onnx-tf")) != depends["code"]
+    script.write_text("def convert(model, folder): return model")
+    assert fingerprint.of_converter(theirs) != depends["code"]

@@ -16,7 +16,7 @@ from edgeworthy.validate.node_tests import NodeTestTable
 
 from ..cli.conftest import edgeworthy
 
-WANTED = ("test_add", "test_gather_0", "test_sequence_insert_at_front", "test_softmax_axis_1")
+WANTED = ("test_add", "test_gather_0", "test_mul", "test_sequence_insert_at_front", "test_softmax_axis_1")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_a_test_that_kills_or_stops_a_route_is_its_outcome(
     assert moody == {
         "test_add": "crash",
         "test_gather_0": "pass",
+        "test_mul": "convert-error",
         "test_sequence_insert_at_front": "runtime-error",
         "test_softmax_axis_1": "timeout",
     }
@@ -53,10 +54,10 @@ def test_a_test_that_kills_or_stops_a_route_is_its_outcome(
     left = row.model_copy(update={"outcomes": {name: row.outcomes[name] for name in WANTED[:2]}})
     cut = found.model_copy(update={"routes": [left]})
     (tmp_path / "out" / JSON).write_text(cut.model_dump_json())
-    monkeypatch.setattr(onnx_tests, "load_node_tests", lambda: NodeTests(few.cases[:3], tests.total))
+    monkeypatch.setattr(onnx_tests, "load_node_tests", lambda: NodeTests(few.cases[:4], tests.total))
     again = node_tests(routes=["moody"], **options)
-    assert statuses(again, "moody") == {name: moody[name] for name in WANTED[:3]}
-    assert (tmp_path / "told").read_text().split()[len(asked) :] == ["SequenceInsert"]
+    assert statuses(again, "moody") == {name: moody[name] for name in WANTED[:4]}
+    assert (tmp_path / "told").read_text().split()[len(asked) :] == ["Mul", "SequenceInsert"]
     (tmp_path / "out" / JSON).write_text("{}")
     with pytest.raises(BadInput, match="isn't edgeworthy's"):
         node_tests(routes=["moody"], **options)

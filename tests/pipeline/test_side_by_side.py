@@ -94,9 +94,11 @@ def test_a_hang_is_a_hang_alone_too(package: Path, net: Path, tmp_path: Path) ->
             found[name].result()
 
 
-def test_an_interrupt_ends_them_all(square: Path, net: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_an_interrupt_ends_them_all(square: Path, net: Path, tmp_path: Path, many: bool) -> None:
+    """Those of one model, and those of a list of models, each of which has a process of its own in between."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "edgeworthy", "compare", str(net), "-o", str(out)]
+    command = [sys.executable, "-m", "edgeworthy", "compare", str(net.parent if many else net), "-o", str(out)]
     command += ["--route", "begins,lingers", "--jobs", "2", "--target", "onnxruntime,tflite"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60

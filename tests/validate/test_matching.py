@@ -47,6 +47,24 @@ def test_a_shape_that_two_have_says_nothing() -> None:
         found(specs("a:float32[2]"), specs("x:float32[2]", "y:float32[2]"))
 
 
+def test_outputs_besides_are_left_out_where_names_or_shapes_tell() -> None:
+    ours, theirs = specs("a:float32[2]", "b:bool[3]"), specs("x:float32[5]", "q:uint8[3]", "a:float32[2]")
+    assert [(p.model.name, p.file.name) for p in pairs(ours, theirs, where="f", what="output")] == [
+        ("a", "a"), ("b", "q"),
+    ]  # fmt: skip
+    for what, more in (("input", theirs), ("output", specs("x:float32[2]", "y:float32[2]", "z:bool[3]"))):
+        with pytest.raises(BadInput, match=rf"the model has 2 {what}s and the file 3"):
+            pairs(ours, more, where="f", what=what)
+
+
+def test_truth_values_go_with_integers_where_nothing_is_nearer() -> None:
+    ours = specs("a:bool[2]", "b:int64[2]")
+    assert [(one, other) for one, other, _ in found(ours, specs("x:int32[2]", "y:bool[2]"))] == [("a", "y"), ("b", "x")]
+    assert [one for _, one, by in found(ours[:1], specs("x:uint8[2]"))] == ["x"]
+    with pytest.raises(BadInput, match="in any layout"):
+        choices(pairs(ours[:1], specs("x:float32[2]"), where="f", what="input"), None, "f")
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "axes"),
     [

@@ -1,0 +1,92 @@
+"""A converter in the Python of a kit: one that is damaged is named, and told from a converter that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.parser
+import pytest
+
+from edgeworthy import kits
+from edgeworthy.convert.routes import CONVERTERS, ConverterInfo, worker
+from edgeworthy.errors import NotAvailable, RuntimeFailure
+from edgeworthy.kits.fetch import requirement
+from edgeworthy.pipeline.comparing import compare
+from edgeworthy.settings import load_config
+
+from .conftest import Registry, wheel
+
+TOOL = b"def made(model): raise ValueError('no rule for Sign')\n"
+SCRIPT = "def convert(model, folder):\n    import tool\n    return tool.made(model)\n"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    text = '<ir_version: 10, opset_import: ["": 18]> g (float[2,3] x) => (float[2,3] y) { y = Sign (x) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+@pytest.fixture
+def converter(registry: Registry, home: Path, make: Any, tmp_path: Path) -> ConverterInfo:
+    """A converter that refuses every model, in a kit that is installed."""
+    file = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": TOOL}))
+    toy = make(
+        requirements=requirement(file), python=("{kit}/env/bin/python",), check="import tool", routes=("theirs",)
+    )
+    kits.install(toy)
+    (tmp_path / "there.py").write_text(SCRIPT)
+    script = f"{tmp_path / 'there.py'}:convert"
+    return ConverterInfo("theirs", "for tests", "tflite", "", (), toy.install, script, kit="toy")
+
+
+def convert(info: ConverterInfo, model: Path, folder: Path) -> worker.ConvertedFile:
+    folder.mkdir()
+    return worker.run(info, model, folder, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda env: (env / "tool.py").write_text(""), "tool.py is changed"),
+        (lambda env: (env / "tool.py").write_bytes(b"import gone"), "tool.py is changed"),
+        (lambda env: (env / "tool.py").unlink(), "tool.py is gone"),
+        (lambda env: (env.parents[2] / "bin/python").unlink(), "env/bin/python is gone"),
+    ],
+)
+def test_a_damaged_kit_is_named_once_it_fails(
+    converter: ConverterInfo, home: Path, model: Path, tmp_path: Path, damage: Any, said: str
+) -> None:
+    with pytest.raises(RuntimeFailure, match="no rule for Sign"):
+        convert(converter, model, tmp_path / "whole")
+    (site,) = (home / "kits/toy/env").glob("lib/python*/site-packages")
+    damage(site)
+    with pytest.raises(NotAvailable, match=rf"kit toy is damaged \(.*{said}") as caught:
+        convert(converter, model, tmp_path / "damaged")
+    assert caught.value.exit_code == 3 and caught.value.remedy == "edgeworthy routes install toy rebuilds it"
+    kits.install(kits.KITS["toy"])
+    with pytest.raises(RuntimeFailure, match="no rule for Sign"):
+        convert(converter, model, tmp_path / "again")
+
+
+def test_its_row_says_what_to_do(
+    converter: ConverterInfo, home: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONVERTERS._found.table, "theirs", converter)
+    (path,) = (home / "kits/toy/env").glob("lib/python*/site-packages/tool.py")
+    path.write_bytes(b"")
+    tables = {"model": {"source": str(model)}, "output": tmp_path / "out", "targets": ["onnxruntime", "tflite"]}
+    found = compare(load_config(None, tables), routes=["direct", "theirs"], stages=["validate"])
+    rows = {row.route: (row.status, row.cause) for row in found.rows}
+    name = path.relative_to(home / "kits/toy").as_posix()
+    told = f"kit toy is damaged ({name} is changed); edgeworthy routes install toy rebuilds it"
+    assert rows == {"direct": ("pass", ""), "theirs": ("skipped", told)}
+
+
+def test_a_kit_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match="kit is 'no-such-kit', and should be adb or "):
+        ConverterInfo("x", "", "tflite", "", (), "", "a:b", kit="no-such-kit")
+    with pytest.raises(ValueError, match="module is '', and should be"):
+        ConverterInfo("x", "", "tflite", "", (), "", "a:b")
