@@ -2,8 +2,10 @@
 themselves, and of the repaired file.
 
 Each model goes through `edgeworthy quantize` in a process of its own, and so does each file when it is judged, so that
-a crash is a row. What is done is kept below OUT, and a second run goes on from there. Trained models come as packages
-of PyPI, pinned and by hash. The exit status is 1 when a bar is missed: see BARS in `quantized/bars.py`.
+a crash is a row. What is done is kept below OUT, and a second run goes on from there. With --make files are made and
+judged, and other work may run beside; without it, what has no time yet is timed as well, on a machine that does nothing
+else (below 20 minutes for 22 models that are made). Trained models come as packages of PyPI, pinned and by hash. The
+exit status is 1 when a bar is missed: see BARS in `quantized/bars.py`.
 """
 
 from __future__ import annotations
@@ -11,21 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from edgeworthy.benchmarks.quantized import bars, page
-from edgeworthy.benchmarks.quantized.make import CALIBRATION, FLOAT, HELD_OUT, Made
+from edgeworthy.benchmarks.quantized.make import CALIBRATION, FLOAT, HELD_OUT, Made, Making, Origin
 from edgeworthy.benchmarks.quantized.models import SUBJECTS
 from edgeworthy.benchmarks.quantized.rows import ENGINES, Row
 from edgeworthy.files import write_text
 
 _MODULE = "edgeworthy.benchmarks.quantized"
-_MAKE_S, _ENGINE_S, _JUDGE_S = 3600, 900, 600
+_MAKE_S, _ENGINE_S, _JUDGE_S, _CLOCK_S = 7200, 900, 600, 600
 
 
 def main() -> int:
@@ -36,19 +39,26 @@ def main() -> int:
     parser.add_argument("--output", "-o", type=Path, default=Path("out/quantization"), metavar="OUT")
     parser.add_argument("--samples", type=int, default=64, help="for calibration (64)")
     parser.add_argument("--held-out", type=int, default=16, help="other samples to judge on (16)")
+    parser.add_argument("--make", action="store_true", help="make and judge the files, and time none")
     parser.add_argument("--anew", action="store_true", help="keep nothing of an earlier run")
+    parser.add_argument("--stale", action="store_true", help="keep nothing that other code or samples made")
+    parser.add_argument("--time-anew", action="store_true", help="time again what was timed")
     parser.add_argument(
         "--write", type=Path, metavar="FILE.md", help=f"put the tables between {page.BEGIN} and its end"
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of the tables")
     options = parser.parse_args()
-    rows: list[Row] = []
+    origin, rows = Origin.now(options.samples, options.held_out), []
     for name in options.only or SUBJECTS:
-        begin = time.perf_counter()
-        rows += measure(name, options.output / name, options.samples, options.held_out, options.anew)
+        begin, folder = time.perf_counter(), options.output / name
+        made = made_by(name, folder, origin, anew=options.anew, stale=options.stale)
+        of_one = judged(name, folder, made, origin)
+        if not options.make:
+            of_one = timed(folder, of_one, anew=options.time_anew)
+        rows += of_one
         print(f"{name:20} {time.perf_counter() - begin:6.1f} s", file=sys.stderr, flush=True)
     missed = bars.missed(rows)
-    text = page.markdown(rows, missed, shlex.join(["python", *sys.argv]), options.samples, options.held_out)
+    text = page.markdown(rows, missed, shlex.join(["python", *sys.argv]), origin)
     if options.write:
         page.put(options.write, text)
     print(json.dumps([asdict(row) for row in rows], indent=1) if options.json else text)
@@ -57,24 +67,50 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def measure(name: str, folder: Path, samples: int, held_out: int, anew: bool) -> list[Row]:
-    """All rows of a model: those that are there, and those that are not."""
+def made_by(name: str, folder: Path, origin: Origin, *, anew: bool, stale: bool) -> Making:
+    """The files of a model: those that are there, or all of them, made now."""
+    before = Making.read(folder)
+    if before is not None and not anew and not (stale and before.origin != origin):
+        return before
+    if anew or before is not None:  # else an interrupted run goes on, with edgeworthy's own stages
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "made.json"
-    if anew or not done.exists():
-        done.unlink(missing_ok=True)
-        failure = _child("make", [name, str(folder), str(samples), str(held_out)], _MAKE_S)
-        if not done.exists():
-            write_text(done, json.dumps([asdict(Made("float32", failure=failure))]))
-    rows = []
-    for entry in json.loads(done.read_text(encoding="utf-8")):
-        made = Made(**entry)
-        rows.append(_row(folder, anew, Row.of(name, made), lambda made=made: made.failure))  # type: ignore[misc]
+    failure = _child("make", [name, str(folder), str(origin.samples), str(origin.held_out)], _MAKE_S)
+    made = Making.read(folder)
+    if made is None:
+        made = Making(origin, (Made("float32", failure=failure),))
+        made.write(folder)
+    return made
+
+
+def judged(name: str, folder: Path, made: Making, origin: Origin) -> list[Row]:
+    """A row for each file of a model, and for what each engine makes of it by itself."""
+    rows = [_row(folder, Row.of(name, file), lambda file=file: file.failure) for file in made.files]  # type: ignore[misc]
     if (folder / FLOAT).exists():
         for engine, source in ENGINES.items():
             file = f"engine_{source}.tflite".replace("/", "_")
-            rows.append(_row(folder, anew, Row(name, "int8", engine, file), _engine(folder, engine, source, file)))
-    return rows
+            rows.append(_row(folder, Row(name, "int8", engine, file), _engine(folder, engine, source, file)))
+    return [replace(row, origin="" if made.origin == origin else str(made.origin)) for row in rows]
+
+
+def timed(folder: Path, rows: list[Row], *, anew: bool) -> list[Row]:
+    """The rows with their times; those that have one keep it, unless all are timed anew."""
+    wanted = [row for row in rows if not row.failure and (anew or row.latency is None)]
+    if not wanted:
+        return rows
+    answer = folder / "times.json"
+    answer.unlink(missing_ok=True)
+    files = [HELD_OUT, answer.name, FLOAT, *(row.file for row in wanted)]
+    failure = _child("clock", [str(folder / file) for file in files], _CLOCK_S)
+    if failure:
+        print(f"{rows[0].model}: no times: {failure}", file=sys.stderr, flush=True)
+        return rows
+    base, *nanoseconds = json.loads(answer.read_text(encoding="utf-8"))
+    pairs = zip(wanted, nanoseconds, strict=True)
+    found = {row.key: replace(row, latency=ns / base, microseconds=ns / 1000) for row, ns in pairs}
+    for row in found.values():
+        _keep(folder, row)
+    return [found.get(row.key, row) for row in rows]
 
 
 def _engine(folder: Path, engine: str, source: str, file: str) -> Callable[[], str]:
@@ -88,10 +124,10 @@ def _engine(folder: Path, engine: str, source: str, file: str) -> Callable[[], s
     return make
 
 
-def _row(folder: Path, anew: bool, row: Row, make: Callable[[], str]) -> Row:
+def _row(folder: Path, row: Row, make: Callable[[], str]) -> Row:
     """The row as it is kept, or made and judged now."""
-    kept = folder / f"row_{row.key}.json"
-    if kept.exists() and not anew:
+    kept = _kept(folder, row)
+    if kept.exists():
         return Row(**json.loads(kept.read_text(encoding="utf-8")))
     failure = make()
     if not failure:
@@ -102,8 +138,16 @@ def _row(folder: Path, anew: bool, row: Row, make: Callable[[], str]) -> Row:
         if answer.exists():
             row = row.judged(json.loads(answer.read_text(encoding="utf-8")))
     row = row.failed(failure) if failure else row
-    write_text(kept, json.dumps(asdict(row), indent=1))
+    _keep(folder, row)
     return row
+
+
+def _keep(folder: Path, row: Row) -> None:
+    write_text(_kept(folder, row), json.dumps(asdict(row), indent=1))
+
+
+def _kept(folder: Path, row: Row) -> Path:
+    return folder / f"row_{row.key}.json"
 
 
 def _child(module: str, arguments: list[str], seconds: float) -> str:

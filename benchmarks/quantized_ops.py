@@ -116,7 +116,7 @@ def _quantize(tf: Any, converter: Any, form: Form, dtype: str) -> None:
 
 
 def _measured(form: Form, folder: Path) -> Row:
-    from edgeworthy.benchmarks.quantized.judge import Runner
+    from edgeworthy.benchmarks.quantized.runner import Runner
 
     there = {dtype: path for dtype in DTYPES if (path := _path(folder, form, dtype)).exists()}
     if "float32" not in there:
@@ -124,9 +124,8 @@ def _measured(form: Form, folder: Path) -> Row:
     runners: dict[str, Runner] = {}
     for dtype, path in there.items():
         runner = Runner(path)
-        runner.set({"x": np.random.default_rng(2).normal(0, 1, form.shape).astype(np.float32)})
         with contextlib.suppress(RuntimeError):  # there is no kernel for the dtype: no figure then
-            runner.run()
+            runner.run({"x": np.random.default_rng(2).normal(0, 1, form.shape).astype(np.float32)})
             runners[dtype] = runner
     times: dict[str, list[float]] = {dtype: [] for dtype in runners}
     for turn in range(_TURNS):

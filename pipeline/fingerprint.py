@@ -64,29 +64,28 @@ def of_values(value: object) -> str:
 
 
 @cache
-def of_code() -> str:
-    """Hash of edgeworthy's own source, and of the tables that it reads."""
+def of_code(*parts: str) -> str:
+    """Hash of edgeworthy's own source, and of the tables that it reads; or of some modules and rooms of it."""
     root = Path(__file__).parent.parent
-    rooms = [p.parent for p in root.glob("*/__init__.py")]
-    return _of_files(root, [*root.glob("*.py"), *(p for room in rooms for kind in _CODE for p in room.rglob(kind))])
+    places = [root / part for part in parts] or [*root.glob("*.py"), *(p.parent for p in root.glob("*/__init__.py"))]
+    sources = [p for place in places for p in ([place] if place.is_file() else _sources(place))]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def of_converter(info: ConverterInfo) -> str:
     """Hash of the code that makes a converter's file: a kit's, what calls it, and what gives it the model; or ours."""
     if not info.kit:
         return of_values([info.convert, of_code()])
-    root = Path(__file__).parent.parent
     script, _, function = info.convert.rpartition(":")
     caller = files.sha256(Path(script)) if Path(script).is_file() else script
-    given = _of_files(root, [root / path for path in _HANDS_OVER])
-    return of_values([kits.KITS[info.kit].digest, caller, function, info.opset, given])
+    return of_values([kits.KITS[info.kit].digest, caller, function, info.opset, of_code(*_HANDS_OVER)])
 
 
-def _of_files(root: Path, paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def _sources(room: Path) -> Iterator[Path]:
+    return (path for kind in _CODE for path in room.rglob(kind))
 
 
 def of_arrays(feeds: Iterable[Mapping[str, Array]]) -> str:

@@ -14,7 +14,7 @@ from . import devices, engine
 from .exclusion import decisions
 from .float_ops import MIN_ELEMENTS
 from .islands import joined, picoseconds
-from .kinds import LAYERS
+from .kinds import ARITHMETIC, LAYERS
 from .ranges import Observer, unfit_operators
 from .recipe import FLOATS, Compute, Decision, Recipe
 
@@ -75,6 +75,23 @@ def _joining(
     usual = joined(model, floats, fixed)  # what a user would miss is the integers
     taken = [picoseconds(model, floats | some, costs, float_io=float_io) for some in (usual, more)]
     return (more, True) if taken[0] - taken[1] >= _LEAST_PS else (usual, False)
+
+
+def joining(content: bytes, recipe: Recipe, decided: Mapping[int, Decision]) -> dict[int, Decision]:
+    """What lies between operators that are float and is better so too; layers stay what they are.
+
+    Args:
+        content: The float model.
+        recipe: Its device says what casts and operators take.
+        decided: As of ``decide``, and more.
+    """
+    model = fb.read(content)
+    floats = {index for index, d in decided.items() if d.compute in FLOATS} | _without_form(model, recipe)
+    products = {i for i, op in enumerate(model.subgraphs[0].operators) if fb.op_name(model, op) in ARITHMETIC}
+    fixed = {index for index, d in decided.items() if d.compute not in FLOATS} | (products - floats)
+    costs = devices.costs(content, get_scheme(recipe.scheme), recipe.device) if recipe.device else None
+    more = joined(model, floats, fixed, costs, float_io=recipe.io_dtype == "float32")
+    return {index: Decision("float32", _JOINED) for index in more}
 
 
 def _in_float(model: Any, index: int, device: str) -> Decision:

@@ -6,6 +6,7 @@ lies between them where that saves casts (``islands``). Devices that compute int
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ from .normalization import normalizations
 from .recipe import Compute, Decision
 
 FILE = Path(__file__).with_name("devices.toml")
+
+_BLOCK = 64
 
 
 class _Entry(BaseModel):
@@ -80,12 +83,15 @@ class UnitCost(_Entry):
         element: For each element of its largest operand or result.
         pixel: For each position of its result.
         weight: For each of its weights.
+        block: For each position, element of the window, and begun block of 64 input channels and 64 output channels:
+            kernels of matrix units compute a whole one where there are fewer.
     """
 
     mac: int = 0
     element: int = 0
     pixel: int = 0
     weight: int = 0
+    block: int = 0
 
     def of(self, operation: Operation) -> int:
         """Picoseconds; of a dynamic extent, 1 counts."""
@@ -93,7 +99,11 @@ class UnitCost(_Entry):
         pixels = operation.y.size // max(operation.y.shape[-1] or 1, 1) if operation.y.rank else 1
         weights = operation.weights.size if len(operation.inputs) > 1 and operation.weights.constant else 0
         macs = flops_of(operation) // 2
-        return self.mac * macs + self.element * elements + self.pixel * pixels + self.weight * weights
+        found = self.mac * macs + self.element * elements + self.pixel * pixels + self.weight * weights
+        if not self.block:
+            return found
+        blocks = math.prod(-(-(operation.weights.shape[axis] or 1) // _BLOCK) for axis in (0, -1))
+        return found + self.block * blocks * pixels * math.prod(operation.kernel)
 
 
 class DeviceCosts(_Entry):

@@ -10,7 +10,7 @@ import functools
 import importlib.metadata
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ai_edge_quantizer import algorithm_manager, default_policy, qtyping, quantizer
@@ -193,8 +193,9 @@ def quantize(
         if compute in ("int8", "int16"):
             put(where, operator, _config(dataclasses.replace(base, activations=compute), operator))
             continue
-        method, stored = _IN_FLOAT.get(compute), (scheme, base) if operator in _NARROW else (base,)
-        configs = [_config(dataclasses.replace(each, method=method)) for each in stored if method]
+        stored = (scheme, base) if operator in _NARROW else (base,)
+        methods = _IN_FLOAT.get(compute, ())
+        configs = [_config(dataclasses.replace(each, method=method)) for method in methods for each in stored]
         config = next((config for config in configs if _is_supported(operator, config)), None)
         if config is not None:
             put(where, operator, config)
@@ -238,14 +239,11 @@ def _let_float_read_float(model: Any) -> None:
                 op.inputs = [copies.get(i, i) for i in op.inputs]
 
 
-OperatorCompute = Compute | Literal["dynamic"]
-"""What an operator computes in; ``dynamic``: in float, with weights as in a dynamic scheme."""
-
-_IN_FLOAT: dict[OperatorCompute, Method] = {"weights": "weight_only", "dynamic": "dynamic"}
-"""What computes in float with int8 weights → the method that does."""
+_IN_FLOAT: dict[Compute, tuple[Method, ...]] = {"weights": ("weight_only",), "dynamic": ("dynamic", "weight_only")}
+"""What reads and writes floats with int8 weights → the methods that do, the first that there is of an operator."""
 
 
-def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, OperatorCompute]]:
+def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> list[tuple[Any, str, Compute]]:
     """Engine name, scope (output names) and dtype of the operators that don't follow the scheme.
 
     Args:
@@ -254,7 +252,7 @@ def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> lis
             float, layers with weights in integers.
     """
     main = model.subgraphs[0]
-    told: list[tuple[Any, Any, OperatorCompute]] = [
+    told: list[tuple[Any, Any, Compute]] = [
         (main, main.operators[i], compute) for i, compute in sorted(computes.items())
     ]
     for graph in model.subgraphs[1:] if bodies else ():

@@ -247,7 +247,7 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             where="recipe",
             remedy=f"leave the rule out, or use the scheme {calibrated}",
         )
-    unpacked = [rule for rule in recipe.rules if rule.compute == "weights"]
+    unpacked = [rule for rule in recipe.rules if rule.compute in ("weights", "dynamic")]
     if unpacked and wanted.method == "cast":
         raise BadInput(
             f"{wanted.name} has no int8 weights, and a rule wants {unpacked[0].pattern!r} with some",

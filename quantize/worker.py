@@ -23,7 +23,7 @@ from . import bias, bias_correction, engine, running
 from .adoption import align
 from .bias_correction import Means
 from .contenders import Contender, best
-from .deciding import decide, require_integers
+from .deciding import decide, joining, require_integers
 from .float16 import to_float16
 from .float_ops import float_operators
 from .folding import fold_constants
@@ -96,6 +96,10 @@ class Quantizer:
     def decide(self) -> tuple[dict[int, Decision], list[str]]:
         """See ``deciding.decide``."""
         return decide(self.content, self._request.recipe, self._request.modules, self._observer)
+
+    def joined(self, decided: Mapping[int, Decision]) -> dict[int, Decision]:
+        """See ``deciding.joining``."""
+        return {**decided, **joining(self.content, self._request.recipe, decided)}
 
     @property
     def results(self) -> list[str]:

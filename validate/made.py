@@ -266,7 +266,9 @@ class RepairResult(Record):
     trials: list[str] = Field(
         description="what was tried, in order: how, what it reached, and its time if it was taken"
     )
-    notes: list[str] = Field(default_factory=list, description="what there was no time for")
+    notes: list[str] = Field(
+        default_factory=list, description="what layers don't compute in int8, and what there was no time for"
+    )
 
 
 class QuantizationResult(Record):

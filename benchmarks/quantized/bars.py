@@ -36,12 +36,12 @@ def _of(rows: Sequence[Row]) -> Iterator[str]:
     if repaired and repaired.worst_db is not None and repaired.worst_db < REPAIRED_DB:
         yield f"repaired: {repaired.worst_db:.1f} dB < {REPAIRED_DB:g} dB"
     int8 = ours.get("int8")
-    if int8 is None or int8.worst_db is None or int8.latency is None or int8.size is None:
+    if int8 is None or int8.worst_db is None or int8.size is None:
         return
     for row in rows:
         if row.by != OURS and row.worst_db is not None and int8.worst_db < row.worst_db - WITHIN_DB:
             yield f"int8: {int8.worst_db:.1f} dB, and {row.by} by itself has {row.worst_db:.1f} dB"
-    if int8.latency > SLOWER + TIE:
+    if int8.latency is not None and int8.latency > SLOWER + TIE:
         yield f"int8: {int8.latency:.2f} × the float time"
     if int8.convolutional and (int8.float_mb or 0) > LARGE_MB and int8.size > LARGER:
         yield f"int8: {int8.size:.0%} of the float file's size"

@@ -1,6 +1,6 @@
 """Every file of one model: by edgeworthy, as ``edgeworthy quantize`` makes it.
 
-``python -m … NAME FOLDER SAMPLES HELD_OUT`` in a process of its own; ``FOLDER/made.json`` says what became of each.
+``python -m … NAME FOLDER SAMPLES HELD_OUT`` in a process of its own; ``FOLDER/making.json`` says what became of each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import edgeworthy
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.files import write_text
+from edgeworthy.pipeline import fingerprint
 from edgeworthy.schemes import QUANTIZED
 from edgeworthy.validate.made import QuantizationResult
 from edgeworthy.validate.results import Report
@@ -27,11 +28,15 @@ from .subject import Subject, stacked
 CALIBRATION, HELD_OUT = "calibration.npz", "held_out.npz"
 FLOAT, SAVED_MODEL = "model_float32.tflite", "saved_model"
 BOTH, REPAIRED = "both", "repaired"
+_RECORD = "making.json"
 VARIANTS: dict[str, dict[str, Any]] = {
     BOTH: {"engine": "both", "to": ("tflite", "saved_model")},
     REPAIRED: {"repair": True},
 }
 """Other ways to int8 → what is asked for."""
+
+_MAKERS = ("artifact.py", "convert", "export", "formats", "numerics", "quantize", "schemes.py", "tables.py")
+"""What decides on a file's bytes, of edgeworthy's own code."""
 
 SPARE = 8
 """Samples that the tool may hold back for its own comparing."""
@@ -65,6 +70,48 @@ class Made:
         return cls(name, file, failure, len(result.float_ops), result.seconds)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What the files of a model were made by.
+
+    Attributes:
+        code: Hash of the code that makes them.
+        samples: For calibration.
+        held_out: Other samples to judge on.
+    """
+
+    code: str
+    samples: int
+    held_out: int
+
+    @classmethod
+    def now(cls, samples: int, held_out: int) -> Origin:
+        return cls(fingerprint.of_code(*_MAKERS)[:12], samples, held_out)
+
+    def __str__(self) -> str:
+        return f"code {self.code}, {self.samples} samples and {self.held_out} others"
+
+
+@dataclass(frozen=True)
+class Making:
+    """All files of a model, and what they were made by."""
+
+    origin: Origin
+    files: tuple[Made, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Making | None:
+        """None where nothing was made yet."""
+        path = folder / _RECORD
+        if not path.exists():
+            return None
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return cls(Origin(**told["origin"]), tuple(Made(**file) for file in told["files"]))
+
+    def write(self, folder: Path) -> None:
+        write_text(folder / _RECORD, json.dumps(asdict(self), indent=1))
+
+
 def make(subject: Subject, folder: Path, samples: int, held_out: int) -> list[Made]:
     """The data, the float files, and a file of every scheme; of int8 by both engines, and repaired, as well.
 
@@ -90,8 +137,10 @@ def make(subject: Subject, folder: Path, samples: int, held_out: int) -> list[Ma
             found += [replace(made, scheme=place) for made in quantized(place, ["int8"], **more)]
         except EdgeworthyError as error:
             found.append(Made(place, failure=_line(error)))
+    link = folder / SAVED_MODEL
+    link.unlink(missing_ok=True)
     if (folder / BOTH / SAVED_MODEL).is_dir():
-        (folder / SAVED_MODEL).symlink_to(Path(BOTH, SAVED_MODEL))
+        link.symlink_to(Path(BOTH, SAVED_MODEL))
     return found
 
 
@@ -101,11 +150,12 @@ def _line(error: object) -> str:
 
 def main() -> None:
     name, folder, samples, held_out = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:5])
+    origin = Origin.now(samples, held_out)
     try:
         made = make(SUBJECTS[name], folder, samples, held_out)
     except EdgeworthyError as error:
         made = [Made("float32", failure=_line(error))]
-    write_text(folder / "made.json", json.dumps([asdict(row) for row in made], indent=1))
+    Making(origin, tuple(made)).write(folder)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from edgeworthy.files import write_text
 from edgeworthy.validate.host import current
 
 from .bars import BARS
-from .make import BOTH, REPAIRED
+from .make import BOTH, REPAIRED, Origin
 from .models import SUBJECTS
 from .rows import ENGINES, OURS, Row
 
@@ -33,15 +33,16 @@ def put(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     write_text(path, f"{before}{marks[0]}\n\n{text}\n{marks[1]}{rest.partition(marks[1])[2]}")
 
 
-def markdown(rows: Sequence[Row], missed: Sequence[str], command: str, samples: int, held_out: int) -> str:
+def markdown(rows: Sequence[Row], missed: Sequence[str], command: str, origin: Origin) -> str:
     """What was measured, how, and which bars were missed."""
     host = current()
     packages = " · ".join(f"{name} {version}" for name, version in host.packages.items())
     models = list(dict.fromkeys(row.model for row in rows))
     lines = [
         f"Made by `{command}` on {date.today()}: {host.cpu}, {host.logical_cores} cores, Python {host.python}, "
-        f"{packages}. Ranges from {samples} samples, figures from {held_out} others.",
+        f"{packages}. Ranges from {origin.samples} samples, figures from {origin.held_out} others.",
         "",
+        *_stale(rows),
         *_against_engines(rows, models),
         "",
         *_schemes(rows, models),
@@ -53,6 +54,14 @@ def markdown(rows: Sequence[Row], missed: Sequence[str], command: str, samples: 
     if missed:
         lines += ["", "Bars that were missed:", "", *(f"- {_LOST.sub(' ', line)}" for line in missed)]
     return "\n".join(lines) + "\n"
+
+
+def _stale(rows: Sequence[Row]) -> Iterator[str]:
+    """Which models' files are not what the code of today makes."""
+    for origin in dict.fromkeys(row.origin for row in rows if row.origin):
+        models = dict.fromkeys(row.model for row in rows if row.origin == origin)
+        yield f"Made earlier, by {origin}: {', '.join(models)}."
+        yield ""
 
 
 def _against_engines(rows: Sequence[Row], models: Sequence[str]) -> Iterator[str]:

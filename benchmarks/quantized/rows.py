@@ -26,6 +26,9 @@ class Row:
         float_ops: How many operators stayed float; None where nobody counted.
         convolutional: Whether most of the float file's constants are a convolution's.
         float_mb: Size of the float file, in 10⁶ bytes.
+        latency: Median time of the file ÷ that of the float file; None until it is timed.
+        microseconds: Median time of the file.
+        origin: What made the files of this model, where that isn't what would make them now.
 
     The others are those of ``judge.Judgement``.
     """
@@ -44,6 +47,7 @@ class Row:
     latency: float | None = None
     microseconds: float | None = None
     size: float | None = None
+    origin: str = ""
 
     @classmethod
     def of(cls, model: str, made: Made) -> Row:

@@ -57,6 +57,8 @@ def fill(
     judge: Callable[[Sequence[str]], Quality | None],
     meets: Callable[[Sequence[str]], bool],
     is_late: Callable[[str], bool],
+    *,
+    floor: float = 0.0,
 ) -> list[str]:
     """Results of the operators that may be in integers; none where no part may.
 
@@ -66,6 +68,7 @@ def fill(
         judge: Quality with only these in integers; None where there is no such file.
         meets: Whether the budget holds with these in integers.
         is_late: Whether time is over; is told what is left out by that.
+        floor: The noise with none in integers, as a share of the signal.
     """
     allowed = 10 ** (-least_db / 10)
     costs: list[Cost] = []
@@ -73,13 +76,13 @@ def fill(
     while queue and not is_late(f"{len(queue)} parts of the model in integers"):
         part = queue.pop(0)
         quality = judge(part.names)
-        found = noise(quality) if quality is not None else math.inf
+        found = max(noise(quality) - floor, 0.0) if quality is not None else math.inf
         if found > _TOO_MUCH * allowed and len(part.names) > 1:
             queue = sorted([*queue, *part.halves()], key=lambda half: -half.work)
         else:
             costs.append(Cost(part, found))
     chosen: list[Cost] = []
-    spent = 0.0
+    spent = floor
     for cost in sorted(costs, key=lambda cost: cost.noise / max(cost.part.work, 1e-12)):
         if spent + cost.noise <= allowed:
             chosen, spent = [*chosen, cost], spent + cost.noise

@@ -27,7 +27,8 @@ class RepairRequest:
 
 @dataclass(frozen=True)
 class RepairAnswer:
-    """The recipe of what was found, and how it was found."""
+    """The recipe of what was found, how it was found, and what its layers don't compute in int8."""
 
     recipe: Recipe
     outcome: SearchResult
+    gave_up: str

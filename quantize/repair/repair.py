@@ -15,8 +15,9 @@ from ..messages import Request
 from ..post_training import TIMEOUT_S, arranged
 from ..recipe import Recipe
 from .budget import Budget, Quality
+from .candidate import Tryout
 from .messages import RepairAnswer, RepairRequest
-from .search import SearchResult, Tryout
+from .search import SearchResult
 
 if TYPE_CHECKING:
     from ...artifact import Array
@@ -42,6 +43,7 @@ class Repair:
         quality: What it reaches on the samples that it was chosen by.
         trials: What was tried: the plan, what it reached or why there is no file, and its time where it was taken.
         notes: What the time was too short for.
+        gave_up: What layers don't compute in int8; empty if all do.
     """
 
     recipe: Recipe
@@ -50,6 +52,7 @@ class Repair:
     quality: Quality
     trials: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    gave_up: str = ""
 
 
 def repair(
@@ -121,9 +124,9 @@ def repair(
             child.ask("hold", arranged(given, model, permute or {}), labels)
         answer: RepairAnswer = child.ask("search", timeout_s=seconds + timeout_s)
     outcome = answer.outcome
-    quality = outcome.best.quality
+    quality, trials = outcome.best.quality, tuple(_said(outcome))
     assert quality is not None  # noqa: S101 - a search ends with a file that was judged, or raises
-    return Repair(answer.recipe, budget, budget.met(quality), quality, tuple(_said(outcome)), outcome.notes)
+    return Repair(answer.recipe, budget, budget.met(quality), quality, trials, outcome.notes, answer.gave_up)
 
 
 def _said(outcome: SearchResult) -> Iterator[str]:

@@ -3,29 +3,35 @@
 1. Every *start*: what the scheme decides for this device, and integers only where the arithmetic is; plain and
    equalised. The first one tells which way to take ranges is best, and the others take them so. One that meets the
    budget is a candidate.
-2. From the best start of each kind that doesn't, operators go to float, the largest own error first, one by one and by
-   whole kinds (of which a runtime then makes longer float stretches): so many (1, 2, 4 …) that the budget is met, then
-   as few as will do (bisection). What turns out not to be needed goes back.
-3. The same operators with int16 activations in place of float, where a runtime takes that.
-4. The other way round, from the best start: all in float, and back to integers what saves the most for the error that
+2. Where none does, all of the best in float: with ranges that each layer finds at run time, with int8 weights alone,
+   and where even these are too coarse with none. That reaches any budget that can be reached, and tells what else may
+   go to float with int8 weights, so that the file stays small.
+3. From the best start of each kind, operators go to float, the largest own error first, one by one and by whole kinds
+   (of which a runtime then makes longer float stretches): so many (1, 2, 4 …) that the budget is met, then as few as
+   will do (bisection). What turns out not to be needed goes back.
+4. The same operators with int16 activations in place of float, where a runtime takes that.
+5. The other way round, from the best start: all in float, and back to integers what saves the most for the error that
    it costs (``fill``).
-5. All candidates take turns on the clock, and the fastest goes on: whole kinds of operators to float, as long as that
-   is faster still. Of equals, the truest is the result.
+6. All candidates take turns on the clock, and the fastest goes on: whole kinds of operators to float, and of layers to
+   ranges at run time or back, as long as that is faster still. Of equals, the truest is the result.
 
 The time for trials is bounded, and each step has its share of it: what is not begun by then is left out, and said.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+from .. import kinds
 from ..recipe import Compute
-from ..rounding import Refinement, Rounding
+from ..rounding import Refinement
 from .budget import Budget, Quality
-from .fill import Stretch, fill
+from .candidate import TOLD, Candidate, Tryout
+from .fill import Stretch, fill, noise
 
 _SAME_TIME = 0.03
 """Medians of one interleaved run differ by this share for no reason."""
@@ -39,49 +45,14 @@ _FEW, _FEW_OF = 12, 0.25
 _GO_BACK = 24
 """Most groups that are tried back in integers one by one."""
 
+_ROOM = 0.25
+"""Share of the noise that is allowed which int8 weights alone may make, if what goes to float is to have them."""
+
+_IN_EXCHANGE: Mapping[Compute, Compute] = {"float32": "dynamic", "weights": "dynamic", "dynamic": "weights"}
+"""What a layer computes in that reads and writes floats → what else it may."""
+
 _TIMED = 6
 """Most candidates that are timed: those with the fewest exceptions of each kind."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What a candidate is made by.
-
-    Attributes:
-        kind: Which kind of start it comes from.
-        computes: Result of an operator → what it computes in, where that isn't what the scheme says.
-        rounding: How its numbers become integers.
-        transforms: What is done to the float model first.
-    """
-
-    kind: str
-    computes: Mapping[str, Compute] = field(default_factory=dict)
-    rounding: Rounding = field(default_factory=Rounding)
-    transforms: tuple[str, ...] = ()
-
-    def put(self, names: Sequence[str], compute: Compute) -> Candidate:
-        """With these operators in ``compute``."""
-        return replace(self, computes={**self.computes, **dict.fromkeys(names, compute)})
-
-    def rounded(self, **change: Any) -> Candidate:
-        """With something of its rounding otherwise."""
-        return replace(self, rounding=replace(self.rounding, **change))
-
-    def __str__(self) -> str:
-        parts = [self.kind, f"ranges {self.rounding}", *self.transforms]
-        counts = {dtype: list(self.computes.values()).count(dtype) for dtype in ("float32", "int16")}
-        parts += [f"{count} operators in {dtype}" for dtype, count in counts.items() if count]
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Tryout:
-    """A plan that was made and judged; ``failure``: why there is no file."""
-
-    plan: Candidate
-    quality: Quality | None = None
-    met: bool = False
-    failure: str = ""
 
 
 class Bench(Protocol):
@@ -141,6 +112,8 @@ class Search:
         self._end = self._begin
         self._trials: list[Tryout] = []
         self._left_out: list[str] = []
+        self._float: Compute = "weights"
+        self._floor = 0.0
 
     def run(
         self, starts: Sequence[Candidate], methods: Sequence[str] = (), refinements: Sequence[Refinement] = ()
@@ -172,8 +145,10 @@ class Search:
                 break
             self._try(plan)
         self._until(_LIFTS)
+        if not any(t.met for t in self._trials):
+            self._all_in_float(max((t for t in self._trials if t.plan in starts), key=self._nearness))
         for kind in dict.fromkeys(plan.kind for plan in starts):
-            tried = [t for t in self._trials if t.plan.kind == kind and t.quality]
+            tried = [t for t in self._trials if t.plan.kind == kind and t.plan in starts and t.quality]
             if tried and not any(t.met for t in tried):
                 self._lift(max(tried, key=self._nearness))
         self._until(_FILLS)
@@ -195,6 +170,19 @@ class Search:
             trial = Tryout(plan, failure=" ".join(str(error).split()))
         self._trials.append(trial)
         return trial
+
+    def _all_in_float(self, start: Tryout) -> None:
+        """Files that meet the budget if any does, late or not; and whether what goes to float may have int8 weights."""
+        everything = [name for name, _ in self._bench.integers(start.plan)]
+        if not self._is_late("all layers with ranges found at run time"):
+            self._try(start.plan.put(everything, "dynamic"))
+        trial = self._try(start.plan.put(everything, "weights"))
+        self._floor = noise(trial.quality) if trial.quality is not None else math.inf
+        least = self._budget.min_sqnr_db
+        if not trial.met or (least is not None and self._floor > _ROOM * 10 ** (-least / 10)):
+            self._float, self._floor = "float32", 0.0
+        if not any(t.met for t in self._trials):
+            self._try(start.plan.put(everything, "float32"))
 
     def _lift(self, start: Tryout) -> None:
         """From a start that misses the budget: the fewest operators in float that will do, and the fewest kinds."""
@@ -236,17 +224,21 @@ class Search:
 
         def only(names: Sequence[str]) -> Tryout:
             kept = set(names)
-            return self._try(start.plan.put([name for name in everything if name not in kept], "float32"))
+            return self._try(start.plan.put([name for name in everything if name not in kept], self._float))
 
         parts = self._bench.parts(start.plan)
-        fill(parts, least, lambda names: only(names).quality, lambda names: only(names).met, self._is_late)
+
+        def meets(names: Sequence[str]) -> bool:
+            return only(names).met
+
+        fill(parts, least, lambda names: only(names).quality, meets, self._is_late, floor=self._floor)
 
     def _until(self, share: float) -> None:
         """Let trials be begun until this share of the time is over."""
         self._end = self._begin + share * self._seconds
 
     def _meets(self, plan: Candidate, groups: Sequence[list[str]]) -> bool:
-        return self._try(plan.put(_flat(groups), "float32")).met
+        return self._try(plan.put(_flat(groups), self._float)).met
 
     def _fastest(self, candidates: Sequence[Tryout]) -> SearchResult:
         timed = list(_spread(sorted(candidates, key=lambda trial: (_exceptions(trial), -self._nearness(trial)[1]))))[
@@ -261,11 +253,20 @@ class Search:
         return SearchResult(best, True, tuple(self._trials), clocked, tuple(self._left_out))
 
     def _quicker(self, best: Tryout, clocked: dict[int, float]) -> Tryout:
-        """From a file that meets the budget, whole kinds to float as long as that is faster; adds to the times."""
-        for kind, names in _by_kind(self._bench.integers(best.plan)).items():
-            if self._is_late(f"{kind} in float"):
+        """From a file that meets the budget, whole kinds to float as long as that is faster; adds to the times.
+
+        Layers that are in float are asked for their ranges at run time, and those that have them for float.
+        """
+        integers = _by_kind(self._bench.integers(best.plan))
+        steps = [(kind, names, self._float) for kind, names in integers.items()]
+        there = self._bench.integers(replace(best.plan, computes={}))
+        for compute, other in _IN_EXCHANGE.items():
+            layers = [(name, kind) for name, kind in there if best.plan.computes.get(name) == compute]
+            steps += [(kind, names, other) for kind, names in _by_kind(layers).items() if kind in kinds.LAYERS]
+        for kind, names, compute in steps:
+            if self._is_late(f"{kind} {TOLD[compute]}"):
                 break
-            trial = self._try(best.plan.put(names, "float32"))
+            trial = self._try(best.plan.put(names, compute))
             if trial.met:
                 before, after = self._bench.nanoseconds([best.plan, trial.plan])
                 clocked[self._trials.index(trial)] = after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,13 +16,14 @@ from ...numerics.fidelity import Fidelity, fidelity
 from ...workers.serve import Tell
 from .. import kinds
 from ..analysis.per_layer import PerLayer
-from ..recipe import FLOATS, Decision, Recipe
+from ..deciding import in_float
+from ..recipe import FLOATS, Compute, Decision, Recipe
 from ..rounding import Rounding
 from ..running import Model
 from ..worker import Quantizer
 from .budget import Quality
+from .candidate import TOLD, Candidate
 from .fill import PARTS, Stretch
-from .search import Candidate
 
 if TYPE_CHECKING:
     from ...artifact import Array, Feeds
@@ -29,10 +31,16 @@ if TYPE_CHECKING:
 DEFAULT, ARITHMETIC = "as the scheme says", "integers in arithmetic alone"
 """Kinds of starts."""
 
+GROUP = 8
+"""Samples that ranges were taken from that are judged together."""
+
 _RANKED_ON = 2
 """Samples that own errors are taken from."""
 
 _TURN_S, _TURNS = 0.03, 15
+
+_OF_LAYERS: tuple[Compute, ...] = ("weights", "dynamic")
+"""What only operators with many weights compute in; the others are plain float then."""
 
 
 @dataclass
@@ -55,14 +63,16 @@ class Workbench:
 
     Args:
         jobs: Transforms → the job that has them done, calibrated; the plain one under ``()``.
-        held: What files are judged by: as the worse of those that ranges were taken from, and of the others.
+        held: What files are judged by: as the worst of those that no range was taken from, and of groups of the others,
+            as luck on one is none on all.
         threads: Threads for one inference.
         tell: Is told what is being tried.
     """
 
     def __init__(self, jobs: Mapping[tuple[str, ...], Quantizer], held: HeldOut, *, threads: int, tell: Tell) -> None:
         self._jobs, self._samples, self._threads, self._tell = jobs, held, threads, tell
-        self._sets = [feeds for feeds in (held.feeds, held.seen) if feeds]
+        groups = [held.seen[first : first + GROUP] for first in range(0, len(held.seen), GROUP)]
+        self._sets = [feeds for feeds in (held.feeds, *groups) if feeds]
         self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
         self._truths = self._run(jobs[()].content)
 
@@ -136,14 +146,28 @@ class Workbench:
         job.make(plan.rounding, decided)
         return job.resolved(decided, plan.rounding)
 
+    def gave_up(self, plan: Candidate) -> str:
+        """What layers don't compute in int8, if any doesn't."""
+        model, decided = self._jobs[plan.transforms].model, self._decided(plan)
+        operators = enumerate(model.subgraphs[0].operators)
+        layers = [index for index, op in operators if fb.op_name(model, op) in kinds.LAYERS]
+        counts = Counter(decided[index].compute for index in layers if index in decided)
+        parts = [f"{counts[compute]} {said}" for compute, said in TOLD.items() if counts[compute]]
+        return f"of {len(layers)} layers {' and '.join(parts)}" if parts else ""
+
     def _made(self, plan: Candidate) -> bytes:
         job, decided = self._jobs[plan.transforms], self._decided(plan)
         return job.make(plan.rounding, decided).content
 
     def _decided(self, plan: Candidate) -> dict[int, Decision]:
-        names = self._jobs[plan.transforms].results
-        own = {names.index(name): Decision(compute, _WHY[compute]) for name, compute in plan.computes.items()}
-        return self._base[plan.transforms] | own
+        job, own = self._jobs[plan.transforms], {}
+        names = job.results
+        for name, compute in plan.computes.items():
+            index = names.index(name)
+            small = compute in _OF_LAYERS and in_float(job.model, index) == "float32"
+            own[index] = Decision("float32" if small else compute, _WHY[compute])
+        decided = self._base[plan.transforms] | own
+        return job.joined(decided) if own else decided
 
     def _outside_arithmetic(self) -> list[str]:
         """Results of the operators that compute something else than sums of products, and aren't in float already."""
@@ -180,6 +204,8 @@ def _judged(truth: Sequence[Feeds], got: Sequence[Feeds]) -> dict[str, Fidelity]
 
 _WHY = {
     "float32": "repair: in integers it costs more than the budget allows",
+    "weights": "repair: in integers it costs more than the budget allows",
+    "dynamic": "repair: with ranges of the samples it costs more than the budget allows",
     "int16": "repair: in int8 it costs more than the budget allows",
     "int8": "repair",
 }

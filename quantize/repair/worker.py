@@ -63,4 +63,4 @@ class _Job:
         recipe = request.request.recipe
         search = Search(bench, request.budget.with_margin(), seconds=request.seconds)
         outcome = search.run(bench.starts(recipe.rounding), methods, recipe.refinements)
-        return RepairAnswer(bench.recipe(outcome.best.plan), outcome)
+        return RepairAnswer(bench.recipe(outcome.best.plan), outcome, bench.gave_up(outcome.best.plan))

@@ -187,8 +187,22 @@ def test_costs_are_counted_by_what_there_is_of_an_operator(tmp_path: Path) -> No
     pixels, macs, weights = 64 * 64, 64 * 64 * 32 * 32, 32 * 32
     assert costs.saved[0] == (10 * macs + 15 * weights) - (macs + 13_000 * pixels)
     assert costs.saved[0] < 0 < costs.saved[1]
+    pixels, taps, weights = 16, 9, 3 * 3 * 64 * 256
+    assert costs.saved[2] == (14 * pixels * weights + 15 * weights) - (2800 * 4 * pixels * taps + 5000 * pixels)
     assert devices.costs(content, get_scheme("int8"), "arm") is None, "nobody measured there"
     assert devices.costs(content, get_scheme("static_wi8_ai16"), "x86") is None
+
+
+def test_a_convolution_of_one_channel_and_a_long_window_is_float(tmp_path: Path, calibrate: Calibrate) -> None:
+    """A Fourier transform: int8 kernels compute 64 channels where there is one."""
+    g, w = Graph(x=(1, 1, 1024, 1)), Weights(0)
+    windows = CONV | {"stride_w": 128, "padding": "VALID"}
+    x = g.op("conv_2d", [g.inputs[0], w(258, 1, 256, 1, fan_in=256), w(258, fan_in=50)], (1, 1, 7, 258), **windows)
+    x = g.op("conv_2d", [x, w(512, 1, 3, 258, fan_in=774), w(512, fan_in=50)], (1, 1, 7, 512), **CONV)
+    model = g.save(tmp_path / "m.tflite", y=x)
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8", device="x86"), calibration=calibrate(model, 4))
+    assert [op.op for op in made.float_ops] == ["CONV_2D"]
+    assert integers(made)["CONV_2D"] == 1
 
 
 def test_a_layer_that_int8_makes_slower_keeps_int8_weights(tmp_path: Path, calibrate: Calibrate) -> None:
@@ -230,6 +244,18 @@ def test_integer_weights_asked_of_all_are_those_of_layers(
         assert all(np.array_equal(got[name], want[name]) for name in want)
     else:
         assert worst_sqnr(conv_net.path, made.model.path, normal_feeds(conv_net, 4)) > 25
+
+
+def test_ranges_at_run_time_asked_of_all_are_those_of_a_dynamic_file(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Calibrate
+) -> None:
+    recipe = Recipe.of("int8", rules=(Rule(pattern=".*", compute="dynamic"),))
+    made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 4))
+    dynamic = quantize(conv_net, tmp_path / "d.tflite", Recipe.of("dynamic_wi8_afp32"))
+    assert summarize(made.model.path).constant_bytes == summarize(dynamic.model.path).constant_bytes
+    for feed in normal_feeds(conv_net, 3):
+        got, want = (run(m.model.path, feed) for m in (made, dynamic))
+        assert all(np.array_equal(got[name], want[name]) for name in want)
 
 
 @pytest.mark.parametrize(("size", "said"), [(128, True), (16, False)])

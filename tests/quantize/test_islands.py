@@ -11,7 +11,9 @@ import pytest
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize import devices
+from edgeworthy.quantize.deciding import joining
 from edgeworthy.quantize.islands import joined, picoseconds
+from edgeworthy.quantize.recipe import Decision, Recipe
 
 from .tflite_graph import FC, NO_ACTIVATION, Graph, Weights, i32, scalar
 
@@ -79,3 +81,23 @@ def test_an_island_joins_its_neighbours_and_a_residual_doesnt(tmp_path: Path) ->
     assert [kinds[i] for i in joined(model, floats, ())] == ["MUL"]
     assert joined(model, floats, {kinds.index("MUL")}) == set()
     assert joined(model, (), ()) == set()
+
+
+@pytest.mark.parametrize("device", [None, "x86"])
+def test_what_moves_values_between_layers_in_float_is_float(device: str | None, tmp_path: Path) -> None:
+    """A border of integers in front of a RESHAPE costs two casts and their error; layers themselves stay as decided."""
+    g, w = Graph(x=(1, 16, 64)), Weights(0)
+
+    def linear(x: object) -> object:
+        return g.op("fully_connected", [x, w(64, 64, fan_in=64), w(64, fan_in=8)], (1, 16, 64), **FC)
+
+    x = g.op("reshape", [linear(g.inputs[0]), i32(1, 64, 16)], (1, 64, 16))  # 1
+    x = g.op("reshape", [g.op("relu", [x], (1, 64, 16)), i32(1, 16, 64)], (1, 16, 64))  # 2, 3
+    x = g.op("reshape", [linear(x), i32(1, 64, 16)], (1, 64, 16))  # 4, 5
+    x = g.op("reshape", [x, i32(1, 16, 64)], (1, 16, 64))  # 6
+    content = g.save(tmp_path / "m.tflite", y=linear(x)).path.read_bytes()
+    recipe = Recipe.of("int8", device=device)
+    first = {0: Decision("weights", ""), 4: Decision("dynamic", "")}
+    assert set(joining(content, recipe, first)) == {1, 2, 3}
+    assert set(joining(content, recipe, first | {7: Decision("float32", "")})) == {1, 2, 3, 5, 6}
+    assert set(joining(content, recipe, first | {2: Decision("int8", "")})) <= {1, 3}

@@ -44,6 +44,7 @@ def test_a_static_scheme_without_data_says_what_to_give(conv_net: TFLiteModel, t
         ({"scheme": "float16", "exclude": ["("]}, "no regular expression"),
         ({"scheme": "float16", "rules": (Rule(pattern="ADD", compute="int8"),)}, "computes in float, and a rule wants"),
         ({"scheme": "float16", "rules": (Rule(pattern="CONV_2D", compute="weights"),)}, "float16 has no int8 weights"),
+        ({"scheme": "float16", "rules": (Rule(pattern="CONV_2D", compute="dynamic"),)}, "float16 has no int8 weights"),
     ],
 )
 def test_options_that_dont_exist(

@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 import pytest
 
 from edgeworthy.quantize.repair.budget import Budget, Quality
+from edgeworthy.quantize.repair.candidate import Candidate
 from edgeworthy.quantize.repair.fill import Stretch
-from edgeworthy.quantize.repair.search import Candidate, Search, SearchResult
+from edgeworthy.quantize.repair.search import Search, SearchResult
 
 DEFAULT, CORE = Candidate("default"), Candidate("arithmetic")
 
 
 @dataclass
 class Sums:
-    """Operators: name → (kind, noise in int8, time in int8, time in float). Int16: no noise, ten times as long."""
+    """Operators: name → (kind, noise in int8, time in int8, time in float). Int16: no noise, ten times as long.
+
+    With ranges at run time it takes float's time, times what is said of a kind.
+    """
 
     operators: dict[str, tuple[str, float, float, float]]
     refuses: tuple[str, ...] = ()
+    unpacked: float = 1e-9  # noise of an operator in float with int8 weights
+    at_run_time: float = 1.0  # … with ranges found at run time; too much
+    dynamic: dict[str, float] = field(default_factory=dict)  # kind → its time so ÷ that in float
     judged: list[Candidate] = field(default_factory=list)
 
     def judge(self, plan: Candidate) -> Quality:
@@ -28,6 +35,8 @@ class Sums:
         if plan.rounding.ranges in self.refuses:
             raise RuntimeError(f"{plan.rounding.ranges} is\nrefused")
         noise = sum(op[1] for name, op in self.operators.items() if name not in plan.computes)
+        noise += self.unpacked * list(plan.computes.values()).count("weights")
+        noise += self.at_run_time * list(plan.computes.values()).count("dynamic")
         noise *= 0.5 if plan.transforms else 1.0
         noise *= {"mse": 0.5, "entropy": 2.0}.get(plan.rounding.ranges, 1.0)
         return Quality(-10 * math.log10(noise) if noise else math.inf)
@@ -45,11 +54,10 @@ class Sums:
 
     def nanoseconds(self, plans: Sequence[Candidate]) -> list[float]:
         def time(plan: Candidate) -> float:
-            factors = {"int8": 2, "float32": 3, "int16": 2}
             total = 0.0
-            for name, op in self.operators.items():
-                compute = plan.computes.get(name, "int8")
-                total += op[factors[compute]] * (10 if compute == "int16" else 1)
+            for name, (kind, _, integer, floating) in self.operators.items():
+                times = {"int8": integer, "int16": 10 * integer, "dynamic": self.dynamic.get(kind, 1) * floating}
+                total += times.get(plan.computes.get(name, "int8"), floating)
             return total
 
         return [time(plan) for plan in plans]
@@ -84,12 +92,14 @@ def test_a_kind_that_is_slower_in_integers_goes_to_float_though_the_budget_is_me
     assert outcome.met and set(outcome.best.plan.computes) == {"prelu0", "prelu1"}
 
 
+@pytest.mark.parametrize(("unpacked", "compute"), [(1e-9, "weights"), (1e-4, "float32")])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_as_few_operators_go_to_float_as_will_do(count: int) -> None:
-    """Each of the noisy ones alone is too much."""
+def test_as_few_operators_go_to_float_as_will_do(count: int, unpacked: float, compute: str) -> None:
+    """Each of the noisy ones alone is too much; int8 weights of all leave room for integers, or don't."""
     bench = net(**{f"mul{n}": 0.01 * (n + 1) for n in range(count)})
+    bench.unpacked = unpacked
     outcome = found(bench)
-    assert outcome.met and outcome.best.plan.computes == {f"mul{n}": "float32" for n in range(count)}
+    assert outcome.met and outcome.best.plan.computes == {f"mul{n}": compute for n in range(count)}
     assert outcome.best.quality is not None and outcome.best.quality.sqnr_db >= 25
 
 
@@ -148,7 +158,7 @@ def test_where_the_ranking_misleads_noise_at_the_outputs_decides() -> None:
     ]
     bench.operators["fully0"] = ("CONV_2D", 0.1, 1.0, 1.5)
     outcome = found(bench)
-    assert outcome.met and outcome.best.plan.computes == {"fully0": "float32"}
+    assert outcome.met and outcome.best.plan.computes == {"fully0": "weights"}
 
 
 def test_halves_have_about_the_same_work() -> None:
@@ -184,7 +194,7 @@ def test_what_no_file_reaches_is_said_with_the_nearest() -> None:
 def test_time_is_bounded_and_what_was_left_out_is_said() -> None:
     bench = net(mul0=0.1)
     outcome = found(bench, [DEFAULT, CORE], seconds=0)
-    assert len(bench.judged) <= 3  # one start, and a look at what could be done from there
+    assert outcome.met and len(bench.judged) <= 3  # one start, what it is like in float, and a look at one operator
     assert outcome.notes
 
 
@@ -202,3 +212,36 @@ def test_time_is_bounded_and_what_was_left_out_is_said() -> None:
 )
 def test_a_budget_is_met_or_not(budget: Budget, quality: Quality, met: bool) -> None:
     assert budget.met(quality) is met
+
+
+def test_where_no_integers_are_right_int8_weights_are_left() -> None:
+    """The file is as small then, and as fast as in float."""
+    bench = net()
+    bench.operators = {f"conv{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
+    outcome = found(bench)
+    assert outcome.met and outcome.best.plan.computes == {f"conv{n}": "weights" for n in range(4)}
+
+
+def test_where_int8_weights_are_too_coarse_float32_is_left() -> None:
+    """Whatever can be reached is, late or not."""
+    bench = net()
+    bench.operators = {f"conv{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
+    bench.unpacked = 0.1
+    for seconds in (60, 0):
+        outcome = found(bench, seconds=seconds)
+        assert outcome.met and outcome.best.plan.computes == {f"conv{n}": "float32" for n in range(4)}
+
+
+@pytest.mark.parametrize(("depthwise", "compute"), [(3.0, "weights"), (0.3, "dynamic")])
+def test_layers_find_their_ranges_at_run_time_where_that_is_faster(depthwise: float, compute: str) -> None:
+    """No layer can be afforded in int8; one kind is faster than in float so, the other is or isn't."""
+    bench = net()
+    bench.operators = {f"{kind}{n}": (kind, 0.1, 1.0, 1.5) for kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for n in (0, 1)}
+    bench.at_run_time, bench.dynamic = 1e-4, {"CONV_2D": 0.2, "DEPTHWISE_CONV_2D": depthwise}
+    best = found(bench).best
+    assert {name: best.plan.computes[name] for name in bench.operators} == {
+        "CONV_2D0": "dynamic", "CONV_2D1": "dynamic", "DEPTHWISE_CONV_2D0": compute, "DEPTHWISE_CONV_2D1": compute,
+    }  # fmt: skip
+    assert "2 operators in int8 with ranges found at run time" in str(
+        Candidate("default", {"a": "dynamic", "b": "dynamic"})
+    )
