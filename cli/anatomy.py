@@ -27,6 +27,8 @@ def anatomy(console: Console, found: Anatomy) -> None:
         console.say(f"One run is {_flops(found.modules[0].flops)}FLOPs")
     if found.transposed:
         _transposes(console, found.transposed)
+    if found.extents_vary:
+        console.say("· of extents that vary, 1 counts in FLOPs and in what transposes move")
     _delegated(console, found.xnnpack)
 
 

@@ -79,9 +79,15 @@ class Delegated(_Row):
 
 
 class Anatomy(_Row):
-    """All of it. ``modules_from``: where the modules are known from; empty where they aren't."""
+    """All of it.
+
+    Attributes:
+        modules_from: Where the modules are known from; empty where they aren't.
+        extents_vary: Whether the file has dynamic extents, each of which counts as 1 in bytes and FLOPs.
+    """
 
     modules: list[ModuleShare]
     modules_from: str
     transposed: list[TransposeFound]
     xnnpack: Delegated
+    extents_vary: bool = False

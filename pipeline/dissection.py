@@ -15,7 +15,7 @@ from ..formats.tflite.arithmetic import flops_of
 from ..formats.tflite.operations import Operand, Operation, read
 from ..formats.tflite.summary import TFLiteSummary, describe
 from ..targets.leftover import name, partitions
-from ..targets.xnnpack import why_left
+from ..targets.xnnpack import sizes_of, why_left
 from .anatomy import Anatomy, Delegated, Island, LeftNode, ModuleShare, TransposeFound
 from .origins import Origins, parts_of
 
@@ -28,6 +28,8 @@ _NHWC = {
     "input": "convert with --io-layout nhwc, and feed it channels-last",
     "output": "convert with --io-layout nhwc, and read it channels-last",
 }
+_RECODES = ("CAST", "DEQUANTIZE", "QUANTIZE")
+"""What may stand between the model's ends and the first or last transpose of a quantized file."""
 _MOST_ISLANDS = 64
 """Of which each is counted what it divides."""
 
@@ -52,6 +54,7 @@ def dissect(path: Path, summary: TFLiteSummary) -> Anatomy:
         modules_from=source if len(modules) > 1 else "",
         transposed=[_transpose(op, main, places[id(op)], known, summary) for op in main if op.op == "TRANSPOSE"],
         xnnpack=_xnnpack(path, summary, main, [places[id(op)] for op in main]),
+        extents_vary=any(None in t.shape for op in operators for t in op.tensors),
     )
 
 
@@ -128,19 +131,20 @@ def _transpose(
     """``known``: what the layout step said when the file was made; else it is what stands before and behind."""
     names = parts_of(op.name)
     said = next((turn.why for turn in known if turn.tensor in names), "")
-    before = next((other for other in graph if any(t is op.x for t in other.outputs)), None)
-    readers = [other.op for other in graph if any(t is op.y for t in other.inputs)]
-    is_result = op.y.name in {summary.graphs[0].tensors[i].name for i in summary.graphs[0].outputs}
+    before = _giver(op.x, graph)
+    readers = [other for other in graph if any(t is op.y for t in other.inputs)]
+    results = {summary.graphs[0].tensors[i].name for i in summary.graphs[0].outputs}
     moved = f"from one order of axes to another, {list(op.permutation)},"
     if op.permutation in _INTO:
         moved = "into channels-last"
     elif op.permutation in _OUT_OF:
         moved = "out of channels-last"
     why = [f"what {before.op if before else 'the input'} gives goes {moved}"]
-    why += [f"for {' and '.join(dict.fromkeys(readers))}"] if readers else []
-    why += ["for the output"] if is_result else []
-    edge = "input" if before is None and op.permutation in _INTO else ""
-    edge = "output" if is_result and not readers and op.permutation in _OUT_OF else edge
+    why += [f"for {' and '.join(dict.fromkeys(other.op for other in readers))}"] if readers else []
+    why += ["for the output"] if op.y.name in results else []
+    begins = before is None or (before.op in _RECODES and _giver(before.x, graph) is None)
+    ends = all(other.op in _RECODES for other in readers) and {t.y.name for t in readers or [op]} <= results
+    edge = "input" if begins and op.permutation in _INTO else "output" if ends and op.permutation in _OUT_OF else ""
     return TransposeFound(
         tensor=op.name,
         bytes=op.y.size * _itemsize(op.y),
@@ -150,6 +154,11 @@ def _transpose(
         module=place[0],
         source=place[1],
     )
+
+
+def _giver(operand: Operand, graph: Sequence[Operation]) -> Operation | None:
+    """What computes a tensor; None for an input of the model."""
+    return next((op for op in graph if any(t is operand for t in op.outputs)), None)
 
 
 def _itemsize(operand: Operand) -> int:
@@ -169,7 +178,7 @@ def _xnnpack(
             receipt, runtime = worker.receipt, f"LiteRT {worker.version}"
     except EdgeworthyError as error:
         return Delegated(runtime="LiteRT", failure=error.what)
-    left = _found(receipt.fallback, summary)
+    left, sizes = _found(receipt.fallback, summary), sizes_of(graph)
     parts = partitions(summary.graphs[0], left)
     between = [sorted(part) for part in parts if part & left]
     count = len(parts) - len(between)
@@ -181,7 +190,7 @@ def _xnnpack(
 
     def node(index: int) -> LeftNode:
         op, (module, source) = graph[index], places[index]
-        why, instead = why_left(op)
+        why, instead = why_left(op, sizes)
         return LeftNode(op=op.op, tensor=op.name, module=module, source=source, why=why, instead=instead)
 
     return Delegated(

@@ -278,13 +278,13 @@ class Making(Staging):
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        """Value of the graph → its PyTorch module, for a recipe's patterns."""
+        """Value or node of the graph → its PyTorch module, for a recipe's patterns."""
         from ..formats.onnx.file import read_onnx
+        from ..formats.onnx.names import metadata_by_name
 
         if self.given is not None:
             return {}
-        nodes = read_onnx(self.graph.path).graph.all_nodes()
-        return {v.name: node.metadata_props.get(MODULE_KEY, "") for node in nodes for v in node.outputs if v.name}
+        return {name: data.get(MODULE_KEY, "") for name, data in metadata_by_name(read_onnx(self.graph.path)).items()}
 
     @property
     def _permutations(self) -> dict[str, tuple[int, ...]]:

@@ -22,10 +22,9 @@ class Origins:
 
     def __init__(self, model: Path | None) -> None:
         from ..formats.onnx.file import read_onnx
+        from ..formats.onnx.names import metadata_by_name
 
-        nodes = {} if model is None else {
-            v.name: n.metadata_props for n in read_onnx(model).graph.all_nodes() for v in n.outputs if v.name
-        }  # fmt: skip
+        nodes = {} if model is None else metadata_by_name(read_onnx(model))
         self._modules, self._lines = (
             {name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)
         )

@@ -65,9 +65,8 @@ class Observer:
                 experimental_preserve_all_tensors=True,
                 experimental_op_resolver_type=OpResolverType.BUILTIN,
             )
-        self._interpreter.allocate_tensors()
         self._inputs = input_tensors(self.model)
-        self._shapes = {name: tuple(self.graph.tensors[i].shape) for name, i in self._inputs.items()}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._watched = _float_activations(self.model, self.graph)
         self._softmax = _softmax_inputs(self.model, self.graph)
         self._read = _read_by_layers(self.model)
@@ -91,10 +90,10 @@ class Observer:
         Raises:
             BadInput: the model computes NaN.
         """
-        changed = {name: array.shape for name, array in feed.items() if array.shape != self._shapes[name]}
+        changed = {name: array.shape for name, array in feed.items() if array.shape != self._shapes.get(name)}
         for name, shape in changed.items():
             self._interpreter.resize_tensor_input(self._inputs[name], shape)
-        if changed:
+        if changed or not self._count:
             self._shapes.update(changed)
             self._interpreter.allocate_tensors()
         for name, array in feed.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ..formats.tflite.operations import Operation
 from .rules import remedies
 
 _COMPUTES = {"float32", "int8", "uint8"}
+_FLOW = {"IF": "XNNPACK takes no branches", "WHILE": "XNNPACK takes no loops"}
+_FIXED = "fixed extents (--input), with which it is constant"
 
 
 class LeftForm(BaseModel):
@@ -44,15 +47,34 @@ def forms() -> tuple[LeftForm, ...]:
     return TypeAdapter(tuple[LeftForm, ...]).validate_python(tuple(tomllib.loads(content)["forms"]))
 
 
-def why_left(operation: Operation) -> tuple[str, str]:
+def sizes_of(graph: Iterable[Operation]) -> frozenset[int]:
+    """What a graph computes of extents alone: the ``id`` of each operand that comes of SHAPE, and of nothing else."""
+    found: set[int] = set()
+    for op in graph:
+        data = [t for t in op.inputs if not t.constant and t.dtype != "none"]
+        if op.op == "SHAPE" or (data and all(id(t) in found for t in data)):
+            found |= {id(t) for t in op.outputs}
+    return frozenset(found)
+
+
+def why_left(operation: Operation, sizes: frozenset[int] = frozenset()) -> tuple[str, str]:
     """Why an operator, of which the runtime says that it was left, is, and what to write; each empty where unknown.
 
     The measurements are of float32.
+
+    Args:
+        sizes: Operands of its graph, as ``sizes_of`` gives them.
     """
+    if sizes.issuperset(map(id, operation.outputs)):
+        return "it computes what depends on extents alone", _FIXED
     usual, dtypes = remedies().get(operation.op, ""), {t.dtype for t in operation.tensors}
     if "float32" in dtypes or dtypes == {"bool"}:
         for form in forms():
             if form.means(operation):
                 return form.says, form.instead
+    if operation.op in _FLOW:
+        return _FLOW[operation.op], usual
+    if not sizes.isdisjoint(map(id, operation.inputs)):
+        return "it takes a size that is computed, and XNNPACK takes constant ones", _FIXED
     others = sorted(dtypes - _COMPUTES)
-    return (f"it computes {' and '.join(others)}" if others else ""), usual
+    return (f"it computes {' and '.join(others)}" if others else ""), usual if dtypes & _COMPUTES else ""

@@ -105,7 +105,8 @@ def _inputs(mode: Mode, heads: int, width: int) -> tuple[dict[str, Draw], dict[s
 
 def _architecture(kind: str, heads: int, width: int, options: dict[str, Any], mode: Mode) -> Architecture:
     make: Callable[[], nn.Module] = partial(Decoder, kind, options, mode)
-    return Architecture("decoders", make, *_inputs(mode, heads, width))
+    sizes = ({"past": _PAST}, {"past": 3 * _PAST}, {"past": 1}) if mode == "step" else ()
+    return Architecture("decoders", make, *_inputs(mode, heads, width), sizes)
 
 
 ARCHITECTURES = {

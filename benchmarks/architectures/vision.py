@@ -59,6 +59,8 @@ _CLASSIFIERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ijepa": ("IJepa", BATCH, {**_ENCODER, "patch_size": 16}),
 }  # fmt: skip
 """Name → transformers' name of it, what may vary of the image, and its configuration."""
+_SIZES = {"dinov2": ({"height": 96, "width": SIZE}, {"height": 128, "width": 96}, {"height": SIZE, "width": 32})}
+"""Exported at the configuration's own size, its positions are those of that size alone."""
 
 
 def _sample(name: str) -> Architecture:
@@ -106,6 +108,7 @@ ARCHITECTURES = {
             configured(f"{kind}ForImageClassification", "pixel_values", "logits", {"num_labels": 16, **options}),
             {"pixel_values": normal(3, SIZE, SIZE)},
             {"pixel_values": axes},
+            _SIZES.get(name, ()),
         )
         for name, (kind, axes, options) in _CLASSIFIERS.items()
     },

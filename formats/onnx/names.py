@@ -16,6 +16,14 @@ def called(name: str | None, outputs: Iterable[str | None]) -> str:
     return name or f"→ {', '.join(filter(None, outputs))}"
 
 
+def metadata_by_name(model: ir.Model) -> dict[str, Mapping[str, str]]:
+    """Metadata of every node under the names of what it makes, and under its own, after which passes name the rest."""
+    nodes = list(model.graph.all_nodes())
+    found: dict[str, Mapping[str, str]] = {node.name: node.metadata_props for node in nodes if node.name}
+    found |= {v.name: node.metadata_props for node in nodes for v in node.outputs if v.name}
+    return found
+
+
 def output_names(wanted: Iterable[str], inputs: Iterable[TensorSpec]) -> list[str]:
     """The outputs' own names; one that is taken already, by an input for example, gets a suffix."""
     taken = {spec.name for spec in inputs}

@@ -6,17 +6,22 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import edgeworthy
-from edgeworthy.convert.builders.tensor import Spec
+from edgeworthy.convert import convert
+from edgeworthy.convert.builders.tensor import Spec, Tensor
 from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.formats.tflite import edit
+from edgeworthy.formats.tflite.operations import read
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.pipeline.anatomy import Anatomy
+from edgeworthy.pipeline.origins import Origins
 from edgeworthy.targets.remote.there.litert import LiteRTModel
+from edgeworthy.vocabulary import MODULE_KEY
 
 NET = """
 import torch
@@ -172,3 +177,74 @@ def test_what_does_not_run_says_why(tmp_path: Path) -> None:
     found = anatomy(tmp_path / "custom.tflite")
     assert found.modules[0].ops == {"CUSTOM:Mine": 1}
     assert "Mine" in found.xnnpack.failure
+
+
+def test_what_a_pass_writes_is_its_nodes_own(tmp_path: Path) -> None:
+    """A convolution over time becomes one over images, whose name is made of the node's."""
+    text = """<ir_version: 10, opset_import: ["": 20]> net (float[1,4,9] x) => (float[1,4,7] y)
+        { t = Tanh(x) c = Conv(t, w) y = Exp(c) }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((4, 4, 3), np.float32), "w"))
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node_{number}"
+        node.metadata_props.add(key=MODULE_KEY, value=f"net.{node.op_type.lower()}")
+    onnx.save(model, tmp_path / "net.onnx")
+    made = convert(tmp_path / "net.onnx", tmp_path, to=("tflite",)).tflite
+    assert made is not None
+    origins = Origins(tmp_path / "net.onnx")
+    modules = {op.op: origins.of(op.name)[0] for op in read(made.path) if op.op in ("CONV_2D", "EXP", "TANH")}
+    assert modules == {"CONV_2D": "net.conv", "EXP": "net.exp", "TANH": "net.tanh"}
+
+
+RESIZED = """
+<ir_version: 9, opset_import: ["": 20]>
+net (float[1,4,H,W] x) => (float[1,4,P,Q] y) <float[4,4,3,3] w, float[4] s = {1, 1, 2, 2}>
+{
+    c = Conv<pads=[1,1,1,1]>(x, w)
+    r = Resize<mode="linear">(c, , s)
+    y = Relu(r)
+}
+"""
+
+
+def test_what_divides_a_file_whose_extents_vary(tmp_path: Path) -> None:
+    """Sizes that are computed; with fixed extents, as is advised, nothing is left."""
+    found = {}
+    for name, extents in (("varying", ("h", "w")), ("fixed", ("6", "8"))):
+        text = RESIZED.replace("H,W", ",".join(extents)).replace("P,Q", "p,q")
+        model = onnx.parser.parse_model(text)
+        weights = np.random.default_rng(0).standard_normal((4, 4, 3, 3)).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+        del model.graph.value_info[:]
+        (tmp_path / name).mkdir()
+        onnx.save(model, tmp_path / name / "net.onnx")
+        made = convert(tmp_path / name / "net.onnx", tmp_path / name, to=("tflite",)).tflite
+        assert made is not None
+        found[name] = anatomy(made.path)
+    (island,) = found["varying"].xnnpack.islands
+    fixed = "fixed extents (--input), with which it is constant"
+    said = {(node.op, node.why, node.instead) for node in island.nodes}
+    computed = {(op, "it computes what depends on extents alone", fixed) for op in ("MUL", "SHAPE", "SLICE")}
+    assert said == {*computed, ("RESIZE_BILINEAR", "it takes a size that is computed, and XNNPACK takes constant ones",
+                                fixed)}  # fmt: skip
+    assert (found["varying"].xnnpack.partitions, island.partitions, found["varying"].extents_vary) == (2, 1, True)
+    assert (found["fixed"].xnnpack.partitions, found["fixed"].xnnpack.islands) == (1, [])
+    assert not found["fixed"].extents_vary
+
+
+def test_an_end_that_is_written_otherwise_is_an_end(tmp_path: Path) -> None:
+    """What only changes how numbers are written may stand between the model's ends and a transpose, nothing else."""
+    b = TfliteBuilder([("x", Spec("float16", (1, 3, 8, 6)))])
+    kernel = b.const(np.ones((3, 1, 1, 3), np.float32))
+
+    def convolved(x: Tensor) -> Tensor:
+        turned = b.transpose(x, (0, 2, 3, 1))
+        y = b.conv_2d(turned, kernel, None, strides=(1, 1), dilations=(1, 1), padding="VALID")
+        return b.transpose(y, (0, 3, 1, 2))
+
+    between = b.cumsum(convolved(b.cast(b.inputs[0], "float32")), b.const(np.int32(3)), exclusive=False, reverse=False)
+    b.save([("y", b.cast(convolved(between), "float16"))], tmp_path / "m.tflite")
+    found = anatomy(tmp_path / "m.tflite").transposed
+    assert [turn.instead.rpartition(", and ")[2] for turn in found] == [
+        "feed it channels-last", "", "", "read it channels-last",
+    ]  # fmt: skip

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
+from edgeworthy.convert.builders.tensor import Spec
+from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
@@ -55,6 +57,18 @@ def test_new_shapes_are_taken_for_dynamic_inputs(tmp_path: Path) -> None:
     observer = observed(model, [{"x": np.full((n, 4), n, np.float32)} for n in (3, 1, 5)])
     assert (0.0, 5.0) not in observer.ranges.values()
     assert set(observer.ranges.values()) == {(1.0, 5.0)}
+
+
+def test_extents_that_nothing_fits_into_are_never_allocated(tmp_path: Path) -> None:
+    """A file has 1 for what varies, which no window of this convolution fits into."""
+    b = TfliteBuilder([("x", Spec("float32", (1, None, None, 1)))])
+    weights = b.const(np.ones((1, 4, 4, 1), np.float32))
+    sums = b.conv_2d(b.inputs[0], weights, None, strides=(4, 4), dilations=(1, 1), padding="VALID")
+    b.save([("y", sums)], tmp_path / "m.tflite")
+    observer = Observer((tmp_path / "m.tflite").read_bytes())
+    for extent in (4, 8):
+        observer.observe({"x": np.full((1, extent, extent, 1), 0.25, np.float32)})
+    assert sorted(observer.ranges.values()) == [(0.25, 0.25), (4.0, 4.0)]
 
 
 def test_nan_is_refused_with_sample_and_tensor(tmp_path: Path) -> None:

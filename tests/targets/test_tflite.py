@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgeworthy.artifact import OnnxModel, TensorSpec, TFLiteModel
+from edgeworthy.convert.builders.tensor import Spec
+from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.errors import BadInput
+from edgeworthy.formats.tflite import edit
 from edgeworthy.targets import get
 from edgeworthy.targets.remote.there import litert
 from edgeworthy.targets.remote.there.litert import delegation
@@ -24,6 +28,35 @@ def test_float_matches_pytorch_at_every_batch_size(tflite_model: TFLiteModel, im
         out = session.run({"image": nhwc(images[:batch])})
         assert list(out) == ["logits"]
         np.testing.assert_allclose(out["logits"], expected[:batch], atol=1e-5)
+
+
+def patches(path: Path, *, custom: bool = False) -> Path:
+    """A file whose dynamic extents, 1 as they are stored, no window of its convolution fits into."""
+    b = TfliteBuilder([("x", Spec("float32", (1, None, None, 1)))])
+    ones = b.const(np.ones((1, 4, 4, 1), np.float32))
+    sums = b.conv_2d(b.unary("exp", b.inputs[0]), ones, None, strides=(4, 4), dilations=(1, 1), padding="VALID")
+    b.save([("y", b.unary("sqrt", sums))], path)
+    if custom:
+        model = edit.read(path.read_bytes())
+        code = model.operatorCodes[0]
+        code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, b"Mine"
+        path.write_bytes(edit.write(model))
+    return path
+
+
+def test_a_file_that_only_other_extents_fit(tmp_path: Path) -> None:
+    """The interpreter can't allocate it before it is resized; what it can never run it refuses at once."""
+    model = litert.LiteRTModel(str(patches(tmp_path / "patches.tflite")), 1)
+    assert model.inputs["x"]["shape"] == [1, 1, 1, 1]
+    assert model.receipt()["delegated"] == 3
+    with pytest.raises(RuntimeError, match="reshape"):
+        model.run({"x": np.zeros((1, 1, 1, 1), np.float32)})
+    for height, width in ((8, 12), (4, 4), (9, 8)):
+        x = np.random.default_rng(0).standard_normal((1, height, width, 1)).astype(np.float32)
+        windows = x[:, : height // 4 * 4, : width // 4 * 4].reshape(1, height // 4, 4, width // 4, 4, 1)
+        np.testing.assert_allclose(model.run({"x": x})["y"], np.sqrt(np.exp(windows).sum((2, 4))), rtol=1e-5)
+    with pytest.raises(RuntimeError, match="Mine"):
+        litert.LiteRTModel(str(patches(tmp_path / "custom.tflite", custom=True)), 1)
 
 
 def test_receipt_counts_the_nodes_that_xnnpack_took(tflite_model: TFLiteModel, images: Any) -> None:

@@ -18,6 +18,8 @@ from ..registry import lowers
 from .convolution import Pads, explicit_pads, is_same, with_batch_and_channels
 
 _LOWEST = float(np.finfo(np.float32).min)
+_WIDE = 16
+"""Sides of a window above which the padding that a partial one takes costs more than a branch."""
 
 
 @lowers("MaxPool", domain=NHWC_DOMAIN, layout=spatial)
@@ -29,6 +31,20 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     """
     x = ctx.input(node, 0)
     kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
+    if _may_be_one(ctx, node, x, kernel):
+        return _one_or_more(ctx, x, kernel, "reduce_max", lambda: _max(ctx, node, x, kernel, strides, dilations, pads))
+    return _max(ctx, node, x, kernel, strides, dilations, pads)
+
+
+def _max(
+    ctx: Context,
+    node: ir.Node,
+    x: Tensor,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: Pads,
+) -> Tensor:
     if any(d != 1 for d in dilations):
         return _dilated_max(ctx, x, kernel, strides, dilations, pads)
     if x.rank == 5:
@@ -42,7 +58,10 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
 def window(
     ctx: Context, node: ir.Node, extents: Shape
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads]:
-    """Kernel, strides, dilations and pads of a pool over space of ``extents``; of ceil_mode, the pads that it takes."""
+    """Kernel, strides, dilations and pads of a pool over space of ``extents``.
+
+    Of ceil_mode, with the padding behind that a last, partial window takes, or a window that ends where space ends.
+    """
     kernel = tuple(int(k) for k in ctx.attribute(node, "kernel_shape"))
     if len(extents) not in (2, 3) and node.domain == NHWC_DOMAIN:
         raise Unsupported(
@@ -52,22 +71,45 @@ def window(
     dilations = tuple(int(d) for d in ctx.attribute(node, "dilations") or (1,) * len(kernel))
     pads = explicit_pads(ctx, node, extents, kernel, strides, dilations)
     if ctx.attribute(node, "ceil_mode"):
-        pads = _with_ceil(extents, kernel, strides, dilations, pads)
+        sides = zip(extents, kernel, strides, dilations, pads, strict=True)
+        ceiled = [_with_ceil(*side) for side in sides]
+        return tuple(k for k, _ in ceiled), strides, dilations, [pad for _, pad in ceiled]
     return kernel, strides, dilations, pads
 
 
-def _with_ceil(
-    extents: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads
-) -> Pads:
-    """More padding behind, so that the last, partial window counts; it must start inside X or its front pad."""
-    result: Pads = []
-    for extent, k, s, d, (low, high) in zip(static(extents), kernel, strides, dilations, pads, strict=True):
-        span = (k - 1) * d + 1
-        count = -(-(extent + low + high - span) // s) + 1
-        if (count - 1) * s >= extent + low:
-            count -= 1
-        result.append((low, max((count - 1) * s + span - extent - low, 0) if count else high))
-    return result
+def _with_ceil(extent: int | None, k: int, s: int, d: int, pad: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """Kernel and pad of an axis where the last, partial window counts; it must start inside X or its front pad."""
+    (low, high), span = pad, (k - 1) * d + 1
+    if extent is None and s + high <= span:
+        return k, (low, high + s - 1)  # every window that starts there, whatever the extent is
+    (extent,) = static((extent,))
+    whole = extent + low + high
+    count = -(-(whole - span) // s) + 1
+    if (count - 1) * s >= extent + low:
+        count -= 1
+    if count == d == 1:
+        return min(k, whole), pad
+    return k, (low, max((count - 1) * s + span - extent - low, 0) if count else high)
+
+
+def _may_be_one(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int]) -> bool:
+    """Whether a wide window is over space whose extents aren't known, which may be smaller."""
+    unpadded = not any(ctx.attribute(node, "pads") or ()) and (ctx.attribute(node, "auto_pad") or "NOTSET") == "NOTSET"
+    dense = all(d == 1 for d in ctx.attribute(node, "dilations") or ())
+    wide = max(kernel) > _WIDE and None in x.shape[1:-1]
+    return bool(ctx.attribute(node, "ceil_mode")) and unpadded and dense and wide
+
+
+def _one_or_more(ctx: Context, x: Tensor, kernel: Sequence[int], op: str, pooled: Callable[[], Tensor]) -> Tensor:
+    """The reduction of all of space where a window covers it, else ``pooled``. TFLite: IF."""
+    b, axes = ctx.b, range(1, x.rank - 1)
+    covered = reduce(
+        lambda p, q: b.binary("logical_and", p, q),
+        [b.compare("less_equal", b.extent_of(x, a), b.const(np.int32(k))) for a, k in zip(axes, kernel, strict=True)],
+    )
+    b.because("its window may be wider than what it pools, which is one mean or maximum then")
+    (y,) = b.cond(covered, lambda: [b.reduce(op, x, axes, keep_dims=True)], lambda: [pooled()])
+    return y
 
 
 def _seen(extents: Shape, kernel: Sequence[int], strides: Sequence[int], pads: Pads) -> Pads:
@@ -176,8 +218,23 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     padding, the mean over zeros is scaled by the share of real elements in each window: a constant, or for images of
     dynamic size the mean over ones padded alike.
     """
-    b, x = ctx.b, ctx.input(node, 0)
+    x = ctx.input(node, 0)
     kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
+    if _may_be_one(ctx, node, x, kernel):
+        return _one_or_more(ctx, x, kernel, "mean", lambda: _average(ctx, node, x, kernel, strides, dilations, pads))
+    return _average(ctx, node, x, kernel, strides, dilations, pads)
+
+
+def _average(
+    ctx: Context,
+    node: ir.Node,
+    x: Tensor,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: Pads,
+) -> Tensor:
+    b = ctx.b
     own = explicit_pads(ctx, node, x.shape[1:-1], kernel, strides, dilations)
     counts_pads = bool(ctx.attribute(node, "count_include_pad"))
     plain = x.rank == 4 and all(d == 1 for d in dilations)
@@ -186,19 +243,22 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     if plain and not counts_pads and is_same(pads, x.shape[1:-1], kernel, strides, dilations):
         return b.pool_2d("average_pool_2d", x, window=kernel, strides=strides, padding="SAME")
 
-    def mean_with_zeros(t: Tensor) -> Tensor:
-        zeros = b.pad(t, with_batch_and_channels(pads))
+    def mean_with_zeros(t: Tensor, around: Pads) -> Tensor:
+        zeros = b.pad(t, with_batch_and_channels(around))
         if plain:
             return b.pool_2d("average_pool_2d", zeros, window=kernel, strides=strides, padding="VALID")
         return _mean_of_slices(ctx, zeros, kernel, strides, dilations)
 
-    mean = mean_with_zeros(x)
+    mean = mean_with_zeros(x, pads)
     if counts_pads and pads == own:
         return mean
     if None in x.shape[1:-1]:
-        ones = b.fill(affine_shape(ctx, x, (0, *(1,) * (x.rank - 2), 0), (1, *(0,) * (x.rank - 2), 1)), b.like(x, 1),
-                      (1, *x.shape[1:-1], 1))  # fmt: skip
-        return b.div(mean, mean_with_zeros(ones))
+        counted = own if counts_pads else [(0, 0)] * len(own)
+        more = [low + high for low, high in counted]
+        extents = tuple(None if d is None else d + n for d, n in zip(x.shape[1:-1], more, strict=True))
+        shape = affine_shape(ctx, x, (0, *(1,) * (x.rank - 2), 0), (1, *more, 1))
+        around = [(low - a, high - c) for (low, high), (a, c) in zip(pads, counted, strict=True)]
+        return b.div(mean, mean_with_zeros(b.fill(shape, b.like(x, 1), (1, *extents, 1)), around))
     divisor = _valid_counts(x, kernel, strides, dilations, pads, own if counts_pads else None)
     return b.mul(mean, b.const((np.float32(np.prod(kernel)) / divisor).astype(x.dtype)))
 

@@ -271,7 +271,7 @@ def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
         # Sizes that come at run time must be those of the outputs' own shapes.
         given = [s.shape[axis] for s in map(spec, node.outputs)] if constant is None else constant.reshape(-1).tolist()
         if None in given:
-            raise Unsupported("the sizes of the parts must be static", FIXED_SIZE)
+            return _split_by(ctx, x, ctx.b.cast(ctx.input(node, 1), "int32"), tuple(given), axis)
     if given is None:
         extent = x.shape[axis]
         if extent is None:
@@ -280,6 +280,20 @@ def lower_split(ctx: Context, node: ir.Node) -> tuple[Tensor, ...]:
         part = -(-extent // count)
         given = [min(part, extent - i * part) for i in range(count)]
     return ctx.b.split(x, [int(s) for s in given], axis)
+
+
+def _split_by(ctx: Context, x: Tensor, sizes: Tensor, known: Shape, axis: int) -> tuple[Tensor, ...]:
+    """Parts of ``sizes`` (1-D int32), some of them ``known``. TFLite: STRIDED_SLICE, the last to the very end."""
+    b, here, others = ctx.b, [int(a == axis) for a in range(x.rank)], (1 << x.rank) - 1 - (1 << axis)
+    parts, begin = [], b.int32s([0] * x.rank)
+    for index, extent in enumerate(known):
+        length = b.int32s([extent]) if extent is not None else b.slice(sizes, [index], [1])
+        end = b.add(begin, b.mul(length, b.int32s(here)))
+        to_end = others if index + 1 < len(known) else (1 << x.rank) - 1
+        shape = (*x.shape[:axis], extent, *x.shape[axis + 1 :])
+        parts.append(b.strided_slice(x, begin, end, b.int32s([1] * x.rank), shape, begin_mask=others, end_mask=to_end))
+        begin = end
+    return tuple(parts)
 
 
 @lowers("DepthToSpace", domain=NHWC_DOMAIN, layout=spatial)

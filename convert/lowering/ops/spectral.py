@@ -5,8 +5,6 @@ TFLite's RFFT2D makes complex tensors, which its other ops don't take, and only 
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 import onnx_ir as ir
 
@@ -26,7 +24,8 @@ def lower_dft(ctx: Context, node: ir.Node) -> Tensor:
     """X [..., N, ..., 1 or 2] → the discrete Fourier transform along ``axis``, [..., K, ..., 2] (ONNX DFT 17-20).
 
     The signal is cut or filled with zeros to ``dft_length``. ``inverse`` divides by it; the inverse of a ``onesided``
-    spectrum is real, [..., N, ..., 1]. An ``axis`` that comes at run time chooses among the matrices of all axes.
+    spectrum is real, [..., N, ..., 1]. An ``axis`` that comes at run time chooses among the matrices of all axes; along
+    one whose extent varies the matrix is made at run time.
     """
     b, x = ctx.b, ctx.input(node, 0)
     wanted = ctx.optional_constant(node, 1)
@@ -39,21 +38,22 @@ def lower_dft(ctx: Context, node: ir.Node) -> Tensor:
         axis = int(ctx.attribute(node, "axis"))
     axis = normalize_axis(axis, x.rank)
     inverse, onesided = bool(ctx.attribute(node, "inverse")), bool(ctx.attribute(node, "onesided"))
-    parts = static(x.shape[-1:])[0]
+    parts, to_real = static(x.shape[-1:])[0], inverse and onesided
+    perm = [*(a for a in range(x.rank - 1) if a != axis), axis, x.rank - 1]
+    back = [perm.index(a) for a in range(x.rank)]
+    if x.shape[axis] is None and wanted is None and not to_real:
+        turned = _transformed(ctx, b.transpose(x, perm), b.extent_of(x, axis), onesided, inverse)
+        return b.transpose(turned, back)
     extent = static(x.shape[axis : axis + 1])[0]
-    to_real = inverse and onesided
     length = int(wanted.item()) if wanted is not None else 2 * (extent - 1) if to_real else extent
     bins = length // 2 + 1 if onesided else length
     taken = bins if to_real else length
     pads = [(0, 0)] * x.rank
     pads[axis] = (0, taken - extent)
-    signal = cropped_or_padded(ctx, x, pads)
-    perm = [*(a for a in range(x.rank - 1) if a != axis), axis, x.rank - 1]
-    moved = b.transpose(signal, perm)
+    moved = b.transpose(cropped_or_padded(ctx, x, pads), perm)
     matrix = _real_inverse(length) if to_real else _matrix(length, length if inverse else bins, parts, inverse)
     made = (length, 1) if to_real else (length if inverse else bins, 2)
-    result = _multiplied(ctx, moved, matrix, made)
-    return b.transpose(result, [perm.index(a) for a in range(x.rank)])
+    return b.transpose(_multiplied(ctx, moved, matrix, made), back)
 
 
 def _along_any_axis(ctx: Context, node: ir.Node, x: Tensor, axis: Tensor, wanted: Array | None) -> Tensor:
@@ -184,8 +184,8 @@ def _mel(ctx: Context, hertz: Tensor) -> Tensor:
     return b.mul(log1p(ctx, b.mul(hertz, b.like(hertz, 1 / 700))), b.like(hertz, 2595 / np.log(10)))
 
 
-def _transformed(ctx: Context, x: Tensor, length: Tensor, onesided: bool) -> Tensor:
-    """x [N, frames, length, parts] times a matrix that is made at run time → [N, frames, K, 2]."""
+def _transformed(ctx: Context, x: Tensor, length: Tensor, onesided: bool, inverse: bool = False) -> Tensor:
+    """x [..., length, parts] times a matrix that is made at run time → [..., K, 2]."""
     b, zero, one = ctx.b, ctx.b.const(np.int32(0)), ctx.b.const(np.int32(1))
     bins = b.add(b.binary("floor_div", length, b.const(np.int32(2))), one) if onesided else length
     bin_number, sample = b.range(zero, bins, one, None), b.range(zero, length, one, None)
@@ -201,27 +201,32 @@ def _transformed(ctx: Context, x: Tensor, length: Tensor, onesided: bool) -> Ten
         result = by_quarter[3]
         for number in (2, 1, 0):
             result = b.select(b.compare("equal", quarter, b.const(np.int32(number))), by_quarter[number], result)
-        return b.expand_dims(result, [0])
+        return b.expand_dims(result, range(x.rank - 3))
 
     minus_sine, minus_cosine = b.unary("neg", sine), b.unary("neg", cosine)
     real, imaginary = turned(cosine, minus_sine, minus_cosine, sine), turned(minus_sine, minus_cosine, sine, cosine)
-    pieces = [b.squeeze(part, [3]) for part in b.split(x, [1] * static(x.shape[-1:])[0], 3)]
+    if inverse:
+        share = b.div(b.like(x, 1), b.cast(length, x.dtype))
+        real, imaginary = b.mul(real, share), b.mul(b.unary("neg", imaginary), share)
+    last = x.rank - 1
+    pieces = [b.squeeze(part, [last]) for part in b.split(x, [1] * static(x.shape[-1:])[0], last)]
     made = [b.batch_matmul(pieces[0], real), b.batch_matmul(pieces[0], imaginary)]
     if len(pieces) == 2:
         made = [
             b.sub(made[0], b.batch_matmul(pieces[1], imaginary)), b.add(made[1], b.batch_matmul(pieces[1], real))
         ]  # fmt: skip
-    return b.pack(made, 3)
+    return b.pack(made, last)
 
 
 def _multiplied(ctx: Context, x: Tensor, matrix: Array, made: tuple[int, int]) -> Tensor:
     """x [..., N, parts] as one row, times ``matrix`` [K·2, N·parts] → [..., K, 2]."""
-    b, lead = ctx.b, x.shape[:-2]
-    if sum(d is None for d in lead) > 1:
-        raise Unsupported("a signal with several dynamic dimensions", "give it fixed sizes with --input")
-    rows = b.reshape(x, (*lead, prod(static(x.shape[-2:]))))
+    b, lead = ctx.b, [[(x, axis)] for axis in range(x.rank - 2)]
+    rows = b.reshape_by(x, [*lead, [(x, x.rank - 2), (x, x.rank - 1)]])
     product = b.fully_connected(rows, b.const(matrix.astype(x.dtype)), None)
-    return b.reshape(product, (*lead, *made))
+    shape = (*x.shape[:-2], *made)
+    if sum(d is None for d in shape) <= 1:
+        return b.reshape(product, shape)
+    return b.reshape(product, shape, b.concat([b.slice(b.shape_of(x), [0], [x.rank - 2]), b.int32s(made)], 0))
 
 
 def _angles(rows: int, columns: int, length: int) -> Array:

@@ -22,6 +22,8 @@ _SIGNATURE = "serving_default"
 
 
 _OLD = "tflite_runtime"
+_UNRESOLVED = "unresolved custom op"
+"""What the interpreter says of an operator that it has no kernel for."""
 
 
 def version() -> str:
@@ -69,18 +71,32 @@ class LiteRTModel:
         }[kernels]
         self._kernels = kernels
         self._interpreter = runtime.Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
-        self._interpreter.allocate_tensors()
+        allocated = self._allocated()
         inputs, outputs = _signature(self._interpreter)
         self._places = {name: int(d["index"]) for name, d in inputs.items()}
         self._results = {name: int(d["index"]) for name, d in outputs.items()}
         self.inputs, self.outputs = ({name: _tensor(d) for name, d in side.items()} for side in (inputs, outputs))
-        self._shapes = {name: tuple(tensor["shape"]) for name, tensor in self.inputs.items()}
+        self._shapes = {name: tuple(tensor["shape"]) for name, tensor in self.inputs.items()} if allocated else {}
+
+    def _allocated(self) -> bool:
+        """Whether the file can be allocated as it is; one with dynamic extents may have to be resized first.
+
+        They are 1 in the file, which pools and the like may leave nothing of: that says nothing of other extents.
+        """
+        try:
+            self._interpreter.allocate_tensors()
+        except RuntimeError as error:
+            varies = any(-1 in detail["shape_signature"] for detail in self._interpreter.get_input_details())
+            if not varies or _UNRESOLVED in str(error):
+                raise
+            return False
+        return True
 
     def run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Run once, on arrays of the file's dtypes."""
         interpreter = self._interpreter
         shapes = {name: array.shape for name, array in arrays.items()}
-        if any(self._shapes[name] != shape for name, shape in shapes.items()):
+        if any(self._shapes.get(name) != shape for name, shape in shapes.items()):
             for name, shape in shapes.items():
                 interpreter.resize_tensor_input(self._places[name], list(shape))
             interpreter.allocate_tensors()

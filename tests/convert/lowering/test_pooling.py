@@ -85,3 +85,35 @@ def test_borders_of_what_may_be_negative(
         x[0, 0], x[0, 1, 0, 0], x[-1, 1, -1, -1] = np.finfo(np.float32).min, np.inf, 5
         (want,) = ort.InferenceSession(model).run(None, {"x": x})
         np.testing.assert_array_equal(run_tflite(made, {"x": x})["y"], want)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "MaxPool<kernel_shape=[2,2], ceil_mode=1>",
+        "MaxPool<kernel_shape=[3,2], strides=[2,2], ceil_mode=1, pads=[0,1,1,0]>",
+        "AveragePool<kernel_shape=[3,3], strides=[2,3], ceil_mode=1>",
+        "AveragePool<kernel_shape=[4,3], strides=[2,2], ceil_mode=1, pads=[1,0,1,1], count_include_pad=1>",
+        "AveragePool<kernel_shape=[4,3], strides=[2,2], ceil_mode=1, pads=[1,0,1,1]>",
+        "AveragePool<kernel_shape=[20,20], strides=[20,20], ceil_mode=1, count_include_pad=1>",
+        "MaxPool<kernel_shape=[20,20], strides=[20,20], ceil_mode=1>",
+    ],
+)
+def test_partial_windows_of_extents_that_vary(node: str, tmp_path: Path) -> None:
+    """The last window of an axis counts where it is cut off, and where it is wider than all of the axis."""
+    name, _, attributes = node.partition("<")
+    model = model_of("(float[n,2,h,w] x) => (float[n,2,k,l] y)", f"y = {name}<{attributes}(x)", opset=22)
+    random = np.random.default_rng(0)
+    feeds = [random.standard_normal((n, 2, h, w)).astype(np.float32) - 1 for n, h, w in
+             ((1, 6, 7), (2, 5, 9), (1, 4, 4), (1, 23, 40), (1, 20, 21))]  # fmt: skip
+    assert_agrees(model, [{"x": x} for x in feeds], tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["AveragePool", "MaxPool"])
+def test_a_window_wider_than_all_of_space_is_as_wide(pool: str, tmp_path: Path) -> None:
+    """1280 × 1280 over 7 × 9, as in EfficientNet of ``transformers``: no padding of that size."""
+    text = f"y = {pool}<kernel_shape=[1280,1280], strides=[1280,1280], ceil_mode=1>(x)"
+    model = model_of("(float[1,3,7,9] x) => (float[1,3,1,1] y)", text, opset=22)
+    x = np.random.default_rng(0).standard_normal((1, 3, 7, 9)).astype(np.float32)
+    made = assert_agrees(model, [{"x": x}], tmp_path)["tflite"]
+    assert not {"PAD", "PADV2", "SLICE", "CONCATENATION"} & {*summarize(made).op_counts}

@@ -78,3 +78,19 @@ def test_slices_with_steps(shape: tuple[int, ...], index: Any, tmp_path: Path) -
     model = model_of(signature, "y = Slice(x, start, stop, axes, step)", constants)
     made = assert_agrees(model, [{"x": x}], tmp_path, artifacts=["tflite"], rtol=0, atol=0)["tflite"]
     np.testing.assert_array_equal(run_tflite(made, {"x": x})["y"], x[index])
+
+
+def test_splits_of_sizes_that_come_at_run_time(tmp_path: Path) -> None:
+    """As of a class token and pixels, and of sizes that are all computed; a part may be empty."""
+    model = model_of(
+        "(float[n,l,3] x, float[t] p, float[m,k] z, int64[3] s) => (float[n,1,3] c, float[n,r,3] q, float[k] a, "
+        "float[k] b, float[k] g)",
+        "one = Constant<value_ints=[1]>() zero = Constant<value_ints=[0]>() most = Shape(p) "
+        "sizes = Concat<axis=0>(one, most) c, q = Split<axis=1>(x, sizes) d, e, f = Split<axis=-2>(z, s) "
+        "a = ReduceSum<keepdims=0>(d, zero) b = ReduceSum<keepdims=0>(e, zero) g = ReduceSum<keepdims=0>(f, zero)",
+    )
+    feeds = []
+    for n, extent, m, sizes in ((1, 5, 6, (1, 2, 3)), (2, 8, 7, (3, 0, 4)), (3, 2, 1, (0, 0, 1))):
+        x, z = (np.arange(np.prod(s), dtype=np.float32).reshape(s) for s in ((n, extent, 3), (m, 4)))
+        feeds.append({"x": x, "p": np.zeros(extent - 1, np.float32), "z": z, "s": _i64(*sizes)})
+    assert_agrees(model, feeds, tmp_path)

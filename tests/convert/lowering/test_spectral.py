@@ -71,3 +71,20 @@ def test_a_mel_scale_that_is_computed(tmp_path: Path) -> None:
     types = dict.fromkeys(("bins", "length", "rate"), np.int32) | dict.fromkeys(("low", "high"), F32)
     feeds = [{name: np.array(v, types[name]) for name, v in zip(types, scale, strict=True)} for scale in scales]
     assert_agrees(model, feeds, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parts", "attributes", "axis"),
+    [(2, "inverse=0", 1), (1, "onesided=1", 1), (2, "inverse=1", 1), (2, "inverse=0", 2), (1, "inverse=0", -4)],
+)
+def test_a_signal_whose_extents_vary(parts: int, attributes: str, axis: int, tmp_path: Path) -> None:
+    """Along an axis that varies, and along one that doesn't, where two others do."""
+    text = f"axis = Constant<value_int={axis}>() y = DFT<{attributes}>(x, , axis)"
+    made = convert_to("tflite", model_of(f"(float[n,l,6,{parts}] x) => (float[n,k,m,2] y)", text), tmp_path)
+    for n, length in ((1, 5), (3, 8), (2, 1), (4, 31)):
+        x = np.random.default_rng(length).standard_normal((n, length, 6, parts)).astype(np.float32)
+        signal = x[..., 0] + (1j * x[..., 1] if parts == 2 else 0)
+        kind = "ifft" if "inverse=1" in attributes else "rfft" if "onesided" in attributes else "fft"
+        want = getattr(np.fft, kind)(signal, axis=axis % 4)
+        got = run_tflite(made, {"x": x})["y"]
+        np.testing.assert_allclose(got, np.stack([want.real, want.imag], -1), rtol=1e-5, atol=2e-5)
