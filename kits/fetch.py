@@ -46,8 +46,13 @@ _PLAIN = {
 }  # fmt: skip
 """What of the user's settings is not for a kit: where pip installs to, and what else is."""
 
-_BROKEN = re.compile(r"after connection broken by '(.+)': ")
-"""How pip tells why it tries again."""
+_BROKEN = re.compile(r"after connection broken by '(.+)': |Could not fetch URL \S+: (.+) - skipping")
+"""How pip tells why it tries again, or does without a page of the index; the latter at ``-vv``."""
+_RAISED = re.compile(r"(?:\w+\.)+\w*(?:Error|Exception): .+")
+"""The last line of a traceback, which is all that pip has for what it didn't foresee, such as a read that timed out."""
+_UNTOLD = ("ERROR: Exception:", " an OSError.")
+_MISMATCH, _FROM = "DO NOT MATCH THE HASHES", re.compile(r"from \S*?([^/\s]+\.whl)")
+_OTHER = "hash mismatch: {} was cut off on its way, or is another file than the locked one"
 
 
 class Unreached(Exception):
@@ -156,8 +161,13 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
 def _last_words(said: str) -> Sequence[str]:
     """What a client said of its failure, and before that what cut its connection: pip's error names no such reason."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if _MISMATCH in said:
+        return [_OTHER.format(" or ".join(dict.fromkeys(_FROM.findall(said.rpartition(_MISMATCH)[2]))) or "a file")]
     errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm error"))]
-    broken = [found[1].rpartition(">: ")[2].rstrip("')") for line in lines if (found := _BROKEN.search(line))]
+    if any(line.endswith(_UNTOLD) for line in errors):
+        errors = [line for line in lines if _RAISED.match(line)][-1:] or errors
+    found = [next(filter(None, match.groups())) for line in lines if (match := _BROKEN.search(line))]
+    broken = [reason.rpartition(">: ")[2].rstrip("')") for reason in found]
     return list(dict.fromkeys([*broken[-1:], *(errors or lines)[-3:]]))
 
 

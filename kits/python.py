@@ -35,7 +35,7 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
     source = ("--no-index", f"--find-links={offline}") if offline else ()
     venv.create(folder, symlinks=True, with_pip=False)
     try:
-        client(pip("--python", interpreter, "install", "--no-compile", *source, *locked(kit)))
+        client(pip("-vv", "--python", interpreter, "install", "--no-compile", *source, *locked(kit)))
     except Unreached as failed:
         raise NotAvailable(
             f"can't install {', '.join(kit.requirements)} for the kit {kit.name}",

@@ -138,6 +138,8 @@ def registry() -> Iterator[Registry]:
             self.send_header("Content-Length", str(len(content) - begin))
             self.send_header("Content-Type", "text/html" if path.endswith("/") else "application/octet-stream")
             self.send_header("Last-Modified", "Thu, 26 Nov 2026 00:00:00 GMT")
+            if path.startswith("/files/"):  # as PyPI's own
+                self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.end_headers()
             end = (begin + len(content)) // 2 if fault else len(content)
             self.wfile.write(content[begin:end])
