@@ -7,6 +7,7 @@ import typer
 from . import kits
 from .console import Console
 from .options import Debug, Json, Quiet, Verbose
+from .usage import WholeSummaries
 
 
 def routes(context: typer.Context, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -76,7 +77,7 @@ def remove(names: kits.Names, as_json: Json = False, quiet: Quiet = False, debug
         kits.remove(console, names)
 
 
-group = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+group = typer.Typer(cls=WholeSummaries, invoke_without_command=True, no_args_is_help=False)
 group.callback()(routes)
 group.command("list")(list_)
 for _command in (install, remove):

@@ -9,6 +9,7 @@ import typer
 from . import kits
 from .console import Console
 from .options import Debug, Json, Quiet, Verbose
+from .usage import WholeSummaries
 
 
 def targets(context: typer.Context, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -111,7 +112,7 @@ def doctor(
         raise SystemExit(0 if trial.passes else 1)
 
 
-group = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+group = typer.Typer(cls=WholeSummaries, invoke_without_command=True, no_args_is_help=False)
 group.callback()(targets)
 group.command("list")(list_)
 for _command in (install, remove, doctor):

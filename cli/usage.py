@@ -16,7 +16,17 @@ _USAGE: Any = typer.BadParameter.__bases__[0]
 """Click's UsageError; newer versions of typer bring a click of their own."""
 
 
-class PlainErrors(TyperGroup):
+class WholeSummaries(TyperGroup):
+    """A group whose help has each command's whole first sentence, in as many lines as it takes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, one.get_short_help_str(sys.maxsize)) for name, one in found if one and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class PlainErrors(WholeSummaries):
     """A group of commands whose usage errors look like ours, under ``--json`` too."""
 
     def main(self, *args: Any, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 
@@ -48,3 +49,16 @@ def test_flags_mean_the_same_everywhere() -> None:
     flags["quantize"].remove("--list")
     flags["convert"].remove("--explain")
     assert flags["export"] < flags["convert"] < flags["quantize"] < flags["validate"] < flags["bench"]
+
+
+@pytest.mark.parametrize("command", [(), ("routes",), ("targets",), ("compare",)])
+@pytest.mark.parametrize("columns", ["60", "100"])
+def test_no_sentence_is_cut(command: tuple[str, ...], columns: str) -> None:
+    """On a narrow terminal summaries of commands go on in the next line; only a command to copy may be longer."""
+    text = edgeworthy(*command, "--help", environment=os.environ | {"COLUMNS": columns}).stdout
+    assert not re.search(r"[^\]](\.\.\.|…)$", text, re.M)
+    told, _, commands = text.partition("\nCommands:\n")
+    long = [line for line in told.splitlines() if len(line) > int(columns) and "edgeworthy " not in line]
+    assert not long and all(len(line) <= int(columns) for line in commands.splitlines())
+    summaries = re.findall(r"^  \S+ {2,}(.+(?:\n {4,}.+)*)", commands, re.M)
+    assert bool(summaries) == (command != ("compare",)) and all(summary.endswith(".") for summary in summaries)
