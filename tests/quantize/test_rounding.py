@@ -156,6 +156,32 @@ def test_the_mean_of_every_channel_comes_back(kind: str, tmp_path: Path) -> None
     assert after < 0.15 * before
 
 
+def test_a_float_bias_that_two_layers_share_is_corrected_for_one(tmp_path: Path) -> None:
+    """Other converters' files have such ones, without parameters of quantization: onnx-tf's of MobileNetV2, for one."""
+    w, g = Weights(2), Graph(x=(1, 16))
+    x, shared = g.op("relu", g.inputs, (1, 16)), w(24, fan_in=8)
+    one, other = (g.op("fully_connected", [x, w(24, 16, fan_in=16), shared], (1, 24), **FC) for _ in range(2))
+    path = g.save(tmp_path / "m.tflite", one=one, other=other).path
+    original, off = fb.read(path.read_bytes()), fb.read(path.read_bytes())
+    observer = Observer(path.read_bytes())
+    observer.observe({"x": np.abs(np.random.default_rng(0).normal(size=(1, 16))).astype(np.float32)})
+    graph = off.subgraphs[0]
+    first, second = (op for op in graph.operators if fb.op_name(off, op) == "FULLY_CONNECTED")
+    second.inputs[2] = first.inputs[2]
+    graph.tensors[first.inputs[2]].quantization = None
+    weights = graph.tensors[first.inputs[1]]
+    real = fb.values(off, weights)
+    assert real is not None
+    weights.buffer, weights.type = fb.add_buffer(off, np.rint(real * 4).astype(np.int8)), fb.TensorType.INT8
+    weights.quantization.scale, weights.quantization.zeroPoint = np.float32([0.25]), np.int64([0])
+    assert len(correct(off, original, observer.means)) == 1
+    changed, kept = (fb.values(off, graph.tensors[op.inputs[2]]) for op in (first, second))
+    plain = fb.values(original, original.subgraphs[0].tensors[second.inputs[2]])
+    assert plain is not None and kept is not None and changed is not None
+    np.testing.assert_array_equal(kept, plain)
+    assert np.abs(changed - plain).max() > 0.01
+
+
 @pytest.mark.parametrize(("scheme", "gain"), [("static_wi4_ai8", 1.5), ("static_wi8t_ai8", 0.0)])
 def test_corrected_biases_make_a_file_truer(
     scheme: str, gain: float, tmp_path: Path, calibrate: Calibrate, conv_net: TFLiteModel
