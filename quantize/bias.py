@@ -131,8 +131,9 @@ def own(graph: Any, ops: list[Any], index: int) -> Any:
     copy = schema.TensorT()
     vars(copy).update(vars(tensor))
     copy.name = tensor.name + f"_{len(graph.tensors)}".encode()
-    copy.quantization = schema.QuantizationParametersT()
-    vars(copy.quantization).update(vars(tensor.quantization))
+    if tensor.quantization is not None:  # a bias of a layer in float has none
+        copy.quantization = schema.QuantizationParametersT()
+        vars(copy.quantization).update(vars(tensor.quantization))
     graph.tensors.append(copy)
     for op in ops:
         op.inputs = [len(graph.tensors) - 1 if i == index else i for i in op.inputs]
