@@ -19,11 +19,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeworthy import kits
+from edgeworthy import devices, kits
 from edgeworthy.benchmarks import figures
 from edgeworthy.benchmarks.boards import started
 from edgeworthy.display import size
-from edgeworthy.quantize import devices
 from edgeworthy.targets import find
 
 MODEL = "sample:digits_cnn"
@@ -87,7 +86,7 @@ def main() -> int:
 def _device(name: str) -> str:
     """What the file of a target is quantized for: where it computes integers alone, for that, else for both CPUs."""
     found = devices.of_targets([name])
-    return found if found and devices.table().devices[found].integer else "cpu"
+    return found if found and devices.computes_integers_alone(found) else "cpu"
 
 
 def _addressless(title: str) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .. import devices
 from ..errors import InternalFault
 from ..formats.tflite.releases import MANY, most_axes, release_name, releases
 
@@ -27,20 +28,6 @@ STEPS = "steps_written_out"
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class FormDevice(_Entry):
-    """Whose kernels a form is chosen for.
-
-    Attributes:
-        title: For people.
-        targets: What ``--for`` calls it, beside its own name.
-        named: Whether ``--for`` takes its own name.
-    """
-
-    title: str
-    targets: list[str] = []
-    named: bool = True
 
 
 class FormGround(_Entry):
@@ -80,18 +67,16 @@ class FormRule(_Entry):
 class FormTable(_Entry):
     """The whole file."""
 
-    devices: dict[str, FormDevice]
     rules: list[FormRule]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Those that rules speak of."""
+        return tuple(dict.fromkeys(device for rule in self.rules for device in (*rule.on, *rule.off)))
 
     @property
     def forms(self) -> set[str]:
         return {rule.form for rule in self.rules}
-
-    @property
-    def targets(self) -> dict[str, str]:
-        """What ``--for`` takes → the device."""
-        own = {name: name for name, device in self.devices.items() if device.named}
-        return own | {target: name for name, device in self.devices.items() for target in device.targets}
 
 
 @dataclass(frozen=True)
@@ -151,10 +136,10 @@ def choose(targets: Collection[str] = (), *, unroll: bool = False) -> Forms:
         targets: Those whose kernels the table doesn't know have no say.
         unroll: All steps of recurrent layers are written out, whatever the table says.
     """
-    known = table().targets
-    devices = dict.fromkeys(known[base] for t in targets if (base := t.partition(":")[0]) in known)
+    named = [device for target in targets if (device := devices.named(target)) is not None]
+    meant = dict.fromkeys(one for device in named for one in devices.meant(device, table().devices))
     oldest = next((release for release in releases() if release_name(release) in targets), "")
-    chosen = replace(_of(tuple(devices) or USUAL), runtime=oldest)
+    chosen = replace(_of(tuple(meant) or USUAL), runtime=oldest)
     return replace(chosen, taken={**chosen.taken, STEPS: {}}) if unroll else chosen
 
 
@@ -164,12 +149,12 @@ def of_saved_models(*, unroll: bool = False) -> Forms:
     return replace(chosen, taken={**chosen.taken, STEPS: {}}) if unroll else chosen
 
 
-def _of(devices: tuple[str, ...]) -> Forms:
+def _of(meant: tuple[str, ...]) -> Forms:
     taken = {}
     for form in sorted(table().forms):
         rules = [rule for rule in table().rules if rule.form == form]
-        found = [rule.numbers for device in devices for rule in rules if device in rule.on]
-        if len(found) == len(devices):
+        found = [rule.numbers for device in meant for rule in rules if device in rule.on]
+        if len(found) == len(meant):
             names = {name for numbers in found for name in numbers}
             taken[form] = {name: min(n[name] for n in found if name in n) for name in sorted(names)}
-    return Forms(devices, taken)
+    return Forms(meant, taken)

@@ -67,7 +67,8 @@ def of_values(value: object) -> str:
 def of_code(*parts: str) -> str:
     """Hash of edgeworthy's own source, and of the tables that it reads; or of some modules and rooms of it."""
     root = Path(__file__).parent.parent
-    places = [root / part for part in parts] or [*root.glob("*.py"), *(p.parent for p in root.glob("*/__init__.py"))]
+    modules = [path for module in root.glob("*.py") for path in (module, module.with_suffix(".toml")) if path.exists()]
+    places = [root / part for part in parts] or [*modules, *(path.parent for path in root.glob("*/__init__.py"))]
     sources = [p for place in places for p in ([place] if place.is_file() else _sources(place))]
     digest = hashlib.sha256()
     for path in sorted(sources):

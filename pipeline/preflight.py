@@ -1,8 +1,8 @@
 """``--for``: the nodes that a target would refuse, before anything is converted, and again in the files that are made.
 ``--max-runtime 2.14`` is ``--for tflite-2.14``.
 
-The devices of ``convert/forms.toml`` that ``--for`` names, such as ``x86``, stand for many targets: they choose forms
-and refuse nothing.
+Devices (``devices.toml``) that ``--for`` names and that have no rules, such as ``x86``, stand for many targets: they
+choose forms and refuse nothing.
 
 Before, it is the operators that the lowering emits, in int8 where the target computes integers and the quantizer has a
 rule; MLIR then fuses some of them, and only a file has versions of operators. So the files are held against the same
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from .. import devices
 from ..artifact import Artifact, OnnxModel, TensorSpec, TFLiteModel
 from ..config import ConvertTable, PreflightTable
-from ..convert.forms import table
 from ..errors import CheckFailed
 from ..formats.tflite.operations import Operand, Operation, as_int8, read
 from ..formats.tflite.releases import least_runtime, release_name, releases
@@ -97,8 +97,7 @@ def of_float_file(
 
 def names() -> dict[str, str]:
     """What ``--for`` takes, and what it is."""
-    devices = {name: table().devices[device].title for name, device in table().targets.items()}
-    return devices | {name: find(name).title for name in rules_there_are()}
+    return {**devices.titles()} | {name: find(name).title for name in rules_there_are()}
 
 
 def _rules(targets: Iterable[str]) -> dict[str, TargetRules]:
@@ -107,8 +106,9 @@ def _rules(targets: Iterable[str]) -> dict[str, TargetRules]:
     Raises:
         BadInput: there is neither a target nor a device of this name.
     """
-    devices = {name: device for name, device in names().items() if name not in rules_there_are()}
-    return {name: find(name, also=devices) for name in targets if name not in devices}
+    refusing = rules_there_are()
+    known = {name: title for name, title in devices.titles().items() if name not in refusing}
+    return {name: find(name, also=known) for name in targets if name not in known}
 
 
 def check(found: Refusals, table: PreflightTable, where: str, file: Path | None = None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..config import Config
+from ..devices import find, of_targets
 from ..errors import BadInput, NotAvailable
-from ..quantize.devices import find, of_targets
 from ..quantize.range_methods import checked
 from ..quantize.recipe import Recipe
 from ..quantize_tables import QuantizeTable
@@ -45,10 +45,14 @@ def engine(table: QuantizeTable, recipe: Recipe | None) -> Engine:
 
 
 def device(config: Config) -> str:
-    """What static schemes are quantized for: ``--device``; where nobody says, what ``--for`` names."""
+    """What static schemes are quantized for: ``--device``; where nobody says, what ``--for`` names.
+
+    Raises:
+        BadInput: there is no such device.
+    """
     table = config.quantize
     told = "device" in table.model_fields_set
-    return table.device if told else of_targets(config.preflight.targets) or table.device
+    return find(table.device) if told else of_targets(config.preflight.targets) or find(table.device)
 
 
 def of(config: Config, schemes: Iterable[str], recipe: Recipe | None) -> dict[str, Recipe]:
@@ -68,7 +72,6 @@ def of(config: Config, schemes: Iterable[str], recipe: Recipe | None) -> dict[st
     if recipe is not None:
         return {recipe.scheme: recipe}
     meant = device(config)
-    find(meant)
     checked(table.ranges)
     plain = {"exclude": table.stays_float, "only": table.only, "device": meant, "engine": table.engine}
     plain |= {"weight_ranges": table.weight_ranges}

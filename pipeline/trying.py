@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from .. import schemes as quantization
 from ..artifact import TFLiteModel
+from ..devices import computes_integers_alone
 from ..errors import CheckFailed, EdgeworthyError, InternalFault, NotAvailable, OutOfMemory
-from ..quantize.devices import find
 from ..quantize.range_methods import AUTO
 from ..quantize.recipe import Recipe, path_beside
 from ..quantize.variants import Variant, variants
@@ -262,7 +262,7 @@ class Trying(Analyzing):
     @property
     def _measured(self) -> list[VariantResult]:
         """The float32 file, where the device runs it, and all variants; unranked."""
-        bargains, integer = self._bargains, find(self.inputs.device).integer
+        bargains, integer = self._bargains, computes_integers_alone(self.inputs.device)
         found = [] if integer else [self._variant("float32", quantization.FLOAT32.name, self.floating, bargains)]
         first: dict[str, str] = {}
         for variant, tried in self._tried[0]:

@@ -131,7 +131,7 @@ def own(graph: Any, ops: list[Any], index: int) -> Any:
     copy = schema.TensorT()
     vars(copy).update(vars(tensor))
     copy.name = tensor.name + f"_{len(graph.tensors)}".encode()
-    if tensor.quantization is not None:  # a float has none
+    if tensor.quantization is not None:  # a bias of a layer in float has none
         copy.quantization = schema.QuantizationParametersT()
         vars(copy.quantization).update(vars(tensor.quantization))
     graph.tensors.append(copy)

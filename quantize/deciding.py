@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..artifact import FloatOp
+from ..devices import computes_integers_alone
 from ..errors import CheckFailed
 from ..formats.tflite import edit as fb
 from ..schemes import get_scheme
@@ -49,7 +50,7 @@ def decide(
         return told, []
     unfit = unfit_operators(observer, lossy=not recipe.full_integer) if observer else {}
     ruined = {index: Decision("float32", why) for index, why in unfit.items()}
-    if recipe.device is None or devices.find(recipe.device).integer:
+    if recipe.device is None or computes_integers_alone(recipe.device):
         return told | ruined, []
     if recipe.full_integer:
         return told | ruined, devices.regrets(content, scheme, recipe.device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import BadInput, did_you_mean
+from ..devices import find, meant
 from ..formats.tflite import edit as fb
 from ..formats.tflite.arithmetic import flops_of
 from ..formats.tflite.condition import Condition
@@ -33,22 +33,6 @@ _BLOCK = 64
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class QuantizedDevice(_Entry):
-    """What a file is quantized for.
-
-    Attributes:
-        title: For people.
-        of: Devices that it stands for: what one of them wants in float stays float.
-        integer: Whether it computes integers alone.
-        targets: Names of targets (see ``--for``) that are such devices.
-    """
-
-    title: str
-    of: list[str] = []
-    integer: bool = False
-    targets: list[str] = []
 
 
 class DeviceRule(_Entry):
@@ -129,7 +113,6 @@ class DeviceCosts(_Entry):
 class DeviceTable(_Entry):
     """The whole file."""
 
-    devices: dict[str, QuantizedDevice]
     rules: list[DeviceRule]
     costs: list[DeviceCosts]
 
@@ -137,30 +120,6 @@ class DeviceTable(_Entry):
 @cache
 def table() -> DeviceTable:
     return DeviceTable.model_validate(tomllib.loads(FILE.read_text(encoding="utf-8")))
-
-
-def find(name: str) -> QuantizedDevice:
-    """The device of this name.
-
-    Raises:
-        BadInput: there is none; lists those that exist.
-    """
-    devices = table().devices
-    if name not in devices:
-        raise BadInput(
-            f"nothing is known of a device {name!r}",
-            where="--device",
-            details=[f"{known}: {device.title}" for known, device in devices.items()],
-            remedy=did_you_mean(name, devices) or "use one of these",
-        )
-    return devices[name]
-
-
-def of_targets(names: Iterable[str]) -> str | None:
-    """The device that the first of these targets is which is one; ``ethos-u:55-128`` is ``ethos-u``."""
-    bases = [name.partition(":")[0] for name in names]
-    known = {target: name for name, device in table().devices.items() for target in (name, *device.targets)}
-    return next((known[base] for base in bases if base in known), None)
 
 
 def preferences(content: bytes, scheme: Scheme, device: str) -> dict[int, Decision]:
@@ -186,7 +145,7 @@ class Costs:
 
 def costs(content: bytes, scheme: Scheme, device: str) -> Costs | None:
     """What the table knows of a model; None of a device that it has no costs of, or of another scheme than int8."""
-    names = {device, *find(device).of}
+    names = _asked(device)
     known = [entry for entry in table().costs if names & set(entry.devices)]
     cast = next((entry.int8.element for entry in known if "QUANTIZE" in entry.operators), None)
     if cast is None or not scheme.needs_calibration or scheme.activation_bits != 8:
@@ -208,9 +167,15 @@ def regrets(content: bytes, scheme: Scheme, device: str) -> list[str]:
     return [f"{count} {kind} {said} {device}: {gain}" for (kind, gain), count in found.items()]
 
 
+def _asked(device: str) -> set[str]:
+    rules, costs = table().rules, table().costs
+    known = {name for told in (*(r.devices for r in rules), *(c.devices for c in costs)) for name in told}
+    return set(meant(find(device), known))
+
+
 def _meant(content: bytes, scheme: Scheme, device: str) -> Iterator[tuple[int, DeviceRule]]:
     """(operator, the first rule that speaks of it)."""
-    names = {device, *find(device).of}
+    names = _asked(device)
     rules = [r for r in table().rules if names & set(r.devices) and scheme.method in r.methods]
     operations, parts = of_main(content), {"normalization": normalizations(fb.read(content))}
     for index, operation in enumerate(operations):

@@ -20,6 +20,7 @@ from ai_edge_quantizer.algorithms.uniform_quantize import (
     uniform_quantize_tensor,
 )
 from ai_edge_quantizer.algorithms.utils import common_utils
+from ai_edge_quantizer.transformations import duplicate_tensor
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from ..formats.tflite import edit as fb
@@ -140,6 +141,19 @@ def register_added_operators() -> None:
             materialize_func=functools.partial(materialize, _octav_params),
         )
     tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME = codes
+    duplicate_tensor.duplicate_tensor = _duplicate_tensor
+
+
+_duplicated = duplicate_tensor.duplicate_tensor
+
+
+def _duplicate_tensor(given: Any) -> Any:
+    """The engine's own copy of a constant; its name is text there, and bytes in all that the engine does next."""
+    done = _duplicated(given)
+    for tensor in given.subgraph.tensors:
+        if isinstance(tensor.name, str):
+            tensor.name = tensor.name.encode()
+    return done
 
 
 _NARROW = (_OpName.FULLY_CONNECTED, _OpName.CONV_2D, _OpName.EMBEDDING_LOOKUP)

@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ..devices import computes_integers_alone
 from ..schemes import DYNAMIC, INT8, SCHEMES
-from .devices import find
 from .kinds import ARITHMETIC, CONVOLUTIONS, EXACT, MATRICES
 from .recipe import Recipe, Rule
 from .tensorflow_engine import refuses
@@ -86,7 +86,7 @@ def _useless(variant: Variant, *, whole: bool) -> str:
     recipe = variant.recipe
     scheme, device = SCHEMES[recipe.scheme], recipe.device
     if not scheme.needs_calibration or variant.searched or (variant.mixed and not recipe.transforms):
-        if device and find(device).integer:
+        if device and computes_integers_alone(device):
             return f"it computes in float, and {device} computes integers alone"
         if whole:
             return "it computes in float, and --full-integer was asked for"

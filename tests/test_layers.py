@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    "vocabulary", "errors", "files", "display", "schemes", "metrics", "artifact", "tables", "quantize_tables", "config",
-    "keys", "settings", "workers", "numerics", "analysis", "formats", "source", "data", "plugins", "kits", "export",
-    "convert", "quantize", "targets", "validate", "android", "pipeline", "fleet", "cli",
+    "vocabulary", "errors", "files", "display", "schemes", "metrics", "artifact", "tables", "devices",
+    "quantize_tables", "config", "keys", "settings", "workers", "numerics", "analysis", "formats", "source", "data",
+    "plugins", "kits", "export", "convert", "quantize", "targets", "validate", "android", "pipeline", "fleet", "cli",
 )  # fmt: skip
 """A file may import from its own layer and those before it (docs/architecture.md)."""
 SIBLINGS = {"export", "convert", "quantize", "targets", "validate"}

@@ -35,7 +35,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Other ways to int8 → what is asked for."""
 
-_MAKERS = ("artifact.py", "convert", "export", "formats", "numerics", "quantize", "schemes.py", "tables.py")
+_MAKERS = (
+    "artifact.py", "convert", "devices.py", "devices.toml", "export", "formats", "numerics", "quantize", "schemes.py",
+    "tables.py",
+)  # fmt: skip
 """What decides on a file's bytes, of edgeworthy's own code."""
 
 SPARE = 8

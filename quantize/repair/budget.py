@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-MARGIN_DB = 2.0
+MARGIN_DB = 3.5
 """What a search asks beyond the budget: on the samples that a file was chosen by it does better than on others."""
 
 

@@ -13,7 +13,8 @@
 5. The other way round, from the best start: all in float, and back to integers what saves the most for the error that
    it costs (``fill``).
 6. All candidates take turns on the clock, and the fastest goes on: whole kinds of operators to float, and of layers to
-   ranges at run time or back, as long as that is faster still. Of equals, the truest is the result.
+   ranges at run time or back, as long as that is faster still. Of equals, the truest is the result, and what layers it
+   has in plain float get int8 weights as far as the budget lets.
 
 The time for trials is bounded, and each step has its share of it: what is not begun by then is left out, and said.
 """
@@ -36,8 +37,9 @@ from .fill import Stretch, fill, noise
 _SAME_TIME = 0.03
 """Medians of one interleaved run differ by this share for no reason."""
 
-_STARTS, _LIFTS, _FILLS = 0.35, 0.6, 0.85
-"""Shares of the time after which starts, operators that go to float, and those that come back are no longer tried."""
+_STARTS, _LIFTS, _FILLS, _SIZES = 0.35, 0.6, 0.85, 1.1
+"""Shares of the time after which starts, operators that go to float, those that come back, and int8 weights for those
+that stay there are no longer tried."""
 
 _FEW, _FEW_OF = 12, 0.25
 """Groups, and share of all, beyond which it is better to begin from float."""
@@ -73,6 +75,9 @@ class Bench(Protocol):
 
     def integers(self, plan: Candidate) -> list[tuple[str, str]]:
         """Result and kind of the operators that it has in integers."""
+
+    def quantized(self, plan: Candidate) -> list[tuple[str, str]]:
+        """Of those, and of the layers that it has in float with integer weights."""
 
     def nanoseconds(self, plans: Sequence[Candidate]) -> list[float]:
         """Median time of one inference of each, in turns."""
@@ -173,7 +178,7 @@ class Search:
 
     def _all_in_float(self, start: Tryout) -> None:
         """Files that meet the budget if any does, late or not; and whether what goes to float may have int8 weights."""
-        everything = [name for name, _ in self._bench.integers(start.plan)]
+        everything = [name for name, _ in self._bench.quantized(start.plan)]
         if not self._is_late("all layers with ranges found at run time"):
             self._try(start.plan.put(everything, "dynamic"))
         trial = self._try(start.plan.put(everything, "weights"))
@@ -218,7 +223,7 @@ class Search:
 
     def _fill(self, start: Tryout) -> None:
         """From all of a start in float, back to as much of its integers as the budget lets."""
-        least, everything = self._budget.min_sqnr_db, [name for name, _ in self._bench.integers(start.plan)]
+        least, everything = self._budget.min_sqnr_db, [name for name, _ in self._bench.quantized(start.plan)]
         if least is None or start.quality is None:
             return
 
@@ -249,7 +254,7 @@ class Search:
         equal = [t for t, ns in zip(timed, times, strict=True) if ns <= quickest * (1 + _SAME_TIME)]
         clocked = {self._trials.index(trial): ns for trial, ns in zip(timed, times, strict=True)}
         self._until(1.0)
-        best = self._quicker(max(equal, key=self._nearness), clocked)
+        best = self._smaller(self._quicker(max(equal, key=self._nearness), clocked))
         return SearchResult(best, True, tuple(self._trials), clocked, tuple(self._left_out))
 
     def _quicker(self, best: Tryout, clocked: dict[int, float]) -> Tryout:
@@ -259,7 +264,7 @@ class Search:
         """
         integers = _by_kind(self._bench.integers(best.plan))
         steps = [(kind, names, self._float) for kind, names in integers.items()]
-        there = self._bench.integers(replace(best.plan, computes={}))
+        there = self._bench.quantized(replace(best.plan, computes={}))
         for compute, other in _IN_EXCHANGE.items():
             layers = [(name, kind) for name, kind in there if best.plan.computes.get(name) == compute]
             steps += [(kind, names, other) for kind, names in _by_kind(layers).items() if kind in kinds.LAYERS]
@@ -271,6 +276,19 @@ class Search:
                 before, after = self._bench.nanoseconds([best.plan, trial.plan])
                 clocked[self._trials.index(trial)] = after
                 best = trial if after < before * (1 - _SAME_TIME) else best
+        return best
+
+    def _smaller(self, best: Tryout) -> Tryout:
+        """Int8 weights for the layers that are plain float, all or in halves, as far as the budget lets."""
+        self._until(_SIZES)
+        there = self._bench.quantized(replace(best.plan, computes={}))
+        floats = [name for name, kind in there if kind in kinds.LAYERS and best.plan.computes.get(name) == "float32"]
+        parts = [floats] if floats else []
+        while parts and not self._is_late(f"int8 weights for {len(_flat(parts))} layers in float"):
+            part, half = parts[0], len(parts[0]) // 2
+            trial = self._try(best.plan.put(part, "weights"))
+            best = trial if trial.met else best
+            parts = [*parts[1:], *([] if trial.met or not half else [part[:half], part[half:]])]
         return best
 
     def _nearest(self) -> SearchResult:

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 DEFAULT, ARITHMETIC = "as the scheme says", "integers in arithmetic alone"
 """Kinds of starts."""
 
-GROUP = 8
-"""Samples that ranges were taken from that are judged together."""
-
 _RANKED_ON = 2
 """Samples that own errors are taken from."""
 
@@ -63,16 +60,14 @@ class Workbench:
 
     Args:
         jobs: Transforms → the job that has them done, calibrated; the plain one under ``()``.
-        held: What files are judged by: as the worst of those that no range was taken from, and of groups of the others,
-            as luck on one is none on all.
+        held: What files are judged by: as the worse of those that ranges were taken from, and of the others.
         threads: Threads for one inference.
         tell: Is told what is being tried.
     """
 
     def __init__(self, jobs: Mapping[tuple[str, ...], Quantizer], held: HeldOut, *, threads: int, tell: Tell) -> None:
         self._jobs, self._samples, self._threads, self._tell = jobs, held, threads, tell
-        groups = [held.seen[first : first + GROUP] for first in range(0, len(held.seen), GROUP)]
-        self._sets = [feeds for feeds in (held.feeds, *groups) if feeds]
+        self._sets = [feeds for feeds in (held.feeds, held.seen) if feeds]
         self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
         self._truths = self._run(jobs[()].content)
 
@@ -99,15 +94,24 @@ class Workbench:
         layers = PerLayer(self._jobs[plan.transforms].content, self._made(plan), threads=self._threads)
         for feed in self._sets[0][:_RANKED_ON]:
             layers.compare(feed)
-        return [
-            (layer.place.tensor, layer.place.op)
-            for layer in layers.errors()
-            if layer.place.op != "INPUT" and layer.local is not None and layer.there is not None
-        ]
+        job, kinds_of = self._jobs[plan.transforms], dict(self.quantized(plan))
+        graph = job.model.subgraphs[0]
+        results = zip(job.results, graph.operators, strict=True)
+        makers = {fb.name(t): name for name, op in results for t in fb.tensors(graph, op.outputs) if name in kinds_of}
+        errors = [layer for layer in layers.errors() if layer.local is not None and layer.there is not None]
+        ranked = dict.fromkeys(makers[e.place.tensor] for e in errors if e.place.tensor in makers)
+        return [(name, kinds_of[name]) for name in ranked]
 
     def integers(self, plan: Candidate) -> list[tuple[str, str]]:
+        return self._named(plan, FLOATS)
+
+    def quantized(self, plan: Candidate) -> list[tuple[str, str]]:
+        return self._named(plan, ("float32",))
+
+    def _named(self, plan: Candidate, without: Sequence[Compute]) -> list[tuple[str, str]]:
+        """Result and kind of the operators that don't compute in one of these."""
         job, decided = self._jobs[plan.transforms], self._decided(plan)
-        kept = {index for index, decision in decided.items() if decision.compute in FLOATS}
+        kept = {index for index, decision in decided.items() if decision.compute in without}
         operators = zip(job.results, job.model.subgraphs[0].operators, strict=True)
         named = [(name, fb.op_name(job.model, op)) for name, op in operators]
         return [(name, kind) for index, (name, kind) in enumerate(named) if name and index not in kept]

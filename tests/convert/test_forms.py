@@ -107,7 +107,7 @@ CASES = {
 }  # fmt: skip
 """Form → a graph of it. Of the steps of recurrent layers it has more than CPUs get written out."""
 
-DEVICES = [name for name, device in table().devices.items() if device.named]
+DEVICES = [name for name in table().devices if name != TENSORFLOW]
 
 
 def on(form: str, device: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeworthy import devices as names
 from edgeworthy.config import Config
-from edgeworthy.convert.forms import table
+from edgeworthy.convert.forms import choose
 from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite.releases import release_name, releases
 from edgeworthy.pipeline import manifest
@@ -62,9 +63,10 @@ def test_a_name_that_is_no_target_and_no_device(model: Path) -> None:
 
 
 def test_every_target_with_rules_is_a_device_but_runtimes_of_any_cpu() -> None:
-    devices = table().targets
-    assert [name for name in rules.names() if name not in devices] == list(map(release_name, releases()))
-    assert {name for name in rules.names() if rules.find(name).integer} <= {t for t, d in devices.items() if d == "npu"}
+    assert [name for name in rules.names() if names.named(name) is None] == list(map(release_name, releases()))
+    for name in rules.names():
+        if rules.find(name).integer:
+            assert names.computes_integers_alone(name) and choose([name]).devices == ("npu",)
 
 
 def test_a_device_refuses_nothing(model: Path) -> None:

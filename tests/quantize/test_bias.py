@@ -8,6 +8,7 @@ import pytest
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.quantize.bias import own
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
@@ -135,3 +136,25 @@ def test_healthy_layers_are_left_alone(
     recipe = Recipe.of("int8", ranges="min_max")
     result = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net, 8))
     assert result.notes == ()
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_one_of_two_readers_gets_its_own(bare: bool, tmp_path: Path) -> None:
+    """A tensor of a folded constant has no table of scales at all."""
+    g, w = Graph(x=(1, 4, 4, 8)), Weights(0)
+    bias = g.const(np.arange(8, dtype=np.float32))
+    x = g.inputs[0]
+    for _ in range(2):
+        x = g.op("conv_2d", [x, w(8, 1, 1, 8, fan_in=8), bias], (1, 4, 4, 8), **CONV)
+    model = fb.read(g.save(tmp_path / "m.tflite", y=x).path.read_bytes())
+    graph = model.subgraphs[0]
+    first, second = (op for op in graph.operators if fb.op_name(model, op) == "CONV_2D")
+    index = int(first.inputs[2])
+    assert index == second.inputs[2]
+    if bare:
+        graph.tensors[index].quantization = None
+    mine = own(graph, [second], index)
+    assert (first.inputs[2], graph.tensors[second.inputs[2]]) == (index, mine) and second.inputs[2] != index
+    assert fb.name(mine) != fb.name(graph.tensors[index])
+    assert (mine.quantization is None) == bare
+    assert own(graph, [second], int(second.inputs[2])) is mine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeworthy import devices as names
 from edgeworthy.artifact import TFLiteModel
+from edgeworthy.config import Config
+from edgeworthy.convert.forms import choose
 from edgeworthy.errors import BadInput, CheckFailed
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.formats.tflite.condition import Condition
 from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
-from edgeworthy.pipeline import preflight
+from edgeworthy.pipeline import preflight, recipes
 from edgeworthy.quantize import devices
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.normalization import normalizations
@@ -43,23 +45,23 @@ def integers(made: Quantization) -> Counter[str]:
 
 
 def test_the_table_is_whole() -> None:
-    for name, device in TABLE.devices.items():
-        assert set(device.of) <= set(TABLE.devices), name
+    known = names.devices()
+    for name, device in known.items():
+        assert set(device.of) <= set(known), name
         assert not (device.integer and any(name in rule.devices for rule in TABLE.rules)), name
     for rule in TABLE.rules:
         assert rule.devices
-        assert set(rule.devices) <= set(TABLE.devices)
+        assert set(rule.devices) <= set(known)
         assert bool(rule.operators) != bool(rule.part), "it speaks of kinds, or of a part"
         assert set(rule.operators) <= set(OP_NAMES.values())
         assert rule.gain
         assert any(year in rule.source for year in ("2025-", "2026-")), "where and when it was measured"
         Condition.of(rule.when)
     for cost in TABLE.costs:
-        assert set(cost.devices) <= set(TABLE.devices)
+        assert set(cost.devices) <= set(known)
         assert set(cost.operators) <= set(OP_NAMES.values())
         assert "2026-" in cost.source
         Condition.of(cost.when)
-    assert tomllib.loads(devices.FILE.read_text())["devices"].keys() == TABLE.devices.keys()
 
 
 @pytest.mark.parametrize(
@@ -71,25 +73,44 @@ def test_the_table_is_whole() -> None:
         (["android-gpu", "edgetpu", "nnapi"], "edgetpu"),
         (["nnapi"], "npu"),
         (["arm"], "arm"),
-        (["android-gpu", "tflite-2.14"], None),
+        (["arm", "ethos-u"], "ethos-u"),
+        (["android-gpu", "tflite-2.14"], "gpu"),
+        (["tflite-2.14"], None),
         ([], None),
     ],
 )
 def test_a_target_that_files_are_meant_for_is_a_device(targets: list[str], device: str | None) -> None:
-    assert devices.of_targets(targets) == device
+    assert names.of_targets(targets) == device
 
 
-def test_the_targets_of_devices_are_what_for_takes() -> None:
-    named = [name for device in devices.table().devices.values() for name in device.targets]
-    assert len(set(named)) == len(named) and set(named) < set(preflight.names())
-    assert {name for name in rules.names() if rules.find(name).integer} < set(named)
+@pytest.mark.parametrize("name", names.titles())
+def test_for_and_device_take_the_same_names(name: str) -> None:
+    """A device is the same by either, and asks for the same forms and decisions as by its own name."""
+    for given in (name, f"{name}:55-128"):
+        by_for = Config.model_validate({"preflight": {"targets": [given]}})
+        by_device = Config.model_validate({"quantize": {"device": given}})
+        assert recipes.device(by_for) == recipes.device(by_device) == names.find(name) == names.named(given)
+    assert name in preflight.names()
+    assert choose([name]) == choose([names.find(name)])
+
+
+def test_the_names_of_devices_are_of_one_each() -> None:
+    every = [other for name, device in names.devices().items() for other in (name, *device.also)]
+    assert len(set(every)) == len(every)
+    assert {name for name in rules.names() if rules.find(name).integer} < set(every)
+
+
+def test_int8_for_gpus_is_that_for_cpus(conv_net: TFLiteModel) -> None:
+    content, scheme = conv_net.path.read_bytes(), get_scheme("int8")
+    decided = {name: set(devices.preferences(content, scheme, name)) for name in ("cpu", "gpu", "reference", "arm64")}
+    assert decided["gpu"] == decided["cpu"] and decided["cpu"] > decided["arm64"] and not decided["reference"]
 
 
 def test_a_device_that_isnt_there_names_the_near_ones() -> None:
     with pytest.raises(BadInput, match="nothing is known of a device 'armm'") as caught:
-        devices.find("armm")
+        names.find("armm")
     assert caught.value.remedy == "did you mean 'arm'?"
-    assert len(caught.value.details) == len(TABLE.devices)
+    assert len(caught.value.details) == len(names.titles())
 
 
 # ---- what it does to models ----

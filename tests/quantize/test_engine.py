@@ -17,11 +17,11 @@ from edgeworthy.formats.tflite.summary import OP_NAMES, summarize
 from edgeworthy.quantize import engine
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import Quantization, quantize
-from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.quantize.recipe import Compute, Recipe, Rule
 from edgeworthy.schemes import SCHEMES
 
 from .conftest import normal_feeds
-from .tflite_graph import NO_ACTIVATION, Array, Graph, Weights, i32, run, sqnr, worst_sqnr
+from .tflite_graph import CONV, NO_ACTIVATION, Array, Graph, Weights, i32, run, sqnr, worst_sqnr
 
 SHAPE = (1, 4, 4, 8)
 INT = np.int32
@@ -145,6 +145,25 @@ def test_batch_matmul_with_a_constant(
     model = g.save(tmp_path / "m.tflite", y=y)
     made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=calibrate(model))
     assert made.float_ops == ()
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > 30
+
+
+@pytest.mark.parametrize("computes", [("weights", "float32"), ("int8", "weights")])
+def test_constants_that_are_shared_by_layers_that_compute_in_different_types(
+    computes: tuple[Compute, Compute], tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """The engine gives each its copy, and forgot what kind of name that has; biases aren't corrected for others."""
+    g, w = Graph(x=(1, 4, 4, 32)), Weights(0)
+    kernel, bias = g.const(w(32, 3, 3, 32, fan_in=288)), g.const(np.zeros(32, np.float32))
+    first = g.op("conv_2d", [g.inputs[0], kernel, bias], (1, 4, 4, 32), **CONV)
+    model = g.save(tmp_path / "m.tflite", y=g.op("conv_2d", [first, kernel, bias], (1, 4, 4, 32), **CONV))
+    layers = [op for op in summarize(model.path).graphs[0].ops if op.op == "CONV_2D"]
+    names = [summarize(model.path).graphs[0].tensors[op.outputs[0]].name for op in layers]
+    rules = tuple(Rule(pattern=n, by="result", compute=c) for n, c in zip(names, computes, strict=True))
+    recipe = Recipe.of("int8", rules=rules, bias_correction="on")
+    made = quantize(model, tmp_path / "q.tflite", recipe, calibration=calibrate(model))
+    assert [op.name for op in made.float_ops] == [n for n, c in zip(names, computes, strict=True) if c != "int8"]
     for delegate in (True, False):
         assert worst_sqnr(model.path, made.model.path, normal_feeds(model, 4), delegate=delegate) > 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,17 @@ from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.messages import Request
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.quantize.repair.budget import Budget
 from edgeworthy.quantize.repair.repair import repair
+from edgeworthy.quantize.repair.workbench import HeldOut, Workbench
+from edgeworthy.quantize.rounding import Rounding
+from edgeworthy.quantize.worker import Quantizer
 
 from ..conftest import normal_feeds
-from ..tflite_graph import CONV, Array, Graph, Weights, worst_sqnr
+from ..tflite_graph import CONV, NO_ACTIVATION, Array, Graph, Weights, worst_sqnr
 
 CHANNELS = 16
 ONE = np.ones(CHANNELS, np.float32)
@@ -72,6 +77,33 @@ def test_the_budget_is_met_on_samples_that_it_has_not_seen(
     quantized = fb.read(content)
     kernels = [fb.values(quantized, t) for t in quantized.subgraphs[0].tensors if len(t.shape or []) == 4]
     assert sum(k is not None and k.dtype == np.int8 and k.size > 1000 for k in kernels) >= 2  # the sane ones stay
+
+
+def test_what_is_ranked_and_what_is_quantized_is_named_by_first_results(tmp_path: Path) -> None:
+    """Also where the second result of a SPLIT errs; and a layer with int8 weights is quantized, though it is float."""
+    g, w = Graph(x=(1, 8, 8, 32)), Weights(0)
+    zero = np.zeros(32, np.float32)
+    x = g.op("conv_2d", [g.inputs[0], w(32, 3, 3, 32, fan_in=288), zero], (1, 8, 8, 32), **CONV)
+    parts = [(1, 8, 8, 16)] * 2
+    left, right = g.op("split", [np.array(3, np.int32), x], parts, num_splits=2)
+    x = g.op("concatenation", [right, left], (1, 8, 8, 32), axis=3, **NO_ACTIVATION)
+    x = g.op("conv_2d", [x, w(32, 3, 3, 32, fan_in=288), zero], (1, 8, 8, 32), **CONV)
+    model = g.save(tmp_path / "m.tflite", y=x)
+    job = Quantizer(lambda _: None, Request(model.path, model.path, Recipe.of("int8", ranges="min_max"), 1))
+    feeds = normal_feeds(model, 4, 0)
+    for feed in feeds:
+        job.calibrate(feed)
+    bench = Workbench({(): job}, HeldOut(feeds[:2]), threads=1, tell=lambda _: None)
+    (start,) = [plan for plan in bench.starts(Rounding()) if not plan.computes]
+    first, *_, last = names = [name for name, _ in bench.quantized(start)]
+    ranked = [name for name, _ in bench.ranking(start)]
+    assert len(set(ranked)) == len(ranked) and set(ranked) <= set(names)
+    assert bench.judge(start.put(ranked, "float32")).sqnr_db > 25
+    unpacked = start.put([first, last], "weights")
+    assert {first, last} <= {name for name, _ in bench.quantized(unpacked)}
+    assert not {first, last} & {name for name, _ in bench.integers(unpacked)}
+    assert bench.gave_up(unpacked) == "of 2 layers 2 in float32 with int8 weights"
+    assert bench.judge(start.put(names, "float32")).sqnr_db == math.inf
 
 
 def test_a_budget_that_is_met_already_sends_nothing_to_float_for_its_sake(

@@ -26,6 +26,7 @@ class Sums:
     operators: dict[str, tuple[str, float, float, float]]
     refuses: tuple[str, ...] = ()
     unpacked: float = 1e-9  # noise of an operator in float with int8 weights
+    coarse: dict[str, float] = field(default_factory=dict)  # more of it, of some
     at_run_time: float = 1.0  # … with ranges found at run time; too much
     dynamic: dict[str, float] = field(default_factory=dict)  # kind → its time so ÷ that in float
     judged: list[Candidate] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Sums:
             raise RuntimeError(f"{plan.rounding.ranges} is\nrefused")
         noise = sum(op[1] for name, op in self.operators.items() if name not in plan.computes)
         noise += self.unpacked * list(plan.computes.values()).count("weights")
+        noise += sum(more for name, more in self.coarse.items() if plan.computes.get(name) == "weights")
         noise += self.at_run_time * list(plan.computes.values()).count("dynamic")
         noise *= 0.5 if plan.transforms else 1.0
         noise *= {"mse": 0.5, "entropy": 2.0}.get(plan.rounding.ranges, 1.0)
@@ -47,6 +49,9 @@ class Sums:
 
     def integers(self, plan: Candidate) -> list[tuple[str, str]]:
         return [(name, op[0]) for name, op in self.operators.items() if name not in plan.computes]
+
+    def quantized(self, plan: Candidate) -> list[tuple[str, str]]:
+        return [(name, op[0]) for name, op in self.operators.items() if plan.computes.get(name) != "float32"]
 
     def parts(self, plan: Candidate) -> list[Stretch]:
         names = [name for name, kind in self.integers(plan) if kind == "CONV_2D"]
@@ -132,7 +137,7 @@ def test_of_several_starts_the_faster_one_wins() -> None:
     outcome = found(bench, [DEFAULT, core])
     assert outcome.best.plan.kind == "default" and set(outcome.best.plan.computes) == {"mul0", "softmax0"}
     bench.operators["conv0"] = ("CONV_2D", 1e-5, 30.0, 4.0)
-    assert found(bench, [DEFAULT, core]).best.plan == core
+    assert found(bench, [DEFAULT, core]).best.plan == core.put(["conv0"], "weights")
 
 
 def test_transforms_and_ranges_are_tried_before_anything_goes_to_float() -> None:
@@ -245,3 +250,14 @@ def test_layers_find_their_ranges_at_run_time_where_that_is_faster(depthwise: fl
     assert "2 operators in int8 with ranges found at run time" in str(
         Candidate("default", {"a": "dynamic", "b": "dynamic"})
     )
+
+
+def test_layers_that_are_plain_float_get_int8_weights_as_far_as_the_budget_lets() -> None:
+    """Of four layers that can't be int8, the weights of one can't either."""
+    bench = net()
+    bench.operators |= {f"bad{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
+    bench.coarse = {"bad2": 0.1}
+    best = found(bench).best
+    assert {name: best.plan.computes.get(name) for name in bench.operators if name[:3] == "bad"} == {
+        "bad0": "weights", "bad1": "weights", "bad2": "float32", "bad3": "weights",
+    }  # fmt: skip
