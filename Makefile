@@ -80,7 +80,7 @@ kernels: $(STAMP)  ## rewrite docs/kernels.md: operator forms against ONNX Runti
 models: $(STAMP)  ## rewrite docs/models.md: parity, ops, transposes, seconds and MB of every model in the table
 	$(BIN)/python benchmarks/models.py --write docs/models.md
 
-zoo: $(STAMP)  ## rewrite docs/zoo.md: 148 small architectures, fixed and varying extents, both artifacts (an hour)
+zoo: $(STAMP)  ## rewrite docs/zoo.md: 150 small architectures, fixed and varying extents, both artifacts (an hour)
 	$(BIN)/python benchmarks/zoo.py --write docs/zoo.md
 
 routes: $(STAMP)  ## rewrite docs/routes.md: every converter on many models; fetches their environments (5.2 GB)

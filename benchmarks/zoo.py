@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.benchmarks.architectures.catalogue import ARCHITECTURES, fingerprint
+from edgeworthy.benchmarks.architectures.catalogue import ARCHITECTURES, TRACED, fingerprint
 from edgeworthy.benchmarks.zoo_rows import CONVERTED, FIXED, VARYING, Row, Workshop
 from edgeworthy.files import write_text
 
@@ -30,7 +30,7 @@ Listed = Mapping[tuple[str, str, str], Mapping[str, Any]]
 """(name, mode, artifact) → its entry in that list."""
 
 _HEADS = (
-    "model", "extents that vary", "weights, k", "ONNX nodes", "TFLite ops", "ONNX Runtime", "TFLite", "SavedModel", "s",
+    "model", "extents that vary", "weights, k", "ONNX nodes", "TFLite ops", "ONNX Runtime", "TFLite", "SavedModel",
 )  # fmt: skip
 
 
@@ -132,15 +132,16 @@ def markdown(rows: Sequence[Row], command: str, listed: Listed) -> str:
         "",
     ]
     for family in dict.fromkeys(ARCHITECTURES[row.name].family for row in rows):
-        lines += [f"## {family.capitalize()}", "", f"| {' | '.join(_HEADS)} |", "| :-- | :-- |" + " --: |" * 7]
+        lines += [f"## {family.capitalize()}", "", f"| {' | '.join(_HEADS)} |", "| :-- | :-- |" + " --: |" * 6]
         lines += [f"| {' | '.join(cells(row))} |" for row in rows if ARCHITECTURES[row.name].family == family]
         lines.append("")
     lines += [
         "- *ONNX Runtime, TFLite, SavedModel*: the error against PyTorch in float64, divided by PyTorch's own in "
         "float32 (the noise floor): the larger of rms and maximum, the worst output. 10× passes. With fixed extents "
         "also at edges: zeros, ties, equal rows, extremes.",
-        "- *s*: export, conversion to both and all runs, in processes that have their packages imported.",
     ]
+    traced = sorted({row.name for row in rows} & {*TRACED})
+    lines += [f"- {', '.join(traced)}: with `--exporter torchscript`."] if traced else []
     failed = [(row, kind) for row in rows for kind in CONVERTED if not row.is_right(kind)]
     lines += ["", "## What failed", ""] if failed else []
     for row, kind in failed:
@@ -151,11 +152,12 @@ def markdown(rows: Sequence[Row], command: str, listed: Listed) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    varying = " ".join(dict.fromkeys(dim for one in row.sizes for dim in one)) or "–"
+    named = [dim for axes in ARCHITECTURES[row.name].dimensions.values() for dim in axes.values()]
+    varying = " ".join(dict.fromkeys(named)) if row.mode == VARYING else "–"
     operators = row.outcomes["tflite"].operators if "tflite" in row.outcomes else None
     counts = (None if row.parameters is None else row.parameters // 1000, row.onnx_nodes, operators)
     shown = ["–" if count is None else str(count) for count in counts]
-    return [row.name, varying, *shown, *(figure(row, kind) for kind in ("onnx", *CONVERTED)), f"{row.seconds:.0f}"]
+    return [row.name, varying, *shown, *(figure(row, kind) for kind in ("onnx", *CONVERTED))]
 
 
 def figure(row: Row, kind: str) -> str:

@@ -224,7 +224,7 @@ def start(tell: Tell) -> Commands:
 
 
 def _export(name: str, mode: str, folder: Path) -> Made:
-    from edgeworthy.benchmarks.architectures.catalogue import ARCHITECTURES, spec
+    from edgeworthy.benchmarks.architectures.catalogue import ARCHITECTURES, TRACED, spec
     from edgeworthy.export.onnx_export import export_onnx
     from edgeworthy.formats.onnx.file import read_onnx
     from edgeworthy.source.example_inputs import dynamic_sizes, resized
@@ -240,7 +240,7 @@ def _export(name: str, mode: str, folder: Path) -> Made:
     sizes = choices(source.inputs, source.examples, architecture.sizes) if fixed else [{}]
     feeds = [resized(source.inputs, source.examples, one) for one in sizes]
     source.examples = feeds[0]
-    onnx = export_onnx(source, folder / "model.onnx").model
+    onnx = export_onnx(source, folder / "model.onnx", exporter="torchscript" if name in TRACED else "dynamo").model
     samples = [drawn for one in feeds for drawn in random_samples(one, 1 + _DRAWN)]
     module: Any = source.module
     count = sum(p.numel() for p in module.parameters())

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _ROWS = 24
 """Modules that are shown, if that is any depth of the tree; --json has all."""
 _KINDS = 4
+_REFIT = (
+    "· {} may compute later runs of several partitions wrongly, once extents changed: resize the inputs to others and "
+    "back after the first run, as edgeworthy does, or take kernels=builtin"
+)
 _UNITS = ("", "k", "M", "G", "T")
 
 
@@ -29,7 +33,7 @@ def anatomy(console: Console, found: Anatomy) -> None:
         _transposes(console, found.transposed)
     if found.extents_vary:
         console.say("· of extents that vary, 1 counts in FLOPs and in what transposes move")
-    _delegated(console, found.xnnpack)
+    _delegated(console, found.xnnpack, found.extents_vary)
 
 
 def _modules(console: Console, modules: Sequence[ModuleShare], source: str) -> None:
@@ -96,7 +100,7 @@ def _transposes(console: Console, found: Sequence[TransposeFound]) -> None:
         console.say(f"({len(found) - _ROWS} smaller ones, which --json lists)")
 
 
-def _delegated(console: Console, found: Delegated) -> None:
+def _delegated(console: Console, found: Delegated, vary: bool) -> None:
     if found.failure:
         console.say(f"✗ {found.runtime} doesn't run it: {found.failure}")
         return
@@ -110,6 +114,8 @@ def _delegated(console: Console, found: Delegated) -> None:
     console.table(heads, rows[:_ROWS])
     if len(rows) > _ROWS:
         console.say(f"({len(rows) - _ROWS} more, which --json lists)")
+    if vary and found.partitions > 1:
+        console.say(_REFIT.format(found.runtime))
 
 
 def _island(island: Island, partitions: int) -> list[tuple[str, str, str, str]]:

@@ -72,9 +72,15 @@ def overloads_of_onnx() -> Iterator[None]:
     - A view becomes a reshape. PyTorch lays the result of attention out in one way when it captures, and in another
       when it runs through the graph again: a view of the one is none of the other.
     - A stable sort, which the exporter lacks, becomes a sort: that is ONNX's TopK, which is stable.
+
+    And what an earlier export in this process left is forgotten: PyTorch 2.13 keeps the kernel that it took for an
+    operator, and with that of before it writes all steps of a recurrent layer out, whose length is fixed then.
     """
     torch = require_torch()
     program, aten = torch.export.ExportedProgram, torch.ops.aten
+    for layer in (aten.gru, aten.lstm, aten.rnn_relu, aten.rnn_tanh):
+        for kind in (layer.data, layer.input):
+            kind._dispatch_cache.clear()
     decompose = program.run_decompositions
 
     def decomposed(self: Any, *args: Any, **kwargs: Any) -> Any:

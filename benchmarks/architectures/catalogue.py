@@ -32,6 +32,10 @@ _SHARED = (architecture, pretrained, seeding)
 
 ARCHITECTURES: dict[str, Architecture] = {name: one for file in _FILES for name, one in file.ARCHITECTURES.items()}
 
+TRACED = ("crnn_ctc", "encodec_decoder", "encodec_encoder")
+"""Those that PyTorch's TorchScript exporter is for: the other one finds pads in tensors, or gets an LSTM's extents
+wrong."""
+
 
 def spec(name: str) -> str:
     """An architecture as a source for ``edgeworthy run``."""

@@ -13,6 +13,8 @@ _WAVE: dict[str, Any] = {**_ENCODER, "conv_dim": [16, 16, 16], "conv_kernel": [1
                          "num_feat_extract_layers": 3, "num_conv_pos_embeddings": 16,
                          "num_conv_pos_embedding_groups": 4, "apply_spec_augment": False,
                          "vocab_size": 32}  # fmt: skip
+_ENCODEC: dict[str, Any] = {"hidden_size": 16, "num_filters": 4, "upsampling_ratios": [4, 2], "codebook_size": 32,
+                            "codebook_dim": 16, "num_lstm_layers": 1}  # fmt: skip
 _SAMPLES = 1600
 _WAVES, _BATCH = "batch samples", "batch ."
 
@@ -60,6 +62,16 @@ ARCHITECTURES = {
                    part="decoder"),
         {"hidden_state": normal(32, 20)},
         {"hidden_state": "batch . length"},
+    ),
+    "encodec_encoder": Architecture(
+        "speech", configured("EncodecModel", "hidden_states", "", _ENCODEC, part="encoder"),
+        {"hidden_states": normal(1, 320)},
+        {"hidden_states": "batch . samples"},
+    ),
+    "encodec_decoder": Architecture(
+        "speech", configured("EncodecModel", "hidden_states", "", _ENCODEC, part="decoder"),
+        {"hidden_states": normal(16, 20)},
+        {"hidden_states": "batch . length"},
     ),
     "univnet": Architecture(
         "speech",

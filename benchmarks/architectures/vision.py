@@ -43,7 +43,7 @@ _CLASSIFIERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "pvt_v2": ("PvtV2", ANY_SIZE, {"image_size": SIZE, **_STAGES, "num_attention_heads": [1, 2, 3, 4]}),
     "mobilevit": ("MobileViT", BATCH, {"image_size": SIZE, "hidden_sizes": [24, 32, 48],
                                           "neck_hidden_sizes": [8, 16, 24, 32, 40, 48, 64]}),
-    "mobilevit_v2": ("MobileViTV2", ANY_SIZE, {"image_size": SIZE, "width_multiplier": 0.25}),
+    "mobilevit_v2": ("MobileViTV2", BATCH, {"image_size": SIZE, "width_multiplier": 0.25}),
     "swiftformer": ("SwiftFormer", ANY_SIZE, {"image_size": SIZE, "depths": [1, 1, 1, 1],
                                               "embed_dims": [16, 32, 48, 64]}),
     "levit": ("Levit", BATCH, {"image_size": SIZE, "hidden_sizes": [32, 48, 64], "num_attention_heads": [2, 3, 4],
@@ -58,7 +58,10 @@ _CLASSIFIERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dinov2": ("Dinov2", ANY_SIZE, {**_ENCODER, "patch_size": 16}),
     "ijepa": ("IJepa", BATCH, {**_ENCODER, "patch_size": 16}),
 }  # fmt: skip
-"""Name → transformers' name of it, what may vary of the image, and its configuration."""
+"""Name → transformers' name of it, what may vary of the image, and its configuration.
+
+MobileViTV2 asks whether an eighth of the height is even, which PyTorch 2.13 can't solve where the height varies.
+"""
 _SIZES = {"dinov2": ({"height": 96, "width": SIZE}, {"height": 128, "width": 96}, {"height": SIZE, "width": 32})}
 """Exported at the configuration's own size, its positions are those of that size alone."""
 

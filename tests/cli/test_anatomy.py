@@ -82,3 +82,13 @@ def test_where_little_is_known(capsys: pytest.CaptureFixture[str], monkeypatch: 
         "One run is 2.5 MFLOPs",
         "✗ LiteRT doesn't run it: it has an operator of its own",
     ]
+
+
+def test_what_varies_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What extents count as, and, of a file in several partitions, what LiteRT does wrong with it."""
+    varying = layers(1).model_copy(update={"extents_vary": True})
+    text = shown(varying, capsys, monkeypatch, 200)
+    assert "1 counts in FLOPs" in text and "LiteRT 2.3.0 may compute later runs" in text
+    whole = varying.model_copy(update={"xnnpack": varying.xnnpack.model_copy(update={"partitions": 1})})
+    assert "may compute" not in shown(whole, capsys, monkeypatch, 200)
+    assert "counts in FLOPs" not in shown(layers(1), capsys, monkeypatch, 200)

@@ -84,6 +84,17 @@ NETS = """
         def forward(self, x):
             return x + self.bias
 
+    class Recurrent(nn.Module):
+        example_inputs = {"x": torch.ones(2, 5, 4)}
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.LSTM(4, 4, batch_first=True)
+
+        def forward(self, x):
+            return self.layer(x)[0]
+
+
     class Random(nn.Module):
         example_inputs = torch.randn(3, 4)
 

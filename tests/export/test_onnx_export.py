@@ -166,3 +166,10 @@ def test_equal_elements_of_a_stable_sort_keep_their_order(name: str, networks: s
     (outputs,) = run_onnx(result.model.path, [source.examples])
     for got, want in zip(outputs, source.run(source.examples).values(), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_recurrent_layer_varies_in_every_export_of_a_process(networks: str) -> None:
+    """PyTorch keeps from one export to the next how it took an LSTM."""
+    for number in range(2):
+        made = export(f"{networks}:Recurrent", "x:float32[batch,length,4]", output=f"out/{number}.onnx")
+        assert made.model.inputs[0].shape == ("batch", "length", 4)

@@ -74,6 +74,8 @@ def padded(
     """``x`` (padded with zeros if it must be) and the padding mode that is left for the op."""
     if is_same(pads, x.shape[1:-1], kernel, strides, dilations):
         return x, "SAME"
+    if any(map(any, pads)):
+        ctx.b.because("SAME would pad otherwise")
     return cropped_or_padded(ctx, x, with_batch_and_channels(pads)), "VALID"
 
 

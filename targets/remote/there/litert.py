@@ -94,18 +94,39 @@ class LiteRTModel:
 
     def run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Run once, on arrays of the file's dtypes."""
-        interpreter = self._interpreter
         shapes = {name: array.shape for name, array in arrays.items()}
         if any(self._shapes.get(name) != shape for name, shape in shapes.items()):
-            for name, shape in shapes.items():
-                interpreter.resize_tensor_input(self._places[name], list(shape))
-            interpreter.allocate_tensors()
+            self._resize(shapes)
             self._shapes.update(shapes)
+            if self._in_parts:
+                self._invoke(arrays)
+                self._resize({name: tuple(extent + 1 for extent in shape) for name, shape in shapes.items()}, False)
+                self._resize(shapes)
+        self._invoke(arrays)
+        return {name: self._read(index) for name, index in self._results.items()}
+
+    def _resize(self, shapes: Mapping[str, tuple[int, ...]], allocate: bool = True) -> None:
+        for name, shape in shapes.items():
+            self._interpreter.resize_tensor_input(self._places[name], list(shape))
+        if allocate:
+            self._interpreter.allocate_tensors()
+
+    @property
+    def _in_parts(self) -> bool:
+        """Whether XNNPACK took several parts of the graph.
+
+        They share memory that grows as each is fitted to new extents in its turn, within the first run; LiteRT 2.3
+        leaves those before it where it was, and what they compute from the second run on may be wrong. Fitted once
+        more, they all find it as large as it has to be.
+        """
+        names = [str(op["op_name"]) for op in self._interpreter._get_ops_details()]
+        return names.count("DELEGATE") > 1
+
+    def _invoke(self, arrays: Mapping[str, Any]) -> None:
         for name, array in arrays.items():
             if array.size:  # the interpreter refuses one without elements, and computes with it all the same
-                interpreter.set_tensor(self._places[name], array)
-        interpreter.invoke()
-        return {name: self._read(index) for name, index in self._results.items()}
+                self._interpreter.set_tensor(self._places[name], array)
+        self._interpreter.invoke()
 
     def _read(self, index: int) -> Any:
         """An output, which the interpreter gives only if it has elements."""
