@@ -113,7 +113,9 @@ class OpenVino:
 
         check_kind(artifact, self.kind, self.name)
         if self.kind == TFLiteModel.kind:
-            check_names(summarize(artifact.path))
+            summary = summarize(artifact.path)
+            check_names(summary)
+            _check_int4(summary)
         elif fed := {spec.name for spec in artifact.inputs} & {spec.name for spec in artifact.outputs}:
             raise CheckFailed(
                 f"OpenVINO computes nonsense where an output is an input itself: {', '.join(sorted(fed))}",
@@ -149,6 +151,18 @@ def check_names(file: TFLiteSummary) -> None:
             f"OpenVINO tells tensors apart by their names, and several of this file have one: {', '.join(twice[:3])}",
             where=str(file.path),
             remedy="make the file with a name for each tensor, or run it on another target",
+        )
+
+
+def _check_int4(file: TFLiteSummary) -> None:
+    """Raise CheckFailed for int4 weights of convolutions: OpenVINO 2026.3 transposes int4 of at most three axes."""
+    graph = file.graphs[0]
+    tensors = [graph.tensors[i] for op in graph.ops for i in op.inputs if i >= 0]
+    if found := list(dict.fromkeys(repr(t.name) for t in tensors if t.dtype == "int4" and len(t.shape) > 3)):
+        raise CheckFailed(
+            f"OpenVINO takes no int4 weights of more than three axes, as those of convolutions: {', '.join(found[:3])}",
+            where=str(file.path),
+            remedy="take a scheme of int8 weights for this target",
         )
 
 
