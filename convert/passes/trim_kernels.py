@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import constant, is_constant
+from ..graph.reading import constant, is_constant, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS
@@ -83,10 +83,10 @@ def trim_kernels(rw: Rewriter) -> None:
 def _axes(rw: Rewriter, node: ir.Node) -> list[_Axis]:
     """The spatial axes; none where something about them isn't known."""
     x, weight = node.inputs[:2]
-    if x is None or x.shape is None or weight is None or not is_constant(weight) or weight.shape is None:
+    shape = static_shape(weight)
+    if x is None or x.shape is None or shape is None or not is_constant(weight):
         return []
-    sizes = [extent for extent in x.shape[2:] if isinstance(extent, int)]
-    kernel = [int(extent) for extent in weight.shape[2:]]
+    sizes, kernel = [extent for extent in x.shape[2:] if isinstance(extent, int)], shape[2:]
     if len(sizes) < len(kernel) or rw.attribute(node, "auto_pad") not in ("NOTSET", None):
         return []
     ones = (1,) * len(sizes)
