@@ -15,6 +15,7 @@ from .rules import remedies
 
 _COMPUTES = {"float32", "int8", "uint8"}
 _FLOW = {"IF": "XNNPACK takes no branches", "WHILE": "XNNPACK takes no loops"}
+_CASTS = ("QUANTIZE", "DEQUANTIZE")
 _FIXED = "fixed extents (--input), with which it is constant"
 
 
@@ -60,15 +61,17 @@ def sizes_of(graph: Iterable[Operation]) -> frozenset[int]:
 def why_left(operation: Operation, sizes: frozenset[int] = frozenset()) -> tuple[str, str]:
     """Why an operator, of which the runtime says that it was left, is, and what to write; each empty where unknown.
 
-    The measurements are of float32.
+    The forms were measured in float32, and say what XNNPACK has in no type.
 
     Args:
         sizes: Operands of its graph, as ``sizes_of`` gives them.
     """
     if sizes.issuperset(map(id, operation.outputs)):
         return "it computes what depends on extents alone", _FIXED
-    usual, dtypes = remedies().get(operation.op, ""), {t.dtype for t in operation.tensors}
-    if "float32" in dtypes or dtypes == {"bool"}:
+    usual = remedies().get(operation.op, "")
+    # A quantized bias is int32, and is no computation in it.
+    dtypes = {t.dtype for t in operation.tensors if not (t.dtype == "int32" and t.constant and t.scales)}
+    if not dtypes.isdisjoint(_COMPUTES) or dtypes == {"bool"}:
         for form in forms():
             if form.means(operation):
                 return form.says, form.instead
@@ -76,5 +79,10 @@ def why_left(operation: Operation, sizes: frozenset[int] = frozenset()) -> tuple
         return _FLOW[operation.op], usual
     if not sizes.isdisjoint(map(id, operation.inputs)):
         return "it takes a size that is computed, and XNNPACK takes constant ones", _FIXED
+    if operation.op not in _CASTS and "float32" not in dtypes and dtypes <= _COMPUTES:
+        return (
+            f"XNNPACK has no {'/'.join(sorted(dtypes))} kernel for it",
+            f"--exclude {operation.op} keeps it in float32",
+        )
     others = sorted(dtypes - _COMPUTES)
     return (f"it computes {' and '.join(others)}" if others else ""), usual if dtypes & _COMPUTES else ""

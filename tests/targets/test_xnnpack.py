@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from edgeworthy.artifact import TFLiteModel
 from edgeworthy.convert import convert
 from edgeworthy.convert.builders.tensor import Spec
 from edgeworthy.convert.builders.tflite import TfliteBuilder
@@ -153,6 +154,17 @@ def test_operators_of_others(tmp_path: Path) -> None:
     assert {why_left(op)[0] for op in read(tmp_path / "other.tflite")} == {
         "XNNPACK takes SPLIT into at most four, SLICE and CONCATENATION", "XNNPACK doesn't take this clamp by itself",
     }  # fmt: skip
+
+
+def test_int8_operators_that_are_left(branches: TFLiteModel) -> None:
+    """A bias in int32 is no reason: what XNNPACK computes in float32 alone is said to have no int8 kernel."""
+    fallback = set(LiteRTModel(str(branches.path), 1).receipt()["fallback"])  # type: ignore[call-overload]
+    left = {op.op: (op, why_left(op)[0]) for op in read(branches.path) if f"{op.op} {op.name}" in fallback}
+    assert {left[op][1] for op in ("HARD_SWISH", "PRELU", "SOFTMAX", "GELU")} == {"XNNPACK has no int8 kernel for it"}
+    assert left["GATHER"][1] == "XNNPACK looks nothing up"
+    assert {op for op, (_, why) in left.items() if "computes int32" in why} <= {"TOPK_V2"}
+    conv = next(op for op in read(branches.path) if op.op == "CONV_2D")
+    assert conv.inputs[2].dtype == "int32" and "int32" not in why_left(conv)[0]
 
 
 def test_every_form_has_its_case() -> None:
