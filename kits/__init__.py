@@ -9,6 +9,7 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 :mod:`.unpack`  packages of Debian, PyPI and npm, without their tools
 :mod:`.python`  a Python environment from locked requirements
 :mod:`.place`   where they lie
+:mod:`.use`     which processes use one
 :mod:`.store`   installed, checked, started and removed
 """
 

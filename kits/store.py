@@ -20,7 +20,7 @@ from typing import Literal
 
 from .. import files
 from ..errors import NotAvailable
-from . import python
+from . import python, use
 from .fetch import check_offline, fetch
 from .kit import Kit, find
 from .place import check_place, exists, home
@@ -123,7 +123,8 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
 
 
 def site(kit: Kit) -> Path:
-    """Where the packages of a kit's own environment are, whether or not it is installed."""
+    """Where the packages of a kit's own environment are, installed or not; it is in use from now on."""
+    use.hold(home() / "kits" / kit.name)
     return python.site(look(kit).folder / _ENVIRONMENT)
 
 
@@ -134,11 +135,12 @@ def version(name: str) -> str | None:
 
 
 def launch(kit: Kit) -> Launch:
-    """How to use a kit.
+    """How to use a kit, which nobody removes as long as this process lives.
 
     Raises:
         NotAvailable: it isn't installed, or of another version.
     """
+    use.hold(home() / "kits" / kit.name)
     state = look(kit)
     if state.status != "ready":
         raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
@@ -177,7 +179,11 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
 
 
 def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
-    """Remove a kit, and what was fetched of it; returns its state before."""
+    """Remove a kit, and what was fetched of it; returns its state before.
+
+    Raises:
+        NotAvailable: another process uses it, or it can't be removed.
+    """
     if not exists(home() / "kits"):
         return look(kit)
     with _alone(kit, tell):
@@ -185,7 +191,8 @@ def remove(kit: Kit, *, tell: KitProgress = _silent) -> Installation:
         if state.folder.exists():  # renamed first: half a kit is never to be seen
             going = state.folder.with_name(f".{kit.name}.going.part")
             files.remove(going)
-            state.folder.replace(going)
+            with use.unused(state.folder):
+                state.folder.replace(going)
         _sweep(state.folder)
         files.remove(_cache(kit))
     return state

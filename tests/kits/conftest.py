@@ -244,6 +244,6 @@ def path_of(name: str) -> str:
 
 def leftovers(home: Path) -> list[str]:
     """What there is besides whole kits and locks, relative to home."""
-    kept = ("kits", "downloads", "kits/.toy.lock")
+    kept = ("kits", "downloads", "kits/.toy.lock", "kits/.toy.used")
     found = (p.relative_to(home).as_posix() for p in home.rglob("*"))
     return [name for name in found if name not in kept and not name.startswith("kits/toy")]

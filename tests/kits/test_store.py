@@ -80,20 +80,22 @@ def test_a_place_that_is_none(toy: Any, tmp_path: Path, monkeypatch: pytest.Monk
 
 # ---- interrupted, twice, damaged ----
 
-_INSTALL = """
-import sys
+_READ = """
+import sys, time
 from pathlib import Path
 from edgeworthy import kits
 from edgeworthy.kits import fetch, kit
 kit.FOLDER = Path(sys.argv[1])
 fetch.APT = Path("/nowhere")
 fetch.SNAPSHOT = "http://127.0.0.1:9"
-print(kits.install(kit.read("toy")).status)
+toy = kit.read("toy")
 """
+_INSTALL = "print(kits.install(toy).status)"
+_USE = "kits.launch(toy); print('uses', flush=True); time.sleep(60)"
 
 
-def start(tmp_path: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _INSTALL, tmp_path / "locks"]
+def start(tmp_path: Path, does: str = _INSTALL) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _READ + does, tmp_path / "locks"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -248,6 +250,22 @@ def test_removed(toy: Any, home: Path) -> None:
 
 
 # ---- which ----
+
+
+def test_one_that_another_process_uses_stays(toy: Any, home: Path, tmp_path: Path) -> None:
+    """Killed or not: its lock ends with it. A process that used it itself may remove it."""
+    kits.install(toy)
+    kits.launch(toy)
+    with start(tmp_path, _USE) as user:
+        assert user.stdout is not None and user.stdout.readline() == "uses\n"
+        with pytest.raises(NotAvailable, match="the kit toy is in use") as caught:
+            kits.remove(toy)
+        assert any(f"process {user.pid}: " in line for line in caught.value.details)
+        assert kits.look(toy, thorough=True).status == "ready"
+        assert kits.install(toy).status == "ready", "whoever installs what is whole waits for nobody"
+        user.kill()
+    kits.remove(toy)
+    assert kits.look(toy).status == "absent"
 
 
 def test_another_machine(registry: Registry, home: Path, make: Any) -> None:
