@@ -191,7 +191,7 @@ def test_debug_shows_where_the_quantizer_raised(tmp_path: Path) -> None:
     for flags in ((), ("--debug",)):
         ran = subprocess.run([*command, *flags], capture_output=True, text=True, cwd=tmp_path, env=WIDE, check=False)
         assert ran.returncode == 1, ran.stderr
-        assert "✗ static_wi8_ai8: quantizing to static_wi8_ai8 raised in start: RuntimeError" in ran.stdout
+        assert "✗ static_wi8_ai8: quantizing to static_wi8_ai8 raised in calibrate: RuntimeError" in ran.stdout
         assert "keep the operator in question in float with --exclude" in ran.stdout
         assert ("Traceback (most recent call last)" in ran.stdout) == bool(flags)
         assert ("quantize/worker.py" in ran.stdout) == bool(flags)
