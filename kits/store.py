@@ -99,7 +99,7 @@ _WORDING = {
 
 def look(kit: Kit, *, thorough: bool = False) -> Installation:
     """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
-    folder = home() / "kits" / kit.name
+    folder = _folder(kit)
     stamp = folder / STAMP
     if not exists(folder):
         return Installation(kit, folder, "absent")
@@ -124,7 +124,7 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
 
 def site(kit: Kit) -> Path:
     """Where the packages of a kit's own environment are, installed or not; it is in use from now on."""
-    use.hold(home() / "kits" / kit.name)
+    use.hold(_folder(kit))
     return python.site(look(kit).folder / _ENVIRONMENT)
 
 
@@ -140,7 +140,7 @@ def launch(kit: Kit) -> Launch:
     Raises:
         NotAvailable: it isn't installed, or of another version.
     """
-    use.hold(home() / "kits" / kit.name)
+    use.hold(_folder(kit))
     state = look(kit)
     if state.status != "ready":
         raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
@@ -294,6 +294,10 @@ def _listing(folder: Path) -> dict[str, str]:
         elif path.is_file():
             found[name] = files.sha256(path)
     return found
+
+
+def _folder(kit: Kit) -> Path:
+    return home() / "kits" / kit.name
 
 
 def _cache(kit: Kit) -> Path:

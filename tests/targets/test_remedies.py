@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from edgeworthy.formats.tflite.operations import as_int8, read
 from edgeworthy.targets.remote.there.litert import LiteRTModel
 from edgeworthy.targets.rules import find, refused, remedies
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+from .functions import Function, Net
+
 CHANNELS = torch.arange(1.0, 9.0).reshape(1, 8, 1, 1)
 TRIANGLE = torch.ones(16, 16).tril()
 SPREAD = torch.eye(8).reshape(8, 2, 2, 2)
@@ -49,15 +49,6 @@ REMEDIES: dict[str, tuple[str, Function, Function]] = {
     "SELECT_V2": ("nnapi", lambda x: torch.where(CHANNELS > 3, x, 0.0), lambda x: x * (CHANNELS > 3).float()),
 }
 """Operator → a target that refuses it, a form with it, and what its remedy says."""
-
-
-class Net(torch.nn.Module):
-    def __init__(self, functions: list[Function]) -> None:
-        super().__init__()
-        self.functions = functions
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(function(x * 1.25) for function in self.functions)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from edgeworthy.formats.tflite.operations import Operation, read
 from edgeworthy.targets.remote.there.litert import LiteRTModel
 from edgeworthy.targets.xnnpack import forms, why_left
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+from .functions import Function, Net
 
 
 def _ones(*shape: int) -> torch.Tensor:
@@ -91,17 +90,6 @@ OURS: tuple[Function, ...] = (
 """What needs no other form."""
 OF_OTHERS = {"SPLIT_V", "UNPACK", "PACK", "RELU_0_TO_1"}
 """What only other converters write."""
-
-
-class Net(torch.nn.Module):
-    """Each function of the same tensor."""
-
-    def __init__(self, functions: list[Function]) -> None:
-        super().__init__()
-        self.functions = functions
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(function(x * 1.25) for function in self.functions)
 
 
 def ran(functions: list[Function], folder: Path) -> tuple[list[Operation], dict[str, object], float]:

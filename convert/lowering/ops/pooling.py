@@ -29,11 +29,7 @@ def lower_max_pool(ctx: Context, node: ir.Node) -> Tensor:
     Padding that SAME can't express is made with values that never win: zeros where X can't be negative, X's own
     mirror image where that lies inside each window, the lowest float otherwise.
     """
-    x = ctx.input(node, 0)
-    kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
-    if _may_be_one(ctx, node, x, kernel):
-        return _one_or_more(ctx, x, kernel, "reduce_max", lambda: _max(ctx, node, x, kernel, strides, dilations, pads))
-    return _max(ctx, node, x, kernel, strides, dilations, pads)
+    return _pooled(ctx, node, "reduce_max", _max)
 
 
 def _max(
@@ -92,24 +88,35 @@ def _with_ceil(extent: int | None, k: int, s: int, d: int, pad: tuple[int, int])
     return k, (low, max((count - 1) * s + span - extent - low, 0) if count else high)
 
 
+def _pooled(ctx: Context, node: ir.Node, whole: str, form: Callable[..., Tensor]) -> Tensor:
+    """The pool, or the reduction of all of space where a window may cover it. TFLite: IF.
+
+    Args:
+        whole: The reduction.
+        form: The pool, of what ``window`` gives.
+    """
+    b, x = ctx.b, ctx.input(node, 0)
+    kernel, *rest = window(ctx, node, x.shape[1:-1])
+    if not _may_be_one(ctx, node, x, kernel):
+        return form(ctx, node, x, kernel, *rest)
+    axes = range(1, x.rank - 1)
+    covered = reduce(
+        lambda p, q: b.binary("logical_and", p, q),
+        [b.compare("less_equal", b.extent_of(x, a), b.const(np.int32(k))) for a, k in zip(axes, kernel, strict=True)],
+    )
+    b.because("its window may be wider than what it pools, which is one mean or maximum then")
+    (y,) = b.cond(
+        covered, lambda: [b.reduce(whole, x, axes, keep_dims=True)], lambda: [form(ctx, node, x, kernel, *rest)]
+    )
+    return y
+
+
 def _may_be_one(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int]) -> bool:
     """Whether a wide window is over space whose extents aren't known, which may be smaller."""
     unpadded = not any(ctx.attribute(node, "pads") or ()) and (ctx.attribute(node, "auto_pad") or "NOTSET") == "NOTSET"
     dense = all(d == 1 for d in ctx.attribute(node, "dilations") or ())
     wide = max(kernel) > _WIDE and None in x.shape[1:-1]
     return bool(ctx.attribute(node, "ceil_mode")) and unpadded and dense and wide
-
-
-def _one_or_more(ctx: Context, x: Tensor, kernel: Sequence[int], op: str, pooled: Callable[[], Tensor]) -> Tensor:
-    """The reduction of all of space where a window covers it, else ``pooled``. TFLite: IF."""
-    b, axes = ctx.b, range(1, x.rank - 1)
-    covered = reduce(
-        lambda p, q: b.binary("logical_and", p, q),
-        [b.compare("less_equal", b.extent_of(x, a), b.const(np.int32(k))) for a, k in zip(axes, kernel, strict=True)],
-    )
-    b.because("its window may be wider than what it pools, which is one mean or maximum then")
-    (y,) = b.cond(covered, lambda: [b.reduce(op, x, axes, keep_dims=True)], lambda: [pooled()])
-    return y
 
 
 def _seen(extents: Shape, kernel: Sequence[int], strides: Sequence[int], pads: Pads) -> Pads:
@@ -218,11 +225,7 @@ def lower_average_pool(ctx: Context, node: ir.Node) -> Tensor:
     padding, the mean over zeros is scaled by the share of real elements in each window: a constant, or for images of
     dynamic size the mean over ones padded alike.
     """
-    x = ctx.input(node, 0)
-    kernel, strides, dilations, pads = window(ctx, node, x.shape[1:-1])
-    if _may_be_one(ctx, node, x, kernel):
-        return _one_or_more(ctx, x, kernel, "mean", lambda: _average(ctx, node, x, kernel, strides, dilations, pads))
-    return _average(ctx, node, x, kernel, strides, dilations, pads)
+    return _pooled(ctx, node, "mean", _average)
 
 
 def _average(
