@@ -264,8 +264,9 @@ def guarded(command: str, left: str = "") -> str:
     That is when this process, adb or the connection goes: a device goes on with what it was told to do otherwise.
     """
     # What holds its stdin holds its stdout, which is the same socket: the guard is the shell itself, with no child.
+    # Android's shell catches SIGTERM and forgets one that comes right after its fork: the guard would stay for ever.
     guard = f"(read -r _ <&3; kill -9 $p; rm -f -- {left}) >/dev/null 2>&1 & w=$!"
-    return f"exec 3<&0; (exec {command}) </dev/null 2>&1 3<&- & p=$!; {guard}; wait $p; c=$?; kill $w; (exit $c)"
+    return f"exec 3<&0; (exec {command}) </dev/null 2>&1 3<&- & p=$!; {guard}; wait $p; c=$?; kill -9 $w; (exit $c)"
 
 
 def _call(command: Sequence[str], timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
