@@ -35,7 +35,8 @@ def decisions(model: Any, recipe: Recipe, modules: Mapping[str, str]) -> dict[in
         BadInput: a pattern or a rule matches nothing; with what is near.
     """
     graph = model.subgraphs[0]
-    ends = {int(e.tensorIndex): e.name.decode() for d in model.signatureDefs or [] for e in d.outputs}
+    signature = fb.main_signature(model)
+    ends = {int(e.tensorIndex): e.name.decode() for e in (signature.outputs if signature is not None else ())}
     words = [_words(model, graph, op, modules, ends) for op in graph.operators]
     found: dict[int, Decision] = {}
     if recipe.only:

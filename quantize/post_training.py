@@ -21,6 +21,7 @@ from .. import files
 from ..artifact import Feeds, FloatOp, TFLiteModel
 from ..errors import BadInput
 from ..files import atomic_file
+from ..formats.tflite.names import check_names
 from ..formats.tflite.summary import describe, summarize
 from ..schemes import FLOAT32, QUANTIZED, Scheme, get_scheme
 from . import tensorflow_engine
@@ -112,9 +113,9 @@ def quantize(
         progress: Called after every calibration feed.
 
     Raises:
-        BadInput: a pattern matches nothing, the recipe doesn't go with its scheme or is another model's or other
-            data's, calibration data is missing or doesn't fit, the model has or computes NaN, or the output can't be
-            written.
+        BadInput: the file is damaged, or names don't tell its inputs and outputs apart; a pattern matches nothing, the
+            recipe doesn't go with its scheme or is another model's or other data's, calibration data is missing or
+            doesn't fit, the model has or computes NaN, or the output can't be written.
         NotAvailable: the recipe wants TensorFlow's quantizer, and TensorFlow isn't installed.
         RuntimeFailure: the quantizer or the interpreter raised, crashed or hung.
         OutOfMemory: its process was killed, or says so itself.
@@ -215,6 +216,7 @@ def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
 
 def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | None, saved_model: Path | None) -> Scheme:
     wanted = get_scheme(recipe.scheme)
+    check_names(summarize(model.path))
     if model.scheme != FLOAT32.name:
         raise BadInput(
             f"the model is quantized already ({model.scheme})",

@@ -98,7 +98,8 @@ def output_tensors(model: Any) -> dict[str, int]:
 
 
 def _ends(model: Any, which: str) -> dict[str, int]:
-    if model.signatureDefs:
-        return {entry.name.decode(): int(entry.tensorIndex) for entry in getattr(model.signatureDefs[0], which)}
+    signature = fb.main_signature(model)
+    if signature is not None:
+        return {entry.name.decode(): int(entry.tensorIndex) for entry in getattr(signature, which)}
     graph = model.subgraphs[0]
     return {fb.name(graph.tensors[i]): int(i) for i in getattr(graph, which)}

@@ -26,9 +26,9 @@ from .contenders import Contender, best
 from .deciding import decide, joining, require_integers
 from .float16 import to_float16
 from .float_ops import float_operators
-from .folding import fold_constants
 from .io_dtype import set_io_dtype
 from .judge import Judge
+from .loading import loaded
 from .messages import Answer, Request
 from .range_methods import AUTO, TRIED, Integers, Range, resolve
 from .ranges import Observer
@@ -65,7 +65,7 @@ class Quantizer:
     def __init__(self, tell: Tell, request: Request) -> None:
         self._tell, self._request = tell, request
         self._scheme = get_scheme(request.recipe.scheme)
-        self.content = transformed(fold_constants(fb.load(request.model)), request.recipe.transforms)
+        self.content = transformed(loaded(request.model), request.recipe.transforms)
         self.model = fb.read(self.content)
         _refuse_nan(self.model)
         if self._scheme.method != "cast":

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..artifact import DTYPES, Artifact, TensorSpec, TFLiteModel
 from ..errors import BadInput
 from ..formats import saved_model
 from ..schemes import FLOAT32
 from ..vocabulary import ConvertedKind
-
-if TYPE_CHECKING:
-    from ..formats.tflite.summary import TFLiteSummary
 
 
 @dataclass(frozen=True)
@@ -79,10 +74,11 @@ def _saved_model(path: Path) -> ModelFile:
 
 
 def _tflite(path: Path) -> ModelFile:
+    from ..formats.tflite.names import check_names
     from ..formats.tflite.summary import summarize
 
     summary = summarize(path)
-    _check_names(summary)
+    check_names(summary)
     steps = summary.quantized_inputs
     notes = [
         f"the input {s.name!r} is {s.dtype}: float32 values are quantized for it"
@@ -98,25 +94,6 @@ def _tflite(path: Path) -> ModelFile:
         _real(summary.outputs, summary.quantized_outputs),
         tuple(notes),
     )
-
-
-def _check_names(summary: TFLiteSummary) -> None:
-    """Raise BadInput where names don't tell the inputs and outputs of the main graph apart, or leave some out."""
-    graph, key = summary.graphs[0], summary.signature
-    counts = [Counter(spec.name for spec in side) for side in (summary.inputs, summary.outputs)]
-    twice = dict.fromkeys(repr(name) for side in counts for name, count in side.items() if count > 1)
-    named = {*summary.input_tensors.values(), *summary.output_tensors.values()}
-    left = [repr(graph.tensors[i].name) for i in (*graph.inputs, *graph.outputs) if i not in named]
-    if key == "":
-        what = "the file's signature has no key"
-    elif twice:
-        what = f"several inputs or outputs have one name: {', '.join(twice)}"
-    elif left:
-        what = f"the signature {key!r} leaves out inputs or outputs of the graph: {', '.join(left)}"
-    else:
-        return
-    remedy = "make the file with a signature that names each input and output, such as TensorFlow's serving_default"
-    raise BadInput(what, where=str(summary.path), remedy=remedy)
 
 
 def _real(specs: Sequence[TensorSpec], quantized: Container[str]) -> tuple[TensorSpec, ...]:

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...numerics.distinct import DistinctArrays
+from ...vocabulary import SIGNATURE
 from .opening import DATA_ALIGNMENT, IDENTIFIER
 from .summary import DTYPE_NAMES, OP_NAMES
 
@@ -26,10 +27,14 @@ BuiltinOperator = schema.BuiltinOperator
 
 
 def load(path: Path) -> bytes:
-    """The bytes of a file, rewritten only if its tensors have no names of their own."""
+    """The bytes of a file, rewritten only if its tensors have no names of their own, or its main graph no signature.
+
+    One is made of its tensors' names: edits give others to what takes the place of an input or output.
+    """
     content = path.read_bytes()
     model = _unpacked(content)
-    return write(model) if _name_tensors(model) else content
+    changed = [_sign(model), _name_tensors(model)]
+    return write(model) if any(changed) else content
 
 
 def read(content: bytes) -> Any:
@@ -48,6 +53,12 @@ def write(model: Any) -> bytes:
     builder = _Builder(size + (size >> 6) + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(memoryview(builder.Bytes)[builder.head :])
+
+
+def main_signature(model: Any) -> Any | None:
+    """The signature of the main graph, as ``summary`` takes it: ``serving_default`` of several; None: there is none."""
+    found = [signature for signature in model.signatureDefs or [] if signature.subgraphIndex == 0]
+    return next((s for s in found if s.signatureKey == SIGNATURE.encode()), found[0] if found else None)
 
 
 def op_name(model: Any, op: Any) -> str:
@@ -208,6 +219,28 @@ def _unpacked(content: bytes) -> Any:
         if buffer.data is not None:
             buffer.data = np.frombuffer(buffer.data, np.uint8)
     return model
+
+
+def _sign(model: Any) -> bool:
+    """Give the main graph a signature of its tensors' names where it has none; says whether it had to."""
+    if main_signature(model) is not None:
+        return False
+    graph, others = model.subgraphs[0], list(model.signatureDefs or [])
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE.encode(), 0
+    while any(signature.signatureKey == other.signatureKey for other in others):
+        signature.signatureKey += b"_main"
+    signature.inputs, signature.outputs = (
+        [_end(graph, int(i)) for i in side] for side in (graph.inputs, graph.outputs)
+    )
+    model.signatureDefs = [signature, *others]
+    return True
+
+
+def _end(graph: Any, index: int) -> Any:
+    found = schema.TensorMapT()
+    found.name, found.tensorIndex = graph.tensors[index].name or b"", index
+    return found
 
 
 def _name_tensors(model: Any) -> bool:

@@ -16,7 +16,7 @@ from ...numerics.fidelity import fidelity
 from ...schemes import get_scheme
 from ...workers.serve import Commands, Tell
 from .. import engine
-from ..folding import fold_constants
+from ..loading import loaded
 from ..recipe import Compute
 from ..running import Model
 from ..worker import Building, built
@@ -62,7 +62,7 @@ class _Job:
     def __init__(self, request: TrialRequest) -> None:
         self._threads, self._scheme = request.threads, get_scheme(request.scheme)
         engine.register_added_operators()
-        self._content, self._file = fold_constants(fb.load(request.floating)), fb.load(request.quantized)
+        self._content, self._file = loaded(request.floating), fb.load(request.quantized)
         self._pair = FilePair(self._content, self._file)
         self._float = Model(self._content, threads=self._threads)
         self._feeds: list[Mapping[str, Array]] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...analysis import Finding, Histogram, LayerError
 from ...formats.tflite import edit as fb
 from ...workers.serve import Commands, Tell
-from ..folding import fold_constants
+from ..loading import loaded
 from ..recipe import Recipe
 from .lint import lint
 from .pair import FilePair
@@ -60,7 +60,7 @@ class _Job:
 
     def __init__(self, request: AnalysisRequest) -> None:
         # The quantizer folds constants first, so its operators are those of the folded file.
-        self._contents = fold_constants(fb.load(request.floating)), fb.load(request.quantized)
+        self._contents = loaded(request.floating), fb.load(request.quantized)
         self._threads, self._recipe = request.threads, request.recipe
 
     @cached_property

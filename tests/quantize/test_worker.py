@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.errors import OutOfMemory, RuntimeFailure
+from edgeworthy.errors import BadInput, OutOfMemory, RuntimeFailure
+from edgeworthy.formats.tflite import edit as fb
+from edgeworthy.formats.tflite.summary import describe
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
@@ -83,8 +85,18 @@ def test_ctrl_c_leaves_nothing_behind(conv_net: TFLiteModel, tmp_path: Path, cal
 def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
-    with pytest.raises(RuntimeFailure) as caught:
+    with pytest.raises(BadInput, match="holds no graph"):
         quantize(TFLiteModel(path, (), ()), tmp_path / "q.tflite", Recipe.of("float16"))
+
+
+def test_what_the_runtime_refuses_is_told_without_a_traceback(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    model = fb.read(conv_net.path.read_bytes())
+    model.operatorCodes[0].builtinCode, model.operatorCodes[0].customCode = fb.BuiltinOperator.CUSTOM, b"Mine"
+    model.operatorCodes[0].deprecatedBuiltinCode = fb.BuiltinOperator.CUSTOM
+    path = tmp_path / "m.tflite"
+    path.write_bytes(fb.write(model))
+    with pytest.raises(RuntimeFailure, match="Mine") as caught:
+        quantize(describe(path), tmp_path / "q.tflite", Recipe.of("float16"))
     assert not any("Traceback" in line for line in caught.value.details)
 
 
