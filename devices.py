@@ -62,11 +62,21 @@ def find(target: str, where: str = "--device") -> str:
     """
     if (name := named(target)) is not None:
         return name
-    raise BadInput(
+    raise unknown(target, titles(), where)
+
+
+def unknown(target: str, known: Mapping[str, str], where: str, *, more: Iterable[str] = ()) -> BadInput:
+    """The error of a name that is none of those that an option takes.
+
+    Args:
+        known: What it takes → what that is.
+        more: Other names of these, which may be what was meant, and aren't listed.
+    """
+    return BadInput(
         f"nothing is known of a device {target!r}",
         where=where,
-        details=[f"{known}: {title}" for known, title in titles().items()],
-        remedy=did_you_mean(target, titles()) or "use one of these",
+        details=[f"{name}: {title}" if title else name for name, title in known.items()],
+        remedy=did_you_mean(target, {*known, *more}, most=2) or "use one of these",
     )
 
 

@@ -20,7 +20,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import BadInput, InternalFault, did_you_mean
+from ...devices import unknown
+from ...errors import InternalFault
 from ...formats.tflite.condition import Condition
 from ...formats.tflite.operations import FLOATS, Operand, Operation
 from ...formats.tflite.ops import OPS, Int8
@@ -138,12 +139,8 @@ def find(name: str, *, also: Mapping[str, str] | None = None) -> TargetRules:
         if name == release_name(release):
             return _of_release(release)
     there = {n: _read(n).title for n in _files()} | dict(also or {})
-    raise BadInput(
-        f"there are no rules for {name!r}",
-        where="--for",
-        details=[*(f"{n}: {title}" for n, title in there.items()), *map(release_name, releases())],
-        remedy=did_you_mean(name, {*known, *there, *names()}, most=2) or "use one of these",
-    )
+    there |= dict.fromkeys(map(release_name, releases()), "")
+    raise unknown(name, there, "--for", more=known)
 
 
 def refused(rules: TargetRules, operations: Sequence[Operation]) -> list[NodeRefusal]:

@@ -109,8 +109,22 @@ def test_int8_for_gpus_is_that_for_cpus(conv_net: TFLiteModel) -> None:
 def test_a_device_that_isnt_there_names_the_near_ones() -> None:
     with pytest.raises(BadInput, match="nothing is known of a device 'armm'") as caught:
         names.find("armm")
-    assert caught.value.remedy == "did you mean 'arm'?"
+    assert caught.value.remedy == "did you mean 'arm' or 'arm64'?"
     assert len(caught.value.details) == len(names.titles())
+
+
+@pytest.mark.parametrize("name", ["armm", "toaster", "etos-u"])
+def test_for_and_device_say_the_same_of_what_isnt_there(name: str, conv_net: TFLiteModel) -> None:
+    """But for the options' names, and for the runtimes and configurations that --for takes beside devices."""
+    with pytest.raises(BadInput) as by_device:
+        recipes.device(Config.model_validate({"quantize": {"device": name}}))
+    with pytest.raises(BadInput) as by_for:
+        preflight.of_file(conv_net.path, [name])
+    assert by_for.value.what == by_device.value.what == f"nothing is known of a device {name!r}"
+    assert (by_for.value.where, by_device.value.where) == ("--for", "--device")
+    assert {line.partition(":")[0] for line in by_device.value.details} <= set(preflight.names())
+    listed = {line.partition(":")[0] for line in by_for.value.details}
+    assert listed >= {line.partition(":")[0] for line in by_device.value.details}
 
 
 # ---- what it does to models ----
