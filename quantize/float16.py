@@ -6,7 +6,7 @@ when the model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,27 @@ MIN_ELEMENTS = 64
 _SUFFIX = b"_float16"
 
 
-def to_float16(model: Any, keep: Mapping[str, str] | None = None) -> dict[str, str]:
+def store_halves(model: Any, results: Collection[str]) -> None:
+    """Store the large constants of the operators with these first results as float16 (``ModelT``, edited in place).
+
+    A constant that another operator reads too stays as it is.
+    """
+    graph = model.subgraphs[0]
+    mine, others = set[int](), set(map(int, graph.outputs))
+    for op in graph.operators:
+        meant = len(op.outputs) and fb.name(graph.tensors[op.outputs[0]]) in results
+        (mine if meant else others).update(int(i) for i in op.inputs)
+    to_float16(model, only={fb.name(graph.tensors[i]) for i in mine - others if i >= 0})
+
+
+def to_float16(
+    model: Any, keep: Mapping[str, str] | None = None, *, only: Collection[str] | None = None
+) -> dict[str, str]:
     """Store the large float32 constants of ``model`` (a ``ModelT``, edited in place) as float16.
 
     Args:
         keep: Tensor name → why it is to stay as it is.
+        only: Names of the tensors that are meant; None: all.
 
     Returns:
         Tensor name → why it stayed float32.
@@ -35,7 +51,8 @@ def to_float16(model: Any, keep: Mapping[str, str] | None = None) -> dict[str, s
         dequantize = []
         for index in range(len(graph.tensors)):
             tensor = graph.tensors[index]
-            constant = fb.values(model, tensor) if fb.is_float(tensor) else None
+            meant = fb.is_float(tensor) and (only is None or fb.name(tensor) in only)
+            constant = fb.values(model, tensor) if meant else None
             if constant is None or constant.size < MIN_ELEMENTS:
                 continue
             if keep and fb.name(tensor) in keep:

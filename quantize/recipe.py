@@ -22,12 +22,13 @@ from ..tables import Engine, IoDtype
 from .range_methods import AUTO, MIN_MAX, checked
 from .rounding import Refinement, Rounding, refinements
 
-Compute = Literal["float32", "weights", "dynamic", "int8", "int16"]
-"""What an operator computes in. Weights follow: of a float operator they are float32. ``weights``: it computes in
-float32 with integer weights, in the scheme's bits where the runtime unpacks those and in 8 else. ``dynamic``: it reads
-and writes float32, and computes in integers with the range that its input has at run time, as in a dynamic scheme."""
+Compute = Literal["float32", "float16", "weights", "dynamic", "int8", "int16"]
+"""What an operator computes in. Weights follow: of a float operator they are float32. ``float16``: it
+computes in float32 with constants that are stored in half precision. ``weights``: it computes in float32 with integer
+weights, in the scheme's bits where the runtime unpacks those and in 8 else. ``dynamic``: it reads and writes float32,
+and computes in integers with the range that its input has at run time, as in a dynamic scheme."""
 
-FLOATS: tuple[Compute, ...] = ("float32", "weights", "dynamic")
+FLOATS: tuple[Compute, ...] = ("float32", "float16", "weights", "dynamic")
 """What reads and writes float32."""
 
 By = Literal["any", "operator", "name", "module", "result"]

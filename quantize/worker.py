@@ -24,7 +24,7 @@ from .adoption import align
 from .bias_correction import Means
 from .contenders import Contender, best
 from .deciding import decide, joining, require_integers
-from .float16 import to_float16
+from .float16 import store_halves, to_float16
 from .float_ops import float_operators
 from .io_dtype import set_io_dtype
 from .judge import Judge
@@ -203,7 +203,7 @@ class Quantizer:
     ) -> Answer:
         names, widened = self.results, ", ".join(made.widened)
         said = (f"weight scales widened so that biases fit into int32: {widened}",) if widened else ()
-        floats = FLOATS if self._scheme.needs_calibration else ("float32",)  # others compute in float anyway
+        floats = FLOATS if self._scheme.needs_calibration else ("float32", "float16")  # others compute in float anyway
         reasons = {names[index]: d.why for index, d in decided.items() if d.compute in floats}
         supported = engine.supported_operators(self._scheme)
         found = float_operators(made.model, self._scheme, supported=supported, reasons=reasons)
@@ -222,9 +222,8 @@ def _best(tried: Mapping[Rounding, Contender]) -> Rounding:
 def _float16(model: Any, request: Request, scheme: Scheme, decided: Mapping[int, Decision]) -> Answer:
     graph = model.subgraphs[0]
     resolved = _resolved(request.recipe, graph, decided, request.recipe.rounding)
-    stays = {
-        fb.name(t): d.why for index, d in decided.items() for t in fb.tensors(graph, graph.operators[index].inputs)
-    }
+    floats = {index: d.why for index, d in decided.items() if d.compute != "float16"}
+    stays = {fb.name(t): why for index, why in floats.items() for t in fb.tensors(graph, graph.operators[index].inputs)}
     kept = to_float16(model, stays)
     content = fb.write(model)
     failure = _try(content, request.example, request.threads)
@@ -269,6 +268,9 @@ def built(content: bytes, original: Any, how: Building) -> tuple[Any, list[str]]
     widened = bias.repair(quantized, original)
     if how.means is not None:
         bias_correction.correct(quantized, original, how.means)
+    graph = original.subgraphs[0]
+    if halves := {_result(graph, graph.operators[i]) for i, compute in how.computes.items() if compute == "float16"}:
+        store_halves(quantized, halves - {""})
     set_io_dtype(quantized, how.io_dtype)
     fb.drop_unused_buffers(quantized)
     return quantized, widened

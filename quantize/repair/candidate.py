@@ -12,6 +12,7 @@ from .budget import Quality
 
 TOLD: Mapping[Compute, str] = {
     "float32": "in float32",
+    "float16": "in float32 with float16 weights",
     "weights": "in float32 with int8 weights",
     "dynamic": "in int8 with ranges found at run time",
     "int16": "with int16 activations",

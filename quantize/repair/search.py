@@ -14,7 +14,7 @@
    it costs (``fill``).
 6. All candidates take turns on the clock, and the fastest goes on: whole kinds of operators to float, and of layers to
    ranges at run time or back, as long as that is faster still. Of equals, the truest is the result, and what layers it
-   has in plain float get int8 weights as far as the budget lets.
+   has in plain float get int8 weights as far as the budget lets, and float16 weights where it doesn't.
 
 The time for trials is bounded, and each step has its share of it: what is not begun by then is left out, and said.
 """
@@ -37,9 +37,9 @@ from .fill import Stretch, fill, noise
 _SAME_TIME = 0.03
 """Medians of one interleaved run differ by this share for no reason."""
 
-_STARTS, _LIFTS, _FILLS, _SIZES = 0.35, 0.6, 0.85, 1.1
-"""Shares of the time after which starts, operators that go to float, those that come back, and int8 weights for those
-that stay there are no longer tried."""
+_STARTS, _LIFTS, _FILLS, _SIZES, _HALVES = 0.35, 0.6, 0.85, 1.1, 1.2
+"""Shares of the time after which starts, operators that go to float, those that come back, and int8 and float16 weights
+for those that stay there are no longer tried."""
 
 _FEW, _FEW_OF = 12, 0.25
 """Groups, and share of all, beyond which it is better to begin from float."""
@@ -254,7 +254,8 @@ class Search:
         equal = [t for t, ns in zip(timed, times, strict=True) if ns <= quickest * (1 + _SAME_TIME)]
         clocked = {self._trials.index(trial): ns for trial, ns in zip(timed, times, strict=True)}
         self._until(1.0)
-        best = self._smaller(self._quicker(max(equal, key=self._nearness), clocked))
+        best = self._quicker(max(equal, key=self._nearness), clocked)
+        best = self._smaller(self._smaller(best, "weights", _SIZES), "float16", _HALVES)
         return SearchResult(best, True, tuple(self._trials), clocked, tuple(self._left_out))
 
     def _quicker(self, best: Tryout, clocked: dict[int, float]) -> Tryout:
@@ -278,15 +279,15 @@ class Search:
                 best = trial if after < before * (1 - _SAME_TIME) else best
         return best
 
-    def _smaller(self, best: Tryout) -> Tryout:
-        """Int8 weights for the layers that are plain float, all or in halves, as far as the budget lets."""
-        self._until(_SIZES)
+    def _smaller(self, best: Tryout, compute: Compute, share: float) -> Tryout:
+        """Smaller weights for the layers that are plain float, all or in halves, as far as the budget lets."""
+        self._until(share)
         there = self._bench.quantized(replace(best.plan, computes={}))
         floats = [name for name, kind in there if kind in kinds.LAYERS and best.plan.computes.get(name) == "float32"]
         parts = [floats] if floats else []
-        while parts and not self._is_late(f"int8 weights for {len(_flat(parts))} layers in float"):
+        while parts and not self._is_late(f"{len(_flat(parts))} layers {TOLD[compute]}"):
             part, half = parts[0], len(parts[0]) // 2
-            trial = self._try(best.plan.put(part, "weights"))
+            trial = self._try(best.plan.put(part, compute))
             best = trial if trial.met else best
             parts = [*parts[1:], *([] if trial.met or not half else [part[:half], part[half:]])]
         return best

@@ -36,7 +36,7 @@ _RANKED_ON = 2
 
 _TURN_S, _TURNS = 0.03, 15
 
-_OF_LAYERS: tuple[Compute, ...] = ("weights", "dynamic")
+_OF_LAYERS: tuple[Compute, ...] = ("float16", "weights", "dynamic")
 """What only operators with many weights compute in; the others are plain float then."""
 
 
@@ -106,7 +106,7 @@ class Workbench:
         return self._named(plan, FLOATS)
 
     def quantized(self, plan: Candidate) -> list[tuple[str, str]]:
-        return self._named(plan, ("float32",))
+        return self._named(plan, ("float32", "float16"))
 
     def _named(self, plan: Candidate, without: Sequence[Compute]) -> list[tuple[str, str]]:
         """Result and kind of the operators that don't compute in one of these."""
@@ -208,6 +208,7 @@ def _judged(truth: Sequence[Feeds], got: Sequence[Feeds]) -> dict[str, Fidelity]
 
 _WHY = {
     "float32": "repair: in integers it costs more than the budget allows",
+    "float16": "repair: in integers it costs more than the budget allows, with int8 weights too",
     "weights": "repair: in integers it costs more than the budget allows",
     "dynamic": "repair: with ranges of the samples it costs more than the budget allows",
     "int16": "repair: in int8 it costs more than the budget allows",

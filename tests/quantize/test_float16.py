@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
-from edgeworthy.quantize.float16 import to_float16
+from edgeworthy.formats.tflite.summary import DTYPE_NAMES
+from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.float16 import store_halves, to_float16
 from edgeworthy.quantize.post_training import quantize
-from edgeworthy.quantize.recipe import Recipe
+from edgeworthy.quantize.recipe import Recipe, Rule
 
 from .conftest import normal_feeds
 from .tflite_graph import CONV, FC, NO_ACTIVATION, Graph, Weights, run, worst_sqnr
@@ -98,3 +101,46 @@ def test_a_file_that_holds_nothing_of_its_scheme_says_so(tmp_path: Path, scheme:
     held = {np.dtype(d["dtype"]).name for d in Interpreter(str(tmp_path / "q.tflite")).get_tensor_details()}
     assert (dtype not in held) == noted
     assert any(f"nothing in the file is {dtype}" in note for note in made.notes) == noted
+
+
+@pytest.mark.parametrize("scheme", ["int8", "dynamic", "float16"])
+def test_a_rule_gives_some_operators_float16_weights(
+    scheme: str, conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """A convolution of 36 864 weights, in half the bytes of float32; what isn't meant has the scheme's."""
+    original = fb.read(conv_net.path.read_bytes())
+    (graph,) = original.subgraphs
+    layers = [op for op in graph.operators if fb.op_name(original, op) == "CONV_2D"]
+    large = max(layers, key=lambda op: int(np.prod(graph.tensors[op.inputs[1]].shape)))
+    name = fb.name(graph.tensors[large.outputs[0]])
+    rules = (
+        Rule(pattern="CONV_2D", compute="float32", by="operator"),
+        Rule(pattern=name, compute="float16", by="result", why="for the test"),
+    )
+    recipe = Recipe.of(scheme).model_copy(update={"rules": rules})
+    made = quantize(conv_net, tmp_path / "q.tflite", recipe, calibration=calibrate(conv_net))
+    model = fb.read((tmp_path / "q.tflite").read_bytes())
+    constants = [t for t in model.subgraphs[0].tensors if t.buffer and len(t.shape) > 1]
+    stored = {int(np.prod(t.shape)): DTYPE_NAMES[t.type] for t in constants}
+    halves, kept = 256 * 9 * 16, 96 * 16
+    assert stored[halves] == "float16" and stored[kept] == "float32"
+    assert stored[256 * 10] == ("float16" if scheme == "float16" else "int8")
+    reasons = {op.name: op.reason for op in made.float_ops}
+    assert scheme == "float16" or reasons[name] == "for the test"
+    feeds = normal_feeds(conv_net, 4)
+    for delegate in (True, False):
+        assert worst_sqnr(conv_net.path, tmp_path / "q.tflite", feeds, delegate=delegate) > 30
+
+
+def test_a_constant_that_others_read_in_float32_stays(tmp_path: Path) -> None:
+    g, w = Graph(x=(1, 64)), Weights(0)
+    kernel = g.const(w(64, 64, fan_in=64))
+    y = g.op("fully_connected", [g.inputs[0], kernel, g.no_value()], (1, 64), **FC)
+    z = g.op("fully_connected", [y, kernel, g.no_value()], (1, 64), **FC)
+    model = fb.read(g.save(tmp_path / "m.tflite", z=z).path.read_bytes())
+    (graph,) = model.subgraphs
+    names = [fb.name(graph.tensors[op.outputs[0]]) for op in graph.operators]
+    store_halves(model, names[:1])
+    assert len(graph.operators) == 2
+    store_halves(model, names)
+    assert [fb.op_name(model, op) for op in graph.operators] == ["DEQUANTIZE", "FULLY_CONNECTED", "FULLY_CONNECTED"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
@@ -130,12 +131,12 @@ def signed_by_another(objects: Any) -> None:
 
 
 def _of(graph: Any, number: int) -> Any:
-    signature = fb.schema.SignatureDefT()
+    signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = b"serving_default", number
     for side in ("inputs", "outputs"):
         entries = []
         for index in getattr(graph, side):
-            entry = fb.schema.TensorMapT()
+            entry = schema.TensorMapT()
             entry.name, entry.tensorIndex = graph.tensors[index].name, int(index)
             entries.append(entry)
         setattr(signature, side, entries)

@@ -79,6 +79,21 @@ def test_the_budget_is_met_on_samples_that_it_has_not_seen(
     assert sum(k is not None and k.dtype == np.int8 and k.size > 1000 for k in kernels) >= 2  # the sane ones stay
 
 
+def test_weights_that_int8_is_too_coarse_for_are_float16(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """A budget that int8 weights miss by 10 dB and more, and half precision meets: half of the float file."""
+    model = uneven(tmp_path / "m.tflite", "hard_swish")
+    calibration = calibrate(model)
+    found = repair(model, Recipe.of("int8"), Budget(55.0), calibration=calibration, seconds=60)
+    assert found.met and "in float32 with float16 weights" in found.gave_up
+    content = made_again(model, found.recipe, calibration, tmp_path)
+    assert len(content) < 0.65 * model.size
+    others = normal_feeds(model, 8, 7)
+    for delegate in (True, False):
+        assert worst_sqnr(model.path, tmp_path / "q.tflite", others, delegate=delegate) > 55
+
+
 def test_what_is_ranked_and_what_is_quantized_is_named_by_first_results(tmp_path: Path) -> None:
     """Also where the second result of a SPLIT errs; and a layer with int8 weights is quantized, though it is float."""
     g, w = Graph(x=(1, 8, 8, 32)), Weights(0)

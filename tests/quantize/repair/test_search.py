@@ -27,6 +27,7 @@ class Sums:
     refuses: tuple[str, ...] = ()
     unpacked: float = 1e-9  # noise of an operator in float with int8 weights
     coarse: dict[str, float] = field(default_factory=dict)  # more of it, of some
+    half: float = 1e-9  # … with float16 weights
     at_run_time: float = 1.0  # … with ranges found at run time; too much
     dynamic: dict[str, float] = field(default_factory=dict)  # kind → its time so ÷ that in float
     judged: list[Candidate] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Sums:
             raise RuntimeError(f"{plan.rounding.ranges} is\nrefused")
         noise = sum(op[1] for name, op in self.operators.items() if name not in plan.computes)
         noise += self.unpacked * list(plan.computes.values()).count("weights")
+        noise += self.half * list(plan.computes.values()).count("float16")
         noise += sum(more for name, more in self.coarse.items() if plan.computes.get(name) == "weights")
         noise += self.at_run_time * list(plan.computes.values()).count("dynamic")
         noise *= 0.5 if plan.transforms else 1.0
@@ -51,7 +53,8 @@ class Sums:
         return [(name, op[0]) for name, op in self.operators.items() if name not in plan.computes]
 
     def quantized(self, plan: Candidate) -> list[tuple[str, str]]:
-        return [(name, op[0]) for name, op in self.operators.items() if plan.computes.get(name) != "float32"]
+        floats = ("float32", "float16")
+        return [(name, op[0]) for name, op in self.operators.items() if plan.computes.get(name) not in floats]
 
     def parts(self, plan: Candidate) -> list[Stretch]:
         names = [name for name, kind in self.integers(plan) if kind == "CONV_2D"]
@@ -227,14 +230,16 @@ def test_where_no_integers_are_right_int8_weights_are_left() -> None:
     assert outcome.met and outcome.best.plan.computes == {f"conv{n}": "weights" for n in range(4)}
 
 
-def test_where_int8_weights_are_too_coarse_float32_is_left() -> None:
-    """Whatever can be reached is, late or not."""
+@pytest.mark.parametrize(
+    ("half", "seconds", "compute"), [(1e-9, 60, "float16"), (0.1, 60, "float32"), (1e-9, 0, "float32")]
+)
+def test_where_int8_weights_are_too_coarse_float_is_left(half: float, seconds: float, compute: str) -> None:
+    """Whatever can be reached is, late or not; with float16 weights where they do and there is time to see it."""
     bench = net()
     bench.operators = {f"conv{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
-    bench.unpacked = 0.1
-    for seconds in (60, 0):
-        outcome = found(bench, seconds=seconds)
-        assert outcome.met and outcome.best.plan.computes == {f"conv{n}": "float32" for n in range(4)}
+    bench.unpacked, bench.half = 0.1, half
+    outcome = found(bench, seconds=seconds)
+    assert outcome.met and outcome.best.plan.computes == {f"conv{n}": compute for n in range(4)}
 
 
 @pytest.mark.parametrize(("depthwise", "compute"), [(3.0, "weights"), (0.3, "dynamic")])
@@ -252,12 +257,13 @@ def test_layers_find_their_ranges_at_run_time_where_that_is_faster(depthwise: fl
     )
 
 
-def test_layers_that_are_plain_float_get_int8_weights_as_far_as_the_budget_lets() -> None:
-    """Of four layers that can't be int8, the weights of one can't either."""
+@pytest.mark.parametrize(("half", "compute"), [(1e-9, "float16"), (0.1, "float32")])
+def test_layers_that_are_plain_float_get_smaller_weights_as_far_as_the_budget_lets(half: float, compute: str) -> None:
+    """Of four layers that can't be int8, the weights of one can't either; in float16 they may, or not."""
     bench = net()
     bench.operators |= {f"bad{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
-    bench.coarse = {"bad2": 0.1}
+    bench.coarse, bench.half = {"bad2": 0.1}, half
     best = found(bench).best
     assert {name: best.plan.computes.get(name) for name in bench.operators if name[:3] == "bad"} == {
-        "bad0": "weights", "bad1": "weights", "bad2": "float32", "bad3": "weights",
+        "bad0": "weights", "bad1": "weights", "bad2": compute, "bad3": "weights",
     }  # fmt: skip
