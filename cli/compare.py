@@ -261,6 +261,8 @@ def show(console: Console, found: RouteComparison) -> None:
             console.say(f"{'–' if row.status == 'skipped' else '✗'} {row.route}: {row.cause}")
         if row.int8_cause:
             console.say(f"✗ {row.route} in int8: {row.int8_cause}")
+        for note in row.notes:
+            console.say(f"· {row.route}: {note}")
     for note in found.notes:
         console.say(f"· {note}")
 

@@ -79,7 +79,9 @@ class ComparisonReport(Record):
     @property
     def notes(self) -> list[str]:
         """What is to be known of models, each thing said once, and of which unless it is of several."""
-        said = [(model, note) for model, one in self.found.items() if not one.exit_code for note in one.notes]
+        right = {model: one for model, one in self.found.items() if not one.exit_code}
+        said = [(model, note) for model, one in right.items() for note in one.notes]
+        said += [(model, f"{row.route}: {n}") for model, one in right.items() for row in one.rows for n in row.notes]
         count = Counter(note for _, note in said)
         return list(dict.fromkeys(note if count[note] > 1 else f"{model}: {note}" for model, note in said))
 

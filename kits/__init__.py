@@ -6,6 +6,7 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 :mod:`.kit`     that data, read
 :mod:`.lock`    writes it for maintainers: ``python -m edgeworthy.kits.lock NAME`` asks the registries
 :mod:`.fetch`   files of registries, by hash, from where they stopped
+:mod:`.said`    what a registry's client said of its failure
 :mod:`.unpack`  packages of Debian, PyPI and npm, without their tools
 :mod:`.python`  a Python environment from locked requirements
 :mod:`.place`   where they lie

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from ..errors import NotAvailable
 from ..files import FULL, sha256
 from .kit import File, Kit, Part
+from .said import last_words
 
 FileProgress = Callable[[str, int], None]
 """Is told the file that is being fetched, and how many bytes of it are there."""
@@ -46,17 +46,13 @@ _PLAIN = {
 }  # fmt: skip
 """What of the user's settings is not for a kit: where pip installs to, and what else is."""
 
-_BROKEN = re.compile(r"after connection broken by '(.+)': |Could not fetch URL \S+: (.+) - skipping")
-"""How pip tells why it tries again, or does without a page of the index; the latter at ``-vv``."""
-_RAISED = re.compile(r"(?:\w+\.)+\w*(?:Error|Exception): .+")
-"""The last line of a traceback, which is all that pip has for what it didn't foresee, such as a read that timed out."""
-_UNTOLD = ("ERROR: Exception:", " an OSError.")
-_MISMATCH, _FROM = "DO NOT MATCH THE HASHES", re.compile(r"from \S*?([^/\s]+\.whl)")
-_OTHER = "hash mismatch: {} was cut off on its way, or is another file than the locked one"
-
 
 class Unreached(Exception):
-    """One way to a file didn't lead there."""
+    """One way to a file didn't lead there; ``remedy`` is what to do where that is told by how it failed."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
         return path
     cache.mkdir(parents=True, exist_ok=True)
     partial = cache / f"{file.filename}.part"
-    failures = []
+    failures, remedy = [], ""
     for way in [_folder(offline, file)] if offline else _ways(kit, part, file):
         if _size(partial) > file.size:
             partial.unlink()
@@ -92,6 +88,7 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
                 fault = _fault(partial, file)
             except Unreached as failed:
                 failures.append(f"{way.name}: {failed}")
+                remedy = failed.remedy
                 break
             if fault is None:
                 partial.replace(path)
@@ -102,8 +99,12 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
         f"can't get {file.filename} for the kit {kit.name}",
         where=part.source,
         details=failures,
-        remedy="nothing half-written is left; the same command goes on from here once the network is back, "
-        "or takes the file from a folder with --offline DIR",
+        remedy="nothing half-written is left; "
+        + (
+            remedy
+            or "the same command goes on from here once the network is back, or takes the file from a folder "
+            "with --offline DIR"
+        ),
     )
 
 
@@ -155,20 +156,8 @@ def client(command: Sequence[str | Path], watch: Callable[[], None] = lambda: No
     for number in FULL:
         if os.strerror(number) in said:
             raise OSError(number, os.strerror(number))
-    raise Unreached("; ".join(_last_words(said)) or f"{Path(command[0]).name} ended with {process.returncode}")
-
-
-def _last_words(said: str) -> Sequence[str]:
-    """What a client said of its failure, and before that what cut its connection: pip's error names no such reason."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if _MISMATCH in said:
-        return [_OTHER.format(" or ".join(dict.fromkeys(_FROM.findall(said.rpartition(_MISMATCH)[2]))) or "a file")]
-    errors = [line for line in lines if line.lower().startswith(("error", "e:", "npm error"))]
-    if any(line.endswith(_UNTOLD) for line in errors):
-        errors = [line for line in lines if _RAISED.match(line)][-1:] or errors
-    found = [next(filter(None, match.groups())) for line in lines if (match := _BROKEN.search(line))]
-    broken = [reason.rpartition(">: ")[2].rstrip("')") for reason in found]
-    return list(dict.fromkeys([*broken[-1:], *(errors or lines)[-3:]]))
+    words, remedy = last_words(said)
+    raise Unreached("; ".join(words) or f"{Path(command[0]).name} ended with {process.returncode}", remedy)
 
 
 def pip(*arguments: str | Path) -> list[str | Path]:
@@ -252,7 +241,9 @@ def _pip(part: Part, file: File) -> _Way:
         with _beside(partial) as folder:
             wanted = folder / "requirements.txt"
             wanted.write_text(requirement(file), encoding="utf-8")
-            client(pip("download", "--require-hashes", *wheel_tags(part, file), "-d", folder / "got", "-r", wanted))
+            client(
+                pip("-vv", "download", "--require-hashes", *wheel_tags(part, file), "-d", folder / "got", "-r", wanted)
+            )
             _only(folder / "got").replace(partial)
 
     return _Way(f"pip download {file.name}=={file.version}", get)

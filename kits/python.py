@@ -41,7 +41,8 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
             f"can't install {', '.join(kit.requirements)} for the kit {kit.name}",
             where="pip",
             details=[str(failed)],
-            remedy=f"it has to be had for Python {sys.version_info.major}.{sys.version_info.minor} on this machine; "
+            remedy=failed.remedy
+            or f"it has to be had for Python {sys.version_info.major}.{sys.version_info.minor} on this machine; "
             "the same command tries again, or takes the wheels from a folder with --offline DIR",
         ) from failed
     if kit.borrows:  # at the end of the path: what the kit has itself comes first

@@ -111,10 +111,8 @@ def _of_outputs(
     matched = matching.pairs(ours, theirs, where=str(file.artifact.path), what="output")
     options = []
     for pair in matched:
-        fits = matching.layouts(pair.model.shape, pair.file.shape)
-        if len(fits) > 1 and layout.layout is not None:
-            fits = matching.layouts(pair.model.shape, pair.file.shape, layout.layout) or fits
-        options.append(fits or [tuple(range(len(pair.model.shape)))])  # parity says what is wrong with the shape
+        as_it_is = matching.Arrangement(tuple(range(len(pair.model.shape))))
+        options.append(matching.fitting(pair, layout.layout) or [as_it_is])  # parity says what is wrong with the shape
     found = []
     for chosen in itertools.product(*options):
         matches = inputs + _records(matched, chosen, "output", file.artifact.outputs)
@@ -158,12 +156,12 @@ def _settled(candidates: Sequence[_Candidate], where: str) -> Alignment:
 
 def _records(
     matched: Sequence[matching.Pair],
-    axes: Sequence[matching.Permutation],
+    found: Sequence[matching.Arrangement],
     side: matching.Side,
     specs: Sequence[TensorSpec],
 ) -> tuple[TensorMatch, ...]:
     dtypes = {spec.name: spec.dtype for spec in specs}
-    return tuple(pair.record(side, chosen, dtypes[pair.file.name]) for pair, chosen in zip(matched, axes, strict=True))
+    return tuple(pair.record(side, one, dtypes[pair.file.name]) for pair, one in zip(matched, found, strict=True))
 
 
 def _specs(arrays: Feeds) -> list[TensorSpec]:

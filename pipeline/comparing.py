@@ -16,7 +16,7 @@ from .. import files
 from ..config import Config
 from ..convert.routes import CONVERTERS
 from ..errors import FIX, BadInput, CheckFailed
-from ..validate import routes_page
+from ..validate import matching, routes_page
 from ..validate.results import Report
 from ..validate.routes import Pick, RouteComparison, RouteRow
 from ..validate.summary import SummaryRow, summarize
@@ -165,6 +165,7 @@ def _row(name: str, row: SummaryRow | None, int8: SummaryRow | None) -> RouteRow
         made_by=artifact.made_by if artifact else "",
         status=row.status if row.status != "–" else "error",  # type: ignore[arg-type]
         cause=_cause(said[0], remedy=row.status == "skipped") if said else "",
+        notes=[matching.said(m) for m in artifact.matches if matching.reshaped(m)] if artifact else [],
         path=artifact.path if artifact else "",
         sha256=artifact.sha256 if artifact else "",
         parity=row.parity,

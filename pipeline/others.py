@@ -15,7 +15,7 @@ from .. import files
 from .. import schemes as quantization
 from ..errors import BadInput, CheckFailed
 from ..targets import TARGETS, TargetInfo, find
-from ..validate.matching import choices
+from ..validate.matching import as_file, choices
 from ..vocabulary import CONVERTED, ROUTE
 from .alignment import input_pairs
 
@@ -139,7 +139,7 @@ def quantize(
     inputs = [match for match in matches if match.side == "input"]
 
     def theirs(feed: Mapping[str, Array]) -> dict[str, Array]:
-        return {m.file: feed[m.model].transpose(m.axes) if m.axes else feed[m.model] for m in inputs}
+        return {m.file: as_file(m, feed[m.model]) for m in inputs}
 
     fed = replace(data, load=lambda index: theirs(data.load(index)))
     return quantize(file, path, recipe, calibration=fed, example=theirs(example), progress=progress)

@@ -88,16 +88,10 @@ class Cast:
         artifact, matches = self.others[key]
         runtimes = [name for name in self.names if targets.find(name).takes(artifact)]
         title = row_name_given(key, getattr(artifact, "scheme", FLOAT32.name))
-        moved = [m for m in matches if m.axes]
 
         def on(name: str) -> Subject:
             row = title if name == runtimes[0] else f"{title} on {targets.find(name).title}"
-            return replace(
-                self._subject(name, artifact, key, threads, title=row),
-                permute_inputs={m.model: tuple(m.axes) for m in moved if m.side == "input"},
-                permute_outputs={m.model: _inverse(m.axes) for m in moved if m.side == "output"},
-                matches=tuple(matches),
-            )
+            return replace(self._subject(name, artifact, key, threads, title=row), matches=tuple(matches))
 
         return [replace(on(name), grid=_grid(artifact, on)) for name in runtimes]
 

@@ -60,7 +60,15 @@ class TensorMatch(Record):
     file: str = Field(description="the file's name")
     by: Literal["name", "shape", "order"]
     axes: list[int] = Field(
-        default_factory=list, description="axes of the model's tensor that the file's consists of; empty: the same"
+        default_factory=list,
+        description="axes of the model's tensor that the file's consists of, both with the axis of extent 1 that one "
+        "of them lacks; empty: the same",
+    )
+    added: int | None = Field(
+        default=None, description="axis of extent 1 that the file's tensor has more, counted before axes move"
+    )
+    dropped: int | None = Field(
+        default=None, description="axis of extent 1 that the file's tensor lacks, counted after axes moved"
     )
     model_dtype: str
     file_dtype: str = Field(default="", description="where it is another")

@@ -21,6 +21,10 @@ class RouteRow(Record):
     status: Status = Field(description="pass; fail: it computes something else; error: it made no file, or one that "
                            "doesn't run; skipped: it isn't installed, or starts from something else")  # fmt: skip
     cause: str = Field(default="", description="why it didn't pass, in a line")
+    notes: list[str] = Field(
+        default_factory=list,
+        description="how its file's inputs and outputs stand for the model's, where they have an axis more or less",
+    )
     path: str = Field(default="", description="of its file, in the folder of the run; empty: it made none")
     sha256: str = ""
     parity: str = "–"

@@ -15,6 +15,7 @@ from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOf
 from ..schemes import FLOAT32
 from ..vocabulary import MeasuredWhere
 from .made import TensorMatch
+from .matching import as_file, as_model
 from .results import ReceiptResult
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class Subject:
             when its file takes NHWC and the feeds are NCHW. Inputs without an entry stay as they are.
         permute_outputs: Axes that each named output is transposed by before it is compared, such as
             ``(0, 3, 1, 2)``.
-        matches: How the file's tensors stand for the model's, where they differ by more than that: it is another
-            converter's file (see ``matching``).
+        matches: How the file's tensors stand for the model's, layout and all: it is another converter's file (see
+            ``matching``).
         grid: Of a file whose activations are integers; None for others, and for those who give the places.
     """
 
@@ -132,16 +133,18 @@ class Subject:
 
     def feeds(self, feeds: Feeds) -> dict[str, Array]:
         """The feeds by this subject's names, in its layout and floats."""
-        arrays = permuted(feeds, self.permute_inputs)
         named = {match.model: match for match in self.matches if match.side == "input"}
-        return {named[n].file: _as_taken(a, named[n].file_dtype) for n, a in arrays.items()} if named else arrays
+        if not named:
+            return permuted(feeds, self.permute_inputs)
+        return {named[n].file: _as_taken(as_file(named[n], a), named[n].file_dtype) for n, a in feeds.items()}
 
     def outputs(self, outputs: Feeds) -> dict[str, Array]:
         """The outputs by the common names, in the common layout."""
         named = {match.file: match for match in self.matches if match.side == "output"}
-        if named:
-            outputs = {named[n].model: _as_wide(a, named[n].model_dtype) for n, a in outputs.items() if n in named}
-        return permuted(outputs, self.permute_outputs)
+        if not named:
+            return permuted(outputs, self.permute_outputs)
+        ours = {n: as_model(named[n], np.asarray(a)) for n, a in outputs.items() if n in named}
+        return {named[n].model: _as_wide(a, named[n].model_dtype) for n, a in ours.items()}
 
 
 def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:

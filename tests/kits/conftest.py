@@ -105,7 +105,7 @@ class Registry:
     def pypi(self, name: str, content: bytes, tags: str = "py3-none-any") -> File:
         file = f"{name}-1.0-{tags}.whl"
         self.files[f"/files/{file}"] = content
-        self.files[f"/simple/{name}/"] = f'<a href="/files/{file}">{file}</a>'.encode()
+        self.files[f"/simple/{name.replace('.', '-')}/"] = f'<a href="/files/{file}">{file}</a>'.encode()
         return locked(File(name, "1.0", file), content)
 
 
@@ -136,7 +136,8 @@ def registry() -> Iterator[Registry]:
             if begin:
                 self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
             self.send_header("Content-Length", str(len(content) - begin))
-            self.send_header("Content-Type", "text/html" if path.endswith("/") else "application/octet-stream")
+            kind = "application/vnd.pypi.simple.v1+json" if content.startswith(b"{") else "text/html"
+            self.send_header("Content-Type", kind if path.endswith("/") else "application/octet-stream")
             self.send_header("Last-Modified", "Thu, 26 Nov 2026 00:00:00 GMT")
             if path.startswith("/files/"):  # as PyPI's own
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import reshaping
+
 _INFO = """
 from edgeworthy.convert.routes import ConverterInfo
 
@@ -26,6 +28,7 @@ leads = _entry("leads", "saved_model")
 direct = _entry("direct")
 moody = _entry("moody")
 grows = _entry("grows")
+batched, last, unbatched, wider, doubled = map(_entry, ("batched", "last", "unbatched", "wider", "doubled"))
 meets, greets, greedy, begins, lingers = map(_entry, ("meets", "greets", "greedy", "begins", "lingers"))
 old = _entry("old", opset=15)
 program = _entry("program", takes="pt2")
@@ -34,7 +37,8 @@ again = _entry("plain")
 three = 3
 """
 
-_CODE = """
+_CODE = (
+    """
 import os, shutil, sys, tempfile, time
 from pathlib import Path
 
@@ -307,7 +311,11 @@ def moody(model, folder):
     if node.op_type == "Mul":
         raise ValueError("no answer from the server (timeout)")
     return other(model, folder) if node.op_type == "SequenceInsert" else plain(model, folder)
+
+
 """
+    + reshaping.CODE
+)
 
 NAMES = ("a:b", "a/b", "..", "a_b", "Upper", "x" * 65)
 """That no converter may have: rows and files are called by them."""

@@ -8,7 +8,7 @@ import pytest
 from edgeworthy.artifact import TensorSpec
 from edgeworthy.errors import BadInput
 from edgeworthy.validate.made import TensorMatch
-from edgeworthy.validate.matching import choices, layouts, pairs, plain
+from edgeworthy.validate.matching import Arrangement, arrangements, as_file, as_model, choices, layouts, pairs, plain
 from edgeworthy.validate.runners import Subject
 
 
@@ -92,7 +92,58 @@ def test_the_user_decides_only_what_shapes_leave_open() -> None:
     ours, theirs = specs("a:float32[1,3,3,3]", "b:float32[1,3,8,6]"), specs("a:float32[1,3,3,3]", "b:float32[1,8,6,3]")
     matched = pairs(ours, theirs, where="f", what="input")
     assert len(choices(matched, None, "f")) == 3
-    assert choices(matched, "keep", "f") == [[(0, 1, 2, 3), (0, 2, 3, 1)]]
+    assert choices(matched, "keep", "f") == [[Arrangement((0, 1, 2, 3)), Arrangement((0, 2, 3, 1))]]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        ((3, 8, 6), (1, 3, 8, 6), [((0, 1, 2, 3), 0, None)]),
+        ((3, 8, 6), (1, 8, 6, 3), [((0, 2, 3, 1), 0, None)]),
+        ((3, 8, 6), ("batch", 8, 6, 3), [((0, 2, 3, 1), 0, None)]),
+        ((1, 3, 8, 6), (8, 6, 3), [((0, 2, 3, 1), None, 0)]),
+        ((1, 3, 8, 6), (3, 8, 6), [((0, 1, 2, 3), None, 0)]),
+        ((3, 3, 3), (1, 3, 3, 3), [((0, 1, 2, 3), 0, None), ((0, 2, 3, 1), 0, None), ((0, 3, 1, 2), 0, None)]),
+        ((5, 1), (5,), [((0, 1), None, 1)]),
+        ((5,), (5, 1), [((0, 1), 1, None)]),
+        ((4, 6), (4, 1, 6), [((0, 1, 2), 1, None)]),
+        ((), (1,), [((0,), 0, None)]),
+        ((1,), (), [((0,), None, 0)]),
+        ((3, 8, 6), (2, 3, 8, 6), []),
+        ((3, 8, 6), (1, 3, 8, 7), []),
+        ((2, 3, 8, 6), (3, 8, 6), []),
+        ((5,), (1, 1, 5), []),
+        ((1, 3), (1, 3), [((0, 1), None, None)]),
+    ],
+)
+def test_an_axis_of_one_more_or_less(
+    ours: tuple[int, ...], theirs: tuple[int | str, ...], found: list[tuple[tuple[int, ...], int | None, int | None]]
+) -> None:
+    """And elements come where the file has them, and back."""
+    assert arrangements(ours, theirs) == [Arrangement(*one) for one in found]
+    array = np.arange(np.prod(ours, dtype=int)).reshape(ours)
+    for one in arrangements(ours, theirs):
+        (pair,) = pairs([TensorSpec("a", "int64", ours)], [TensorSpec("a", "int64", theirs)], where="f", what="input")
+        match = pair.record("input", one, "int64")
+        there = as_file(match, array)
+        assert all(isinstance(t, str) or t == s for t, s in zip(theirs, there.shape, strict=True))
+        assert np.array_equal(as_model(match, there), array)
+
+
+def test_equal_ranks_come_before_an_axis_more() -> None:
+    ours, theirs = specs("a:float32[3]", "b:float32[1,3]"), specs("x:float32[1,3]", "y:float32[3]")
+    assert found(ours, theirs) == [("a", "y", "shape"), ("b", "x", "shape")]
+    assert found(specs("a:float32[3]", "b:float32[4]"), specs("x:float32[1,4]", "y:float32[1,3]")) == [
+        ("a", "y", "shape"), ("b", "x", "shape"),
+    ]  # fmt: skip
+
+
+def test_an_axis_that_is_longer_when_it_runs_is_no_axis_to_drop() -> None:
+    match = TensorMatch(side="output", model="y", file="z", by="name", added=0, model_dtype="float32")
+    subject = Subject("s", "r", lambda: None, matches=(match,))  # type: ignore[arg-type, return-value]
+    assert subject.outputs({"z": np.ones((1, 3), np.float32)})["y"].shape == (3,)
+    with pytest.raises(BadInput, match=r"axis 0 of 'y' should be of extent 1: its shape is \[2, 3\]"):
+        subject.outputs({"z": np.ones((2, 3), np.float32)})
 
 
 @pytest.mark.parametrize("theirs", ["a:float32[1,3,9,6]", "a:int32[1,3,8,6]", "a:float32[1,8,6,4]", "a:float32[1,3,8]"])
@@ -124,7 +175,7 @@ def test_names_that_cross_over_and_other_dtypes() -> None:
         match("output", "y", "out", ("int64", "int32")),
         match("output", "z", "wide", ("int8", "int64")),
     )
-    subject = Subject("s", "r", lambda: None, permute_inputs={"a": (0, 2, 1)}, matches=matches)  # type: ignore[arg-type, return-value]
+    subject = Subject("s", "r", lambda: None, matches=matches)  # type: ignore[arg-type, return-value]
     a, b = np.arange(6, dtype=np.float16).reshape(1, 2, 3), np.array([7], np.int64)
     feeds = subject.feeds({"a": a, "b": b})
     assert feeds["b"].dtype == np.float32 and np.array_equal(feeds["b"], a.transpose(0, 2, 1))
