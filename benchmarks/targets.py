@@ -5,8 +5,8 @@ alone. With --boards a board behind sshd and a device behind adbd, both
 Arm under QEMU, are started here: `ssh` and `android`. With --install every kit that is installed is removed
 and installed anew, to be timed. What can't run here is listed with its reason.
 
-Each target, and each kit's set-up, has a process of its own: one that crashes or takes more than --timeout is a failed
-row, and the others go on. After each the table is in FILE, and its row in OUT: a run that was stopped goes on from
+They are measured in another process: a target, or a kit's set-up, that takes more than --timeout is a failed row, and
+the others go on. After each the table is in FILE, and its row in OUT: a run that was stopped goes on from
 there, and makes again what failed; a changed edgeworthy, another machine and --anew make all. The exit status is 1
 when a target that can run here failed.
 """
@@ -112,16 +112,21 @@ class Bench:
         """Rows of targets, label → name; and why there are none of others."""
         for label, why in lacks.items():
             self._take(Measured(label, missing=target_rows.hidden(why, self.out)))
+        child: Child | None = None
         for label, name in names.items():
             if self.store.has(label):
                 known = self.store.rows[label]
                 self._say(label, known.seconds, f"as before: {known.said}")
                 continue
             try:
-                with self._process(label) as child:
-                    self._take(child.ask("row", label, name, self.out, self.options.seconds))
+                if child is None or not child.alive:
+                    child = self._process(label).__enter__()
+                child.name = label
+                self._take(child.ask("row", label, name, self.out, self.options.seconds))
             except EdgeworthyError as error:
                 self._take(target_rows.failed(label, str(error), self.out))
+        if child is not None:
+            child.close()
 
     def text(self) -> str:
         """The table so far, and what isn't in it."""
