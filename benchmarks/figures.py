@@ -83,13 +83,13 @@ def _line(texts: Sequence[str]) -> str:
     return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
 
 
-def document(model: str, machine: str, body: str, missing: Mapping[str, str]) -> str:
-    """A table with what was measured, when and where, and what could not run there."""
+def document(model: str, machine: str, body: str, missing: Mapping[str, str], day: date | None = None) -> str:
+    """A table with what was measured, when (today) and where, and what could not run there."""
     host = current()
     where = f"{host.cpu}, {host.logical_cores} cores, {host.system}, Python {host.python}"
     said = ["Not run on that machine:", "", *(f"- `{name}`: {why}" for name, why in missing.items()), ""]
     return "\n".join(
-        [f"`{model}`, {date.today().isoformat()}: {machine}{where}.", "", body, "", *(said if missing else [])]
+        [f"`{model}`, {(day or date.today()).isoformat()}: {machine}{where}.", "", body, "", *(said if missing else [])]
     )
 
 
