@@ -11,6 +11,7 @@ A kit is data: ``kits/NAME.toml`` says which files of which registries, with the
 :mod:`.python`  a Python environment from locked requirements
 :mod:`.place`   where they lie
 :mod:`.use`     which processes use one
+:mod:`.whole`   whether its files are those that were installed
 :mod:`.store`   installed, checked, started and removed
 """
 

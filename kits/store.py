@@ -1,7 +1,7 @@
 """Kits on this machine: installed, looked at, started, removed.
 
 A kit lies in ``HOME/kits/NAME``, whole or not at all: it is built beside and renamed once it is complete and its check
-has passed. ``kit.json`` in it says of which lock it is, and lists every file by hash.
+has passed. ``kit.json`` in it says of which lock it is, and lists every file by hash and size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal
 
 from .. import files
 from ..errors import NotAvailable
-from . import python, use
+from . import python, use, whole
 from .fetch import check_offline, fetch
 from .kit import Kit, find
 from .place import check_place, exists, home
@@ -28,7 +28,6 @@ from .unpack import unpack
 
 STAMP = "kit.json"
 _CHECK_S = 300
-_CACHES = "__pycache__"
 _ENVIRONMENT = "env"
 
 _ALONE = {"PYTHONHOME": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
@@ -97,8 +96,8 @@ _WORDING = {
 }
 
 
-def look(kit: Kit, *, thorough: bool = False) -> Installation:
-    """The state of a kit; ``thorough`` reads every file, else the stamp alone is looked at."""
+def look(kit: Kit, *, sizes: bool = False, thorough: bool = False) -> Installation:
+    """The state of a kit; ``sizes`` looks for every file, ``thorough`` reads it, else the stamp alone is looked at."""
     folder = _folder(kit)
     stamp = folder / STAMP
     if not exists(folder):
@@ -106,26 +105,30 @@ def look(kit: Kit, *, thorough: bool = False) -> Installation:
     try:
         written = json.loads(stamp.read_text(encoding="utf-8"))
         lock, listed, size = str(written["lock"]), dict(written["files"]), int(written["size"])
+        known = dict(written.get("sizes", {}))  # of a kit that is older than these, files are only looked for
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Installation(kit, folder, "broken", (f"{STAMP}: {error}",))
     if lock != kit.digest or (kit.requirements and not python.site(folder / _ENVIRONMENT).exists()):
         return Installation(kit, folder, "outdated", size=size)
     faults = (*_python_faults(kit, folder), *python.borrowing_faults(kit, folder / _ENVIRONMENT))
-    if faults:
-        return Installation(kit, folder, "broken", faults, size)
-    if thorough:
-        found = _listing(folder)
-        faults = tuple(f"{path} is {'changed' if path in found else 'gone'}" for path in listed
-                       if found.get(path) != listed[path])  # fmt: skip
-        if faults:
-            return Installation(kit, folder, "broken", faults, size)
-    return Installation(kit, folder, "ready", size=size)
+    if not faults and thorough:
+        faults = tuple(whole.changed(folder, STAMP, listed))
+    elif not faults and sizes:
+        faults = tuple(whole.lost(folder, listed, known))
+    return Installation(kit, folder, "broken" if faults else "ready", faults, size)
 
 
 def site(kit: Kit) -> Path:
-    """Where the packages of a kit's own environment are, installed or not; it is in use from now on."""
+    """Where the packages of a kit's own environment are, installed or not; it is in use from now on.
+
+    Raises:
+        NotAvailable: it is damaged, as far as sizes tell.
+    """
     use.hold(_folder(kit))
-    return python.site(look(kit).folder / _ENVIRONMENT)
+    state = look(kit, sizes=True)
+    if state.status == "broken":
+        raise _unfit(state)
+    return python.site(state.folder / _ENVIRONMENT)
 
 
 def version(name: str) -> str | None:
@@ -138,12 +141,12 @@ def launch(kit: Kit) -> Launch:
     """How to use a kit, which nobody removes as long as this process lives.
 
     Raises:
-        NotAvailable: it isn't installed, or of another version.
+        NotAvailable: it isn't installed, of another version, or damaged, as far as sizes tell.
     """
     use.hold(_folder(kit))
-    state = look(kit)
+    state = look(kit, sizes=True)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
+        raise _unfit(state)
     return _launch(kit, state.folder)
 
 
@@ -171,8 +174,9 @@ def install(kit: Kit, *, offline: Path | None = None, tell: KitProgress = _silen
             _fill(kit, built, cache, offline, tell)
             tell("check", kit.size, kit.size)
             _check(kit, built)
-            listing = _listing(built)
-            stamp = {"lock": kit.digest, "size": files.size(built), "files": listing}
+            listed = whole.listing(built, STAMP)
+            stamp = {"lock": kit.digest, "size": files.size(built), "files": listed}
+            stamp["sizes"] = whole.sizes(built, listed)
             (built / STAMP).write_text(json.dumps(stamp, indent=0), encoding="utf-8")
         files.remove(cache)
         return look(kit)
@@ -206,7 +210,11 @@ def check_whole(kit: Kit) -> None:
     """
     state = look(kit, thorough=True)
     if state.status != "ready":
-        raise NotAvailable(f"kit {kit.name} is {state.wording}", remedy=state.remedy)
+        raise _unfit(state)
+
+
+def _unfit(state: Installation) -> NotAvailable:
+    return NotAvailable(f"kit {state.kit.name} is {state.wording}", remedy=state.remedy)
 
 
 def check(kit: Kit) -> None:
@@ -218,11 +226,11 @@ def _fill(kit: Kit, built: Path, cache: Path, offline: Path | None, tell: KitPro
     if offline:
         check_offline(kit, offline, cache)
     done = 0
-    for whole, file in ((part, file) for part in kit.parts for file in part.files):
-        path = fetch(kit, whole, file, cache, offline=offline, tell=partial(_tell_sum, tell, done, kit.size))
+    for its, file in ((part, file) for part in kit.parts for file in part.files):
+        path = fetch(kit, its, file, cache, offline=offline, tell=partial(_tell_sum, tell, done, kit.size))
         done += file.size
         tell(file.filename, done, kit.size)
-        unpack(path, whole, built / whole.into)
+        unpack(path, its, built / its.into)
     if kit.requirements:
         tell(f"pip install {' '.join(kit.requirements)}", done, kit.size)
         python.build(kit, built / _ENVIRONMENT, offline=offline)
@@ -280,20 +288,6 @@ def _launch(kit: Kit, folder: Path) -> Launch:
 
     own = {name: there(text) for name, text in kit.environment.items()} | python.lent(kit)
     return Launch(folder, tuple(map(there, kit.python)), _ALONE | own if kit.python else own)
-
-
-def _listing(folder: Path) -> dict[str, str]:
-    """Every file's relative name → its SHA-256, or where a link leads, if anywhere; without what Python caches."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name == STAMP or _CACHES in path.parts:
-            continue
-        if path.is_symlink() and path.exists():
-            found[name] = f"→ {path.readlink()}"
-        elif path.is_file():
-            found[name] = files.sha256(path)
-    return found
 
 
 def _folder(kit: Kit) -> Path:

@@ -68,7 +68,7 @@ class Ssh(RemoteTarget):
             return folder
         state = kits.look(kits.KITS["arm64"])
         fits = runner.place["machine"] == "aarch64" and runner.place["python"].startswith("3.11.")
-        return state.folder / "site" if fits and state.status == "ready" else None
+        return kits.launch(state.kit).folder / "site" if fits and state.status == "ready" else None
 
     def unpacked(self, runner: RemoteRunner, packages: Path) -> str:
         return self.store.put_folder(runner, packages)

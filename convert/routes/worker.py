@@ -83,8 +83,8 @@ def run(
             path.mkdir()
         copy = copied(info, model, graph)
         begin = time.perf_counter()
+        child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
         with _of_whole_kit(info):
-            child = started(info, temporary, where=str(model), timeout_s=timeout_s, most_bytes=most_bytes)
             begun(child)
             with child:
                 made = Path(child.ask("convert", info.convert, str(copy), str(out)))
@@ -147,7 +147,7 @@ def started(
         temporary: The folder of its temporary files.
 
     Raises:
-        NotAvailable: its kit is gone.
+        NotAvailable: its kit is gone, or lost a file.
     """
     kit = kits.launch(kits.KITS[info.kit]) if info.kit else None
     room = shutil.disk_usage(temporary).free // 2  # what it makes is copied to its place

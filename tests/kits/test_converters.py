@@ -10,6 +10,7 @@ import onnx.parser
 import pytest
 
 from edgeworthy import kits
+from edgeworthy.convert import convert as ours
 from edgeworthy.convert.routes import CONVERTERS, ConverterInfo, worker
 from edgeworthy.errors import NotAvailable, RuntimeFailure
 from edgeworthy.kits.fetch import requirement
@@ -19,6 +20,12 @@ from edgeworthy.settings import load_config
 from .conftest import Registry, wheel
 
 TOOL = b"def made(model): raise ValueError('no rule for Sign')\n"
+WORKS = b"""
+import os, pathlib, shutil
+
+def made(model):
+    return shutil.copy(os.environ["MADE"], pathlib.Path("theirs.tflite").absolute())
+"""
 SCRIPT = "def convert(model, folder):\n    import tool\n    return tool.made(model)\n"
 
 
@@ -50,8 +57,8 @@ def convert(info: ConverterInfo, model: Path, folder: Path) -> worker.ConvertedF
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda env: (env / "tool.py").write_text(""), "tool.py is changed"),
-        (lambda env: (env / "tool.py").write_bytes(b"import gone"), "tool.py is changed"),
+        (lambda env: (env / "tool.py").write_text(""), f"tool.py has 0 bytes instead of {len(TOOL)}"),
+        (lambda env: (env / "tool.py").write_bytes(TOOL.replace(b"made", b"nade")), "tool.py is changed"),
         (lambda env: (env / "tool.py").unlink(), "tool.py is gone"),
         (lambda env: (env.parents[2] / "bin/python").unlink(), "env/bin/python is gone"),
     ],
@@ -71,6 +78,39 @@ def test_a_damaged_kit_is_named_once_it_fails(
         convert(converter, model, tmp_path / "again")
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda site: (site / "spare.py").write_bytes(b"#" * 9), "spare.py has 9 bytes instead of 10"),
+        (lambda site: (site / "spare.py").unlink(), "spare.py is gone"),
+    ],
+)
+def test_a_damaged_kit_is_named_though_its_converter_works(
+    converter: ConverterInfo, registry: Registry, home: Path, make: Any, model: Path, tmp_path: Path, damage: Any,
+    said: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of what it doesn't import: its file would be judged as if nothing was amiss."""
+    members = {"tool.py": WORKS, "spare.py": b"#" * 10}
+    lock = requirement(registry.pypi("tool", wheel("tool", "1.0", members)))
+    kits.install(make(requirements=lock, python=("{kit}/env/bin/python",), routes=("theirs",)))
+    monkeypatch.setitem(CONVERTERS._found.table, "theirs", converter)
+    monkeypatch.setenv("MADE", str(ours(model, tmp_path / "ours", to=["tflite"]).tflite.path))
+
+    def row(name: str) -> tuple[str, str]:
+        tables = {"model": {"source": str(model)}, "output": tmp_path / name, "targets": ["onnxruntime", "tflite"]}
+        found = compare(load_config(None, tables), routes=["direct", "theirs"], stages=["validate"])
+        return next((row.status, row.cause) for row in found.rows if row.route == "theirs")
+
+    assert row("whole") == ("pass", "")
+    (site,) = (home / "kits/toy/env").glob("lib/python*/site-packages")
+    damage(site)
+    status, cause = row("damaged")
+    assert status == "skipped" and said in cause
+    assert cause.startswith("kit toy is damaged (") and cause.endswith("; edgeworthy routes install toy rebuilds it")
+    kits.install(kits.KITS["toy"])
+    assert row("mended") == ("pass", "")
+
+
 def test_its_row_says_what_to_do(
     converter: ConverterInfo, home: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +121,7 @@ def test_its_row_says_what_to_do(
     found = compare(load_config(None, tables), routes=["direct", "theirs"], stages=["validate"])
     rows = {row.route: (row.status, row.cause) for row in found.rows}
     name = path.relative_to(home / "kits/toy").as_posix()
-    told = f"kit toy is damaged ({name} is changed); edgeworthy routes install toy rebuilds it"
+    told = f"kit toy is damaged ({name} has 0 bytes instead of {len(TOOL)}); edgeworthy routes install toy rebuilds it"
     assert rows == {"direct": ("pass", ""), "theirs": ("skipped", told)}
 
 

@@ -150,6 +150,32 @@ def test_a_file_that_is_lost_is_found_and_mended(toy: Any, home: Path) -> None:
     assert kits.look(toy, thorough=True).status == "ready"
 
 
+def test_before_use_every_file_is_looked_for_and_none_is_read(toy: Any, home: Path) -> None:
+    """By size where the stamp has it: kits that are older have none. A link is no file of its own."""
+    kits.install(toy)
+    folder = home / "kits/toy"
+    noise, second, stamp = (folder / name for name in ("root/usr/lib/noise", "root/usr/lib/second", store.STAMP))
+    noise.write_bytes(NOISE[:-1] + bytes([NOISE[-1] ^ 1]))
+    assert kits.look(toy, sizes=True).status == "ready", "that takes reading"
+    noise.write_bytes(NOISE[:-1])
+    assert kits.look(toy, sizes=True).faults == (
+        f"root/usr/lib/noise has {len(NOISE) - 1} bytes instead of {len(NOISE)}",
+    )
+    told = r"kit toy is damaged \(root/usr/lib/noise has"
+    for use in (kits.launch, kits.site):
+        with pytest.raises(NotAvailable, match=told) as caught:
+            use(toy)
+        assert caught.value.remedy == "edgeworthy targets install toy rebuilds it"
+    older = {name: value for name, value in json.loads(stamp.read_text()).items() if name != "sizes"}
+    stamp.write_text(json.dumps(older))
+    assert kits.look(toy, sizes=True).status == "ready"
+    second.unlink()
+    assert kits.look(toy, sizes=True).faults == ("root/usr/lib/second is gone",)
+    second.symlink_to("nowhere")
+    assert kits.look(toy, sizes=True).faults == ("root/usr/lib/second is gone",)
+    assert kits.install(toy).status == "ready" and kits.look(toy, sizes=True).status == "ready"
+
+
 @pytest.mark.parametrize("stamp", ["", "{", "[]", '{"lock": 1}'])
 def test_a_damaged_stamp(toy: Any, home: Path, stamp: str) -> None:
     kits.install(toy)
