@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -35,6 +36,17 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.layer(x)[0]
+
+
+class Added(nn.Module):
+    """Convolutions side by side whose results are added, as RepVGG is trained."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Any:
+        return reduce(torch.add, [branch(x) for branch in self.branches])
 
 
 class Attention(nn.Module):
@@ -137,6 +149,8 @@ def _rows() -> Iterator[OpForm]:
     yield row("convolution, 16×16 patches", lambda: nn.Conv2d(3, 192, 16, 16), (1, 3, 224, 224))
     yield row("convolution, dilation 2", _conv(SMALL, dilation=2), SMALL)
     yield row("convolution, dilation 12", _conv(SMALL, dilation=12), SMALL)
+    yield row("convolution, dilation 36", _conv(SMALL, dilation=36), SMALL)
+    yield row("convolution, 3×3 and 1×1 added", lambda: Added(_conv(IMAGE)(), _conv(IMAGE, kernel=1)()))
     yield row("convolution, 2 groups", _conv(IMAGE, groups=2))
     yield row("convolution, 32 groups", _conv(SMALL, groups=32), SMALL)
     yield row("convolution, reflected border", _conv(IMAGE, padding=1, padding_mode="reflect"))
@@ -149,6 +163,7 @@ def _rows() -> Iterator[OpForm]:
     yield row("depthwise, 7×7 stride 2", _conv(IMAGE, kernel=7, groups=64, stride=2))
     yield row("depthwise, 1×31", _conv(SMALL, kernel=(1, 31), groups=128), SMALL)
     yield row("depthwise, dilation 2", _conv(IMAGE, groups=64, dilation=2))
+    yield row("depthwise, 7×7 and 3×3 added", lambda: Added(*(_conv(IMAGE, kernel=k, groups=64)() for k in (7, 3))))
     yield row("depthwise, two outputs a channel", _conv(IMAGE, 128, groups=64))
     yield row("transposed, 2×2 stride 2", lambda: nn.ConvTranspose2d(64, 32, 2, 2))
     yield row("transposed, 4×4 stride 2", lambda: nn.ConvTranspose2d(64, 32, 4, 2, 1))
@@ -209,6 +224,8 @@ def _rows() -> Iterator[OpForm]:
     yield row("softmax, last axis", _of(lambda x: x.softmax(-1)), (1, 3, 196, 196))
     yield row("softmax, channels", _of(lambda x: x.softmax(1)), (1, 21, 56, 56))
     yield row("softmax, log", _of(lambda x: x.log_softmax(-1)), TOKENS)
+    yield row("softmax, log of channels", _of(lambda x: x.log_softmax(1)), (1, 21, 56, 56))
+    yield row("softmax, rows of an image", _of(lambda x: x.softmax(2)), (1, 21, 56, 56))
     yield row("embedding", lambda: nn.Embedding(5000, 192), (1, 128), tokens=5000)
     yield row("reduction, mean of tokens", _of(lambda x: x.mean(1)), TOKENS)
     yield row("reduction, max of channels", _of(lambda x: x.amax(1, keepdim=True)))

@@ -55,6 +55,7 @@ class FormRule(_Entry):
         numbers: Bounds of its condition; one that isn't here is none.
         on: Device → why it is taken there.
         off: Device → why it isn't.
+        since: The TFLite runtime, as ``releases`` calls it, from which on it is the better one; empty: in any.
     """
 
     form: str
@@ -62,6 +63,7 @@ class FormRule(_Entry):
     numbers: dict[str, int] = {}
     on: dict[str, FormGround]
     off: dict[str, str] = {}
+    since: str = ""
 
 
 class FormTable(_Entry):
@@ -139,8 +141,16 @@ def choose(targets: Collection[str] = (), *, unroll: bool = False) -> Forms:
     named = [device for target in targets if (device := devices.named(target)) is not None]
     meant = dict.fromkeys(one for device in named for one in devices.meant(device, table().devices))
     oldest = next((release for release in releases() if release_name(release) in targets), "")
-    chosen = replace(_of(tuple(meant) or USUAL), runtime=oldest)
+    chosen = _of(tuple(meant) or USUAL)
+    old = {rule.form for rule in table().rules if oldest and rule.since and _is_before(oldest, rule.since)}
+    taken = {form: numbers for form, numbers in chosen.taken.items() if form not in old}
+    chosen = replace(chosen, taken=taken, runtime=oldest)
     return replace(chosen, taken={**chosen.taken, STEPS: {}}) if unroll else chosen
+
+
+def _is_before(release: str, other: str) -> bool:
+    order = list(releases())
+    return order.index(release) < order.index(other)
 
 
 def of_saved_models(*, unroll: bool = False) -> Forms:

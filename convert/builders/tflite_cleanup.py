@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -10,6 +10,8 @@ from litert_converter.mlir import ir
 
 from ..forms import Forms
 from .ranks import MOST_AXES
+
+_MOVING = ("tfl.reshape", "tfl.slice", "tfl.transpose")
 
 
 def tidy(block: ir.Block, forms: Forms) -> None:
@@ -19,6 +21,8 @@ def tidy(block: ir.Block, forms: Forms) -> None:
     _narrow_products(block)
     if forms.takes("clamp_by_bounds"):
         _clamp_by_bounds(block)
+    if forms.takes("log_softmax_in_steps"):
+        _log_softmax_in_steps(block)
 
 
 def _drop_idle_reshapes(block: ir.Block) -> None:
@@ -84,6 +88,56 @@ def _clamp_by_bounds(block: ir.Block) -> None:
                 value = ir.Operation.create(name, [kind], [value, constant.result]).result
             op.results[0].replace_all_uses_with(value)
         op.operation.erase()
+
+
+def _log_softmax_in_steps(block: ir.Block) -> None:
+    """y = x - max(x) and y - log(sum(exp(y))) in the place of the LOG_SOFTMAX that MLIR makes of them.
+
+    Floats alone, and not what a QUANTIZE follows: the model has scales of its own, for the int8 kernel.
+    """
+    for op in list(block.operations):
+        if op.operation.name != "tfl.log_softmax" or _to_int8(op.results[0]):
+            continue
+        x = op.operands[0]
+        kind = ir.RankedTensorType(op.results[0].type)
+        if not isinstance(kind.element_type, ir.F32Type):
+            continue
+        extents = [ir.ShapedType.get_dynamic_size() if kind.is_dynamic_dim(a) else kind.get_dim_size(a)
+                   for a in range(kind.rank - 1)]  # fmt: skip
+        row = ir.RankedTensorType.get([*extents, 1], kind.element_type)
+        last, kept = {"keep_dims": ir.BoolAttr.get(True)}, {"fused_activation_function": ir.StringAttr.get("NONE")}
+        with ir.InsertionPoint(op):
+            with op.location:
+                axis = _bounds([kind.rank - 1])
+            most = _step(op, "reduce_max", row, [x, axis], last)
+            below = _step(op, "sub", kind, [x, most], kept)
+            powers = _step(op, "exp", kind, [below])
+            size = _step(op, "log", row, [_step(op, "sum", row, [powers, axis], last)])
+            made = ir.Operation.create("tfl.sub", [kind], [below, size], kept, loc=op.location)
+            op.results[0].replace_all_uses_with(made.result)
+        op.operation.erase()
+
+
+def _step(
+    of: ir.OpView,
+    name: str,
+    kind: ir.RankedTensorType,
+    operands: Sequence[ir.Value],
+    attributes: Mapping[str, ir.Attribute] | None = None,
+) -> ir.Value:
+    """An operator on the way to the result of another, and called after both."""
+    base: str | None = getattr(of.location, "name_str", None)  # what MLIR has fused has several
+    called = of.location if base is None else ir.Location.name(f"{base}/{name}")
+    return ir.Operation.create(f"tfl.{name}", [kind], operands, attributes, loc=called).result
+
+
+def _to_int8(value: ir.Value) -> bool:
+    """Whether a value is quantized, also behind what moves its elements."""
+    for use in value.uses:
+        reader = use.owner.operation
+        if reader.name == "tfl.quantize" or (reader.name in _MOVING and _to_int8(reader.results[0])):
+            return True
+    return False
 
 
 def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:

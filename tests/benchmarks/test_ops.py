@@ -12,8 +12,12 @@ import torch
 from edgeworthy.benchmarks import ops
 from edgeworthy.benchmarks.op_forms import FORMS, OpForm
 from edgeworthy.benchmarks.ops import IN_A_CHAIN, OURS, THEIRS, FileTime, OpRow
+from edgeworthy.convert import prepare
 from edgeworthy.convert.forms import table
+from edgeworthy.export.onnx_export import export_onnx
+from edgeworthy.formats.onnx.file import read_onnx
 from edgeworthy.schemes import INT8
+from edgeworthy.source.load import from_module
 
 PAGE = Path(__file__).parents[2] / "docs/kernels.md"
 PADDED = "max pool, 3×3 stride 2, padded"
@@ -42,6 +46,21 @@ def test_a_form_has_the_same_weights_and_inputs_each_time(name: str) -> None:
     with torch.no_grad():
         assert torch.equal(form.module()(*form.inputs()), form.module()(*form.inputs()))
     assert not torch.equal(form.inputs()[0], form.inputs(1)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("convolution, dilation 36", (128, 128, 1, 1)),
+        ("convolution, 3×3 and 1×1 added", (64, 64, 3, 3)),
+        ("depthwise, 7×7 and 3×3 added", (64, 1, 7, 7)),
+    ],
+)
+def test_a_form_of_a_pass_is_one_that_the_pass_changes(name: str, weights: tuple[int, ...], tmp_path: Path) -> None:
+    (form,) = (form for form in FORMS if form.name == name)
+    made = export_onnx(from_module(form.module(), form.name, form.inputs()), tmp_path / "m.onnx").model
+    (conv,) = prepare(read_onnx(made.path), io_layout="nhwc").model.graph
+    assert conv.inputs[1] is not None and conv.inputs[1].shape == weights
 
 
 def test_a_row_of_the_page() -> None:

@@ -16,7 +16,9 @@ from edgeworthy.convert import build_tflite, convert, prepare
 from edgeworthy.convert.forms import STEPS, TENSORFLOW, USUAL, choose, of_saved_models, table
 from edgeworthy.errors import InternalFault
 from edgeworthy.formats.onnx.file import read_onnx
+from edgeworthy.formats.tflite.releases import releases
 from edgeworthy.formats.tflite.summary import summarize
+from edgeworthy.targets.remote.there.litert import LiteRTModel
 
 from ..conformance.adapters import run_tflite
 from .lowering.against_ort import model_of
@@ -77,6 +79,10 @@ CASES = {
         "float[2,6] x) => (float[n,c] y", "t = Tanh(x) y = Clip(t, low, high)", (2, 6),
         {"RELU_0_TO_1": 0, "MAXIMUM": 1, "MINIMUM": 1}, {"RELU_0_TO_1": 1, "MAXIMUM": 0, "MINIMUM": 0},
         {"low": np.float32(0), "high": np.float32(1)}, 1e-6,
+    ),
+    "log_softmax_in_steps": FormCase(
+        "float[n,5,4] x) => (float[n,c,t] y", "a = LogSoftmax<axis=1>(x) y = LogSoftmax(a)", (2, 5, 4),
+        {"LOG_SOFTMAX": 0, "REDUCE_MAX": 2, "EXP": 2, "LOG": 2}, {"LOG_SOFTMAX": 2, "EXP": 0}, tolerance=1e-6,
     ),
     "transposed_by_blocks": FormCase(
         "float[1,3,4,5] x) => (float[n,c,h,w] y", "y = ConvTranspose<strides=[2,2]>(x, w, b)", (1, 3, 4, 5),
@@ -177,12 +183,42 @@ def test_every_rule_says_why_for_every_device() -> None:
 
 
 def test_what_nobody_said_is_what_both_cpus_have() -> None:
-    assert choose() == choose(["x86", "arm"]) == replace(choose(["tflite-2.14"]), runtime="")
+    assert choose() == choose(["x86", "arm"]) == replace(choose(["litert-1.3"]), runtime="")
     assert choose().devices == USUAL
     assert not choose(["gpu", "x86"]).takes("depthwise_in_pieces"), "a GPU doesn't want it"
     assert choose(["npu", "x86"]).numbers(STEPS) == choose().numbers(STEPS), "the narrower bound"
     assert choose(unroll=True).numbers(STEPS) == of_saved_models(unroll=True).numbers(STEPS) == {}
     assert of_saved_models().devices == (TENSORFLOW,)
+
+
+def test_a_form_that_an_older_runtime_is_slower_with_isnt_taken_for_it() -> None:
+    form, usual = "log_softmax_in_steps", choose()
+    assert [choose([name]).takes(form) for name in ("tflite-2.14", "litert-1.2", "litert-1.3")] == [False, False, True]
+    old = choose(["tflite-2.14", "litert-2.3"])
+    assert {*usual.taken} - {*old.taken} == {form}, "the oldest counts, and no other form asks"
+    assert all(rule.since in ("", *releases()) for rule in table().rules)
+
+
+@pytest.mark.parametrize("shape", [(7,), (4, 1), (4, 9), (2, 3, 4, 5), (2, 3, 1, 4, 5), (2, 1, 3, 2, 2, 5)])
+def test_log_softmax_in_steps_of_any_rank_and_value(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """As TFLite's own kernel: -inf stays it, a row of nothing else has no numbers, and 1e4 doesn't overflow."""
+    names = ",".join(["n", *map(str, shape[1:])])
+    source, results = tmp_path / "m.onnx", []
+    source.write_bytes(model_of(f"(float[{names}] x) => (float[{names}] y)", "y = LogSoftmax<axis=-1>(x)", {}))
+    x = drawn(*shape) * 5
+    for place, value in zip((1, shape[-1] + 2, shape[-1] + 3), (-np.inf, 1e4, -1e4), strict=True):
+        if place < x.size and shape[-1] > 1:
+            x.flat[place] = value
+    if len(shape) > 1:
+        x.reshape(-1, shape[-1])[-1] = -np.inf
+    for forms in (choose(), choose().toggled("log_softmax_in_steps")):
+        path = tmp_path / "m.tflite"
+        build_tflite(prepare(read_onnx(source), forms=forms).model, path, forms=forms)
+        results.append(run_tflite(path, {"x": x})["y"])
+        assert summarize(path).op_counts.get("LOG_SOFTMAX", 0) == (not forms.takes("log_softmax_in_steps"))
+        receipt = LiteRTModel(str(path), 1).receipt()
+        assert not forms.takes("log_softmax_in_steps") or (receipt["partitions"], receipt["fallback"]) == (1, [])
+    np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-6)
 
 
 def test_the_oldest_runtime_says_how_many_axes() -> None:

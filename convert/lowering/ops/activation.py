@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....vocabulary import FUSED_DOMAIN
+from ...builders.builder import Builder
 from ...builders.ranks import MOST_AXES
 from ...builders.tensor import Tensor, normalize_axis
 from ...layout.axes import softmax
@@ -143,20 +144,34 @@ def lower_shrink(ctx: Context, node: ir.Node) -> Tensor:
 
 @lowers(*_SOFTMAX, layout=softmax)
 def lower_softmax(ctx: Context, node: ir.Node) -> Tensor:
-    """Softmax over ``axis``; before opset 13 over all axes from ``axis`` on, flattened. TFLite: SOFTMAX, LOG_SOFTMAX.
+    """Softmax over ``axis``; before opset 13 over all axes from ``axis`` on, flattened.
 
-    TFLite works on the last axis: another axis is moved there and back.
+    TFLite: SOFTMAX, LOG_SOFTMAX or its steps, on the last axis; another axis is moved there and back.
     """
     b, x, op = ctx.b, ctx.input(node, 0), _SOFTMAX[node.op_type]
     axis = normalize_axis(int(ctx.attribute(node, "axis")), x.rank)
-    attributes = {"beta": 1.0} if op == "softmax" else {}
     if axis == x.rank - 1:
         if x.rank == 0:
-            return b.reshape(b.unary(op, b.reshape(x, (1,)), **attributes), ())
-        return b.unary(op, x, **attributes)
+            return b.reshape(_over_rows(b, op, b.reshape(x, (1,))), ())
+        return _over_rows(b, op, x)
     if ctx.version(node) < 13:
-        made = b.unary(op, as_matrix(ctx, x, axis), **attributes)
+        made = _over_rows(b, op, as_matrix(ctx, x, axis))
         return b.reshape_by(made, [[(x, a)] for a in range(x.rank)])
     perm = [a for a in range(x.rank) if a != axis] + [axis]
     back = [perm.index(a) for a in range(x.rank)]
-    return b.transpose(b.unary(op, b.transpose(x, perm), **attributes), back)
+    return b.transpose(_over_rows(b, op, b.transpose(x, perm)), back)
+
+
+def _over_rows(b: Builder, op: str, x: Tensor) -> Tensor:
+    """``softmax`` or ``log_softmax`` over the last axis.
+
+    The steps are what the form is called; MLIR makes LOG_SOFTMAX of them, and ``tflite_cleanup`` the steps again.
+    """
+    if op == "softmax":
+        return b.unary(op, x, beta=1.0)
+    if x.dtype != "float32" or not b.forms.takes("log_softmax_in_steps"):
+        return b.unary(op, x)
+    b.because("XNNPACK takes the steps of LOG_SOFTMAX, and not the whole")
+    below = b.sub(x, b.reduce("reduce_max", x, [-1], keep_dims=True))
+    total = b.reduce("sum", b.unary("exp", below), [-1], keep_dims=True)
+    return b.sub(below, b.unary("log", total))

@@ -174,3 +174,16 @@ def test_bad_parameters_are_refused(tmp_path: Path, body: str, word: str) -> Non
         convert(path, tmp_path / "out", to=["tflite"])
     assert word in str(raised.value)
     assert not list((tmp_path / "out").glob("*.tflite"))
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_a_log_softmax_with_scales_is_one_kernel(tmp_path: Path, axis: int) -> None:
+    """Its steps, which floats get, have no scales of the model's."""
+    out = "p = QuantizeLinear (c, sixteenth, high) y = DequantizeLinear (p, sixteenth, high)"
+    path = written(
+        tmp_path, f"{IN} c = LogSoftmax <axis = {axis}> (d) {out}", sixteenth=np.float32(1 / 16), high=np.int8(127)
+    )
+    made = converted(path)
+    assert made.summary.op_counts["LOG_SOFTMAX"] == 1
+    assert not made.float_ops
+    assert within(path, made, 1 / 16) == 1
