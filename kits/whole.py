@@ -1,7 +1,7 @@
 """Whether the files of an installed kit are those that were installed.
 
-Before a kit is used each file is looked for, and its size compared, and none is read: 0.4 s for 49 000 files in 3.5 GB, with
-the list of them. What fails in a kit, and what tries one, has every file read.
+Before a kit is used each file is looked for, and its size compared, and none is read: 0.4 s for 49 000 files in 3.5 GB,
+with the list of them. What fails in a kit, and what tries one, has every file read.
 """
 
 from __future__ import annotations
