@@ -90,16 +90,14 @@ def reasons(found: Mapping[str, RouteComparison], table: Iterable[Reason]) -> tu
     stale: list[str] = []
     for reason in table:
         for model in reason.models:
-            rows = (
-                [next(iter(of(found[model], route)), None) for route in (OURS, reason.route)] if model in found else []
-            )
-            if not rows or rows[1] is None or rows[1].status == "skipped":
+            rows = found[model].rows if model in found else []
+            us, them = (next((row for row in rows if row.route == route), None) for route in (OURS, reason.route))
+            if them is None or them.status == "skipped":
                 continue
-            us, them = rows
             entry = f"{model}, {reason.route}, {reason.better}"
             if us is None or reason.better not in wins(us, them):
                 stale.append(f"{entry}: it isn't better any more")
-            elif not (text := reason.said(us, them, found[model].rows)):
+            elif not (text := reason.said(us, them, rows)):
                 stale.append(f"{entry}: its {reason.theirs_less or reason.ours_less} doesn't bear the reason out")
             elif (model, reason.route, reason.better) in said:
                 stale.append(f"{entry}: there are two reasons")

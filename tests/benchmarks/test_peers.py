@@ -72,7 +72,7 @@ def rows_of(page: str) -> dict[str, RouteComparison]:
         if line.startswith("| ") and cells[0] not in ("model", ":--") and len(cells) == 12:
             model, route, status, _, _, latency, size, *counts, _, _ = cells
             operators, transposes, partitions = (None if count == "–" else int(count) for count in counts)
-            known = {"operators": operators, "transposes": transposes, "partitions": partitions}
+            known: dict[str, Any] = {"operators": operators, "transposes": transposes, "partitions": partitions}
             known |= {"p50_ms": number(latency), "size_bytes": int(number(size) or 0) or None}
             row = RouteRow.model_validate({"route": route, "status": status, **known})
             found.setdefault(model, []).append(row)
