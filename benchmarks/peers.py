@@ -4,7 +4,8 @@
 models; it may run beside other work, as processor time and memory stay what they are. `--time` times the files that are
 right, all of a model and ONNX Runtime on its graph in turns, and wants a quiet machine. Neither: one after the other.
 What is done stays in OUT: other converters' files until the model or the converter changes, ours and all judgements
-until edgeworthy's code does, latencies until a file does. The exit status is 1 when our own file failed.
+until edgeworthy's code does, latencies until a file does. The exit status is 1 when our own file failed, or a reason in
+``peers_reasons.toml`` doesn't hold.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from edgeworthy.artifact import Artifact, Feeds
+from edgeworthy.benchmarks import peers_reasons
 from edgeworthy.benchmarks.architectures import catalogue, timm_nets
 from edgeworthy.benchmarks.peers_page import markdown
 from edgeworthy.cli.progress import Log
@@ -98,12 +100,18 @@ def main() -> int:
             if name in (options.only or [name]):
                 with progress.stage("time", name):
                     time_files(one, options.out / name, options.seconds, reuse=not again, progress=progress)
+    stale: list[str] = []
     if options.write:
         times = {name: known.latency for name in found.found if (known := known_times(options.out / name))}
         command = shlex.join(["python", *sys.argv])
-        write_text(options.write, markdown(with_times(found, times), times, command, options.note, told))
+        report = with_times(found, times)
+        why, stale = peers_reasons.reasons(report.found, peers_reasons.load())
+        for line in stale:
+            progress.warn(f"peers_reasons.toml: {line}")
+        write_text(options.write, markdown(report, times, command, options.note, told, why))
     ours = [row for one in found.found.values() for row in of(one, OURS)]
-    return 0 if len(found.found) == len(found.models) and all(row.status == "pass" for row in ours) else 1
+    right = len(found.found) == len(found.models) and all(row.status == "pass" for row in ours)
+    return 0 if right and not stale else 1
 
 
 def sources() -> dict[str, str]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
+from edgeworthy.benchmarks.peers_reasons import Win, lines
 from edgeworthy.display import milliseconds
 from edgeworthy.fleet.compared import COLUMNS, ComparisonReport, cells
 from edgeworthy.validate.node_tests import NodeTestTable
 from edgeworthy.validate.results import LatencyResult
 from edgeworthy.validate.route_summary import OURS, ratio
 
+ABOUT_REASONS = (
+    "The reasons are those that numbers of the rows below bear out (`benchmarks/peers_reasons.toml`); where a line has "
+    "none, these numbers tell none."
+)
 ONNXRUNTIME = "ONNX Runtime"
 BEST = "best of them"
 """The column of the fastest other converter's right file."""
@@ -22,6 +27,7 @@ def markdown(
     command: str,
     note: str = "",
     tests: NodeTestTable | None = None,
+    why: Mapping[Win, str] | None = None,
 ) -> str:
     """The page: who converts what, ours against each, every row, and why something failed.
 
@@ -31,10 +37,11 @@ def markdown(
         command: That made the page.
         note: A sentence about the machine.
         tests: ONNX's node tests through the same routes.
+        why: Reasons for what another is better by.
     """
     host = report.host
     versions = {route.route: route.made_by for route in report.routes if route.made_by}
-    lines = [
+    page = [
         "# Routes",
         "",
         "Every converter that `edgeworthy routes` lists, on models of `benchmarks/architectures` in small sizes with "
@@ -57,7 +64,7 @@ def markdown(
         *latencies(report, times),
         "## Where another is better",
         "",
-        *([f"- {line}" for line in report.better] or ["Nowhere by more than 5 %."]),
+        *better(report, why or {}),
         "",
         "## Every model",
         "",
@@ -67,8 +74,15 @@ def markdown(
         *no_int8(report),
     ]
     causes = [f"- {line}" for line in report.troubles]
-    lines += ["", "## Why something failed", "", *causes] if causes else []
-    return "\n".join(lines).rstrip() + "\n"
+    page += ["", "## Why something failed", "", *causes] if causes else []
+    return "\n".join(page).rstrip() + "\n"
+
+
+def better(report: ComparisonReport, why: Mapping[Win, str]) -> list[str]:
+    """Where another is better, with the reasons that figures bear out."""
+    if not (found := lines(report.found, why)):
+        return ["Nowhere by more than 5 %."]
+    return [ABOUT_REASONS, "", *(f"- {line}" for line in found)]
 
 
 def latencies(report: ComparisonReport, times: Mapping[str, LatencyResult]) -> list[str]:

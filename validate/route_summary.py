@@ -82,15 +82,19 @@ def better(found: Mapping[str, RouteComparison]) -> list[str]:
     for name, one in found.items():
         for us in of(one, OURS):
             for them in one.rows:
-                if us.status == them.status == "pass" and them is not us and (wins := _wins(us, them)):
-                    said.append(f"{name}, {them.route}: {', '.join(wins)}")
+                if them is not us and (by := wins(us, them)):
+                    told = ", ".join(f"{figure} ÷ {times:.2f}" for figure, times in by.items())
+                    said.append(f"{name}, {them.route}: {told}")
     return said
 
 
-def _wins(us: RouteRow, them: RouteRow) -> list[str]:
-    return [
-        f"{figure} ÷ {mine / its:.2f}"
+def wins(us: RouteRow, them: RouteRow) -> dict[str, float]:
+    """By which figures it is better than ours, and how many times, where both pass."""
+    if not us.status == them.status == "pass":
+        return {}
+    return {
+        figure: mine / its
         for figure, number in FIGURES.items()
         if (mine := number(us)) and (its := number(them)) and mine > _MORE * its
         and (figure != "latency" or (them.p50_high_ms or its) < (us.p50_low_ms or mine))
-    ]  # fmt: skip
+    }  # fmt: skip

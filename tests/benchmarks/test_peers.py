@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgeworthy.benchmarks import peers
+from edgeworthy.benchmarks import peers, peers_reasons
 from edgeworthy.benchmarks.architectures import timm_nets
 from edgeworthy.benchmarks.peers_page import markdown
 from edgeworthy.fleet.compared import ComparisonReport
@@ -20,6 +21,7 @@ from edgeworthy.validate import host
 from edgeworthy.validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests
 from edgeworthy.validate.results import LatencyResult, LatencyRow
 from edgeworthy.validate.route_summary import summaries
+from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,6 +56,65 @@ def test_the_page() -> None:
     assert "- three, theirs: why" in page and "- six: no such model\n" in page
     assert "- theirs has none of one: no kernel" in page
     assert "- one, theirs: latency ÷ 2.00" in page and "absent" not in page
+
+
+def rows_of(page: str) -> dict[str, RouteComparison]:
+    """The table of every model, read back."""
+    units = {"ns": 1e-6, "µs": 1e-3, "ms": 1.0, "s": 1e3, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+    def number(text: str) -> float | None:
+        value, _, unit = text.partition(" ")
+        return None if value == "–" else float(value) * units[unit]
+
+    found: dict[str, list[RouteRow]] = {}
+    for line in page.partition("## Every model")[2].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] not in ("model", ":--") and len(cells) == 12:
+            model, route, status, _, _, latency, size, *counts, _, _ = cells
+            operators, transposes, partitions = (None if count == "–" else int(count) for count in counts)
+            known: dict[str, Any] = {"operators": operators, "transposes": transposes, "partitions": partitions}
+            known |= {"p50_ms": number(latency), "size_bytes": int(number(size) or 0) or None}
+            row = RouteRow.model_validate({"route": route, "status": status, **known})
+            found.setdefault(model, []).append(row)
+    one = FOUND["one"]
+    return {model: one.model_copy(update={"rows": rows}) for model, rows in found.items()}
+
+
+def test_the_reasons_are_borne_out_by_the_page() -> None:
+    """Read back from the page that is published: no entry is stale, all are in their lines there, and in no other."""
+    page = (Path(peers.__file__).parents[1] / "docs/routes.md").read_text(encoding="utf-8")
+    found, table = rows_of(page), peers_reasons.load()
+    assert len(found) > 30
+    said, stale = peers_reasons.reasons(found, table)
+    assert stale == [] and len(said) == sum(len(reason.models) for reason in table)
+    section = page.partition("## Where another is better")[2].partition("\n## ")[0]
+    shown = dict(line[2:].split(" — ") for line in section.splitlines() if " — " in line)
+    there = dict(line.split(" — ") for line in peers_reasons.lines(found, said) if " — " in line)
+    heads = {head.partition(":")[0]: why for head, why in shown.items()}
+    assert heads == {head.partition(":")[0]: why for head, why in there.items()}
+    assert heads["bert_base, litert-torch"] == "XNNPACK takes its file in 1 partition and ours in 3"
+
+
+def test_a_reason_that_does_not_hold_is_told() -> None:
+    """`one` is better by its latency: 1 ms for 2; not by its size, and its operators are no fewer."""
+
+    def of(better: str, models: tuple[str, ...] = ("one",), **fact: str) -> tuple[dict[Any, str], list[str]]:
+        return peers_reasons.reasons(FOUND, [peers_reasons.Reason("theirs", models, better, "{ours} {theirs}", **fact)])
+
+    assert of("latency", theirs_less="latency") == ({("one", "theirs", "latency"): "2.00 ms 1.00 ms"}, [])
+    assert of("latency", ours_less="latency") == ({}, ["one, theirs, latency: its latency doesn't bear the reason out"])
+    assert of("size", theirs_less="latency") == ({}, ["one, theirs, size: it isn't better any more"])
+    assert of("latency", ("two",), theirs_less="latency")[1] == ["two, theirs, latency: it isn't better any more"]
+    assert of("latency", ("gone",), theirs_less="latency") == ({}, [])
+    # A file that is as fast with as many as ours refutes that fewer are the reason.
+    us, them = FOUND["one"].rows
+    us, them = (r.model_copy(update={"partitions": n, "status": "pass"}) for r, n in ((us, 3), (them, 1)))
+    reason = peers_reasons.Reason("theirs", ("one",), "latency", "{theirs} for {ours}", theirs_less="partitions")
+    assert reason.said(us, them, [us, them]) == "1 for 3"
+    assert reason.said(us, them, [us, them, them.model_copy(update={"route": "third", "partitions": 3})]) == ""
+    for wrong in ({}, {"theirs_less": "latency", "ours_less": "latency"}, {"ours_less": "beauty"}):
+        with pytest.raises(ValueError, match="one number bears it out"):
+            of("latency", **wrong)
 
 
 def test_files_first_and_latencies_later(tmp_path: Path) -> None:

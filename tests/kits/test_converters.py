@@ -94,7 +94,9 @@ def test_a_damaged_kit_is_named_though_its_converter_works(
     lock = requirement(registry.pypi("tool", wheel("tool", "1.0", members)))
     kits.install(make(requirements=lock, python=("{kit}/env/bin/python",), routes=("theirs",)))
     monkeypatch.setitem(CONVERTERS._found.table, "theirs", converter)
-    monkeypatch.setenv("MADE", str(ours(model, tmp_path / "ours", to=["tflite"]).tflite.path))
+    made = ours(model, tmp_path / "ours", to=["tflite"]).tflite
+    assert made
+    monkeypatch.setenv("MADE", str(made.path))
 
     def row(name: str) -> tuple[str, str]:
         tables = {"model": {"source": str(model)}, "output": tmp_path / name, "targets": ["onnxruntime", "tflite"]}
