@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from ...errors import BadInput, EdgeworthyError, RuntimeFailure
-from .there.runner import BOOTSTRAP
+from .there.runner import BEAT, BOOTSTRAP
 
 T = TypeVar("T")
 
@@ -24,6 +24,9 @@ _KEEPALIVE_S, _KEEPALIVES = 5, 4
 """A board that answers nothing for so long is gone."""
 
 _CLOSE_S = 5
+
+_BEAT_S = 5
+"""Where packets are lost its sshd doesn't notice for hours: what runs there misses our beats."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class SshPipe:
     def __init__(self, address: SshAddress, python: str) -> None:
         address.check_key()
         self._connection: Any = None
+        self._beats: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -129,7 +133,7 @@ class SshPipe:
         except BaseException:
             self.close()
             raise
-        self.stdin = cast(BinaryIO, _Stdin(self, self._process))
+        self.stdin = cast(BinaryIO, _Stdin(self))
         self.stdout = cast(BinaryIO, _Stdout(self, self._process))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -168,7 +172,23 @@ class SshPipe:
     async def _started(self, command: str) -> Any:
         return await self._connection.create_process(command, encoding=None)
 
+    async def write(self, data: bytes) -> None:
+        """Hand bytes in; behind the first is a beat, and others follow."""
+        if self._beats is None:
+            data += BEAT
+            self._beats = asyncio.create_task(self._beat())
+        self._process.stdin.write(data)
+        await self._process.stdin.drain()
+
+    async def _beat(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                await asyncio.sleep(_BEAT_S)
+                self._process.stdin.write(BEAT)
+
     async def _disconnect(self) -> None:
+        if self._beats is not None:
+            self._beats.cancel()
         if self._connection is not None:
             self._connection.close()
             await self._connection.wait_closed()
@@ -233,19 +253,15 @@ def _unreachable(address: SshAddress, error: Exception) -> EdgeworthyError:
 
 
 class _Stdin:
-    def __init__(self, pipe: SshPipe, process: Any) -> None:
-        self._pipe, self._process = pipe, process
+    def __init__(self, pipe: SshPipe) -> None:
+        self._pipe = pipe
 
     def write(self, data: bytes) -> None:
         """Hand bytes in, as fast as the board takes them."""
-        self._pipe.wait(self._written(data))
+        self._pipe.wait(self._pipe.write(data))
 
     def flush(self) -> None:
         """``write`` has waited for them already."""
-
-    async def _written(self, data: bytes) -> None:
-        self._process.stdin.write(data)
-        await self._process.stdin.drain()
 
 
 class _Stdout:

@@ -10,7 +10,8 @@ sends a request, ``{"do": NAME, …}``, and gets one reply. What native code pri
 the new lines, and never into the talk.
 
 The process that is started only watches. It forks the one that serves, kills it when the host is gone, be it in the
-middle of native code, and tells the host how it died when it does.
+middle of native code, and tells the host how it died when it does. A host whose connection may end without a word sends
+beats, frames of length 0, which nothing answers: once there was one, silence is its end too.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import fcntl
 import json
+import mmap
 import os
 import select
 import signal
 import struct
 import sys
 import tempfile
+import termios
 import time
 import traceback
 import types
@@ -41,6 +45,11 @@ BOOTSTRAP = (
 )
 """Takes a line with the length of this file's text, and the text. Nothing is imported from the current folder."""
 
+BEAT = bytes(4)
+_LOOK_S = 2.0
+_LOOKS = 15
+"""A host that sent a beat, and then nothing for so many looks, is gone."""
+
 _MOST_HEADER = 1 << 26
 _LOG_BYTES = 1 << 14
 _PR_SET_PDEATHSIG = 1
@@ -55,8 +64,10 @@ def send(stream: BinaryIO, header: Mapping[str, Any], blobs: Sequence[Any] = ())
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], list[bytearray]]:
-    """Read one frame; EOFError when the stream ends before it does, ValueError when it is none."""
+    """Read one frame; EOFError when the stream ends before it does, ValueError when it is none. A beat is empty."""
     (length,) = struct.unpack(">I", _exactly(stream, 4))
+    if not length:
+        return {}, []
     if length > _MOST_HEADER:
         raise ValueError(f"this is no frame: it has a header of {length} bytes")
     header = json.loads(_exactly(stream, length))
@@ -108,6 +119,37 @@ class PrintedLines:
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
         return text.splitlines()
+
+
+class Requests:
+    """What the host sends, as the process that serves reads it, and how much came, as the one that watches sees it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: Any = stream
+        self._shared = mmap.mmap(-1, 16)
+        self._taken = 0
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, as soon as there are any; none at the end."""
+        data: bytes = self._stream.read1(size)
+        self._taken += len(data)
+        self._shared[:8] = struct.pack("Q", self._taken)
+        return data
+
+    def expect_beats(self) -> None:
+        """From now on silence means something."""
+        self._shared[8] = 1
+
+    def silent(self) -> Callable[[], bool]:
+        """A function that tells whether nothing came since it was called last, though beats are expected."""
+        last: tuple[bytes, bytes] = b"", b""
+
+        def look() -> bool:
+            nonlocal last
+            before, last = last, (self._shared[:8], fcntl.ioctl(0, termios.FIONREAD, bytes(4)))
+            return bool(self._shared[8]) and last == before
+
+        return look
 
 
 class Served:
@@ -188,14 +230,17 @@ def _module(name: str, text: bytearray) -> Any:
     return module
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, log: PrintedLines) -> None:
+def serve(requests: Requests, replies: BinaryIO, log: PrintedLines) -> None:
     """Answer until the host is gone."""
     served = Served()
     while True:
         try:
-            request, blobs = receive(requests)
+            request, blobs = receive(requests)  # type: ignore[arg-type]
         except EOFError:
             return
+        if not request:
+            requests.expect_beats()
+            continue
         given = {"blobs": blobs} if blobs or "arrays" in request else {}
         reply, made = {}, []
         try:
@@ -207,12 +252,15 @@ def serve(requests: BinaryIO, replies: BinaryIO, log: PrintedLines) -> None:
         send(replies, {**reply, "log": log.take()}, made)
 
 
-def watch(child: int, alive: int, replies: BinaryIO, log: PrintedLines) -> None:
+def watch(child: int, alive: int, requests: Requests, replies: BinaryIO, log: PrintedLines) -> None:
     """Wait for the end of the host or of the child, whichever is first, and see that the other hears of it."""
     poll = select.poll()
     poll.register(0, select.POLLRDHUP)
     poll.register(alive, 0)  # the end of a pipe is always told
-    ended = alive in dict(poll.poll())
+    silent, looks = requests.silent(), 0
+    while not (events := dict(poll.poll(_LOOK_S * 1000))) and looks < _LOOKS:
+        looks = looks + 1 if silent() else 0  # looks, not seconds: the whole place may have stood still
+    ended = alive in events
     if not ended:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
@@ -232,10 +280,11 @@ def main() -> None:
     replies.flush()
     watcher = os.getpid()
     alive, life = os.pipe()
+    requests = Requests(sys.stdin.buffer)
     child = os.fork()
     if child:
         os.close(life)
-        watch(child, alive, replies, log)
+        watch(child, alive, requests, replies, log)
     else:
         os.close(alive)
         os.setpgid(0, 0)
@@ -243,7 +292,7 @@ def main() -> None:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == watcher:
-            serve(sys.stdin.buffer, replies, log)
+            serve(requests, replies, log)
     os._exit(0)  # without the slow farewells of native packages
 
 

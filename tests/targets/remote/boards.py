@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -42,11 +43,13 @@ class Board:
         folder: Where its keys and its log are, and the folder that files are sent to.
         command: What it runs, as sh reads it, in place of what it is asked to; that is ``$SSH_ORIGINAL_COMMAND``.
         setting: One more line of its configuration.
+        inside: The beginning of a command that runs where it listens, such as in a network of its own.
     """
 
     folder: Path
     command: str = ""
     setting: str = ""
+    inside: Sequence[str] = ()
     port: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -99,15 +102,20 @@ class Board:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd wants to be locked into
         with (self.folder / "log").open("ab") as log:
-            started = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stdout=log, stderr=log)
+            started = subprocess.Popen([*self.inside, SSHD, "-D", "-e", "-f", str(config)], stdout=log, stderr=log)
         self.processes.append(started)
         until = time.monotonic() + _START_S
         while True:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port), 1):
+            if self.listens():
                 return
             if started.poll() is not None or time.monotonic() > until:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.05)
+
+    def listens(self) -> bool:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {self.port}), 1)"
+        tried = subprocess.run([*self.inside, sys.executable, "-c", reach], capture_output=True, check=False)
+        return tried.returncode == 0
 
     def stop(self) -> None:
         """Power off: sshd and everything that it started, at once."""
