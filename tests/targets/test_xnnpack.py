@@ -81,6 +81,8 @@ OURS: tuple[Function, ...] = (
     lambda x: F.max_pool2d(x, 3, 2, 1),
     lambda x: F.pad(x, (3, 2, 1, 5), mode="reflect"),
     lambda x: x.clamp(0, 1),
+    lambda x: x.log_softmax(-1),
+    lambda x: x.log_softmax(1),
     lambda x: x.mean(-1, keepdim=True).expand(1, 8, 12, 16),
     lambda x: x[:, :, 1::2, ::4],
     lambda x: torch.stack([x, x * 2], 1),
@@ -88,7 +90,7 @@ OURS: tuple[Function, ...] = (
     lambda x: x.split([3, 5], 1)[1].exp(),
 )
 """What needs no other form."""
-OF_OTHERS = {"SPLIT_V", "UNPACK", "PACK", "RELU_0_TO_1"}
+OF_OTHERS = {"SPLIT_V", "UNPACK", "PACK", "RELU_0_TO_1", "LOG_SOFTMAX"}
 """What only other converters write."""
 
 
@@ -130,17 +132,18 @@ def test_what_is_to_be_written_is_taken(tmp_path: Path) -> None:
 
 def test_operators_of_others(tmp_path: Path) -> None:
     b = TfliteBuilder([("x", Spec("float32", (2, 5)))])
-    b.forms = choose().toggled("clamp_by_bounds")
+    b.forms = choose().toggled("clamp_by_bounds").toggled("log_softmax_in_steps")
     (x,) = b.inputs
     sizes, axis = b.int32s([2, 3]), b.const(np.int32(1))
     first, _ = b.emit("split_v", [x, sizes, axis], [Spec("float32", (2, 2)), Spec("float32", (2, 3))], num_splits=2)
     turned = b.pack(b.unpack(first, 0)[::-1], 1)
     y = b.binary("minimum", b.binary("maximum", turned, b.like(turned, 0)), b.like(turned, 1))
-    b.save([("y", y)], tmp_path / "other.tflite")
+    b.save([("y", b.unary("log_softmax", y))], tmp_path / "other.tflite")
     fallback = LiteRTModel(str(tmp_path / "other.tflite"), 1).receipt()["fallback"]
     assert {node.split()[0] for node in fallback} == OF_OTHERS
     assert {why_left(op)[0] for op in read(tmp_path / "other.tflite")} == {
         "XNNPACK takes SPLIT into at most four, SLICE and CONCATENATION", "XNNPACK doesn't take this clamp by itself",
+        "XNNPACK has no LOG_SOFTMAX, in no type",
     }  # fmt: skip
 
 
