@@ -20,7 +20,7 @@ from edgeworthy import kits
 
 from .metered import MeteredProxy
 
-pytestmark = pytest.mark.device
+pytestmark = pytest.mark.slow
 
 MOMENTS = (0.15, 0.4, 0.65, 0.9)
 """Shares of the time, and of the bytes, that an install takes."""
