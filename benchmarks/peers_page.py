@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from edgeworthy.benchmarks.peers_reasons import Win, lines
 from edgeworthy.display import milliseconds
 from edgeworthy.fleet.compared import COLUMNS, ComparisonReport, cells
 from edgeworthy.validate.node_tests import NodeTestTable
 from edgeworthy.validate.results import LatencyResult
-from edgeworthy.validate.route_summary import OURS, ratio
+from edgeworthy.validate.route_summary import OURS, Win, better, ratio
 
 ABOUT_REASONS = (
     "The reasons are those that numbers of the rows below bear out (`benchmarks/peers_reasons.toml`); where a line has "
@@ -64,7 +63,7 @@ def markdown(
         *latencies(report, times),
         "## Where another is better",
         "",
-        *better(report, why or {}),
+        *where_better(report, why or {}),
         "",
         "## Every model",
         "",
@@ -78,9 +77,9 @@ def markdown(
     return "\n".join(page).rstrip() + "\n"
 
 
-def better(report: ComparisonReport, why: Mapping[Win, str]) -> list[str]:
+def where_better(report: ComparisonReport, why: Mapping[Win, str]) -> list[str]:
     """Where another is better, with the reasons that figures bear out."""
-    if not (found := lines(report.found, why)):
+    if not (found := better(report.found, why)):
         return ["Nowhere by more than 5 %."]
     return [ABOUT_REASONS, "", *(f"- {line}" for line in found)]
 

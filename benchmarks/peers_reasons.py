@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeworthy.display import milliseconds
-from edgeworthy.validate.route_summary import FIGURES, OURS, of, wins
+from edgeworthy.validate.route_summary import FIGURES, OURS, Win, wins
 from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 FILE = Path(__file__).with_name("peers_reasons.toml")
@@ -23,9 +23,6 @@ _FACTS: dict[str, tuple[Callable[[RouteRow], float | None], Callable[[float], st
 
 _AS_GOOD = 1.02
 """Times a figure that are no more than it."""
-
-Win = tuple[str, str, str]
-"""Model, route, and what it is better by."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +101,3 @@ def reasons(found: Mapping[str, RouteComparison], table: Iterable[Reason]) -> tu
             else:
                 said[model, reason.route, reason.better] = text
     return said, stale
-
-
-def lines(found: Mapping[str, RouteComparison], said: Mapping[Win, str]) -> list[str]:
-    """Where another is better, by what, and why if that is known."""
-    made = []
-    for model, one in found.items():
-        for us in of(one, OURS):
-            for them in one.rows:
-                if them is not us and (by := wins(us, them)):
-                    why = [said[model, them.route, figure] for figure in by if (model, them.route, figure) in said]
-                    told = ", ".join(f"{figure} ÷ {times:.2f}" for figure, times in by.items())
-                    made.append(f"{model}, {them.route}: {told}" + (f" — {'; '.join(why)}" if why else ""))
-    return made

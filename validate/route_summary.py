@@ -21,6 +21,9 @@ FIGURES: dict[str, Callable[[RouteRow], float | None]] = {
 }
 """What ours is divided by a peer's of. Seconds of wall time say nothing where others were at work."""
 
+Win = tuple[str, str, str]
+"""Model, route, and the figure that it is better by."""
+
 _MORE = 1.05
 """By so much a figure has to be off to be worth a word."""
 
@@ -76,15 +79,22 @@ def ratio(pairs: Iterable[tuple[float | None, float | None]]) -> float | None:
     return math.exp(sum(logs) / len(logs)) if logs else None
 
 
-def better(found: Mapping[str, RouteComparison]) -> list[str]:
-    """Where another beats ours by more than 5 %, in a line each; of a latency only where the intervals are apart."""
+def better(found: Mapping[str, RouteComparison], why: Mapping[Win, str] | None = None) -> list[str]:
+    """Where another beats ours by more than 5 %, in a line each; of a latency only where the intervals are apart.
+
+    Args:
+        found: Model → its comparison.
+        why: The reasons that are known, which the lines end in.
+    """
+    known = why or {}
     said = []
     for name, one in found.items():
         for us in of(one, OURS):
             for them in one.rows:
                 if them is not us and (by := wins(us, them)):
                     told = ", ".join(f"{figure} ÷ {times:.2f}" for figure, times in by.items())
-                    said.append(f"{name}, {them.route}: {told}")
+                    reasons = [known[name, them.route, figure] for figure in by if (name, them.route, figure) in known]
+                    said.append(f"{name}, {them.route}: {told}" + (f" — {'; '.join(reasons)}" if reasons else ""))
     return said
 
 

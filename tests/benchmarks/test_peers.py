@@ -20,7 +20,7 @@ from edgeworthy.tests.validate.test_route_summary import FOUND
 from edgeworthy.validate import host
 from edgeworthy.validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests
 from edgeworthy.validate.results import LatencyResult, LatencyRow
-from edgeworthy.validate.route_summary import summaries
+from edgeworthy.validate.route_summary import better, summaries
 from edgeworthy.validate.routes import RouteComparison, RouteRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_the_reasons_are_borne_out_by_the_page() -> None:
     assert stale == [] and len(said) == sum(len(reason.models) for reason in table)
     section = page.partition("## Where another is better")[2].partition("\n## ")[0]
     shown = dict(line[2:].split(" — ") for line in section.splitlines() if " — " in line)
-    there = dict(line.split(" — ") for line in peers_reasons.lines(found, said) if " — " in line)
+    there = dict(line.split(" — ") for line in better(found, said) if " — " in line)
     heads = {head.partition(":")[0]: why for head, why in shown.items()}
     assert heads == {head.partition(":")[0]: why for head, why in there.items()}
     assert heads["bert_base, litert-torch"] == "XNNPACK takes its file in 1 partition and ours in 3"
@@ -98,8 +98,8 @@ def test_the_reasons_are_borne_out_by_the_page() -> None:
 def test_a_reason_that_does_not_hold_is_told() -> None:
     """`one` is better by its latency: 1 ms for 2; not by its size, and its operators are no fewer."""
 
-    def of(better: str, models: tuple[str, ...] = ("one",), **fact: str) -> tuple[dict[Any, str], list[str]]:
-        return peers_reasons.reasons(FOUND, [peers_reasons.Reason("theirs", models, better, "{ours} {theirs}", **fact)])
+    def of(figure: str, models: tuple[str, ...] = ("one",), **fact: str) -> tuple[dict[Any, str], list[str]]:
+        return peers_reasons.reasons(FOUND, [peers_reasons.Reason("theirs", models, figure, "{ours} {theirs}", **fact)])
 
     assert of("latency", theirs_less="latency") == ({("one", "theirs", "latency"): "2.00 ms 1.00 ms"}, [])
     assert of("latency", ours_less="latency") == ({}, ["one, theirs, latency: its latency doesn't bear the reason out"])
