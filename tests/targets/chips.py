@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -142,11 +143,12 @@ def factory(folder: Path) -> Path:
     return path
 
 
-def int8(folder: Path, name: str, io_dtype: str = "int8") -> TFLiteModel:
-    """A network of the factory by this name, quantized on noise: what chips take doesn't hang on it."""
+def int8(folder: Path, name: str, io_dtype: str = "int8", targets: Sequence[str] = ()) -> TFLiteModel:
+    """A network of the factory by this name, in the forms for ``targets``, quantized on noise: what chips take doesn't
+    hang on it."""
     source = load_source(f"{factory(folder)}:{name}")
     exported = export_onnx(source, folder / "model.onnx").model
-    floating = convert(exported, folder, to=["tflite"]).tflite
+    floating = convert(exported, folder, to=["tflite"], targets=targets).tflite
     assert floating is not None
     shape = floating.inputs[0].concrete_shape()
     np.savez(folder / "data.npz", image=np.random.default_rng(0).normal(size=(16, *shape[1:])).astype(np.float32))

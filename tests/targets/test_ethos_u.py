@@ -74,13 +74,21 @@ def test_it_is_for_integer_files_and_gives_no_outputs() -> None:
         find("ethos-u,optimise=fast")
 
 
+@pytest.fixture(scope="module")
+def for_the_chip(tmp_path_factory: pytest.TempPathFactory) -> TFLiteModel:
+    """All branches in the forms of ``--for ethos-u``."""
+    return chips.int8(tmp_path_factory.mktemp("for_the_chip"), "Branches", targets=["ethos-u"])
+
+
 @vela
 @pytest.mark.device
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-def test_our_rules_decide_as_vela_does(configuration: str, branches: TFLiteModel) -> None:
-    """On every node of all branches: what stays on the CPU, no more and no less."""
-    operations = read(branches.path)
-    receipt = EthosU(address=configuration).load(branches).receipt
+@pytest.mark.parametrize("file", ["branches", "for_the_chip"])
+def test_our_rules_decide_as_vela_does(configuration: str, file: str, request: pytest.FixtureRequest) -> None:
+    """On every node of all branches, in the forms for CPUs and in its own: just what stays on the CPU."""
+    model: TFLiteModel = request.getfixturevalue(file)
+    operations = read(model.path)
+    receipt = EthosU(address=configuration).load(model).receipt
     ours = [str(refusal.operation) for refusal in refused(rules_of(f"ethos-u:{configuration}"), operations)]
     assert sorted(receipt.fallback) == sorted(ours)
     assert len(ours) > 25 and len(operations) > 110
@@ -106,9 +114,9 @@ def test_a_network_that_fits_is_all_on_the_npu(plain: TFLiteModel) -> None:
 
 @vela
 @pytest.mark.device
-def test_a_node_that_stays_is_named_and_fails_full_delegation(branches: TFLiteModel) -> None:
+def test_a_node_that_stays_is_named_and_fails_full_delegation(for_the_chip: TFLiteModel) -> None:
     with (
-        Worker("ethos-u:55-128,require_full_delegation=true", branches) as worker,
+        Worker("ethos-u:55-128,require_full_delegation=true", for_the_chip) as worker,
         pytest.raises(CheckFailed, match="Ethos-U55-128 was asked for, and took") as failed,
     ):
         worker.time({}, 1)
