@@ -116,21 +116,21 @@ def _quantize(tf: Any, converter: Any, form: Form, dtype: str) -> None:
 
 
 def _measured(form: Form, folder: Path) -> Row:
-    from edgeworthy.benchmarks.quantized.runner import Runner
+    from edgeworthy.quantize.running import Model
 
     there = {dtype: path for dtype in DTYPES if (path := _path(folder, form, dtype)).exists()}
     if "float32" not in there:
         return Row(form.name, form.op, failure=_path(folder, form, "float32").with_suffix(".txt").read_text())
-    runners: dict[str, Runner] = {}
+    models: dict[str, Model] = {}
     for dtype, path in there.items():
-        runner = Runner(path)
+        model = Model(path.read_bytes())
         with contextlib.suppress(RuntimeError):  # there is no kernel for the dtype: no figure then
-            runner.run({"x": np.random.default_rng(2).normal(0, 1, form.shape).astype(np.float32)})
-            runners[dtype] = runner
-    times: dict[str, list[float]] = {dtype: [] for dtype in runners}
+            model.run({"x": np.random.default_rng(2).normal(0, 1, form.shape).astype(np.float32)})
+            models[dtype] = model
+    times: dict[str, list[float]] = {dtype: [] for dtype in models}
     for turn in range(_TURNS):
-        for dtype in sorted(runners, reverse=bool(turn % 2)):
-            times[dtype].append(runners[dtype].time(_TURN_S))
+        for dtype in sorted(models, reverse=bool(turn % 2)):
+            times[dtype].append(models[dtype].nanoseconds(_TURN_S))
     medians = {dtype: statistics.median(found) for dtype, found in times.items()}
     base = medians["float32"]
     ratios = {dtype: medians[dtype] / base for dtype in DTYPES[1:] if dtype in medians}

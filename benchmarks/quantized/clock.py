@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeworthy.files import write_text
+from edgeworthy.quantize.running import Model
 
-from .runner import Runner, read_feeds
+from .feeds import read_feeds
 
 _TURN_S, _TURNS, _LEAST = 0.03, 31, 7
 _SECONDS = 90.0
@@ -23,18 +24,18 @@ _SECONDS = 90.0
 
 def clock(files: Sequence[Path], feeds: Path) -> list[float]:
     """Median nanoseconds of one inference with each file; every other turn goes from the last file to the first."""
-    runners = [Runner(path) for path in files]
+    models = [Model(path.read_bytes()) for path in files]
     feed = read_feeds(feeds)[0]
-    for runner in runners:
-        runner.run(feed)
-    times: list[list[float]] = [[] for _ in runners]
+    for model in models:
+        model.run(feed)
+    times: list[list[float]] = [[] for _ in models]
     begin = time.perf_counter()
     for turn in range(_TURNS):
         if turn >= _LEAST and time.perf_counter() - begin > _SECONDS:
             break
-        order = range(len(runners))
+        order = range(len(models))
         for index in reversed(order) if turn % 2 else order:
-            times[index].append(runners[index].time(_TURN_S))
+            times[index].append(models[index].nanoseconds(_TURN_S))
     return [statistics.median(of_one) for of_one in times]
 
 

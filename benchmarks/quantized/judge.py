@@ -14,8 +14,9 @@ from pathlib import Path
 from edgeworthy.files import write_text
 from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.numerics.fidelity import fidelity
+from edgeworthy.quantize.running import Model
 
-from .runner import Runner, read_feeds
+from .feeds import read_feeds
 
 _CAP_DB = 200.0
 """What stands for an exact result, which has no ratio of signal to noise."""
@@ -44,7 +45,7 @@ class Judgement:
 
 def judge(floating: Path, file: Path, feeds: Path) -> Judgement:
     """Hold ``file`` against ``floating`` on the feeds."""
-    truth, quantized = Runner(floating), Runner(file)
+    truth, quantized = Model(floating.read_bytes()), Model(file.read_bytes())
     results = [(truth.run(feed), quantized.run(feed)) for feed in read_feeds(feeds)]
     found = [fidelity([t[name] for t, _ in results], [q[name] for _, q in results]) for name in results[0][0]]
     agreements = [f.agreement for f in found if f.agreement is not None]
