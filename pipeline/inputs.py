@@ -97,10 +97,10 @@ class Inputs(Wanted):
             data,
             self.source.inputs,
             how=self._reading(data),
-            samples=self.config.quantize.samples,
+            samples=self.config.quantize.samples or (self.recipe.samples if self.recipe else None),
             seed=self.config.seed,
             examples=self.source.examples,
-            hold_out=recommends,
+            hold_out=recommends or (self.config.quantize.repair and bool(needy)),
         )
 
     @cached_property

@@ -86,7 +86,11 @@ def result(found: Repair) -> RepairResult:
         reached=str(found.quality),
         missed=found.budget.missed(found.quality),
         trials=list(found.trials),
-        notes=[*([found.gave_up] if found.gave_up else []), *(f"no time for {what}" for what in found.notes)],
+        notes=[
+            *([found.gave_up] if found.gave_up else []),
+            *found.searches,
+            *(f"no time for {what}" for what in found.notes),
+        ],
     )
 
 

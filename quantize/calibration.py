@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_SAMPLES = 128
 """Samples used when nothing else is said; ranges rarely move after the first hundred."""
 
-SPARE = 8
+SPARE = 16
 """Feeds of other samples that are kept for comparing the result with the float model."""
 
 FORMS = (*forms.FORMS, "random: noise, to try things out; the result is not fit for deployment")

@@ -159,6 +159,9 @@ def _duplicate_tensor(given: Any) -> Any:
 _NARROW = (_OpName.FULLY_CONNECTED, _OpName.CONV_2D, _OpName.EMBEDDING_LOOKUP)
 """Operators whose weights can have fewer than 8 bits; those of others get 8."""
 
+_BLOCK = 32
+"""Weights of a row that share a scale, where rows are in blocks; a row that is no multiple of it has 8 bits too."""
+
 
 def supported_operators(scheme: Scheme) -> frozenset[str]:
     """Schema names of the operators that the engine can quantize under ``scheme``, or with 8 bits in place of fewer."""
@@ -202,12 +205,15 @@ def quantize(
         if _is_supported(kind, _config(scheme)):
             put(".*", kind, _config(scheme))
     original = fb.read(content)
+    odd = _odd_rows(original) if scheme.granularity == "block32" else {}
+    for scope, operator in odd.items():
+        put(f"^{re.escape(scope)}$", operator, _config(base))
     for operator, scope, compute in _scopes(original, computes, bodies=scheme.needs_calibration):
         where = f"^{re.escape(scope)}$"
         if compute in ("int8", "int16"):
             put(where, operator, _config(dataclasses.replace(base, activations=compute), operator))
             continue
-        stored = (scheme, base) if operator in _NARROW else (base,)
+        stored = (scheme, base) if operator in _NARROW and scope not in odd else (base,)
         methods = _IN_FLOAT.get(compute, ())
         configs = [_config(dataclasses.replace(each, method=method)) for method in methods for each in stored]
         config = next((config for config in configs if _is_supported(operator, config)), None)
@@ -278,6 +284,18 @@ def _scopes(model: Any, computes: Mapping[int, Compute], *, bodies: bool) -> lis
         key = op.op_key if isinstance(op, qtyping.IOOperator) else _engine_name(model, op)
         if key is not None:
             found.append((key, tfl_flatbuffer_utils.get_op_scope(op, graph.tensors), compute))
+    return found
+
+
+def _odd_rows(model: Any) -> dict[str, Any]:
+    """Scope → engine name of the operators whose weights have rows that can't be cut into blocks."""
+    found = {}
+    for _, graph, op in fb.operators(model):
+        key = _engine_name(model, op)
+        constants = [tensor for tensor in fb.tensors(graph, op.inputs) if fb.is_constant(model, tensor)]
+        rows = [tensor for tensor in constants if fb.is_float(tensor) and len(tensor.shape) > 1]
+        if key in _NARROW and any(tensor.shape[-1] % _BLOCK for tensor in rows):
+            found[tfl_flatbuffer_utils.get_op_scope(op, graph.tensors)] = key
     return found
 
 

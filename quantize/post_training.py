@@ -141,7 +141,7 @@ def quantize(
             engines.hold(arranged(feed, model, permute or {}))
         answer, contenders = engines.quantize()
     made = {"float_model": files.sha256(model.path), "calibration": seen.hex, "made_by": answer.engine}
-    resolved = answer.recipe.model_copy(update=made)
+    resolved = answer.recipe.model_copy(update=made | {"samples": feeds.samples if feeds else None})
     resolved.write(path_beside(output))
     return Quantization(
         describe(output, wanted.name),

@@ -110,6 +110,7 @@ class Recipe(_Value):
         resolved: Every decision is in ``rules``; nothing is added to them.
         float_model: SHA-256 of the float ``.tflite`` file; None: of any.
         calibration: SHA-256 of the calibration samples; None: any, or none at all.
+        samples: How many those are; so many are taken of the data, where nobody says how many. None: as usual.
         made_by: What made the file that the recipe came with, and in which versions.
     """
 
@@ -128,6 +129,7 @@ class Recipe(_Value):
     resolved: bool = False
     float_model: str | None = None
     calibration: str | None = None
+    samples: int | None = None
     made_by: str = ""
 
     @classmethod

@@ -72,19 +72,24 @@ def _voice(seed: int) -> Feed:
 
 
 def _voice_activity(count: int, seed: int) -> list[Feed]:
-    """Windows of speech and silence in their order, each with the state that the model left before it."""
+    """Every fifth window of stretches of speech and silence, each with the state that the model left before it."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(_file(packages.SILERO, "silero_vad/data/silero_vad_openvino_16k.onnx"))
-    signal = sounds.speech(0.032 * 5 * count + 0.1, seed + 77)
-    state, found = np.zeros((2, 1, 128), np.float32), []
-    for index in range(5 * count):
-        feed = {"input": signal[None, 512 * index : 512 * index + 576], "state": state}
-        if index % 5 == 4:
-            found.append(feed)
-        state = session.run(["stateN"], feed)[0]
-    return found
+    found: list[Feed] = []
+    for stretch in range(-(-count // _OF_A_STRETCH)):
+        signal = sounds.speech(0.032 * 5 * _OF_A_STRETCH + 0.1, 1000 * seed + stretch + 77)
+        state = np.zeros((2, 1, 128), np.float32)
+        for index in range(5 * _OF_A_STRETCH):
+            feed = {"input": signal[None, 512 * index : 512 * index + 576], "state": state}
+            if index % 5 == 4:
+                found.append(feed)
+            state = session.run(["stateN"], feed)[0]
+    return found[:count]
 
+
+_OF_A_STRETCH = 4
+"""Windows that are taken of 0.6 s."""
 
 _KINDS = "py h so txt png npz json md csv toml pyc ttf gz jpg c svg css js html pdf yaml xml whl zip onnx f90 pyx"
 
@@ -181,7 +186,7 @@ TRAINED = (
         "Silero voice activity: short-time Fourier transform, convolutions, LSTM cell",
         partial(_file, packages.SILERO, "silero_vad/data/silero_vad_openvino_16k.onnx"),
         _voice_activity,
-        f"{_SPEECH}, in order, with the model's own states",
+        f"{_SPEECH}, with the model's own states",
         package="silero-vad",
     ),
     Subject(

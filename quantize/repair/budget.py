@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 MARGIN_DB = 3.5
 """What a search asks beyond the budget: on the samples that a file was chosen by it does better than on others."""
 
+STEP_DB = 3.0
+"""What a search asks more, at least, where the file that it ended with misses the budget on others."""
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -22,6 +25,12 @@ class Quality:
     sqnr_db: float
     agreement: float | None = None
     accuracy_drop: float | None = None
+
+    def worse(self, other: Quality) -> Quality:
+        """The worse of both in everything; classes that one of them doesn't know are the other's."""
+        agreements = [q.agreement for q in (self, other) if q.agreement is not None]
+        drops = [q.accuracy_drop for q in (self, other) if q.accuracy_drop is not None]
+        return Quality(min(self.sqnr_db, other.sqnr_db), min(agreements, default=None), max(drops, default=None))
 
     def __str__(self) -> str:
         said = ["exact" if self.sqnr_db == math.inf else f"{self.sqnr_db:.1f} dB"]
@@ -53,6 +62,18 @@ class Budget:
     def with_margin(self) -> Budget:
         """What a search aims at."""
         return self if self.min_sqnr_db is None else replace(self, min_sqnr_db=self.min_sqnr_db + MARGIN_DB)
+
+    def raised(self, reached: Quality, asked: Budget, confirmed: Quality) -> Budget:
+        """What a search aims at where the last one's file, of this aim, misses what was asked on other samples.
+
+        Args:
+            reached: On the samples that it was chosen by.
+            asked: What has to hold.
+            confirmed: What does, on others.
+        """
+        short = 0.0 if asked.min_sqnr_db is None else asked.min_sqnr_db - confirmed.sqnr_db
+        aim = reached.sqnr_db if self.min_sqnr_db is None else self.min_sqnr_db
+        return replace(self, min_sqnr_db=aim + max(short, STEP_DB))
 
     def asked(self) -> list[str]:
         """What it asks, a phrase each."""

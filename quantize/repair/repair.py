@@ -26,7 +26,7 @@ SECONDS = 300.0
 """Time for trials, when nothing else is said."""
 
 HELD = 16
-"""Most feeds that trials are judged by of those that no range is taken from."""
+"""Most feeds that no range is taken from: trials are judged by half of them, what was chosen by the others."""
 
 SEEN, SEEN_BYTES = 24, 64 << 20
 """Most of the others, and what they may take of memory."""
@@ -40,10 +40,11 @@ class Repair:
         recipe: Makes the file; resolved.
         budget: What was asked.
         met: Whether it reaches that.
-        quality: What it reaches on the samples that it was chosen by.
+        quality: What it reaches on the samples that it was chosen by and on others, the worse of both.
         trials: What was tried: the plan, what it reached or why there is no file, and its time where it was taken.
         notes: What the time was too short for.
         gave_up: What layers don't compute in int8; empty if all do.
+        searches: Those before the last one: what they ended with missed the budget on other samples.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class Repair:
     trials: tuple[str, ...]
     notes: tuple[str, ...] = ()
     gave_up: str = ""
+    searches: tuple[str, ...] = ()
 
 
 def repair(
@@ -80,7 +82,7 @@ def repair(
         permute: Input name → axes, where the TFLite input is the source's transposed by them.
         modules: Name of a value of the source's graph → path of its PyTorch module, for the recipe's patterns.
         threads: Threads of the interpreter.
-        seconds: Time for trials.
+        seconds: Time for trials; as much again, where what they end with misses the budget on other samples.
         timeout_s: Seconds that a calibration feed may take, and that a single trial may take beyond ``seconds``.
         progress: Called after every calibration feed.
 
@@ -109,7 +111,11 @@ def repair(
             remedy="leave out --full-integer, or --repair",
         )
     request = RepairRequest(Request(model.path, model.path, recipe, threads, {}, modules or {}), budget, seconds)
-    unseen: Sequence[tuple[Feeds, Array | None]] = [(feed, None) for feed in calibration.held_out(HELD)[0]]
+    unseen = calibration.held_out(HELD)[0]
+    fresh = [] if not calibration.spare else unseen if labelled else unseen[1::2]
+    judged: Sequence[tuple[Feeds, Array | None]] = labelled or [
+        (feed, None) for feed in (unseen[::2] if fresh else unseen)
+    ]
     every, kept = -(-len(calibration) // SEEN), 0
     with _child(request, timeout_s) as child:
         for done, feed in enumerate(calibration, start=1):
@@ -120,13 +126,15 @@ def repair(
             child.ask("calibrate", taken, keep)
             if progress:
                 progress(done, len(calibration))
-        for given, labels in labelled or unseen:
+        for given, labels in judged:
             child.ask("hold", arranged(given, model, permute or {}), labels)
-        answer: RepairAnswer = child.ask("search", timeout_s=seconds + timeout_s)
-    outcome = answer.outcome
-    quality, trials = outcome.best.quality, tuple(_said(outcome))
-    assert quality is not None  # noqa: S101 - a search ends with a file that was judged, or raises
-    return Repair(answer.recipe, budget, budget.met(quality), quality, trials, outcome.notes, answer.gave_up)
+        for given in fresh:
+            child.ask("spare", arranged(given, model, permute or {}))
+        answer: RepairAnswer = child.ask("search", timeout_s=2 * seconds + timeout_s)
+    outcome, quality = answer.outcome, answer.quality
+    trials = tuple(_said(outcome))
+    met = budget.met(quality)
+    return Repair(answer.recipe, budget, met, quality, trials, outcome.notes, answer.gave_up, answer.searches)
 
 
 def _said(outcome: SearchResult) -> Iterator[str]:

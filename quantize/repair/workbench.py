@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,11 +49,13 @@ class HeldOut:
         feeds: Input name → array, as the float model takes it; no range was taken from these.
         labels: int64 [batch] of each, the classes; empty where they aren't known.
         seen: Feeds that ranges were taken from. There are more of them, and luck on the few others is none on these.
+        fresh: Feeds that nothing is chosen by: what was chosen has to hold on them.
     """
 
     feeds: list[Feeds] = field(default_factory=list)
     labels: list[Array] = field(default_factory=list)
     seen: list[Feeds] = field(default_factory=list)
+    fresh: list[Feeds] = field(default_factory=list)
 
 
 class Workbench:
@@ -70,6 +73,7 @@ class Workbench:
         self._sets = [feeds for feeds in (held.feeds, held.seen) if feeds]
         self._base = {transforms: job.decide()[0] for transforms, job in jobs.items()}
         self._truths = self._run(jobs[()].content)
+        self._judged: dict[tuple[Any, ...], Quality] = {}
 
     def starts(self, rounding: Rounding) -> list[Candidate]:
         """Where a search begins: what the scheme says before what it doesn't, the plain model before others."""
@@ -83,12 +87,20 @@ class Workbench:
         return found
 
     def judge(self, plan: Candidate) -> Quality:
-        self._tell(f"try: {plan}")
-        got = self._run(self._made(plan))
-        results = [found for pair in zip(self._truths, got, strict=True) for found in _judged(*pair).values()]
-        agreements = [found.agreement for found in results if found.agreement is not None]
-        worst = min(found.worst_group_db for found in results)
-        return Quality(worst, min(agreements, default=None), self._drop(got[0]))
+        key = plan.rounding, plan.transforms, frozenset(plan.computes.items())
+        if key not in self._judged:
+            self._tell(f"try: {plan}")
+            got = self._run(self._made(plan))
+            found = [_quality(*pair) for pair in zip(self._truths, got, strict=True)]
+            self._judged[key] = replace(reduce(Quality.worse, found), accuracy_drop=self._drop(got[0]))
+        return self._judged[key]
+
+    def confirmed(self, plan: Candidate) -> Quality | None:
+        """What it reaches on samples that nothing is chosen by; None where there are none."""
+        if not self._samples.fresh:
+            return None
+        plain, made = (Model(c, threads=self._threads) for c in (self._jobs[()].content, self._made(plan)))
+        return _quality(*([model.run(feed) for feed in self._samples.fresh] for model in (plain, made)))
 
     def ranking(self, plan: Candidate) -> list[tuple[str, str]]:
         layers = PerLayer(self._jobs[plan.transforms].content, self._made(plan), threads=self._threads)
@@ -199,6 +211,12 @@ class Workbench:
             for outputs in (truth, got)
         ]
         return float(right[0].mean() - right[1].mean())
+
+
+def _quality(truth: Sequence[Feeds], got: Sequence[Feeds]) -> Quality:
+    results = _judged(truth, got).values()
+    agreements = [found.agreement for found in results if found.agreement is not None]
+    return Quality(min(found.worst_group_db for found in results), min(agreements, default=None))
 
 
 def _judged(truth: Sequence[Feeds], got: Sequence[Feeds]) -> dict[str, Fidelity]:

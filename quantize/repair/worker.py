@@ -14,21 +14,26 @@ from ...workers.serve import Commands, Tell
 from .. import equalization
 from ..range_methods import AUTO, TRIED
 from ..worker import Quantizer
+from .budget import Quality
 from .messages import RepairAnswer, RepairRequest
-from .search import Search
+from .search import Search, SearchResult
 from .workbench import HeldOut, Workbench
 
 if TYPE_CHECKING:
     from ...artifact import Array
 
+_SEARCHES = 4
+"""Most searches; each has half of the last one's time."""
+
 
 def start(tell: Tell, request: RepairRequest) -> Commands:
-    """``calibrate`` takes a feed that ranges come from (and that may be judged by too), ``hold`` one to judge by.
+    """``calibrate`` takes a feed that ranges come from (and that may be judged by too), ``hold`` one to judge by, and
+    ``spare`` one that what was chosen is held against.
 
     ``search`` gives the answer.
     """
     job = _Job(tell, request)
-    return {"calibrate": job.calibrate, "hold": job.hold, "search": job.search}
+    return {name: getattr(job, name) for name in ("calibrate", "hold", "spare", "search")}
 
 
 class _Job:
@@ -55,12 +60,27 @@ class _Job:
         if labels is not None:
             self._samples.labels.append(labels)
 
+    def spare(self, feed: Mapping[str, Array]) -> None:
+        self._samples.fresh.append(dict(feed))
+
     def search(self) -> RepairAnswer:
-        request = self._request
+        """As often as what was chosen misses the budget on samples that it wasn't chosen by, each time for more."""
+        request, recipe = self._request, self._request.request.recipe
         bench = Workbench(self._jobs, self._samples, threads=request.request.threads, tell=self._tell)
-        ranges = request.request.recipe.ranges
-        methods = TRIED if ranges == AUTO else (ranges,)
-        recipe = request.request.recipe
-        search = Search(bench, request.budget.with_margin(), seconds=request.seconds)
-        outcome = search.run(bench.starts(recipe.rounding), methods, recipe.refinements)
-        return RepairAnswer(bench.recipe(outcome.best.plan), outcome, bench.gave_up(outcome.best.plan))
+        methods = TRIED if recipe.ranges == AUTO else (recipe.ranges,)
+        aim, seconds, searches = request.budget.with_margin(), request.seconds, list[str]()
+        found: list[tuple[Quality, SearchResult]] = []
+        while True:
+            search = Search(bench, aim, seconds=seconds)
+            outcome = search.run(bench.starts(recipe.rounding), methods, recipe.refinements)
+            reached = outcome.best.quality
+            assert reached is not None  # noqa: S101 - a search ends with a file that was judged, or raises
+            other = bench.confirmed(outcome.best.plan)
+            found.append((reached if other is None else reached.worse(other), outcome))
+            if other is None or not outcome.met or request.budget.met(other) or len(found) == _SEARCHES:
+                break
+            searches.append(f"a file of {reached} on the samples that it was chosen by had {other} on others")
+            aim, seconds = aim.raised(reached, request.budget, other), seconds / 2
+        quality, outcome = max(found, key=lambda one: (-len(request.budget.missed(one[0])), one[0].sqnr_db))
+        plan = outcome.best.plan
+        return RepairAnswer(bench.recipe(plan), outcome, quality, bench.gave_up(plan), tuple(searches))

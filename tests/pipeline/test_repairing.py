@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
 
 
 def repaired(data: dict[str, Any], folder: Path, io_dtype: str = "float32", **budget: Any) -> Report:
-    table = {"schemes": ["int8"], "calibration": data["calibration"], "samples": 32, "repair": True}
+    table = {"schemes": ["int8"], "calibration": data["calibration"], "repair": True}
     table |= {"io_dtype": io_dtype}
     return edgeworthy.quantize(
         "sample:digits_cnn", folder, convert={"to": ["tflite"]}, quantize=table | {"budget": {"seconds": 30} | budget}
@@ -42,9 +42,12 @@ def test_a_budget_is_met_and_the_recipe_makes_the_same_bytes(data: dict[str, Any
     assert len(result.repair.trials) >= 4 and sum(" ms" in trial for trial in result.repair.trials) >= 1
     assert exit_code(report, ["quantize"]) == 0
     file = tmp_path / "out" / "model_int8.tflite"
-    table = {"recipe": tmp_path / "out" / "model_int8.recipe.json", "calibration": data["calibration"], "samples": 32}
+    table = {"recipe": tmp_path / "out" / "model_int8.recipe.json", "calibration": data["calibration"]}
     again = edgeworthy.quantize("sample:digits_cnn", tmp_path / "again", convert={"to": ["tflite"]}, quantize=table)
     assert again.quantization[0].repair is None
+    calibrations = [made.quantization[0].calibration for made in (report, again)]
+    assert calibrations[0] == calibrations[1] and calibrations[0] is not None
+    assert calibrations[0].samples == 36, "a quarter of 48 is held out, and the recipe says so"
     assert (tmp_path / "again" / "model_int8.tflite").read_bytes() == file.read_bytes()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgeworthy.artifact import TensorSpec
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize.calibration import FORMS, load_calibration
+from edgeworthy.quantize.calibration import FORMS, SPARE, load_calibration
 
 from .calibration_files import MASK, X, npz, refused
 
@@ -219,7 +219,8 @@ def test_a_bundled_sample_gives_its_own_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "batch", "used", "spare"), [(200, 1, 128, 8), (100, 1, 92, 8), (16, 1, 12, 4), (2, 1, 1, 1), (9, 3, 6, 1)]
+    ("count", "batch", "used", "spare"),
+    [(200, 1, 128, 16), (100, 1, 84, 16), (16, 1, 12, 4), (2, 1, 1, 1), (9, 3, 6, 1)],
 )
 def test_feeds_are_held_out_where_that_is_asked(tmp_path: Path, count: int, batch: int, used: int, spare: int) -> None:
     """What is used is what ``--samples`` takes of the same file, and nothing that is held out is among it."""
@@ -241,7 +242,7 @@ def test_what_is_drawn_is_drawn_once_more_to_be_held_out(spec: str, name: str) -
     inputs = (TensorSpec(name, "float32", (1, 1)),)
     plain, found = (load_calibration(spec, inputs, samples=6, hold_out=held) for held in (False, True))
     assert [feed[name].item() for feed in plain] == [feed[name].item() for feed in found]
-    assert (plain.spare, found.spare, found.samples) == (0, 8, 6)
+    assert (plain.spare, found.spare, found.samples) == (0, SPARE, 6)
     assert found.survey.sha256 == plain.survey.sha256
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,24 @@ def test_weights_that_int8_is_too_coarse_for_are_float16(
     others = normal_feeds(model, 8, 7)
     for delegate in (True, False):
         assert worst_sqnr(model.path, tmp_path / "q.tflite", others, delegate=delegate) > 55
+
+
+def test_what_was_chosen_holds_on_samples_that_nothing_was_chosen_by(
+    conv_net: TFLiteModel, tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """Half of those that are held out are four times as wide as all that the search sees: integers with its ranges
+    saturate there."""
+    usual, others = normal_feeds(conv_net, 40), normal_feeds(conv_net, 8, 7)
+    wide = [{name: 4 * array for name, array in feed.items()} for feed in others]
+    spare = [feed for pair in zip(usual[32:36], wide, strict=False) for feed in pair]
+    plain = calibrate(conv_net, feeds=usual[:32])
+    calibration = replace(plain, spare=8, load=lambda index: plain.load(index) if index < 32 else spare[index - 32])
+    found = repair(conv_net, Recipe.of("int8"), Budget(25.0), calibration=calibration, seconds=60)
+    first, *_ = found.searches
+    assert "on the samples that it was chosen by had" in first
+    assert found.met and found.quality.sqnr_db >= 25
+    made_again(conv_net, found.recipe, calibration, tmp_path)
+    assert worst_sqnr(conv_net.path, tmp_path / "q.tflite", wide) > 25
 
 
 def test_what_is_ranked_and_what_is_quantized_is_named_by_first_results(tmp_path: Path) -> None:
