@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..errors import NotAvailable
 from ..files import FULL, sha256
 from .kit import File, Kit, Part
@@ -78,6 +79,10 @@ def fetch(kit: Kit, part: Part, file: File, cache: Path, *, offline: Path | None
         return path
     cache.mkdir(parents=True, exist_ok=True)
     partial = cache / f"{file.filename}.part"
+    if left := next((found for found in _left(partial) if _fault(found, file) is None), None):
+        left.replace(path)
+        files.remove(_beside(partial))
+        return path
     failures, remedy = [], ""
     for way in [_folder(offline, file)] if offline else _ways(kit, part, file):
         if _size(partial) > file.size:
@@ -229,7 +234,7 @@ def _apt(url: str) -> _Way:
 
 def _npm(file: File) -> _Way:
     def get(partial: Path, watch: Callable[[], None]) -> None:
-        with _beside(partial) as folder:
+        with _emptied(partial) as folder:
             client([NPM, "pack", "--ignore-scripts", "--pack-destination", folder, f"{file.name}@{file.version}"])
             _only(folder).replace(partial)
 
@@ -238,7 +243,7 @@ def _npm(file: File) -> _Way:
 
 def _pip(part: Part, file: File) -> _Way:
     def get(partial: Path, watch: Callable[[], None]) -> None:
-        with _beside(partial) as folder:
+        with _emptied(partial) as folder:
             wanted = folder / "requirements.txt"
             wanted.write_text(requirement(file), encoding="utf-8")
             client(
@@ -297,10 +302,25 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def _beside(partial: Path) -> Path:
+    """Where a client writes that names files by itself; always the same, for it may outlive us and end well."""
+    return partial.with_name(f".{partial.name}.client")
+
+
+def _left(partial: Path) -> Iterator[Path]:
+    """What clients left, whole or not: they have ended, as they held the lock as well."""
+    return (path for path in (partial, *sorted(_beside(partial).rglob("*"))) if path.is_file())
+
+
 @contextlib.contextmanager
-def _beside(partial: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=f".{partial.name}.", dir=partial.parent) as folder:
-        yield Path(folder)
+def _emptied(partial: Path) -> Iterator[Path]:
+    folder = _beside(partial)
+    files.remove(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        files.remove(folder)
 
 
 def _only(folder: Path) -> Path:

@@ -13,12 +13,14 @@ import shlex
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ... import kits
 from ...errors import NotAvailable, RuntimeFailure
+from ..remote.there.runner import BEAT_S
 
 INSTALL = "edgeworthy targets install adb, or have the adb of Debian or of Android's SDK on the PATH"
 ANSWER_S = 30.0
@@ -30,6 +32,9 @@ _IN_KIT = "root/usr/lib/android-sdk/platform-tools/adb"
 _PUSH_S = 15.0
 _BYTES_A_SECOND = 500_000
 """A slower connection counts as hung."""
+
+_SILENT_S = 30
+"""A guard that heard nothing for so long has no host any more."""
 
 _ENDED = "\nprintf '\\nexit %d\\n' $?"
 _EXIT = re.compile(rb"\nexit (\d+)\n\Z")
@@ -259,26 +264,45 @@ def words(*parts: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def guarded(command: str, left: str = "") -> str:
-    """One program, as a command that kills it and removes what it has ``left`` once its stdin ends.
+    """One program, as a command that kills it and removes what it has ``left`` once its stdin ends, or is silent.
 
-    That is when this process, adb or the connection goes: a device goes on with what it was told to do otherwise.
+    That is when this process, adb or the connection goes: a device goes on with what it was told to do otherwise. Where
+    packets are lost nothing ends, and the lines stop that ``_call`` sends.
     """
     # What holds its stdin holds its stdout, which is the same socket: the guard is the shell itself, with no child.
     # Android's shell catches SIGTERM and forgets one that comes right after its fork: the guard would stay for ever.
-    guard = f"(read -r _ <&3; kill -9 $p; rm -f -- {left}) >/dev/null 2>&1 & w=$!"
+    guard = f"(while read -r -t {_SILENT_S} _ <&3; do :; done; kill -9 $p; rm -f -- {left}) >/dev/null 2>&1 & w=$!"
     return f"exec 3<&0; (exec {command}) </dev/null 2>&1 3<&- & p=$!; {guard}; wait $p; c=$?; kill -9 $w; (exit $c)"
 
 
 def _call(command: Sequence[str], timeout_s: float | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run adb. Its stdin stays open until it ends: what runs there takes the end of it for our death."""
+    """Run adb. Its stdin stays open until it ends, with a line now and then: see ``guarded``."""
     read, write = os.pipe()
+    until = time.monotonic() + (timeout_s or ANSWER_S)
     try:
-        return subprocess.run(command, stdin=read, capture_output=True, timeout=timeout_s or ANSWER_S, check=False)
+        with subprocess.Popen(command, stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                out, err = _awaited(process, until, write)
+            except BaseException:
+                process.kill()
+                raise
+            return subprocess.CompletedProcess(command, process.returncode, out, err)
     except OSError as error:
         raise NotAvailable(f"adb can't be started: {error.strerror}", where=command[0], remedy=INSTALL) from error
     finally:
         os.close(read)
         os.close(write)
+
+
+def _awaited(process: subprocess.Popen[bytes], until: float, stdin: int) -> tuple[bytes, bytes]:
+    """Its stdout and stderr once it has ended; subprocess.TimeoutExpired at ``until``."""
+    while True:
+        try:
+            return process.communicate(timeout=max(0.0, min(BEAT_S, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                raise
+            os.write(stdin, b"\n")
 
 
 def _lines(said: bytes) -> list[str]:

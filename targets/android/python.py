@@ -6,10 +6,13 @@ phone needs neither Termux nor a compiler.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from ... import kits
 from ...artifact import Artifact
@@ -17,7 +20,7 @@ from ...errors import NotAvailable
 from ..remote.process import Process
 from ..remote.runner import RemoteRunner
 from ..remote.session import RemoteTarget
-from ..remote.there.runner import BOOTSTRAP
+from ..remote.there.runner import BEAT, BEAT_S, BOOTSTRAP
 from . import adb
 from .state import DeviceInfo
 from .store import DeviceFiles
@@ -83,11 +86,15 @@ class DevicePython(RemoteTarget):
 
 
 class AdbProcess(Process):
-    """A runner's ``Pipe`` over ``adb shell``, which is binary and passes exit codes on."""
+    """A runner's ``Pipe`` over ``adb shell``, which is binary and passes exit codes on.
+
+    Where packets are lost adbd never notices: what runs there misses our beats.
+    """
 
     def __init__(self, device: adb.Adb, command: str) -> None:
         self._device = device
         super().__init__(device.shell_command(command), os.environ, arguments=())
+        self.stdin = cast(BinaryIO, _BeatingInput(self.stdin))
 
     def ended(self) -> tuple[str, list[str]]:
         """How it ended; adb tells 0 when the connection is cut, which no runner does before it is told to end."""
@@ -96,3 +103,35 @@ class AdbProcess(Process):
             cut = self._device.cut(said)
             return f"connection lost, and the {cut.what}", said
         return how, said
+
+
+class _BeatingInput:
+    """A runner's stdin: behind the first bytes is a beat, and others follow until it is closed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._lock = stream, threading.Lock()
+        self._closed, self._thread = threading.Event(), threading.Thread(target=self._beat, daemon=True)
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes in, none of a beat's among them."""
+        begins = self._thread.ident is None
+        self._hand_in(data + BEAT if begins else data)
+        if begins:
+            self._thread.start()
+
+    def flush(self) -> None:
+        """``write`` has done it."""
+
+    def close(self) -> None:
+        self._closed.set()
+        self._stream.close()
+
+    def _hand_in(self, data: bytes) -> None:
+        with self._lock:
+            self._stream.write(data)
+            self._stream.flush()
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # adb has ended, or it was closed meanwhile
+            while not self._closed.wait(BEAT_S):
+                self._hand_in(BEAT)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from ...errors import BadInput, EdgeworthyError, RuntimeFailure
-from .there.runner import BEAT, BOOTSTRAP
+from .there.runner import BEAT, BEAT_S, BOOTSTRAP
 
 T = TypeVar("T")
 
@@ -24,9 +24,6 @@ _KEEPALIVE_S, _KEEPALIVES = 5, 4
 """A board that answers nothing for so long is gone."""
 
 _CLOSE_S = 5
-
-_BEAT_S = 5
-"""Where packets are lost its sshd doesn't notice for hours: what runs there misses our beats."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +170,10 @@ class SshPipe:
         return await self._connection.create_process(command, encoding=None)
 
     async def write(self, data: bytes) -> None:
-        """Hand bytes in; behind the first is a beat, and others follow."""
+        """Hand bytes in; behind the first is a beat, and others follow.
+
+        Where packets are lost its sshd doesn't notice for hours: what runs there misses our beats.
+        """
         if self._beats is None:
             data += BEAT
             self._beats = asyncio.create_task(self._beat())
@@ -183,7 +183,7 @@ class SshPipe:
     async def _beat(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                await asyncio.sleep(_BEAT_S)
+                await asyncio.sleep(BEAT_S)
                 self._process.stdin.write(BEAT)
 
     async def _disconnect(self) -> None:

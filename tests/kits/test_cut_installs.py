@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from edgeworthy import kits
+from edgeworthy.files import sha256
 
 from .metered import MeteredProxy
 
@@ -60,13 +61,15 @@ class Place:
     def fetched(self) -> int:
         """Bytes of whole files that were kept, of a client too that outlived us.
 
-        Whether a part of one is any good is between client and server: apt needs its date, npm and pip begin anew.
+        Whether a part of one is any good is between client and server (apt needs its date, npm and pip begin anew), and
+        so is whether npm may use its cache: a registry that sends no ``cache-control`` is asked again.
         """
         with (self.home / f"kits/.{self.kit}.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = [self.home / "downloads", self.folder / "npm/_cacache/content-v2", *self.folder.glob("pip/http*")]
-        found = (path for folder in kept for path in folder.rglob("*") if path.is_file())
-        return sum(path.stat().st_size for path in found if path.suffix != ".part")
+        whole = {file.sha256 for part in kits.KITS[self.kit].parts for file in part.files}
+        found = [path for path in (self.home / "downloads").rglob("*") if path.is_file() and sha256(path) in whole]
+        found += [path for folder in self.folder.glob("pip/http*") for path in folder.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in found)
 
     def visible(self) -> set[str]:
         """What there is besides locks."""
@@ -80,7 +83,7 @@ class Place:
         return {state["kit"] for state in states if state["name"] in kits.KITS[self.kit].targets}
 
 
-@pytest.fixture(scope="module", params=["adb", "gpu", "ethos-u", "tflite-micro"])
+@pytest.fixture(scope="module", params=["adb", "browser", "gpu", "ethos-u", "tflite-micro"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, float]]:
     """A kit that was installed at a stroke, and the seconds that it took; its proxy tells the bytes."""
     with MeteredProxy() as proxy:

@@ -175,6 +175,23 @@ def test_what_was_cut_off_goes_on_next_time(toy: Any, registry: Registry, monkey
     assert registry.asked[0] == (path_of("first"), f"bytes={len(registry.files[path_of('first')]) // 2}-")
 
 
+def test_what_a_client_left_that_outlived_us(registry: Registry, home: Path, make: Any) -> None:
+    """Killed, we leave pip or npm behind: what it brought to an end is used, what it didn't is fetched anew."""
+    whole = registry.pypi("tool", wheel("tool", "1.0", {"tool.py": b"x = 1\n"}), "cp39-cp39-manylinux_2_17_s390x")
+    half = registry.pypi("other", wheel("other", "1.0", {"other.py": NOISE}), "cp39-cp39-manylinux_2_17_s390x")
+    toy = make(*(part(f, source="pypi", into="site", architecture="s390x") for f in (whole, half)))
+    for file, share in ((whole, 1.0), (half, 0.5)):
+        left = home / f"downloads/toy/.{file.filename}.part.client/got" / file.filename
+        left.parent.mkdir(parents=True)
+        content = registry.files[f"/files/{file.filename}"]
+        left.write_bytes(content[: int(len(content) * share)])
+    kits.install(toy)
+    assert (home / "kits/toy/site/tool.py").read_bytes() == b"x = 1\n"
+    assert (home / "kits/toy/site/other.py").read_bytes() == NOISE
+    assert registry.count(f"/files/{half.filename}") and not registry.count(f"/files/{whole.filename}")
+    assert leftovers(home) == []
+
+
 @pytest.mark.parametrize("size", ["half", "same", "longer"])
 def test_a_rest_of_another_file_does_no_harm(toy: Any, home: Path, registry: Registry, client: str, size: str) -> None:
     content = registry.files[path_of("first")]

@@ -46,6 +46,8 @@ BOOTSTRAP = (
 """Takes a line with the length of this file's text, and the text. Nothing is imported from the current folder."""
 
 BEAT = bytes(4)
+BEAT_S = 5.0
+"""How often a host sends one."""
 _LOOK_S = 2.0
 _LOOKS = 15
 """A host that sent a beat, and then nothing for so many looks, is gone."""

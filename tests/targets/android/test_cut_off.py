@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -72,7 +70,9 @@ def test_the_cable_is_pulled_in_a_push(device: Device, tmp_path: Path) -> None:
         device.stop()
 
     later(0, pull)
-    error = broken(lambda: store.put(large), "is gone: unplugged, switched off, or restarting")
+    error = broken(
+        lambda: store.put(large), "is gone: unplugged, switched off, or restarting", 60
+    )  # it is hashed first
     assert "plug it in" in (error.remedy or "")
     (left,) = device.left()
     assert left.endswith(".part")  # nothing could be removed: there was no device
@@ -159,71 +159,6 @@ def test_a_device_that_stands_still(device: Device, monkeypatch: pytest.MonkeyPa
         broken(lambda: store.put_bytes(b"second"), "doesn't answer: a command took more than 1.5 s")
     finally:
         device.process.send_signal(signal.SIGCONT)
-
-
-dropping = pytest.mark.skipif(shutil.which("nft") is None, reason="nothing drops packets: apt-get install nftables")
-
-
-@contextmanager
-def out_of_reach(network: Network, device: Device) -> Iterator[None]:
-    """All packets from and to a device are dropped, as on a radio: nothing closes a connection."""
-    chain = "chain inet radio out { type filter hook output priority 0; }"
-    drops = [f"add rule inet radio out tcp {end} {device.port} drop" for end in ("dport", "sport")]
-    network.run("nft", "; ".join(["add table inet radio", f"add {chain}", *drops]))
-    try:
-        yield
-    finally:
-        network.run("nft", "delete table inet radio")
-
-
-@dropping
-def test_packets_are_dropped_in_a_push(
-    network: Network, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large = tmp_path / "large"
-    with large.open("wb") as file:
-        file.truncate(1 << 30)
-    store = files(device)
-    monkeypatch.setattr(adb, "_PUSH_S", 3.0)
-    monkeypatch.setattr(adb, "_BYTES_A_SECOND", 1 << 30)
-    monkeypatch.setattr(adb, "ANSWER_S", 3.0)
-    with ExitStack() as stack:
-
-        def lose() -> None:
-            while not any(name.endswith(".part") for name in device.left()):
-                time.sleep(0.01)
-            stack.enter_context(out_of_reach(network, device))
-
-        later(0, lose)
-        broken(lambda: store.put(large), "doesn't take .*: it took more than 4 s")
-    again(network, device)
-    (left,) = (name for name in device.left() if name.endswith(".part"))
-    named, until = set[str](), time.monotonic() + 20
-    while device.left() != named:  # adbd may still write what came late, which makes it new again
-        assert time.monotonic() < until and device.left() - named <= {left}
-        os.utime(device.workdir / left, (1, 1))
-        named.add(store.put_bytes(str(len(named)).encode()))
-
-
-@dropping
-def test_packets_are_dropped_in_a_run(network: Network, device: Device, tflite_int8: TFLiteModel) -> None:
-    with Worker(f"{device.target},python={sys.executable}", tflite_int8, timeout_s=6) as there:
-        there.run(FEEDS)
-        with out_of_reach(network, device):
-            broken(lambda: there.run(FEEDS), "hung: run took more than 6 s")
-        again(network, device)
-        there.load(tflite_int8)
-        assert there.run(FEEDS)["logits"].shape == (1, 5)
-
-
-def again(network: Network, device: Device) -> None:
-    """Wait until adb's server sees a device again, which it may have given up."""
-    until = time.monotonic() + 30
-    while not device.ready():
-        network.call("disconnect", device.serial)
-        network.call("connect", device.serial)
-        assert time.monotonic() < until
-        time.sleep(0.2)
 
 
 def test_no_room(network: Network, device: Device, tflite_int8: TFLiteModel, tmp_path: Path) -> None:
