@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from edgeworthy.artifact import Artifact, Feeds
 from edgeworthy.benchmarks import peers_reasons
 from edgeworthy.benchmarks.architectures import catalogue, timm_nets
-from edgeworthy.benchmarks.peers_page import markdown
+from edgeworthy.benchmarks.peers_page import against_onnxruntime, markdown
 from edgeworthy.cli.progress import Log
 from edgeworthy.config import Config
 from edgeworthy.files import write_text
@@ -105,10 +105,13 @@ def main() -> int:
         times = {name: known.latency for name in found.found if (known := known_times(options.out / name))}
         command = shlex.join(["python", *sys.argv])
         report = with_times(found, times)
-        why, stale = peers_reasons.reasons(report.found, peers_reasons.load())
+        wins, forms = peers_reasons.load()
+        why, stale = peers_reasons.reasons(report.found, wins)
+        slow, wrong = peers_reasons.slower(against_onnxruntime(report, times), forms)
+        stale += wrong
         for line in stale:
             progress.warn(f"peers_reasons.toml: {line}")
-        write_text(options.write, markdown(report, times, command, options.note, told, why))
+        write_text(options.write, markdown(report, times, command, options.note, told, why, slow))
     ours = [row for one in found.found.values() for row in of(one, OURS)]
     right = len(found.found) == len(found.models) and all(row.status == "pass" for row in ours)
     return 0 if right and not stale else 1

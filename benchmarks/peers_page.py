@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
+from edgeworthy.benchmarks.peers_reasons import SLOWER
 from edgeworthy.display import milliseconds
 from edgeworthy.fleet.compared import COLUMNS, ComparisonReport, cells
 from edgeworthy.validate.node_tests import NodeTestTable
@@ -27,6 +28,7 @@ def markdown(
     note: str = "",
     tests: NodeTestTable | None = None,
     why: Mapping[Win, str] | None = None,
+    slow: Mapping[str, str] | None = None,
 ) -> str:
     """The page: who converts what, ours against each, every row, and why something failed.
 
@@ -37,6 +39,7 @@ def markdown(
         note: A sentence about the machine.
         tests: ONNX's node tests through the same routes.
         why: Reasons for what another is better by.
+        slow: Model → why ONNX Runtime is so much faster on it.
     """
     host = report.host
     versions = {route.route: route.made_by for route in report.routes if route.made_by}
@@ -61,6 +64,7 @@ def markdown(
         "",
         *(onnx_tests(tests) if tests else []),
         *latencies(report, times),
+        *where_slower(against_onnxruntime(report, times), slow or {}),
         "## Where another is better",
         "",
         *where_better(report, why or {}),
@@ -110,6 +114,19 @@ def latencies(report: ComparisonReport, times: Mapping[str, LatencyResult]) -> l
         f"*{BEST}*: the fastest other converter's file of those that are right.",
         "",
     ]
+
+
+def against_onnxruntime(report: ComparisonReport, times: Mapping[str, LatencyResult]) -> dict[str, float]:
+    """Model → our latency ÷ ONNX Runtime's, of those that both have."""
+    lines = {name: _quotients(report, name, times.get(name), ()) for name in report.found}
+    return {name: line[1][ONNXRUNTIME] for name, line in lines.items() if line and ONNXRUNTIME in line[1]}
+
+
+def where_slower(quotients: Mapping[str, float], slow: Mapping[str, str]) -> list[str]:
+    """The models on which ONNX Runtime is faster by more than 1.3, with the reason."""
+    found = {model: value for model, value in quotients.items() if value > SLOWER}
+    lines = [f"- {model}, {value:.2f}: {slow.get(model, 'no reason is known')}" for model, value in found.items()]
+    return [f"## Where ONNX Runtime is faster by more than {SLOWER:g}", "", *(lines or ["Nowhere."]), ""]
 
 
 def _quotients(

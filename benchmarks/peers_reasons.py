@@ -1,4 +1,4 @@
-"""Why another converter's file is better than ours: entries of ``peers_reasons.toml``, held to the page's figures."""
+"""Why other converters' files, or ONNX Runtime, are better than ours: ``peers_reasons.toml``, held to figures."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _FACTS: dict[str, tuple[Callable[[RouteRow], float | None], Callable[[float], st
     "partitions": (lambda row: row.partitions, str),
 }
 """What may bear a reason out: the number of a row, and how it is written."""
+
+SLOWER = 1.3
+"""Times ONNX Runtime's latency beyond which there has to be a reason."""
 
 _AS_GOOD = 1.02
 """Times a figure that are no more than it."""
@@ -68,13 +71,46 @@ class Reason:
         return self.why.format(ours=text(ours), theirs=text(theirs))
 
 
-def load(file: Path = FILE) -> list[Reason]:
-    """The table.
+@dataclass(frozen=True)
+class SlowForm:
+    """Why ONNX Runtime is faster on models.
+
+    Attributes:
+        models: Which ones.
+        form: What most of their arithmetic is, by the name of its row in docs/kernels.md.
+        why: It is slower there than in ONNX Runtime.
+    """
+
+    models: Sequence[str]
+    form: str
+    why: str
+
+
+def load(file: Path = FILE) -> tuple[list[Reason], list[SlowForm]]:
+    """The two tables.
 
     Raises:
         ValueError, TypeError: an entry isn't one.
     """
-    return [Reason(**entry) for entry in tomllib.loads(file.read_text(encoding="utf-8"))["reasons"]]
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    return [Reason(**entry) for entry in tables["reasons"]], [SlowForm(**entry) for entry in tables["onnxruntime"]]
+
+
+def slower(quotients: Mapping[str, float], table: Iterable[SlowForm]) -> tuple[dict[str, str], list[str]]:
+    """The reason of each model on which ONNX Runtime is so much faster, and what is wrong with the table, a line each.
+
+    Args:
+        quotients: Model → our latency ÷ ONNX Runtime's; entries of other models are left alone.
+    """
+    said, stale = {}, []
+    for slow in table:
+        for model in slow.models:
+            if model in quotients and quotients[model] > SLOWER:
+                said[model] = f"{slow.form}: {slow.why}"
+            elif model in quotients:
+                stale.append(f"{model}, onnxruntime: it is at {quotients[model]:.2f} of its time now")
+    missing = [model for model, value in quotients.items() if value > SLOWER and model not in said]
+    return said, [*stale, *(f"{model}, onnxruntime: {quotients[model]:.2f} without a reason" for model in missing)]
 
 
 def reasons(found: Mapping[str, RouteComparison], table: Iterable[Reason]) -> tuple[dict[Win, str], list[str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from edgeworthy.benchmarks import peers, peers_reasons
 from edgeworthy.benchmarks.architectures import timm_nets
-from edgeworthy.benchmarks.peers_page import markdown
+from edgeworthy.benchmarks.peers_page import markdown, where_slower
 from edgeworthy.fleet.compared import ComparisonReport
 from edgeworthy.fleet.comparing import ComparisonResult
 from edgeworthy.fleet.jobs import Attempt
@@ -83,7 +83,7 @@ def rows_of(page: str) -> dict[str, RouteComparison]:
 def test_the_reasons_are_borne_out_by_the_page() -> None:
     """Read back from the page that is published: no entry is stale, all are in their lines there, and in no other."""
     page = (Path(peers.__file__).parents[1] / "docs/routes.md").read_text(encoding="utf-8")
-    found, table = rows_of(page), peers_reasons.load()
+    found, (table, _) = rows_of(page), peers_reasons.load()
     assert len(found) > 30
     said, stale = peers_reasons.reasons(found, table)
     assert stale == [] and len(said) == sum(len(reason.models) for reason in table)
@@ -93,6 +93,29 @@ def test_the_reasons_are_borne_out_by_the_page() -> None:
     heads = {head.partition(":")[0]: why for head, why in shown.items()}
     assert heads == {head.partition(":")[0]: why for head, why in there.items()}
     assert heads["bert_base, litert-torch"] == "XNNPACK takes its file in 1 partition and ours in 3"
+
+
+def test_where_onnxruntime_is_faster_the_form_of_its_reason_is_slower() -> None:
+    """By the published pages: the models of the one, and the forms' figures of the other."""
+    folder = Path(peers.__file__).parents[1] / "docs"
+    page, kernels = ((folder / name).read_text(encoding="utf-8") for name in ("routes.md", "kernels.md"))
+    times = page.partition("## Latency, ours ÷ theirs")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in times.splitlines() if line[:2] == "| "]
+    quotients = {row[0]: float(row[-1]) for row in rows if row[1] not in ("ours", ":--", "--:", "")}
+    _, table = peers_reasons.load()
+    said, stale = peers_reasons.slower(quotients, table)
+    assert stale == [] and said.keys() == {model for slow in table for model in slow.models} and len(quotients) > 30
+    for slow in table:
+        (row,) = [line for line in kernels.splitlines() if line.startswith(f"| {slow.form} |")]
+        assert float(row.split("|")[3]) > peers_reasons.SLOWER
+    assert "\n".join(where_slower(quotients, said)) in page
+
+
+def test_a_model_that_onnxruntime_is_faster_on_needs_a_reason() -> None:
+    slow = peers_reasons.SlowForm(["a", "b", "elsewhere"], "a form", "so")
+    said, stale = peers_reasons.slower({"a": 1.4, "b": 1.2, "c": 1.5, "d": 0.5}, [slow])
+    assert said == {"a": "a form: so"}
+    assert stale == ["b, onnxruntime: it is at 1.20 of its time now", "c, onnxruntime: 1.50 without a reason"]
 
 
 def test_a_reason_that_does_not_hold_is_told() -> None:
