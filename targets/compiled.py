@@ -23,7 +23,7 @@ from ..workers.native import caught
 from . import rounding
 from .leftover import Delegation, alone, left_over
 from .quantized import QuantizedSignature
-from .session import LoadedModel, check_kind
+from .session import LoadedModel, check_32_bits, check_kind
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -40,12 +40,14 @@ class Accelerator(ABC):
         hardware: Its name among LiteRT's ``HardwareAccelerator``.
         largest: Whether it takes the largest part of the graph alone.
         resizes: Whether it compiles anew for other shapes of the inputs.
+        wide: Whether it computes int64 in 64 bits.
     """
 
     kind = "tflite"
     hardware: ClassVar[str]
     largest: ClassVar[bool] = False
     resizes: ClassVar[bool] = False
+    wide: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -132,6 +134,8 @@ class _Session(LoadedModel):
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         encoded, dequantized = self._signature.encode(feeds)
+        if self._receipt.delegated and not self._accelerator.wide:
+            check_32_bits(encoded, self._accelerator.name, where=str(self._artifact.path))
         return self._signature.decode(self._invoke(encoded), dequantized)
 
     def prepare(self, feeds: Feeds) -> Callable[[], object]:

@@ -107,7 +107,8 @@ class _Session(ModuleSession):
         except Exception as error:  # whatever the exporter, a partitioner or the module's own code raises
             lines = [line for line in str(error).splitlines() if line.strip()]
             what = f"{stage}: {type(error).__name__}"
-            raise CheckFailed(what, where=self._source.spec, details=lines[:_LINES]) from error
+            remedy = "rewrite what these lines name, or run the module on another target"
+            raise CheckFailed(what, where=self._source.spec, details=lines[:_LINES], remedy=remedy) from error
         program = _runtime().load_program(content)
         self._kept += [program, content]
         return program.load_method("forward"), counts

@@ -48,6 +48,7 @@ class LiteRTNpu(Accelerator):
 
     hardware = "NPU"
     name = "LiteRT NPU"
+    wide = False
 
     def __init__(self, *, device: DeviceKind = "npu", precision: Precision | None = None, plugin: str = "") -> None:
         self.device = device

@@ -18,7 +18,7 @@ from .asked import ask
 from .compiled import scales
 from .info import Setting, TargetInfo, one_of
 from .quantized import QuantizedSignature
-from .session import LoadedModel, check_kind, checked
+from .session import LoadedModel, check_32_bits, check_kind, checked
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -137,6 +137,7 @@ class OpenVino:
                 "OpenVINO can't run this file",
                 where=str(artifact.path),
                 details=[line for line in str(error).splitlines() if line.strip()],
+                remedy="rewrite what these lines name, or run the file on another target",
             ) from error
         return _TFLite(artifact, compiled) if self.kind == TFLiteModel.kind else _Onnx(artifact, compiled)
 
@@ -205,6 +206,7 @@ class _TFLite(_Session):
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         encoded, dequantized = self._signature.encode(feeds)
+        check_32_bits(encoded, "OpenVINO", where=str(self._artifact.path))
         return self._signature.decode(self._invoke(encoded), dequantized)
 
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
@@ -225,7 +227,9 @@ class _Onnx(_Session):
         return lambda: self._invoke(arrays)
 
     def _checked(self, feeds: Feeds) -> dict[str, Array]:
-        return checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
+        arrays = checked(feeds, self._artifact.inputs, where=str(self._artifact.path))
+        check_32_bits(arrays, "OpenVINO", where=str(self._artifact.path))
+        return arrays
 
 
 def _ports(artifact: Artifact, ports: Sequence[Any], names: Mapping[str, str]) -> dict[str, Any]:

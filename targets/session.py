@@ -103,6 +103,17 @@ def checked(feeds: Feeds, specs: Sequence[TensorSpec], *, where: str) -> dict[st
     return result
 
 
+def check_32_bits(feeds: Feeds, runtime: str, *, where: str) -> None:
+    """Raise BadInput for an integer that a runtime would cut off, as its own have 32 bits whatever the file says."""
+    for name, array in feeds.items():
+        if array.dtype.kind in "iu" and not np.array_equal(array.astype(np.int32), array):
+            raise BadInput(
+                f"{runtime}'s integers have 32 bits, and {name!r} has a value beyond them",
+                where=where,
+                remedy="feed smaller values, or run the model on another target",
+            )
+
+
 def named(values: Sequence[Array], names: Sequence[str], *, where: str) -> dict[str, Array]:
     """Outputs by name, in order.
 

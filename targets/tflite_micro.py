@@ -127,7 +127,7 @@ class _Session(LoadedModel):
             raise BadInput(
                 f"TFLite Micro has fixed sizes: {name!r} is {list(own)} in the file, and was given {list(given)}",
                 where=str(self._artifact.path),
-                remedy="give the inputs fixed sizes with --input",
+                remedy="give the inputs fixed sizes with --input" if all(given) else "leave out what has no elements",
             )
 
 
@@ -147,7 +147,12 @@ def _refused(artifact: Artifact, said: str, operations: list[Operation]) -> Runt
     lines = [line for line in said.splitlines() if line.strip()]
     missing = _MISSING.search(said)
     if missing is None:
-        return RuntimeFailure("TFLite Micro refuses the file", where=str(artifact.path), details=lines)
+        return RuntimeFailure(
+            "TFLite Micro refuses the file",
+            where=str(artifact.path),
+            details=lines,
+            remedy="rewrite what these lines name: edgeworthy inspect says what is in the file",
+        )
     nodes = [str(operation) for operation in operations if operation.op == missing[1]]
     return RuntimeFailure(
         f"TFLite Micro has no operator {missing[1]}",

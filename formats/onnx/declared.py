@@ -82,8 +82,11 @@ def _inferred(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
     bare = onnx.ModelProto()
     bare.CopyFrom(proto)
     del bare.graph.value_info[:]
+    inputs = {info.name: info.type for info in bare.graph.input}
     for output in bare.graph.output:
-        if output.type.HasField("tensor_type"):
+        if output.name in inputs:  # without a shape of its own ONNX infers none of any output
+            output.type.CopyFrom(inputs[output.name])
+        elif output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
     leave_out_crashing(bare.graph)
     try:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from ... import kits
 from ...artifact import Artifact, Feeds, Receipt
 from ...errors import BadInput, CheckFailed, NotAvailable, RuntimeFailure
@@ -21,7 +19,7 @@ from ...formats.saved_model import argument_names
 from ...plugins import installed_version
 from ...vocabulary import SIGNATURE
 from ..info import Setting, TargetInfo, one_of
-from ..session import LoadedModel, check_kind, checked
+from ..session import LoadedModel, check_32_bits, check_kind, checked
 from . import graph_model
 from .chromium import INSTALL, KIT, program, scratch
 from .litertjs import CHROMIUM
@@ -130,18 +128,11 @@ class _Session(BrowserSession):
     def encode(self, feeds: Feeds) -> tuple[dict[str, Array], bool]:
         where = str(self._artifact.path)
         arrays = checked(feeds, self._artifact.inputs, where=where)
-        return {name: _own(name, array, where) for name, array in arrays.items()}, False
+        check_32_bits(arrays, "TensorFlow.js", where=where)
+        return {name: array.astype(_OWN[array.dtype.name]) for name, array in arrays.items()}, False
 
     def decode(self, arrays: dict[str, Array], dequantized: bool) -> dict[str, Array]:
         return {spec.name: arrays[spec.name].astype(spec.dtype) for spec in self._artifact.outputs}
-
-
-def _own(name: str, array: Array, where: str) -> Array:
-    """An array in TensorFlow.js's dtype."""
-    own = array.astype(_OWN[array.dtype.name])
-    if not np.array_equal(own, array, equal_nan=array.dtype.kind == "f"):
-        raise BadInput(f"TensorFlow.js's integers have 32 bits, and {name!r} has a value beyond them", where=where)
-    return own
 
 
 def _converted(artifact: Artifact, kit: Path) -> Path:

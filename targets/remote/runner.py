@@ -170,7 +170,10 @@ class RemoteRunner:
             error = out_of_memory(f"{self.name} ran out of memory in {command}", 0, where=self.where, details=[text])
         else:
             error = RaisedThere(
-                f"{self.name} raised in {command}: {text}", where=self.where, details=said[-_TAIL_LINES:]
+                f"{self.name} raised in {command}: {text}",
+                where=self.where,
+                details=said[-_TAIL_LINES:],
+                remedy=_OWN_KERNELS if "xnnpack" in text.lower() else None,
             )
             error.text, error.errno = text, reply["errno"]
         error.add_note(reply["traceback"])
@@ -182,5 +185,7 @@ _NO_PYTHON = {
     "exit code 127": "there is no Python there under this name",
 }
 """How a POSIX shell says that it can't start a program."""
+
+_OWN_KERNELS = "run it on TFLite's own kernels, with the option kernels=builtin"
 
 _PYTHON = "install Python 3.9 or later there, or name it with the option python=PATH"

@@ -121,3 +121,16 @@ def test_an_output_without_shape_or_type_takes_the_inferred_one(
     assert [str(s) for s in describe(path).outputs] == ["where:int64[2,where_dim1]", "y:float32[n,4]"]
     assert len(runs) == 1
     assert not summarize(path).notes, "nothing was declared wrongly"
+
+
+@pytest.mark.parametrize("declared", [None, [2, 3], [7]])
+def test_an_output_that_is_an_input_hides_no_other(tmp_path: Path, declared: Any) -> None:
+    value = helper.make_tensor_value_info
+    outputs = [value("y", TensorProto.FLOAT, None), value("x", TensorProto.FLOAT, declared)]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])], "g", [value("x", TensorProto.FLOAT, ["n", 3])], outputs
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    y, x = describe(path).outputs
+    assert (y.shape, x.shape[1:]) == (("n", 3), (3,))

@@ -22,8 +22,6 @@ from edgeworthy.targets.worker import Worker
 from .devices import Device, Network
 from .test_cut_off import FEEDS, broken, faulty, files, later
 
-pytestmark = pytest.mark.device
-
 dropping = pytest.mark.skipif(shutil.which("nft") is None, reason="nothing drops packets: apt-get install nftables")
 
 
@@ -39,6 +37,7 @@ def out_of_reach(network: Network, device: Device) -> Iterator[None]:
         network.run("nft", "delete table inet radio")
 
 
+@pytest.mark.device
 @dropping
 def test_packets_are_dropped_in_a_push(
     network: Network, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -68,7 +67,7 @@ def test_packets_are_dropped_in_a_push(
         named.add(store.put_bytes(str(len(named)).encode()))
 
 
-@pytest.mark.slow
+@pytest.mark.device
 @dropping
 def test_packets_are_dropped_in_a_run(network: Network, device: Device, tflite_int8: TFLiteModel) -> None:
     with Worker(f"{device.target},python={sys.executable}", tflite_int8, timeout_s=6) as there:
