@@ -246,7 +246,11 @@ class Wanted:
         table = self.config.quantize
         asked = self._is_for_quantization or bool(table.schemes or table.recipe)
         if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
-            return "quantize" in self.stages or asked
+            if wanted := "quantize" in self.stages or asked:
+                from ..formats.tflite.releases import check_taken
+
+                check_taken(source.artifact.path, self.spec)
+            return wanted
         if asked and source.artifact.kind == "tflite":
             scheme = quantization.SCHEMES[source.scheme]
             raise BadInput(
