@@ -191,6 +191,7 @@ def test_what_does_not_run_says_why(tmp_path: Path) -> None:
     found = anatomy(tmp_path / "custom.tflite")
     assert found.modules[0].ops == {"CUSTOM:Mine": 1}
     assert "Mine" in found.xnnpack.failure
+    assert edgeworthy.inspect(tmp_path / "custom.tflite").runs_on["tflite"] == "no: it fails there, see below"
 
 
 def test_what_a_pass_writes_is_its_nodes_own(tmp_path: Path) -> None:
