@@ -262,8 +262,7 @@ class Wanted:
             raise BadInput(
                 "quantization starts from a float TFLite file, and this is a SavedModel",
                 where=self.spec,
-                remedy="make one with tf.lite.TFLiteConverter.from_saved_model and give that, or give the model that "
-                "the SavedModel was made from",
+                remedy="give what tf.lite.TFLiteConverter.from_saved_model makes of it, or the model it was made from",
             )
         return False
 
