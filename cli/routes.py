@@ -1,6 +1,8 @@
-"""``edgeworthy routes``: the converters that there are, and their set-up (``install``, ``remove``)."""
+"""``edgeworthy routes``: the converters that there are, and their set-up (``install``, ``remove``, ``doctor``)."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -77,8 +79,37 @@ def remove(names: kits.Names, as_json: Json = False, quiet: Quiet = False, debug
         kits.remove(console, names)
 
 
+def doctor(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A converter, as --route takes it.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Try a converter on a model of one operator.
+
+    Reads every file of its kit, has the model converted, and holds what the file computes against numpy.
+
+    Exit code 0: it works. 1: it makes no file, or one that computes something else. 3: it isn't there, or is damaged.
+
+    \b
+    Examples:
+      edgeworthy routes doctor onnx2tf
+      edgeworthy routes doctor direct --json
+    """
+    with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
+        from ..pipeline.trial import try_route
+        from . import views
+
+        with console.progress() as progress:
+            trial = try_route(name, progress)
+        if console.as_json:
+            console.json(trial)
+        views.trial(console, trial)
+        raise SystemExit(0 if trial.passes else 1)
+
+
 group = typer.Typer(cls=WholeSummaries, invoke_without_command=True, no_args_is_help=False)
 group.callback()(routes)
 group.command("list")(list_)
-for _command in (install, remove):
+for _command in (install, remove, doctor):
     group.command()(_command)

@@ -87,8 +87,9 @@ def _dotted(module: str) -> tuple[str, ...]:
 
 
 def _scopes(tensor: str) -> tuple[str, ...]:
-    """The scopes of a tensor's name, as ``encoder/layer_1`` of ``encoder/layer_1/MatMul;other``."""
-    return tuple(next((part for part in parts_of(tensor) if "/" in part), "").split("/")[:-1])
+    """The scopes of a tensor's name, as ``encoder/layer_1`` of ``/encoder/layer_1/MatMul;other``."""
+    scoped = next((part for part in parts_of(tensor) if "/" in part), "")
+    return tuple(filter(None, scoped.split("/")[:-1]))  # TorchScript's begin with one
 
 
 def _modules(operators: Iterable[Operation], paths: Iterable[tuple[str, ...]], mark: str) -> list[ModuleShare]:

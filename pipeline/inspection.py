@@ -14,7 +14,7 @@ from .. import files
 from ..artifact import Artifact
 from ..errors import BadInput
 from ..formats.model_files import sha256, size
-from ..formats.tflite.releases import least_runtime
+from ..formats.tflite.releases import least_runtime, release_name, releases
 from ..schemes import FLOAT32
 from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..workers.native import hushed
@@ -92,7 +92,7 @@ def inspect(path: Path | str, targets: Sequence[str] = ()) -> Inspection:
             remedy="export the model first: edgeworthy export SOURCE -o OUT" if path.exists() else "check the path",
         )
     refused = _refused(path, found, targets) if targets else {}
-    return found.model_copy(update={"runs_on": _runs_on(path, found.kind), "refused": refused})
+    return found.model_copy(update={"runs_on": _runs_on(path, found), "refused": refused})
 
 
 def _refused(path: Path, found: Inspection, targets: Sequence[str]) -> dict[str, list[str]]:
@@ -254,13 +254,27 @@ def _contents(signature: Any) -> tuple[Counter[str], Counter[str]]:
     return constants, Counter(n.op for n in nodes if n.op not in _TF_PLUMBING)
 
 
-def _runs_on(path: Path, kind: str) -> dict[str, str]:
+def _runs_on(path: Path, found: Inspection) -> dict[str, str]:
     from ..formats.tflite.summary import summarize
     from ..targets import TARGETS
 
-    scheme = summarize(path).scheme if kind == "tflite" else None
+    scheme = summarize(path).scheme if found.kind == "tflite" else None
+    older = _too_old(path, found.anatomy) if found.kind == "tflite" else {}
     return {
-        name: target.missing(starts=False) or "yes" if target.takes_scheme(scheme) else f"no: this is {scheme}"
+        name: older.get(name) or target.missing(starts=False) or "yes"
+        if target.takes_scheme(scheme)
+        else f"no: this is {scheme}"
         for name, target in TARGETS.items()
-        if target.kind == kind
+        if target.kind == found.kind
     }
+
+
+def _too_old(path: Path, anatomy: Anatomy | None) -> dict[str, str]:
+    """TFLite's runtimes that don't load a file → why; ``tflite`` is the one that is installed."""
+    least, known = least_runtime(path), releases()
+    before = known[: known.index(least.release)] if least.release else known
+    why = f"no: it loads on {str(least).partition(' (')[0]}"
+    found = {release_name(release): why for release in before}
+    if not least.release or (anatomy and anatomy.xnnpack.failure):
+        found["tflite"] = why if not least.release else "no: it fails there, see below"
+    return found

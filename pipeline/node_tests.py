@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from .. import files, kits
 from ..convert.routes import CONVERTERS, ConverterInfo, get, made_by, worker
 from ..errors import BadInput, EdgeworthyError, TimedOut
+from ..targets import find
 from ..targets.worker import Worker
 from ..validate.node_tests import NodeTestOutcome, NodeTestTable, RouteTests, judged, layouts
 from ..workers.scratch import Scratch
@@ -44,6 +45,7 @@ _SAVED_EVERY_S = 5.0
 _RUNTIMES = {"tflite": "tflite", "saved_model": "tensorflow"}
 """What a converter makes → the target that runs it."""
 
+_JUDGE = ("pipeline/node_tests.py", "validate/node_tests.py", "targets/tflite.py", "targets/tensorflow.py")
 _DETAIL = 200
 _GLOB = frozenset("*?[")
 
@@ -155,8 +157,10 @@ def _not_for_it(info: ConverterInfo) -> str:
 
 
 def _key(info: ConverterInfo, onnx_version: str) -> str:
-    """Changes with whatever might make another outcome: a kit's content, else our code and the converter's version."""
-    made_of = (info.name, info.makes, made_by(info), fingerprint.of_converter(info), onnx_version)
+    """Changes with whatever might make another outcome: a kit's content, else our code and the converter's version;
+    the runtime, and what judges."""
+    judge = (find(_RUNTIMES[info.makes]).version, fingerprint.of_code(*_JUDGE))
+    made_of = (info.name, info.makes, made_by(info), fingerprint.of_converter(info), onnx_version, *judge)
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
 
 

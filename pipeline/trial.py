@@ -1,4 +1,5 @@
-"""A target tried on models of one operator: does it start, does it compute, and what ran (``targets doctor``).
+"""A target or a converter tried on models of one operator: does it start, and is it right (``targets`` and ``routes
+doctor``).
 
 The models are made here, of numpy's weights, and what a target gives is held against numpy.
 """
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from .. import kits, targets
 from ..artifact import Artifact, OnnxModel, TensorSpec
+from ..convert.routes import CONVERTERS, get
+from ..convert.routes import worker as converting
 from ..errors import CheckFailed, NotAvailable
 from ..schemes import FLOAT32, INT8
 from ..targets.worker import Worker
@@ -25,7 +28,11 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..artifact import Array
+    from ..convert.routes import ConverterInfo
     from ..targets import TargetInfo
+
+CONVERT_S = 300.0
+"""Seconds that a converter may take for it, its imports included."""
 
 _INPUTS, _OUTPUTS = 16, 8
 _FLOAT_ERROR = {"float32": 1e-5, "float16": 1e-2}
@@ -55,10 +62,11 @@ class Tried(BaseModel):
 
 
 class Trial(BaseModel):
-    """What ``edgeworthy targets doctor`` shows.
+    """What ``edgeworthy targets doctor`` and ``edgeworthy routes doctor`` show.
 
     Attributes:
-        kit: The kit that the target needs, or None.
+        target: Or the converter.
+        kit: The kit that it needs, or None.
         folder: Where that is.
         rows: None for a kit that no target needs: it is whole, and its own check passed.
     """
@@ -161,6 +169,38 @@ def try_target(name: str, progress: Progress) -> Trial:
     return Trial(target=target.name, version=version, kit=kit, folder=place, rows=rows)
 
 
+def try_route(name: str, progress: Progress) -> Trial:
+    """Have a converter make its file of a model of one operator, and run that here.
+
+    Raises:
+        BadInput: there is no such converter.
+        NotAvailable: it can't run here, or its kit is damaged, or doesn't work.
+    """
+    info = CONVERTERS.find(name, where="NAME")
+    with progress.stage("kit", name):
+        state = check_kit(info.kit) if info.kit else None
+    get(name, "NAME")
+    with Scratch() as folder, progress.stage(name, FLOAT32.name):
+        row = _converted(_Layer.make(), info, Path(folder))
+    place = str(state.folder) if state else None
+    return Trial(target=name, version=info.version or "", kit=info.kit or None, folder=place, rows=[row])
+
+
+def _converted(layer: _Layer, info: ConverterInfo, folder: Path) -> Tried:
+    """The row of what a converter makes of the layer."""
+    work = folder / "work"
+    work.mkdir()
+    model = _onnx(layer, folder / "model.onnx").path if info.takes == "onnx" else _program(layer, folder)
+    try:
+        file = converting.run(info, model, work, timeout_s=CONVERT_S).file.artifact
+    except CheckFailed as error:
+        return Tried(scheme=FLOAT32.name, status="fail", why=str(error))
+    if len(file.inputs) != 1 or file.inputs[0].shape != layer.x.shape:
+        why = f"what it made takes {', '.join(map(str, file.inputs))}"
+        return Tried(scheme=FLOAT32.name, status="fail", why=why)
+    return _try(layer, targets.find("tflite" if info.makes == "tflite" else "tensorflow"), file, FLOAT32.name)[0]
+
+
 def _models(layer: _Layer, target: TargetInfo, folder: Path) -> Iterator[tuple[str, Artifact]]:
     """(scheme, model of one operator) for what the target takes, int8 with float32 inputs and outputs."""
     from ..convert.conversion import convert
@@ -194,7 +234,7 @@ def _try(layer: _Layer, target: TargetInfo, artifact: Artifact, scheme: str) -> 
     worker = Worker(target.name, artifact)
     try:
         with worker:
-            outputs = worker.run({"x": layer.x}) if target.computes else {}
+            outputs = worker.run({artifact.inputs[0].name: layer.x}) if target.computes else {}
             receipt = receipt_result(worker.receipt)
     except CheckFailed as error:
         return Tried(scheme=scheme, status="fail", why=str(error)), worker.version
@@ -227,9 +267,24 @@ def _onnx(layer: _Layer, path: Path) -> OnnxModel:
 
 
 def _module(layer: _Layer, folder: Path) -> Artifact:
-    """The layer as a factory of PyTorch's, with its weights beside it."""
+    """The layer as a factory of PyTorch's."""
     from ..targets.pytorch import PyTorchModel
 
+    return PyTorchModel.of(_factory(layer, folder), *_signature())
+
+
+def _program(layer: _Layer, folder: Path) -> Path:
+    """The layer as a program of ``torch.export``."""
+    from ..export.program import save_program
+    from ..source.load import load_source
+
+    path = folder / "program.pt2"
+    save_program(load_source(_factory(layer, folder)), path)
+    return path
+
+
+def _factory(layer: _Layer, folder: Path) -> str:
+    """The source of a module, with its weights beside it."""
     np.savez(folder / "layer.npz", weight=layer.weight, bias=layer.bias)
     file = folder / "trial.py"
     file.write_text(
@@ -242,7 +297,7 @@ def _module(layer: _Layer, folder: Path) -> Artifact:
         "    return layer\n",
         encoding="utf-8",
     )
-    return PyTorchModel.of(f"{file}:make", *_signature())
+    return f"{file}:make"
 
 
 def _signature() -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

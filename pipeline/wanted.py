@@ -246,7 +246,11 @@ class Wanted:
         table = self.config.quantize
         asked = self._is_for_quantization or bool(table.schemes or table.recipe)
         if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
-            return "quantize" in self.stages or asked
+            if wanted := "quantize" in self.stages or asked:
+                from ..formats.tflite.releases import check_taken
+
+                check_taken(source.artifact.path, self.spec)
+            return wanted
         if asked and source.artifact.kind == "tflite":
             scheme = quantization.SCHEMES[source.scheme]
             raise BadInput(
@@ -258,8 +262,7 @@ class Wanted:
             raise BadInput(
                 "quantization starts from a float TFLite file, and this is a SavedModel",
                 where=self.spec,
-                remedy="make one with tf.lite.TFLiteConverter.from_saved_model and give that, or give the model that "
-                "the SavedModel was made from",
+                remedy="give what tf.lite.TFLiteConverter.from_saved_model makes of it, or the model it was made from",
             )
         return False
 

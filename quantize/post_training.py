@@ -22,6 +22,7 @@ from ..artifact import Feeds, FloatOp, TFLiteModel
 from ..errors import BadInput
 from ..files import atomic_file
 from ..formats.tflite.names import check_names
+from ..formats.tflite.releases import check_taken
 from ..formats.tflite.summary import describe, summarize
 from ..schemes import FLOAT32, QUANTIZED, Scheme, get_scheme
 from . import tensorflow_engine
@@ -223,6 +224,7 @@ def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | Non
             where=str(model.path),
             remedy="quantize the float32 model",
         )
+    check_taken(model.path, str(model.path))
     calibrated = next(s.short_name for s in QUANTIZED if s.needs_calibration)
     if recipe.io_dtype != "float32" and not wanted.needs_calibration:
         raise BadInput(

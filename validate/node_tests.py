@@ -28,6 +28,8 @@ NodeTestStatus = Literal[
     "wrong-value",
 ]
 STATUSES: tuple[NodeTestStatus, ...] = get_args(NodeTestStatus)
+_COMPARED: tuple[NodeTestStatus, ...] = ("pass", "wrong-value", "wrong-dtype", "wrong-shape", "runtime-error")
+"""What ``compare`` finds, that which came furthest first."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def compare(got: Mapping[str, Any], expected: Mapping[str, Any], *, rtol: float,
 def judged(outputs: Mapping[str, Any], test: NodeTest) -> NodeTestOutcome:
     """``compare`` with the benefit of the doubt that another converter's file gets.
 
-    Outputs count by name, else by order, as they are or with their channels moved second; a scalar may have rank 1.
+    Outputs count by name, else by order, as they are or with their channels moved second, whichever comes nearest; a
+    scalar may have rank 1.
     """
     if len(outputs) != len(test.outputs):
         return NodeTestOutcome("wrong-shape", f"{len(outputs)} outputs instead of {len(test.outputs)}")
@@ -136,7 +139,7 @@ def judged(outputs: Mapping[str, Any], test: NodeTest) -> NodeTestOutcome:
     kept = {n: v.reshape(()) if v.shape == (1,) and np.ndim(test.outputs[n]) == 0 else v for n, v in kept.items()}
     moved = {name: np.moveaxis(value, -1, 1) if value.ndim > 2 else value for name, value in kept.items()}
     found = [compare(some, test.outputs, rtol=test.rtol, atol=test.atol) for some in (kept, moved)]
-    return next((outcome for outcome in found if outcome.status == "pass"), found[0])
+    return min(found, key=lambda outcome: _COMPARED.index(outcome.status))
 
 
 def layouts(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> Iterator[dict[str, Array]]:

@@ -36,7 +36,7 @@ class ReleaseLimit:
         of: The operators that it is asked of.
         that: The condition that holds of what they take (``condition``).
         form: What they don't take, as half a sentence behind the operator's name.
-        before: The first release that takes it.
+        before: The first release that takes it; empty: none does.
         remedy: What to do about it; empty: the usual.
     """
 
@@ -45,6 +45,12 @@ class ReleaseLimit:
     form: str
     before: str
     remedy: str = ""
+
+    @property
+    def rank(self) -> int:
+        """Place in ``releases`` of the first that takes it; behind the last, where none does."""
+        known = releases()
+        return known.index(self.before) if self.before else len(known)
 
     def holds(self, operation: Operation) -> bool:
         """Whether an operator meets it; one that it isn't asked of does."""
@@ -104,7 +110,23 @@ def _needs(operation: Operation) -> Iterator[tuple[str, int]]:
     """Forms that runtimes don't take from the first on, and the place in ``releases`` of the one that does."""
     for limit in _limits():
         if not limit.holds(operation):
-            yield f"{operation.op} {limit.form}", releases().index(limit.before)
+            yield f"{operation.op} {limit.form}", limit.rank
+
+
+def check_taken(path: Path, where: str) -> None:
+    """What is done with a ``.tflite`` file needs a runtime that runs it.
+
+    Raises:
+        BadInput: no runtime takes a form of an operator in it, such as ``CONV_2D of float16 data``.
+    """
+    none = len(releases())
+    forms = sorted({need for operation in read(path) for need, rank in _needs(operation) if rank == none})
+    if forms:
+        raise BadInput(
+            f"no TFLite runtime takes {' or '.join(forms)}",
+            where=where,
+            remedy="give the converter's file of float32 data (its weights alone may be float16), or the model itself",
+        )
 
 
 def releases() -> list[str]:
@@ -150,7 +172,7 @@ def versions_of(release: str) -> dict[str, int]:
 def limits_of(release: str) -> list[ReleaseLimit]:
     """What a release doesn't take, although it registers the operator."""
     known = releases()
-    return [limit for limit in _limits() if known.index(release) < known.index(limit.before)]
+    return [limit for limit in _limits() if known.index(release) < limit.rank]
 
 
 @cache

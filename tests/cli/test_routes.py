@@ -48,6 +48,7 @@ def test_the_list_says_what_each_is_and_how_to_get_it(environment: dict[str, str
         (("install", "onnx2tf"), 3, "can't install onnx2tf==2.6.9 for the kit onnx2tf"),
         (("install", "onnx2tf", "--offline", "nowhere"), 3, "there is no such folder"),
         (("remove", "onnx2tf"), 0, ""),
+        (("doctor", "onnx2tf"), 3, "fix: edgeworthy routes install onnx2tf"),
     ],
 )
 def test_what_cannot_be_installed_leaves_nothing(
@@ -59,6 +60,6 @@ def test_what_cannot_be_installed_leaves_nothing(
     assert not [path for path in home.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-@pytest.mark.parametrize("command", ["list", "install", "remove"])
+@pytest.mark.parametrize("command", ["list", "install", "remove", "doctor"])
 def test_help_has_examples(environment: dict[str, str], command: str) -> None:
     assert f"edgeworthy routes {command}" in routes(environment, command, "--help").stdout

@@ -14,7 +14,9 @@ from edgeworthy.convert import convert as ours
 from edgeworthy.convert.routes import CONVERTERS, ConverterInfo, worker
 from edgeworthy.errors import NotAvailable, RuntimeFailure
 from edgeworthy.kits.fetch import requirement
+from edgeworthy.pipeline import trial
 from edgeworthy.pipeline.comparing import compare
+from edgeworthy.pipeline.progress import Silent
 from edgeworthy.settings import load_config
 
 from .conftest import Registry, wheel
@@ -111,6 +113,28 @@ def test_a_damaged_kit_is_named_though_its_converter_works(
     assert cause.startswith("kit toy is damaged (") and cause.endswith("; edgeworthy routes install toy rebuilds it")
     kits.install(kits.KITS["toy"])
     assert row("mended") == ("pass", "")
+
+
+def test_the_doctor_reads_every_file(
+    converter: ConverterInfo, registry: Registry, home: Path, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was changed at the same size, of what the converter doesn't import: it works, and no size tells."""
+    members = {"tool.py": WORKS, "spare.py": b"#" * 10}
+    lock = requirement(registry.pypi("tool", wheel("tool", "1.0", members)))
+    kits.install(make(requirements=lock, python=("{kit}/env/bin/python",), routes=("theirs",)))
+    monkeypatch.setitem(CONVERTERS._found.table, "theirs", converter)
+    layer = trial._onnx(trial._Layer.make(), tmp_path / "layer.onnx").path
+    made = ours(layer, tmp_path / "ours", to=["tflite"]).tflite
+    assert made
+    monkeypatch.setenv("MADE", str(made.path))
+    assert trial.try_route("theirs", Silent()).passes
+    (spare,) = (home / "kits/toy/env").glob("lib/python*/site-packages/spare.py")
+    spare.write_bytes(b"-" * 10)
+    with pytest.raises(NotAvailable, match=r"kit toy is damaged \(.*spare.py is changed") as caught:
+        trial.try_route("theirs", Silent())
+    assert caught.value.remedy == "edgeworthy routes install toy"
+    kits.install(kits.KITS["toy"])
+    assert trial.try_route("theirs", Silent()).passes
 
 
 def test_its_row_says_what_to_do(

@@ -166,6 +166,20 @@ def test_a_file_of_another_converter(tmp_path: Path) -> None:
     assert (found.transposed, found.xnnpack.partitions, found.xnnpack.islands) == ([], 1, [])
 
 
+def test_names_as_torchscript_writes_them(tmp_path: Path) -> None:
+    """They begin with a slash, which is no module."""
+    b = TfliteBuilder([("x", Spec("float32", (2, 4)))])
+    with b.scope("/features/features.0"):
+        x = b.unary("tanh", b.inputs[0])
+    with b.scope("/head"):
+        x = b.unary("exp", x)
+    b.save([("y", b.unary("abs", x))], tmp_path / "other.tflite")
+    assert [op.name[0] for op in read(tmp_path / "other.tflite")][:2] == ["/", "/"]
+    assert [(m.module, m.depth) for m in anatomy(tmp_path / "other.tflite").modules] == [
+        ("", 0), ("features", 1), ("features/features.0", 2), ("head", 1),
+    ]  # fmt: skip
+
+
 def test_what_does_not_run_says_why(tmp_path: Path) -> None:
     b = TfliteBuilder([("x", Spec("float32", (2, 4)))])
     b.save([("y", b.unary("tanh", b.inputs[0]))], tmp_path / "custom.tflite")
@@ -177,6 +191,7 @@ def test_what_does_not_run_says_why(tmp_path: Path) -> None:
     found = anatomy(tmp_path / "custom.tflite")
     assert found.modules[0].ops == {"CUSTOM:Mine": 1}
     assert "Mine" in found.xnnpack.failure
+    assert edgeworthy.inspect(tmp_path / "custom.tflite").runs_on["tflite"] == "no: it fails there, see below"
 
 
 def test_what_a_pass_writes_is_its_nodes_own(tmp_path: Path) -> None:

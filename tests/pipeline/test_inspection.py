@@ -9,6 +9,8 @@ import pytest
 
 import edgeworthy
 from edgeworthy.errors import BadInput
+from edgeworthy.formats.tflite.summary import OP_NAMES
+from edgeworthy.targets.rules import runtime
 
 
 @pytest.fixture
@@ -35,6 +37,22 @@ def test_files_of_a_run(out: Path) -> None:
     assert weights["float32"] >= 4 * (4 * 9 + 4 + 64 * 3 + 3)
     runs_on = edgeworthy.inspect(out / "model_float16.tflite").runs_on
     assert runs_on["ethos-u"] == "no: this is float16" and runs_on["tflite"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("version", "old", "installed"),
+    [
+        (7, "", "yes"),
+        (8, "no: it loads on LiteRT ≥ 1.0", "yes"),
+        (99, "no: it loads on a runtime newer than LiteRT 2.3", "no: it loads on a runtime newer than LiteRT 2.3"),
+    ],
+)
+def test_a_runtime_that_is_too_old(tmp_path: Path, version: int, old: str, installed: str) -> None:
+    code = next(code for code, name in OP_NAMES.items() if name == "CONV_2D")
+    (tmp_path / "net.tflite").write_bytes(runtime.model(code, version))
+    found = edgeworthy.inspect(tmp_path / "net.tflite")
+    assert found.runs_on["tflite"] == installed
+    assert found.runs_on["tflite-2.14"].startswith("no: it loads") == bool(old) and old in found.runs_on["tflite-2.14"]
 
 
 def test_what_cannot_be_converted_is_listed(tmp_path: Path) -> None:

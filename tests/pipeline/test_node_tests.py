@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from edgeworthy.convert.routes import CONVERTERS
 from edgeworthy.errors import BadInput, NotAvailable
 from edgeworthy.formats.onnx import node_tests as onnx_tests
 from edgeworthy.formats.onnx.node_tests import NodeTests
-from edgeworthy.pipeline.node_tests import JSON, chosen, node_tests
+from edgeworthy.pipeline import fingerprint
+from edgeworthy.pipeline.node_tests import JSON, _key, chosen, node_tests
+from edgeworthy.targets import TargetInfo
 from edgeworthy.validate.node_tests import NodeTestTable
 
 from ..cli.conftest import edgeworthy
@@ -61,6 +64,18 @@ def test_a_test_that_kills_or_stops_a_route_is_its_outcome(
     (tmp_path / "out" / JSON).write_text("{}")
     with pytest.raises(BadInput, match="isn't edgeworthy's"):
         node_tests(routes=["moody"], **options)
+
+
+def test_another_runtime_or_judge_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kit's outcomes, too: its content is the same, and what becomes of its files needn't be."""
+    info, keys = CONVERTERS["onnx2tf"], [_key(CONVERTERS["onnx2tf"], "1.23")]
+    assert _key(info, "1.23") == keys[0]
+    monkeypatch.setattr(TargetInfo, "version", "2.99")
+    keys.append(_key(info, "1.23"))
+    told = fingerprint.of_code
+    monkeypatch.setattr(fingerprint, "of_code", lambda *parts: told(*parts) + str("validate/node_tests.py" in parts))
+    keys.append(_key(info, "1.23"))
+    assert len({*keys}) == 3
 
 
 def test_a_route_that_cannot_be_started_harms_no_other(

@@ -1,4 +1,4 @@
-"""``targets doctor``: what works passes; what computes something else, stays idle, crashes or is missing doesn't."""
+"""``targets`` and ``routes doctor``: what works passes; what is wrong, stays idle, crashes or is missing doesn't."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeworthy.convert.routes import CONVERTERS, ConverterInfo
 from edgeworthy.errors import NotAvailable
 from edgeworthy.pipeline import trial
 from edgeworthy.pipeline.progress import Silent
@@ -73,8 +74,43 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
 
-def doctor(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgeworthy", "targets", "doctor", *arguments]
+ROUTES = """
+import onnx
+from onnx import numpy_helper
+from edgeworthy.convert import convert
+from edgeworthy.convert.routes.own import direct
+
+def halves(model, folder):
+    proto = onnx.load(model)
+    weight = proto.graph.initializer[0]
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) / 2, weight.name))
+    onnx.save(proto, model)
+    return direct(model, folder)
+
+def widens(model, folder):
+    proto = onnx.load(model)
+    for value in (proto.graph.input[0], proto.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 3
+    onnx.save(proto, model)
+    return direct(model, folder)
+
+def raises(model, folder):
+    raise ValueError("no rule for Gemm")
+
+def saved(model, folder):
+    return convert(model, folder, to=["saved_model"]).saved_model.path
+
+def program(model, folder):
+    import torch
+    torch.onnx.export(torch.export.load(model), f="again.onnx", dynamo=True, external_data=False)
+    return direct(folder / "again.onnx", folder)
+"""
+
+
+def doctor(
+    *arguments: str, env: dict[str, str] | None = None, group: str = "targets"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgeworthy", group, "doctor", *arguments]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
@@ -169,3 +205,38 @@ def test_the_limit_of_int8_is_what_rounding_can_do() -> None:
 def test_a_float16_gpu_has_more_room_than_float32() -> None:
     layer = trial._Layer.make()
     assert layer.limit(FLOAT32.name, "float16") == 1000 * layer.limit(FLOAT32.name, "float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("halves", "off what numpy computes"),
+        ("widens", "what it made takes x:float32[3,16]"),
+        ("raises", "no rule for Gemm"),
+        ("saved", ""),
+        ("program", ""),
+    ],
+)
+def test_a_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str) -> None:
+    (tmp_path / "there.py").write_text(ROUTES)
+    info = ConverterInfo(
+        name, "for tests", "saved_model" if name == "saved" else "tflite", "edgeworthy", ("edgeworthy",), "pip",
+        f"{tmp_path / 'there.py'}:{name}", takes="pt2" if name == "program" else "onnx",
+    )  # fmt: skip
+    monkeypatch.setitem(CONVERTERS._found.table, name, info)
+    found = trial.try_route(name, Silent())
+    (row,) = found.rows
+    assert (found.passes, found.target, found.version) == (not why, name, info.version)
+    assert why in row.why
+    if not why:
+        assert row.error is not None and row.error < 1e-6
+
+
+def test_the_doctor_of_routes() -> None:
+    ran = doctor("direct", "--json", group="routes")
+    assert ran.returncode == 0
+    found = json.loads(ran.stdout)
+    assert (found["target"], found["kit"], [row["status"] for row in found["rows"]]) == ("direct", None, ["pass"])
+    unknown = doctor("onnx3tf", group="routes")
+    assert unknown.returncode == 2
+    assert "onnx2tf" in unknown.stderr

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+import edgeworthy
 from edgeworthy.artifact import TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput
+from edgeworthy.formats.tflite import edit
+from edgeworthy.formats.tflite.edit import TensorType
+from edgeworthy.formats.tflite.releases import least_runtime
+from edgeworthy.formats.tflite.summary import describe
 from edgeworthy.quantize.calibration import FORMS, CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe, Rule
@@ -56,6 +62,29 @@ def test_options_that_dont_exist(
 def test_a_quantized_model_is_not_quantized_again(conv_net: TFLiteModel, tmp_path: Path) -> None:
     half = quantize(conv_net, tmp_path / "h.tflite", Recipe.of("float16")).model
     assert "quantized already (float16)" in refused(half, tmp_path / "q.tflite", "dynamic_wi8_afp32").what
+
+
+def test_float16_activations(conv_net: TFLiteModel, tmp_path: Path) -> None:
+    """onnx2tf 2.6 writes such a file beside the float32 one; LiteRT's own kernels take it for none of theirs."""
+    parsed = edit.read(conv_net.path.read_bytes())
+    for tensor in parsed.subgraphs[0].tensors:
+        if tensor.type == TensorType.FLOAT32:
+            constant = edit.values(parsed, tensor) if edit.is_constant(parsed, tensor) else None
+            tensor.type = TensorType.FLOAT16
+            if constant is not None:
+                tensor.buffer = edit.add_buffer(parsed, constant.astype(np.float16))
+    path = tmp_path / "half.tflite"
+    path.write_bytes(edit.write(parsed))
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    with pytest.raises(RuntimeError, match="input_type == kTfLiteFloat32"):
+        Interpreter(str(path), experimental_op_resolver_type=plain).allocate_tensors()
+    assert str(least_runtime(path)) == "a runtime newer than LiteRT 2.3 (because of CONV_2D of float16 data)"
+    for scheme in ("float16", "dynamic_wi8_afp32", "int8"):
+        assert "no TFLite runtime takes CONV_2D of float16 data" in refused(describe(path), tmp_path / "q", scheme).what
+    with pytest.raises(BadInput, match="takes CONV_2D of float16 data") as caught:
+        edgeworthy.quantize(path, tmp_path / "out", quantize={"schemes": ["float16", "dynamic"]})
+    assert caught.value.where == str(path) and "float32 data" in (caught.value.remedy or "")
+    assert not (tmp_path / "out/report.json").exists()
 
 
 def test_nan_weights(tmp_path: Path) -> None:

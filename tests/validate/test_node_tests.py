@@ -72,6 +72,8 @@ IMAGE = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
         ({"b": np.int64(3), "a": IMAGE}, "wrong-shape"),
         ({"y": np.moveaxis(IMAGE, 1, 2), "n": np.int64(3)}, "wrong-shape"),
         ({"y": IMAGE + 1, "n": np.int64(3)}, "wrong-value"),
+        ({"y": np.moveaxis(IMAGE, 1, -1) + 1, "n": np.int64(3)}, "wrong-value"),
+        ({"y": np.moveaxis(IMAGE, 1, -1).astype(int), "n": np.int64(3)}, "wrong-dtype"),
         ({"y": IMAGE, "n": np.int32(3)}, "wrong-dtype"),
         ({"y": IMAGE}, "wrong-shape"),
     ],
