@@ -58,9 +58,9 @@ def drop_expands(rw: Rewriter) -> None:
                 rw.remove_dead([expand])
                 rw.changed += 1
     for node in rw.nodes("Expand", *_NEUTRAL):
-        index = _only_expands(node)
-        smaller = None if index is None else _smaller(node, index)
-        if index is not None and smaller is not None and rw.bypass(node, index):
+        kept = _only_expands(node)
+        smaller = None if kept is None else _smaller(node, kept)
+        if kept is not None and smaller is not None and rw.bypass(node, kept):
             for value, extents in smaller.items():
                 value.shape = ir.Shape(extents)
 
