@@ -146,6 +146,20 @@ class Rewriter:
                     value.name = self.unique(f"{node.name}:out")
         anchor.prepend(nodes)
 
+    def value_before(
+        self,
+        main: ir.Node,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        extents: Sequence[int | None],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> ir.Value:
+        """What a new node right before ``main`` makes, of these extents and of the type of its first input."""
+        made = self.node(op_type, inputs, attributes, main=main)
+        self.insert(main, made)
+        made.outputs[0].type, made.outputs[0].shape = inputs[0].type, ir.Shape(extents)
+        return made.outputs[0]
+
     def node_behind(
         self,
         value: ir.Value,

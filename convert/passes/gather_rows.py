@@ -33,7 +33,7 @@ def gather_rows(rw: Rewriter) -> None:
     for node in rw.nodes("Gather"):
         x, places = node.inputs[0], node.inputs[1]
         extents, windows, made = static_shape(x), static_shape(places), static_shape(node.outputs[0])
-        if x is None or not extents or windows is None or made is None or constant(places) is None:
+        if x is None or places is None or not extents or not windows or made is None or constant(places) is None:
             continue
         axis = int(rw.attribute(node, "axis") or 0) % len(extents)
         rows = prod(extents[:axis])
@@ -41,7 +41,7 @@ def gather_rows(rw: Rewriter) -> None:
             continue
         before = range(len(windows), len(windows) + axis)
         turned = _turned(rw, node, x, [axis, *(at for at in range(len(extents)) if at != axis)])
-        taken = _made(rw, node, "Gather", [turned, places], [*windows, *(made[at] for at in range(axis)),
+        taken = rw.value_before(node, "Gather", [turned, places], [*windows, *(made[at] for at in range(axis)),
                                                              *extents[axis + 1 :]], {"axis": 0})  # fmt: skip
         rw.become(node, "Transpose", [taken], {"perm": [*before, *range(len(windows)), *range(before.stop, len(made))]})
         rw.changed += 1
@@ -64,7 +64,9 @@ def _turned(rw: Rewriter, main: ir.Node, value: ir.Value, perm: Sequence[int]) -
             if pads is not None and len(node.inputs) < 4:
                 inner = _turned(rw, node, x, perm)
                 moved = rw.constant(node, f"{node.name}/pads", pads.reshape(2, -1)[:, perm].reshape(-1))
-                return _made(rw, main, "Pad", [inner, moved, *node.inputs[2:]], wanted, dict(node.attributes))
+                return rw.value_before(
+                    main, "Pad", [inner, moved, *filter(None, node.inputs[2:])], wanted, dict(node.attributes)
+                )
         if node.op_type in ("Reshape", "Squeeze", "Unsqueeze") and _wide(source, source) == _wide(extents, extents):
             axes = iter([at for at, extent in enumerate(source) if extent != 1])
             names = {at: next(axes) for at, extent in enumerate(extents) if extent != 1}
@@ -73,7 +75,7 @@ def _turned(rw: Rewriter, main: ir.Node, value: ir.Value, perm: Sequence[int]) -
             return _reshaped(rw, main, inner, wanted)
     if _wide(perm, wanted) == sorted(_wide(perm, wanted)):
         return _reshaped(rw, main, value, wanted)
-    return _made(rw, main, "Transpose", [value], wanted, {"perm": list(perm)})
+    return rw.value_before(main, "Transpose", [value], wanted, {"perm": list(perm)})
 
 
 def _wide(values: Sequence[int], extents: Sequence[int]) -> list[int]:
@@ -84,18 +86,7 @@ def _wide(values: Sequence[int], extents: Sequence[int]) -> list[int]:
 def _reshaped(rw: Rewriter, main: ir.Node, x: ir.Value, extents: Sequence[int]) -> ir.Value:
     if static_shape(x) == tuple(extents):
         return x
-    return _made(rw, main, "Reshape", [x, rw.shape_constant(main, f"{main.name}/extents", extents)], extents)
-
-
-def _made(
-    rw: Rewriter, main: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], extents: Sequence[int],
-    attributes: dict[str, object] | None = None,
-) -> ir.Value:  # fmt: skip
-    """The value of a new node before ``main``, of input 0's type."""
-    made = rw.node(op_type, inputs, attributes, main=main)
-    rw.insert(main, made)
-    made.outputs[0].type, made.outputs[0].shape = inputs[0].type if inputs[0] else None, ir.Shape(extents)
-    return made.outputs[0]
+    return rw.value_before(main, "Reshape", [x, rw.shape_constant(main, f"{main.name}/extents", extents)], extents)
 
 
 PASS = Pass(

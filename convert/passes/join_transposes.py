@@ -124,11 +124,11 @@ def _write(
             perm = [next(units if extent == 1 else wide) for extent in result] if fits else [*units, *wide]
             extents = list(source)
         else:
-            x = _made(rw, last, "Reshape", [x, rw.shape_constant(last, f"{last.name}/parts", extents)], extents)
+            x = rw.value_before(last, "Reshape", [x, rw.shape_constant(last, f"{last.name}/parts", extents)], extents)
         if [extents[at] for at in perm] == list(result):
             rw.become(last, "Transpose", [x], {"perm": perm})
             return
-        x = _made(rw, last, "Transpose", [x], [extents[at] for at in perm], {"perm": perm})
+        x = rw.value_before(last, "Transpose", [x], [extents[at] for at in perm], {"perm": perm})
     rw.become(last, "Reshape", [x, rw.shape_constant(last, f"{last.name}/extents", result)])
     if static_shape(x) == result:
         rw.bypass(last)
@@ -154,17 +154,6 @@ def _traced(chain: Sequence[ir.Node]) -> _Parts | None:
         elif not parts.reshape(shape or ()):
             return None
     return parts
-
-
-def _made(
-    rw: Rewriter, main: ir.Node, op_type: str, inputs: Sequence[ir.Value], extents: Sequence[int],
-    attributes: dict[str, list[int]] | None = None,
-) -> ir.Value:  # fmt: skip
-    """The value of a new node before ``main``, of input 0's type."""
-    made = rw.node(op_type, inputs, attributes, main=main)
-    rw.insert(main, made)
-    made.outputs[0].type, made.outputs[0].shape = inputs[0].type, ir.Shape(extents)
-    return made.outputs[0]
 
 
 PASS = Pass(

@@ -78,7 +78,7 @@ def _take(rw: Rewriter, node: ir.Node, x: ir.Value, axis: int, extents: Sequence
     if count < total:
         ends = [rw.shape_constant(node, f"{node.name}/{of}", [at]) for of, at in
                 (("first", first), ("end", first + count), ("axis", axis))]  # fmt: skip
-        x = _made(rw, node, "Slice", [x, *ends], [*_dims(x)[:axis], count, *behind])
+        x = rw.value_before(node, "Slice", [x, *ends], [*_dims(x)[:axis], count, *behind])
     rest = [-1 if extent is None else extent for extent in behind]
     laid = [places.shape[at] for at in order]
     perm = [*range(axis), *(axis + order.index(at) for at in range(len(order)))]
@@ -122,24 +122,13 @@ def _write(
         rw.become(node, "Reshape", [x, to])
     else:
         sizes = [_dims(x)[at] if size == 0 else None if size < 0 else size for at, size in enumerate(shape)]
-        apart = _made(rw, node, "Reshape", [x, to], sizes)
+        apart = rw.value_before(node, "Reshape", [x, to], sizes)
         if last is None:
             rw.become(node, "Transpose", [apart], {"perm": perm})
         else:
-            moved = _made(rw, node, "Transpose", [apart], [sizes[at] for at in perm], {"perm": perm})
+            moved = rw.value_before(node, "Transpose", [apart], [sizes[at] for at in perm], {"perm": perm})
             rw.become(node, "Reshape", [moved, rw.shape_constant(node, f"{node.name}/whole", last)])
     rw.changed += 1
-
-
-def _made(
-    rw: Rewriter, node: ir.Node, op_type: str, inputs: Sequence[ir.Value], sizes: Sequence[int | None],
-    attributes: dict[str, list[int]] | None = None,
-) -> ir.Value:  # fmt: skip
-    """The value of a new node before ``node``, of x's type."""
-    made = rw.node(op_type, inputs, attributes, main=node)
-    rw.insert(node, made)
-    made.outputs[0].type, made.outputs[0].shape = inputs[0].type, ir.Shape(sizes)
-    return made.outputs[0]
 
 
 def _dims(x: ir.Value) -> list[int | None]:
