@@ -78,7 +78,8 @@ def test_float16_activations(conv_net: TFLiteModel, tmp_path: Path) -> None:
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with pytest.raises(RuntimeError, match="input_type == kTfLiteFloat32"):
         Interpreter(str(path), experimental_op_resolver_type=plain).allocate_tensors()
-    assert str(least_runtime(path)) == "a runtime newer than LiteRT 2.3 (because of CONV_2D of float16 data)"
+    forms = "CONV_2D of float16 data, FULLY_CONNECTED of float16 data"
+    assert str(least_runtime(path)) == f"a runtime newer than LiteRT 2.3 (because of {forms})"
     for scheme in ("float16", "dynamic_wi8_afp32", "int8"):
         assert "no TFLite runtime takes CONV_2D of float16 data" in refused(describe(path), tmp_path / "q", scheme).what
     with pytest.raises(BadInput, match="takes CONV_2D of float16 data") as caught:

@@ -12,7 +12,7 @@ import pytest
 
 from edgeworthy.artifact import TensorSpec, TFLiteModel
 from edgeworthy.errors import BadInput
-from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
+from edgeworthy.quantize.calibration import SPARE, CalibrationSet, load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
 from edgeworthy.quantize.saved import Saved, check, save, saved_set
@@ -42,8 +42,8 @@ def test_the_samples_that_are_used_come_again(tmp_path: Path, batch: int) -> Non
     path = kept(found, inputs, tmp_path / "kept.npz")
     with np.load(path) as archive:
         assert {name: (a.shape, str(a.dtype)) for name, a in archive.items()} == {
-            "x": ((200 + 8 * batch, 3), "float32"),
-            "mask": ((200 + 8 * batch, 4), "int64"),
+            "x": ((200 + SPARE * batch, 3), "float32"),
+            "mask": ((200 + SPARE * batch, 4), "int64"),
         }
     same(found, load_calibration(path, inputs))  # without saying how many again
     again = kept(load_calibration(path, inputs), inputs, tmp_path / "again.npz")
