@@ -1,11 +1,11 @@
-"""Kits fetched and removed: the bodies of ``targets install``, ``routes install`` and their like."""
+"""Kits fetched, removed and tried: the bodies of ``targets install``, ``routes install`` and their like."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from .console import Console
 
 if TYPE_CHECKING:
     from ..pipeline.progress import Progress
+    from ..pipeline.trial import Trial
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Targets, converters or kits.", show_default=False)]
 Offline = Annotated[
@@ -55,6 +56,18 @@ def remove(console: Console, names: Sequence[str]) -> None:
     if console.as_json:
         console.json([state.model_dump() for state in done])
     views.kits(console, done)
+
+
+def doctor(console: Console, attempt: Callable[[str, Progress], Trial], name: str) -> NoReturn:
+    """Try what needs a kit, show what came of it, and exit with 0 where it works and with 1 where it doesn't."""
+    from . import views
+
+    with console.progress() as progress:
+        trial = attempt(name, progress)
+    if console.as_json:
+        console.json(trial)
+    views.trial(console, trial)
+    raise SystemExit(0 if trial.passes else 1)
 
 
 def _teller(progress: Progress) -> Callable[[str, int, int], None]:

@@ -98,14 +98,8 @@ def doctor(
     """
     with Console(as_json=as_json, quiet=quiet, debug=debug) as console:
         from ..pipeline.trial import try_route
-        from . import views
 
-        with console.progress() as progress:
-            trial = try_route(name, progress)
-        if console.as_json:
-            console.json(trial)
-        views.trial(console, trial)
-        raise SystemExit(0 if trial.passes else 1)
+        kits.doctor(console, try_route, name)
 
 
 group = typer.Typer(cls=WholeSummaries, invoke_without_command=True, no_args_is_help=False)

@@ -119,13 +119,12 @@ def check_taken(path: Path, where: str) -> None:
     Raises:
         BadInput: no runtime takes a form of an operator in it, such as ``CONV_2D of float16 data``.
     """
-    none = len(releases())
-    forms = sorted({need for operation in read(path) for need, rank in _needs(operation) if rank == none})
-    if forms:
+    limits = [limit for limit in _limits() if not limit.before]
+    refused = {f"{op.op} {limit.form}": limit for op in read(path) for limit in limits if not limit.holds(op)}
+    if refused:
+        remedies = dict.fromkeys(limit.remedy for _, limit in sorted(refused.items(), key=lambda one: one[0]))
         raise BadInput(
-            f"no TFLite runtime takes {' or '.join(forms)}",
-            where=where,
-            remedy="give the converter's file of float32 data (its weights alone may be float16), or the model itself",
+            f"no TFLite runtime takes {' or '.join(sorted(refused))}", where=where, remedy="; ".join(remedies)
         )
 
 
