@@ -11,13 +11,16 @@ import numpy as np
 from ...formats.tflite import edit as fb
 from ...formats.tflite.arithmetic import flops
 from ...formats.tflite.ops import OPS, FixedScale
+from ...formats.tflite.summary import DTYPE_NAMES
 from ...numerics.groups import ranges
 from ..bias import LIMIT
 from ..float_ops import NO_ARITHMETIC
 from .pair import CASTS
-from .rules import LEVELS, Linted, Said
+from .rules import LEVELS, Linted, Said, Weights
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ...artifact import Array
 
 FAR = 1e6
@@ -44,16 +47,25 @@ def absurd_scales(subject: Linted) -> Iterator[Said]:
     """Scales that are no positive normal numbers, or far from all others of their tensor or file."""
     own = [g.scale for i in subject.activations if (g := subject.pair.grid(int(i)))]
     usual = float(np.median(own)) if own else None
+    asked = {found.name: _asked(found) for found in subject.weights()}
     seen = set()
     for op in subject.graph.operators:
         for index in (int(i) for i in [*op.inputs, *op.outputs] if i >= 0 and int(i) not in seen):
             seen.add(index)
             tensor = subject.graph.tensors[index]
-            if why := _absurd(tensor, usual if index in subject.activations else None):
+            if why := _absurd(tensor, usual if index in subject.activations else None, asked.get(fb.name(tensor))):
                 yield Said(subject.place(op), f"{fb.name(tensor)!r} {why}")
 
 
-def _absurd(tensor: Any, usual: float | None) -> str:
+def _asked(weights: Weights) -> Array | None:
+    """[channels]: the largest scale that the float file's weights ask for; none knows of a file without them."""
+    if weights.real is None:
+        return None
+    tops = np.abs(weights.real).reshape(len(weights.real), -1).max(axis=1)
+    return np.asarray(2 * tops / np.abs(weights.steps.astype(np.int32)).max(), np.float64)
+
+
+def _absurd(tensor: Any, usual: float | None, asked: Array | None) -> str:
     params = tensor.quantization
     if params is None or params.scale is None or not len(params.scale):
         return ""
@@ -63,6 +75,10 @@ def _absurd(tensor: Any, usual: float | None) -> str:
         return f"has the scale {scales[broken][0]:.3g}" + (f" in {broken.sum()} channels" if scales.size > 1 else "")
     middle = usual or float(np.median(scales))
     far = scales > FAR * middle
+    if scales.size > 1 and DTYPE_NAMES[tensor.type] == "int32":
+        far[:] = False  # a bias has its weights' scales, or the rule of biases says so
+    elif asked is not None and asked.size == scales.size:
+        far &= scales > asked
     if far.any():
         whose = "of the other channels" if scales.size > 1 else "usual in this file"
         return f"has the scale {scales[far][0]:.3g}, {scales[far][0] / middle:.1g} times what is {whose}"
@@ -91,7 +107,7 @@ def dead_weights(subject: Linted) -> Iterator[Said]:
         same = (rows == rows[:, :1]).all(axis=1) & (rows.shape[1] > 1)
         zero = ~rows.any(axis=1)
         real = None if found.real is None else found.real.reshape(rows.shape)
-        lost = same & (np.ptp(real, axis=1) > 0) if real is not None else same & ~zero
+        lost = same & ~_is_nothing(real) & (np.ptp(real, axis=1) > 0) if real is not None else same & ~zero
         if lost.any():
             yield Said(
                 found.place, f"channels {ranges(np.flatnonzero(lost).tolist())} of {found.name!r} became constant"
@@ -100,9 +116,15 @@ def dead_weights(subject: Linted) -> Iterator[Said]:
         if there.any():
             yield Said(
                 found.place,
-                f"channels {ranges(np.flatnonzero(there).tolist())} of {found.name!r} are zero, in the float file too",
+                f"channels {ranges(np.flatnonzero(there).tolist())} of {found.name!r} are next to zero in the float file too",
                 "note",
             )
+
+
+def _is_nothing(real: Array) -> NDArray[np.bool_]:
+    """Which rows of weights are next to zero beside the others, as of a batch norm that training switched off."""
+    tops = np.abs(real).max(axis=1)
+    return tops <= tops.max() / FAR
 
 
 def outlier_weights(subject: Linted) -> Iterator[Said]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,3 +59,19 @@ class Tryout:
     quality: Quality | None = None
     met: bool = False
     failure: str = ""
+
+
+def exceptions(trial: Tryout) -> int:
+    """How many operators don't compute as the scheme says."""
+    return len(trial.plan.computes)
+
+
+def spread(trials: Sequence[Tryout]) -> Iterator[Tryout]:
+    """One of each kind and dtype of exceptions in turn, so that none crowds out the others."""
+    piles: dict[tuple[str, bool], list[Tryout]] = {}
+    for trial in trials:
+        piles.setdefault((trial.plan.kind, "int16" in trial.plan.computes.values()), []).append(trial)
+    while any(piles.values()):
+        for pile in piles.values():
+            if pile:
+                yield pile.pop(0)

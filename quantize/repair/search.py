@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -31,7 +31,7 @@ from .. import kinds
 from ..recipe import Compute
 from ..rounding import Refinement
 from .budget import Budget, Quality
-from .candidate import TOLD, Candidate, Tryout
+from .candidate import TOLD, Candidate, Tryout, exceptions, spread
 from .fill import Stretch, fill, noise
 
 _SAME_TIME = 0.03
@@ -52,6 +52,9 @@ _ROOM = 0.25
 
 _IN_EXCHANGE: Mapping[Compute, Compute] = {"float32": "dynamic", "weights": "dynamic", "dynamic": "weights"}
 """What a layer computes in that reads and writes floats → what else it may."""
+
+_LATE = 3
+"""Trials with smaller weights of a file that would be float all through, however late it is."""
 
 _TIMED = 6
 """Most candidates that are timed: those with the fewest exceptions of each kind."""
@@ -238,6 +241,14 @@ class Search:
 
         fill(parts, least, lambda names: only(names).quality, meets, self._is_late, floor=self._floor)
 
+    def _clock(self, plans: Sequence[Candidate]) -> list[float]:
+        """Nanoseconds of each; what that takes is not of the time for trials."""
+        begin = time.monotonic()
+        found = self._bench.nanoseconds(plans)
+        spent = time.monotonic() - begin
+        self._begin, self._end = self._begin + spent, self._end + spent
+        return found
+
     def _until(self, share: float) -> None:
         """Let trials be begun until this share of the time is over."""
         self._end = self._begin + share * self._seconds
@@ -246,10 +257,10 @@ class Search:
         return self._try(plan.put(_flat(groups), self._float)).met
 
     def _fastest(self, candidates: Sequence[Tryout]) -> SearchResult:
-        timed = list(_spread(sorted(candidates, key=lambda trial: (_exceptions(trial), -self._nearness(trial)[1]))))[
+        timed = list(spread(sorted(candidates, key=lambda trial: (exceptions(trial), -self._nearness(trial)[1]))))[
             :_TIMED
         ]
-        times = self._bench.nanoseconds([trial.plan for trial in timed])
+        times = self._clock([trial.plan for trial in timed])
         quickest = min(times)
         equal = [t for t, ns in zip(timed, times, strict=True) if ns <= quickest * (1 + _SAME_TIME)]
         clocked = {self._trials.index(trial): ns for trial, ns in zip(timed, times, strict=True)}
@@ -274,23 +285,34 @@ class Search:
                 break
             trial = self._try(best.plan.put(names, compute))
             if trial.met:
-                before, after = self._bench.nanoseconds([best.plan, trial.plan])
+                before, after = self._clock([best.plan, trial.plan])
                 clocked[self._trials.index(trial)] = after
                 best = trial if after < before * (1 - _SAME_TIME) else best
         return best
 
     def _smaller(self, best: Tryout, compute: Compute, share: float) -> Tryout:
-        """Smaller weights for the layers that are plain float, all or in halves, as far as the budget lets."""
+        """Smaller weights for the layers that are plain float, all or in halves, as far as the budget lets.
+
+        A file that is float all through is none of the scheme: it gets some trials, late or not.
+        """
         self._until(share)
         there = self._bench.quantized(replace(best.plan, computes={}))
         floats = [name for name, kind in there if kind in kinds.LAYERS and best.plan.computes.get(name) == "float32"]
-        parts = [floats] if floats else []
-        while parts and not self._is_late(f"{len(_flat(parts))} layers {TOLD[compute]}"):
+        parts, tries = [floats] if floats else [], 0
+        while parts and (
+            (tries < _LATE and self._is_float(best.plan))
+            or not self._is_late(f"{len(_flat(parts))} layers {TOLD[compute]}")
+        ):
+            tries += 1
             part, half = parts[0], len(parts[0]) // 2
             trial = self._try(best.plan.put(part, compute))
             best = trial if trial.met else best
             parts = [*parts[1:], *([] if trial.met or not half else [part[:half], part[half:]])]
         return best
+
+    def _is_float(self, plan: Candidate) -> bool:
+        """Whether it has neither integers nor smaller weights."""
+        return not self._bench.integers(plan) and set(plan.computes.values()) <= {"float32"}
 
     def _nearest(self) -> SearchResult:
         judged = [trial for trial in self._trials if trial.quality is not None]
@@ -319,18 +341,3 @@ def _by_kind(operators: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _flat(groups: Sequence[list[str]]) -> list[str]:
     return [name for group in groups for name in group]
-
-
-def _exceptions(trial: Tryout) -> int:
-    return len(trial.plan.computes)
-
-
-def _spread(trials: Sequence[Tryout]) -> Iterator[Tryout]:
-    """One of each kind and dtype of exceptions in turn, so that none crowds out the others."""
-    piles: dict[tuple[str, bool], list[Tryout]] = {}
-    for trial in trials:
-        piles.setdefault((trial.plan.kind, "int16" in trial.plan.computes.values()), []).append(trial)
-    while any(piles.values()):
-        for pile in piles.values():
-            if pile:
-                yield pile.pop(0)

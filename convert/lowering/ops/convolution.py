@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Shape, Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
@@ -34,9 +35,12 @@ def explicit_pads(
         return [(int(pads[i]), int(pads[i + rank])) for i in range(rank)]
     result: Pads = []
     for extent, k, s, d in zip(extents, kernel, strides, dilations, strict=True):
-        if extent is None:
-            raise Unsupported(f"auto_pad={mode} needs static spatial dimensions", "export with fixed sizes")
-        total = max((-(-extent // s) - 1) * s + (k - 1) * d + 1 - extent, 0)
+        if extent is not None:
+            total = max((-(-extent // s) - 1) * s + (k - 1) * d + 1 - extent, 0)
+        elif s == 1:  # as many results as there are values, however many these are
+            total = (k - 1) * d
+        else:
+            raise Unsupported(f"auto_pad={mode} with a stride needs static spatial dimensions", FIXED_SIZE)
         low = total // 2 if mode == "SAME_UPPER" else total - total // 2
         result.append((low, total - low))
     return result

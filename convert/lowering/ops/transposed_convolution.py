@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ....artifact import Array
 from ....vocabulary import NHWC_DOMAIN
+from ...builders.remedies import FIXED_SIZE
 from ...builders.tensor import Tensor, Unsupported
 from ...layout.spatial import spatial
 from ..context import Context
@@ -147,7 +148,7 @@ def _cuts(ctx: Context, node: ir.Node, x: Tensor, kernel: Sequence[int], strides
         if wanted is None:
             surplus = max(k - s + extra[axis], 0)  # auto_pad wants H·stride
         elif extent is None:
-            raise Unsupported("output_shape needs static spatial dimensions", "export with fixed sizes")
+            raise Unsupported("output_shape needs static spatial dimensions", FIXED_SIZE)
         else:
             surplus = (extent - 1) * s + k + extra[axis] - int(wanted[axis])
         total = max(surplus, 0)

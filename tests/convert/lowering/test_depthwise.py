@@ -99,6 +99,18 @@ def test_of_an_image_of_any_size(size: tuple[int, int], tmp_path: Path) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kernel", [(3, 3), (4, 2), (7, 7)])
+def test_as_many_results_as_values_of_an_image_of_any_size(mode: str, kernel: tuple[int, int], tmp_path: Path) -> None:
+    """Without a stride the padding is the same whatever the size."""
+    model = depthwise(kernel, ("h", "w"), auto_pad=mode)
+    x = np.random.default_rng(2).standard_normal((1, 3, 9, 14)).astype(np.float32)
+    (want,) = ort.InferenceSession(model).run(None, {"x": x})
+    got = run_tflite(convert_to("tflite", model, tmp_path), {"x": x})["y"]
+    assert want.shape == (1, want.shape[1], 9, 14)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-5)
+
+
 def test_small_kernels_and_the_saved_model_keep_one_operator(tmp_path: Path) -> None:
     small = convert_to("tflite", depthwise((5, 5), (9, 9), pads=[2, 2, 2, 2]), tmp_path)
     assert summarize(small).op_counts["DEPTHWISE_CONV_2D"] == MULTIPLIER

@@ -47,11 +47,11 @@ W, K = _normal(3, 2, 3, 3), _normal(2, 3, 3, 3)
 CASES = {
     "auto_pad": Case(
         "(float[1,2,h,w] x) => (float[1,3,k,l] y)", 'y = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(x, w)',
-        "export with fixed sizes", "(float[1,2,8,9] x) => (float[1,3,4,5] y)", {"x": X}, constants={"w": W},
+        "a fixed size with --input", "(float[1,2,8,9] x) => (float[1,3,4,5] y)", {"x": X}, constants={"w": W},
     ),
     "output_shape": Case(
         "(float[1,2,h,w] x) => (float[1,3,k,l] y)", "y = ConvTranspose<output_shape=[17,18], strides=[2,2]>(x, w)",
-        "export with fixed sizes", "(float[1,2,8,9] x) => (float[1,3,17,18] y)", {"x": X}, constants={"w": K},
+        "a fixed size with --input", "(float[1,2,8,9] x) => (float[1,3,17,18] y)", {"x": X}, constants={"w": K},
     ),
     "equal parts": Case(
         "(float[1,2,h,9] x) => (float[1,2,k,9] y)", "a, b = Split<axis=2, num_outputs=2>(x) y = Sub(a, b)",

@@ -126,6 +126,25 @@ def test_a_channel_that_is_zero_in_the_float_file_too_is_a_note(tmp_path: Path) 
     assert [(f.rule, f.severity) for f in analyze(model, file).findings] == [("dead_channel", "note")]
 
 
+@pytest.mark.parametrize("channels", [[2], [*range(14)]])
+def test_channels_that_training_switched_off_are_a_note(channels: list[int], tmp_path: Path) -> None:
+    """A batch norm with a weight of 1e-15 leaves next to nothing of a channel; of many such, the rest isn't absurd."""
+    model = planted.chain(tmp_path / "m.tflite")
+    content = fb.read(fb.load(model.path))
+
+    def shrink(values: Any) -> None:
+        small = np.logspace(-15, -8, len(channels)).astype(np.float32)
+        values[channels] *= small.reshape(-1, *[1] * (values.ndim - 1))
+
+    set_steps(content, operand(content, "CONV_2D", 1), shrink)
+    set_steps(content, operand(content, "CONV_2D", 2), shrink)
+    model.path.write_bytes(fb.write(content))
+    file = planted.force(model, tmp_path / "q.tflite", normal_feeds(model, 8))
+    found = analyze(model, file).findings
+    assert {(f.rule, f.severity) for f in found} == {("dead_channel", "note")}
+    assert "next to zero" in found[0].message
+
+
 def test_an_operator_that_no_longer_moves(analyzed: Get) -> None:
     assert ("dead_channel", "n7_conv_2d2") in analyzed("outlier").rules()
 

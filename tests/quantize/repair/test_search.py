@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -231,15 +232,40 @@ def test_where_no_integers_are_right_int8_weights_are_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("half", "seconds", "compute"), [(1e-9, 60, "float16"), (0.1, 60, "float32"), (1e-9, 0, "float32")]
+    ("half", "seconds", "compute"), [(1e-9, 60, "float16"), (0.1, 60, "float32"), (1e-9, 0, "float16")]
 )
 def test_where_int8_weights_are_too_coarse_float_is_left(half: float, seconds: float, compute: str) -> None:
-    """Whatever can be reached is, late or not; with float16 weights where they do and there is time to see it."""
+    """Whatever can be reached is, late or not; with float16 weights where they do."""
     bench = net()
     bench.operators = {f"conv{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
     bench.unpacked, bench.half = 0.1, half
     outcome = found(bench, seconds=seconds)
     assert outcome.met and outcome.best.plan.computes == {f"conv{n}": compute for n in range(4)}
+
+
+def test_a_file_that_would_be_float_all_through_gets_int8_weights_late_or_not() -> None:
+    """Those of all layers are too coarse by one; the other half keeps them."""
+    bench = net()
+    bench.operators = {f"conv{n}": ("CONV_2D", 0.1, 1.0, 1.5) for n in range(4)}
+    bench.coarse, bench.half = {"conv0": 0.1}, 0.1
+    best = found(bench, seconds=0).best
+    assert best.met and best.plan.computes == {
+        "conv0": "float32", "conv1": "float32", "conv2": "weights", "conv3": "weights",
+    }  # fmt: skip
+
+
+def test_the_clock_is_not_of_the_time_for_trials() -> None:
+    """Layers get their smaller weights though the clock took longer than all trials may."""
+
+    class Slow(Sums):
+        def nanoseconds(self, plans: Sequence[Candidate]) -> list[float]:
+            time.sleep(1.3)
+            return super().nanoseconds(plans)
+
+    operators = {f"conv{n}": ("CONV_2D", 1e-5, 1.0, 4.0) for n in range(4)} | {"bad": ("CONV_2D", 0.1, 1.0, 1.5)}
+    outcome = found(Slow(operators, half=1e-9, coarse={"bad": 0.1}), seconds=1)
+    assert outcome.met and outcome.best.plan.computes["bad"] == "float16"
+    assert not outcome.notes
 
 
 @pytest.mark.parametrize(("depthwise", "compute"), [(3.0, "weights"), (0.3, "dynamic")])
