@@ -114,9 +114,10 @@ def dead_weights(subject: Linted) -> Iterator[Said]:
             )
         there = zero & ~lost
         if there.any():
+            which = ranges(np.flatnonzero(there).tolist())
             yield Said(
                 found.place,
-                f"channels {ranges(np.flatnonzero(there).tolist())} of {found.name!r} are next to zero in the float file too",
+                f"channels {which} of {found.name!r} are next to zero in the float file too",
                 "note",
             )
 
