@@ -117,7 +117,7 @@ def convert(
     result = Conversion(devices=(chosen if "tflite" in to else plain).devices)
     with _timed(result.seconds, "read"):
         graph = read_onnx(path, mapping=True)
-    nodes = len(graph.graph)
+    nodes, floats = len(graph.graph), _in_float(graph)
     with _timed(result.seconds, "prepare"):
         prepared = prepare(graph, io_layout=io_layout, forms=chosen, check=check_passes, where=str(path))
     result.passes, result.layout = prepared.passes, prepared.layout
@@ -131,7 +131,7 @@ def convert(
                 prepared.model, part, release=release, forms=chosen, where=str(path), told=result.forms
             )
             if scheme != FLOAT32:
-                result.float_ops = _use_integers(part)
+                result.float_ops = (*_use_integers(part), *floats)
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
@@ -234,6 +234,16 @@ def _use_integers(path: Path) -> tuple[FloatOp, ...]:
     content, float_ops = to_integers(path.read_bytes())
     path.write_bytes(content)
     return float_ops
+
+
+def _in_float(model: ir.Model) -> tuple[FloatOp, ...]:
+    """Layers of integers that ``write_integer_ops`` writes as float ones."""
+    return tuple(
+        FloatOp("LSTM", node.outputs[0].name or "", "its scales are found at run time, by no kernel of TFLite's")
+        for graph in model.graphs()
+        for node in graph
+        if node.op_type == "DynamicQuantizeLSTM"
+    )
 
 
 def build_saved_model(

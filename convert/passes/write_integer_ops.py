@@ -9,9 +9,10 @@ After::
     a ── DequantizeLinear ── Conv(·, DequantizeLinear(w), DequantizeLinear(bias)) ── QuantizeLinear ── y
 
 ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a Cast to int32; float32 holds their sums
-exactly up to 2²⁴, which is more than 250 products of the largest operands.
+exactly up to 2²⁴, which is more than 250 products of the largest operands. DynamicQuantizeLSTM becomes LSTM with what its
+weights stand for; that ONNX Runtime rounds its input and states to 8 bits on the way isn't repeated.
 
-Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point of unknown shape.
+Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point or scale of unknown shape.
 Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10;
 ONNX Runtime's ContribOperators.md.
 """
@@ -62,6 +63,7 @@ _FORMS = {
     (_MICROSOFT, "QLinearGlobalAveragePool"): _Form("GlobalAveragePool", (0,), 3, ("channels_last",)),
     (_MICROSOFT, "QLinearConcat"): _Form("Concat", None, 0),
 }
+_LSTM_INPUTS = 8
 _COUNTING = {"ConvInteger": "Conv", "MatMulInteger": "MatMul"}
 
 
@@ -73,6 +75,8 @@ def write_integer_ops(rw: Rewriter) -> None:
                 _write(rw, node, form)
             elif node.domain == "" and node.op_type in _COUNTING:
                 _count(rw, node)
+            elif (node.domain, node.op_type) == (_MICROSOFT, "DynamicQuantizeLSTM"):
+                _write_lstm(rw, node)
 
 
 def _write(rw: Rewriter, node: ir.Node, form: _Form) -> None:
@@ -147,9 +151,33 @@ def _count(rw: Rewriter, node: ir.Node) -> None:
     rw.replace(node, result)
 
 
+def _write_lstm(rw: Rewriter, node: ir.Node) -> None:
+    """W [directions, I, 4H] and R [directions, H, 4H] in steps of scales [directions] or [directions, 4H]."""
+    inputs = [*node.inputs, *[None] * (_LSTM_INPUTS + 4 - len(node.inputs))]
+    made: list[ir.Node] = []
+    real: list[ir.Value | None] = []
+    for data, scale, zero in (inputs[1], *inputs[8:10]), (inputs[2], *inputs[10:12]):
+        found = None if scale is None else static_shape(scale)
+        if data is None or scale is None or found is None:
+            rw.refuse(node, "it has a scale of an unknown shape")
+            return
+        shape = rw.constant(node, "shape", np.array([-1, 1, found[1] if len(found) > 1 else 1], np.int64))
+        value = _add(rw, node, made, "Cast", [data], {"to": ir.DataType.FLOAT})
+        if zero is not None:
+            shift = _add(rw, node, made, "Cast", [zero], {"to": ir.DataType.FLOAT})
+            value = _add(rw, node, made, "Sub", [value, _add(rw, node, made, "Reshape", [shift, shape], {})], {})
+        value = _add(rw, node, made, "Mul", [value, _add(rw, node, made, "Reshape", [scale, shape], {})], {})
+        real.append(_add(rw, node, made, "Transpose", [value], {"perm": [0, 2, 1]}))
+    rw.insert(node, *made)
+    rw.become(node, "LSTM", [inputs[0], *real, *inputs[3:_LSTM_INPUTS]], dict(node.attributes))
+
+
 def _zero_shape(node: ir.Node, index: int, zero: ir.Value) -> list[int] | None:
     """In which shape a zero point is that of operand ``index`` as a whole, of each output channel, row or column."""
     shape, operand = static_shape(zero), node.inputs[index]
+    maker = zero.producer()
+    if maker is not None and maker.op_type == "DynamicQuantizeLinear":
+        return []  # which ONNX Runtime's quantizer gives no shape in the file
     if shape is None or shape in ((), (1,)):
         return None if shape is None else []
     if node.op_type == "ConvInteger":
