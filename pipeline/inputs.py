@@ -137,9 +137,7 @@ class Inputs(Wanted):
     @cached_property
     def held_hash(self) -> str | None:
         """Of the samples that files are chosen by."""
-        from ..quantize.post_training import HELD
-
-        return None if self.calibration is None else fingerprint.of_arrays(self.calibration.held_out(HELD)[0])
+        return None if self.calibration is None else fingerprint.of_arrays(self.calibration.to_compare()[0])
 
     @cached_property
     def labelled(self) -> Labelled | None:

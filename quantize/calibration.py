@@ -24,6 +24,7 @@ from ..schemes import QUANTIZED
 from ..source.example_inputs import generated
 from ..source.factories import user_code
 from ..source.variations import random_feeds
+from .contenders import HELD, MOST
 from .saved import saved_set
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ DEFAULT_SAMPLES = 128
 
 SPARE = 16
 """Feeds of other samples that are kept for comparing the result with the float model."""
+
+_COMPARED_BYTES = 2**25
+"""Most that more feeds than ``HELD`` may take together."""
 
 FORMS = (*forms.FORMS, "random: noise, to try things out; the result is not fit for deployment")
 """The forms that calibration data can have."""
@@ -82,6 +86,17 @@ class CalibrationSet:
         first, there = (self.feeds, self.spare) if self.spare else (0, self.feeds)
         which = "samples held out from calibration" if self.spare else "calibration samples, as all are used"
         return [self.load(first + i) for i in range(min(count, there))], f"{which} ({self.description})"
+
+    def to_compare(self) -> tuple[list[dict[str, Array]], str]:
+        """The feeds that ways to make the same file are compared on, and which these are.
+
+        As many as are held out for that; where all are used for calibration there are more, as far as these are small.
+        """
+        held, said = self.held_out(HELD)
+        if self.spare or not held:
+            return held, said
+        size = max(1, sum(array.nbytes for array in held[0].values()))
+        return self.held_out(max(HELD, min(MOST, _COMPARED_BYTES // size)))[0], said
 
 
 def no_calibration(scheme: str) -> BadInput:

@@ -14,6 +14,13 @@ EQUAL_DB = 0.3
 """Smaller differences say nothing of other samples."""
 
 
+HELD, MOST = 8, 32
+"""Samples that ways to make a file are compared on at first; and those that are close, where calibration used all."""
+
+_CLOSE_DB, _FINALISTS = 3.0, 3
+"""Eight samples say no more than this of others (an orientation net's eights differ by 6 dB); and most that go on."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """One of several ways to make the same file, held against the float model.
@@ -40,6 +47,14 @@ def best(contenders: Sequence[Contender]) -> Contender:
     for figure in (_worst, _mean):
         left = [contender for contender in left if figure(contender) >= max(map(figure, left)) - EQUAL_DB]
     return left[0] if left else contenders[0]
+
+
+def close(contenders: Sequence[Contender]) -> list[Contender]:
+    """The best, and those that more samples may show to be better, in their order."""
+    chosen = best(contenders)
+    near = [c for c in contenders if c is not chosen and _worst(c) >= _worst(chosen) - _CLOSE_DB]
+    kept = [chosen, *sorted(near, key=_worst, reverse=True)][:_FINALISTS]
+    return [contender for contender in contenders if any(contender is one for one in kept)]
 
 
 def _worst(contender: Contender) -> float:

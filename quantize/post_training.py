@@ -35,9 +35,6 @@ from .recipe import FLOATS, Recipe, path_beside
 if TYPE_CHECKING:
     from ..artifact import Array
 
-HELD = 8
-"""Samples that ways to make the same file are compared on."""
-
 OnFeed = Callable[[int, int], None]
 """Called with the calibration feeds done, and how many there are."""
 
@@ -137,7 +134,7 @@ def quantize(
             if progress:
                 progress(done, len(feeds or ()))
         _require_same("calibration data", recipe.calibration, seen.hex)
-        held, judged_on = feeds.held_out(HELD) if feeds and engines.compare else ([], "the example")
+        held, judged_on = feeds.to_compare() if feeds and engines.compare else ([], "the example")
         for feed in held:
             engines.hold(arranged(feed, model, permute or {}))
         answer, contenders = engines.quantize()

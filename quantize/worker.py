@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from ..workers.serve import Commands, Tell
 from . import bias, bias_correction, engine, running
 from .adoption import align
 from .bias_correction import Means
-from .contenders import Contender, best
+from .contenders import HELD, Contender, best, close
 from .deciding import decide, joining, require_integers
 from .float16 import store_halves, to_float16
 from .float_ops import float_operators
@@ -36,6 +37,9 @@ from .recipe import FLOATS, Compute, Decision, Recipe, Rule
 from .rounding import Rounding
 from .transforms import transformed
 from .weight_ranges import WeightRange
+
+_JUDGED_BYTES = 2**26
+"""Most bytes of outputs that are kept of the float model, where more than ``HELD`` samples are compared."""
 
 _FAILED_NODE = re.compile(r"Node number (\d+) \(\w+\) failed to (?:prepare|invoke)")
 
@@ -132,7 +136,7 @@ class Quantizer:
 
     @cached_property
     def _judge(self) -> Judge:
-        return Judge(self.content, self._held or [self._feed], threads=self._request.threads)
+        return Judge(self.content, self._held[:HELD] or [self._feed], threads=self._request.threads)
 
     def _answer_best(self, decided: dict[int, Decision], notes: Sequence[str]) -> Answer:
         """The file that is best of those that the recipe leaves open: by range method, and then by what refines it."""
@@ -145,10 +149,28 @@ class Quantizer:
             if (ranges := self.ranges(name, decided)) not in seen:  # of methods that agree, the first is tried
                 seen.append(ranges)
                 self._try(replace(recipe.rounding, ranges=name), decided, tried)
+        finals = self._finals(tried, decided)
         for change in recipe.refinements:
-            self._try(replace(_best(tried), **change), decided, tried)
-        rounding = _best(tried)
-        return self._answer(self.make(rounding, decided), decided, notes, rounding, tuple(tried.values()))
+            self._try(replace(_best(finals), **change), decided, finals)
+        rounding = _best(finals)
+        return self._answer(self.make(rounding, decided), decided, notes, rounding, tuple((tried | finals).values()))
+
+    def _finals(self, tried: dict[Rounding, Contender], decided: dict[int, Decision]) -> dict[Rounding, Contender]:
+        """Those that are close, judged on all samples that there are to compare by; from here on these judge."""
+        most = _JUDGED_BYTES // max(1, self._output_bytes)
+        if len(self._held) <= HELD or most <= HELD:
+            return tried
+        self._judge = Judge(self.content, self._held[:most], threads=self._request.threads)
+        finals: dict[Rounding, Contender] = {}
+        kept = close(list(tried.values()))
+        for rounding in [r for r, contender in tried.items() if any(contender is one for one in kept)]:
+            self._try(rounding, decided, finals)
+        return finals
+
+    @property
+    def _output_bytes(self) -> int:
+        graph = self.model.subgraphs[0]
+        return sum(4 * math.prod(map(int, graph.tensors[index].shape)) for index in graph.outputs)
 
     def _try(self, rounding: Rounding, decided: dict[int, Decision], tried: dict[Rounding, Contender]) -> None:
         self._tell(f"ranges by {rounding}")

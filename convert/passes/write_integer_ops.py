@@ -9,8 +9,8 @@ After::
     a ── DequantizeLinear ── Conv(·, DequantizeLinear(w), DequantizeLinear(bias)) ── QuantizeLinear ── y
 
 ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a Cast to int32; float32 holds their sums
-exactly up to 2²⁴, which is more than 250 products of the largest operands. DynamicQuantizeLSTM becomes LSTM with what its
-weights stand for; that ONNX Runtime rounds its input and states to 8 bits on the way isn't repeated.
+exactly up to 2²⁴, which is more than 250 products of the largest operands. DynamicQuantizeLSTM becomes LSTM with what
+its weights stand for; that ONNX Runtime rounds its input and states to 8 bits on the way isn't repeated.
 
 Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point or scale of unknown shape.
 Source: ONNX QLinearConv-10, QLinearMatMul-10 and -21, ConvInteger-10, MatMulInteger-10;

@@ -10,7 +10,7 @@ import pytest
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
-from edgeworthy.quantize.contenders import Contender, best
+from edgeworthy.quantize.contenders import HELD, MOST, Contender, best, close
 from edgeworthy.quantize.judge import Judge
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.range_methods import TRIED
@@ -65,6 +65,39 @@ def test_an_outlier_in_the_data_is_cut_off(tmp_path: Path) -> None:
     assert "held out" in made["auto"].judged_on
     assert any(note.startswith(f"ranges kept: {chosen} ") for note in made["auto"].notes)
     assert made["min_max"].ranges == ()
+
+
+def test_where_all_samples_are_used_those_that_are_close_are_compared_on_more(tmp_path: Path) -> None:
+    """The first eight are small and say little of the others."""
+    model = dense(tmp_path / "m.tflite")
+    samples = normal(48) * np.where(np.arange(48) < HELD, 0.5, 1.5)[:, None]
+    made = quantize(
+        model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data(tmp_path / "c.npz", model, samples, 48)
+    )
+    shown = next(contender for contender in made.ranges if contender.name == str(made.recipe.rounding))
+    figures = [
+        Judge(model.path.read_bytes(), feeds(samples[:count])).judge("", made.model.path.read_bytes()).worst_db or 0
+        for count in (HELD, MOST)
+    ]
+    assert abs(figures[0] - figures[1]) > 1
+    assert shown.worst_db == pytest.approx(figures[1], abs=0.01)
+
+
+def test_feeds_to_compare_are_more_only_where_all_are_used_and_they_are_small(tmp_path: Path) -> None:
+    model = dense(tmp_path / "m.tflite")
+    assert len(data(tmp_path / "all.npz", model, normal(48), 48).to_compare()[0]) == MOST
+    assert len(data(tmp_path / "few.npz", model, normal(12), 12).to_compare()[0]) == 12
+    assert len(data(tmp_path / "kept.npz", model, normal(64), 56).to_compare()[0]) == HELD
+    wide = Graph(x=(1, 1 << 20))
+    large = wide.save(tmp_path / "large.tflite", y=wide.op("relu", [wide.inputs[0]], (1, 1 << 20)))
+    assert len(data(tmp_path / "large.npz", large, np.zeros((12, 1 << 20)), 12).to_compare()[0]) == HELD
+
+
+def test_those_that_are_close_keep_their_order() -> None:
+    tried = [Contender(name, worst, worst) for name, worst in [("a", 8.0), ("b", 9.9), ("c", 6.0), ("d", 10.0)]]
+    assert [contender.name for contender in close([*tried, Contender("e", failure="no")])] == ["a", "b", "d"]
+    assert close(tried[:1]) == tried[:1]
+    assert [contender.name for contender in close([*tried, Contender("f", 12.9, 12.9)])] == ["b", "d", "f"]
 
 
 def test_values_that_are_rare_and_matter_are_kept(tmp_path: Path) -> None:
