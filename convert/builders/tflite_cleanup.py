@@ -11,6 +11,9 @@ from litert_converter.mlir import ir
 from ..forms import Forms
 from .ranks import MOST_AXES
 
+_CONSTANTS = ("arith.constant", "tfl.pseudo_const", "tfl.no_value")
+_BITS_OF_KERNELS = 8
+"""Of integers that XNNPACK computes in."""
 _MOVING = ("tfl.reshape", "tfl.slice", "tfl.transpose")
 
 
@@ -23,6 +26,7 @@ def tidy(block: ir.Block, forms: Forms) -> None:
         _clamp_by_bounds(block)
     if forms.takes("log_softmax_in_steps"):
         _log_softmax_in_steps(block)
+    _integers_first(block)
 
 
 def _drop_idle_reshapes(block: ir.Block) -> None:
@@ -138,6 +142,41 @@ def _to_int8(value: ir.Value) -> bool:
         if reader.name == "tfl.quantize" or (reader.name in _MOVING and _to_int8(reader.results[0])):
             return True
     return False
+
+
+def _integers_first(block: ir.Block) -> None:
+    """Put first what reads or makes integers or truths and needs nothing that is computed of floats.
+
+    The first operator that is ready decides who has the first part of the graph. XNNPACK takes none of these, which look
+    up tokens and make masks: behind a part of floats (the picture of CLIP) they divide it from the rest (the words).
+    """
+    ready: set[ir.Value] = set(block.arguments)
+    ahead, others = [], []
+    for op in block.operations:
+        operation = op.operation
+        if operation.name in _CONSTANTS:
+            continue
+        computed = [v for v in operation.operands if v in ready]
+        given = all(v in ready or _is_constant(v) for v in operation.operands)
+        if given and not len(operation.regions) and any(map(_is_whole, [*computed, *operation.results])):
+            ready.update(operation.results)
+            ahead.append(operation)
+        else:
+            others.append(operation)
+    for operation in ahead if others else []:
+        for value in filter(_is_constant, operation.operands):
+            if not value.owner.operation.is_before_in_block(others[0]):
+                value.owner.operation.move_before(others[0])
+        operation.move_before(others[0])
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name in _CONSTANTS
+
+
+def _is_whole(value: ir.Value) -> bool:
+    kind = value.type.element_type if isinstance(value.type, ir.RankedTensorType) else None
+    return isinstance(kind, ir.IntegerType) and kind.width != _BITS_OF_KERNELS
 
 
 def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
