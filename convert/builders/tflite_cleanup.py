@@ -11,6 +11,9 @@ from litert_converter.mlir import ir
 from ..forms import Forms
 from .ranks import MOST_AXES
 
+_CONSTANTS = ("arith.constant", "tfl.pseudo_const", "tfl.no_value")
+_BITS_OF_KERNELS = 8
+"""Of integers that XNNPACK computes in."""
 _MOVING = ("tfl.reshape", "tfl.slice", "tfl.transpose")
 
 
@@ -23,6 +26,8 @@ def tidy(block: ir.Block, forms: Forms) -> None:
         _clamp_by_bounds(block)
     if forms.takes("log_softmax_in_steps"):
         _log_softmax_in_steps(block)
+    _factors_first(block)
+    _integers_first(block)
 
 
 def _drop_idle_reshapes(block: ir.Block) -> None:
@@ -138,6 +143,100 @@ def _to_int8(value: ir.Value) -> bool:
         if reader.name == "tfl.quantize" or (reader.name in _MOVING and _to_int8(reader.results[0])):
             return True
     return False
+
+
+def _factors_first(block: ir.Block) -> None:
+    """x · (factor · scale) for (x · factor) · scale, where a factor made by RSQRT is smaller than x, and stays so.
+
+    PyTorch writes the trained scale of a group norm as a product behind it: a pass over the image that isn't needed.
+    """
+    for op in list(block.operations):
+        found = _scaled(op.operation) if op.operation.name == "tfl.mul" else None
+        if found is None:
+            continue
+        inner, x, factor, scale = found
+        kept = {"fused_activation_function": ir.StringAttr.get("NONE")}
+        attributes = {name: op.attributes[name] for name in op.attributes}
+        with ir.InsertionPoint(op):
+            once = _step(op, "mul", ir.RankedTensorType(factor.type), [factor, scale], kept)
+            made = ir.Operation.create("tfl.mul", [op.results[0].type], [x, once], attributes, loc=op.location)
+        op.results[0].replace_all_uses_with(made.result)
+        op.operation.erase()
+        inner.erase()
+
+
+def _scaled(op: ir.Operation) -> tuple[ir.Operation, ir.Value, ir.Value, ir.Value] | None:
+    """The first of two products, and what is multiplied: x, the factor, and the scale that is constant."""
+    for product, scale in (op.operands, reversed(op.operands)):
+        inner = None if isinstance(product.owner, ir.Block) else product.owner.operation
+        if inner is None or inner.name != "tfl.mul" or not _is_constant(scale) or len(list(product.uses)) != 1:
+            continue
+        if ir.StringAttr(inner.attributes["fused_activation_function"]).value != "NONE":
+            continue
+        for x, factor in (inner.operands, reversed(inner.operands)):
+            if _is_deviation(factor) and _extents(factor) != _extents(x) and _goes_into(scale, factor):
+                return inner, x, factor, scale
+    return None
+
+
+def _is_deviation(value: ir.Value) -> bool:
+    """Whether RSQRT made a value, which then is no large number, or it was multiplied by constants since."""
+    if isinstance(value.owner, ir.Block):
+        return False
+    op = value.owner.operation
+    if op.name == "tfl.reshape":
+        return _is_deviation(op.operands[0])
+    if op.name == "tfl.mul":
+        return any(_is_constant(b) and _is_deviation(a) for a, b in (op.operands, reversed(op.operands)))
+    return bool(op.name == "tfl.rsqrt")
+
+
+def _extents(value: ir.Value) -> list[int]:
+    """Each axis's extent, -1 where it is dynamic."""
+    kind = ir.RankedTensorType(value.type)
+    return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
+
+
+def _goes_into(small: ir.Value, large: ir.Value) -> bool:
+    """Whether what is broadcast of both has the extents of the second."""
+    ours, theirs = _extents(small), _extents(large)
+    aligned = zip(reversed(ours), reversed(theirs), strict=False)
+    return len(ours) <= len(theirs) and all(a in (1, b) for a, b in aligned)
+
+
+def _integers_first(block: ir.Block) -> None:
+    """Put first what reads or makes integers or truths and needs nothing that is computed of floats.
+
+    The first operator that is ready decides who has the first part of the graph. XNNPACK takes none of these, which
+    look up tokens and make masks: behind a part of floats (the picture of CLIP) they divide it from the words.
+    """
+    ready: set[ir.Value] = set(block.arguments)
+    ahead, others = [], []
+    for op in block.operations:
+        operation = op.operation
+        if operation.name in _CONSTANTS:
+            continue
+        computed = [v for v in operation.operands if v in ready]
+        given = all(v in ready or _is_constant(v) for v in operation.operands)
+        if given and not len(operation.regions) and any(map(_is_whole, [*computed, *operation.results])):
+            ready.update(operation.results)
+            ahead.append(operation)
+        else:
+            others.append(operation)
+    for operation in ahead if others else []:
+        for value in filter(_is_constant, operation.operands):
+            if not value.owner.operation.is_before_in_block(others[0]):
+                value.owner.operation.move_before(others[0])
+        operation.move_before(others[0])
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return not isinstance(value.owner, ir.Block) and value.owner.operation.name in _CONSTANTS
+
+
+def _is_whole(value: ir.Value) -> bool:
+    kind = value.type.element_type if isinstance(value.type, ir.RankedTensorType) else None
+    return isinstance(kind, ir.IntegerType) and kind.width != _BITS_OF_KERNELS
 
 
 def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:

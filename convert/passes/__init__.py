@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..graph.rewriter import IsLowered, Refusal, Rewriter
 from . import (
+    concat_scatters,
     conv1d_as_2d,
     drop_expands,
     drop_nan_guards,
@@ -83,6 +84,7 @@ PIPELINE: PassPipeline = (
     fuse_quantization.PASS,
     drop_expands.PASS,
     straighten_gathers.PASS,
+    concat_scatters.PASS,
     fuse_pad.PASS,
     trim_kernels.PASS,
     split_batch_norm.PASS,

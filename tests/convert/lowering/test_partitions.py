@@ -139,3 +139,29 @@ def test_unfolded_tokens_are_gathered_by_rows(tmp_path: Path) -> None:
     made = assert_agrees(graph(f"r = Tanh(x) {WINDOWS}", "float[1,8,12]"), [{"x": x}], tmp_path, atol=1e-6)["tflite"]
     counts = summarize(made).op_counts
     assert (counts["GATHER"], counts["PAD"], counts["TRANSPOSE"]) == (1, 1, 1)
+
+
+def test_what_looks_up_words_divides_no_picture_from_them(tmp_path: Path) -> None:
+    """A picture first, then words with a mask, as CLIP has them: what XNNPACK leaves of the words comes first."""
+    rng = np.random.default_rng(0)
+    text = """<ir_version: 9, opset_import: ["": 18]> g (float[2,8] x, int64[2,5] ids, int64[2,5] mask) => (float y)
+    <float[8,6] w = {WORDS}, float[30,6] table = {TABLE}, int64 none = {0}> {
+        a = MatMul(x, w) picture = Tanh(a)
+        words = Gather(table, ids) masked = Equal(mask, none) no = Cast<to=1>(masked) last = Constant<value_ints=[-1]>()
+        wide = Unsqueeze(no, last) away = Mul(wide, words) kept = Sub(words, away) b = Sigmoid(kept)
+        middle = Constant<value_ints=[1]>() one = Unsqueeze(picture, middle) y = Mul(one, b)
+    }"""
+    for name, size in (("WORDS", 48), ("TABLE", 180)):
+        text = text.replace(f"{{{name}}}", "{" + ", ".join(f"{v:.4f}" for v in rng.normal(size=size)) + "}")
+    model = onnx.parser.parse_model(text)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    feeds = [
+        {"x": x.astype(np.float32), "ids": rng.integers(-30, 30, (2, 5)), "mask": rng.integers(0, 2, (2, 5))}
+        for x in (rng.normal(size=(2, 8)), np.zeros((2, 8)), np.full((2, 8), 3e38))
+    ]
+    made = assert_agrees(bytes(model.SerializeToString()), feeds, tmp_path, atol=1e-6)["tflite"]
+    operators = [op.op for op in summarize(made).graphs[0].ops]
+    assert operators.index("CAST") < operators.index("FULLY_CONNECTED")
+    receipt = LiteRTModel(str(made), 1).receipt()
+    assert receipt["partitions"] == 1
+    assert not {"FULLY_CONNECTED", "TANH", "LOGISTIC"} & {node.split()[0] for node in receipt["fallback"]}
