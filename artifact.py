@@ -67,7 +67,7 @@ class TensorSpec:
                 where="--input",
                 remedy=f"use one of {', '.join(DTYPES)}",
             )
-        dims = [d.strip() for d in match["dims"].split(",") if d.strip()]
+        dims = [d.strip() for d in match["dims"].split(",")] if match["dims"].strip() else []
         shape: list[Dim] = []
         for dim in dims:
             if dim.isdecimal():
@@ -78,7 +78,7 @@ class TensorSpec:
                 raise BadInput(
                     f"bad dimension {dim!r} in {text!r}",
                     where="--input",
-                    remedy="a dimension is a number, or a name if it is dynamic",
+                    remedy="a dimension is a number (0: no elements), or a name if it is dynamic",
                 )
         return cls(match["name"].strip(), dtype, tuple(shape))
 

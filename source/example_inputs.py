@@ -94,6 +94,8 @@ def resolve(
             if file or spec.name not in asked:
                 raise _misfit(spec, values[spec.name], origin)
             del values[spec.name]  # --input overrules the model's own example
+        elif not file and spec.name in asked and spec.name in values and not _shows(spec, values[spec.name]):
+            del values[spec.name]
     _check_finite(values, origin)
     sizes = _sizes(inputs, values, origin)
     examples = {s.name: values[s.name] if s.name in values else _generate(s, sizes, seed) for s in inputs}
@@ -263,6 +265,11 @@ def _fits(spec: TensorSpec, value: Array) -> bool:
     return value.dtype.name == spec.dtype and spec.accepts(value.shape)
 
 
+def _shows(spec: TensorSpec, value: Array) -> bool:
+    """Whether a value that fits has something of each dynamic dimension."""
+    return all(extent for dim, extent in zip(spec.shape, value.shape, strict=True) if isinstance(dim, str))
+
+
 def _misfit(spec: TensorSpec, value: Array, origin: str) -> BadInput:
     got = TensorSpec(spec.name, value.dtype.name, tuple(value.shape))
     return BadInput(
@@ -289,6 +296,12 @@ def _sizes(inputs: Sequence[TensorSpec], values: Mapping[str, Array], origin: st
         for axis, dim in enumerate(spec.shape):
             if isinstance(dim, str) and spec.name in values:
                 extent = values[spec.name].shape[axis]
+                if not extent:  # no row to make others of
+                    raise BadInput(
+                        f"dimension {dim!r} is dynamic, and {spec.name!r} has 0 of it (axis {axis})",
+                        where=origin,
+                        remedy="give values with one or more, or write 0 for it in --input: it is always empty then",
+                    )
                 if sizes.setdefault(dim, extent) != extent:
                     raise BadInput(
                         f"dimension {dim!r} is both {sizes[dim]} and {extent} (axis {axis} of {spec.name!r})",

@@ -9,29 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import onnx
+import onnx_ir as ir
 
 from .nesting import graphs_of
 from .older import modernize
 from .parts import take_apart
 from .rules import INFERENCE_ERRORS, leave_out_crashing
 
+EMPTY_KEY = "edgeworthy.empty"
+"""A model's metadata that says of each of its inputs whose batch is 0 that it is so: the names, one a line."""
+
 
 def settle(proto: onnx.ModelProto) -> list[str]:
     """Put right what ``proto`` declares, in place; returns a sentence for each input and output that was wrong.
 
-    Extents below 0 become unknown, and 0 where it is the batch of an input; outputs take the shapes that ONNX infers
-    of the graph, as far as it can, and their types where they have none; shapes of inner values that contradict the
-    inferred ones are dropped. A model of an opset below 8 becomes one of that opset (see `older`), and sequences among
-    the outputs their tensors (see `parts`).
+    Extents below 0 become unknown, and 0 where it is the batch of an input, unless ``mark_empty`` said that it is
+    meant; outputs take the shapes that ONNX infers of the graph, as far as it can, and their types where they have
+    none; shapes of inner values that contradict the inferred ones are dropped. A model of an opset below 8 becomes one
+    of that opset (see `older`), and sequences among the outputs their tensors (see `parts`).
 
     Args:
         proto: The model, whose nodes have the form that their operators ask for; large weights may be without data.
     """
     constants = {tensor.name for tensor in proto.graph.initializer}
     notes = [*modernize(proto), *take_apart(proto)]
+    empty = {name for entry in proto.metadata_props if entry.key == EMPTY_KEY for name in entry.value.splitlines()}
     for info in proto.graph.input:
         dims = info.type.tensor_type.shape.dim
-        unknown = [d for i, d in enumerate(dims) if d.HasField("dim_value") and d.dim_value < int(_is_batch(i, dims))]
+        least = [int(_is_batch(axis, dims) and info.name not in empty) for axis in range(len(dims))]
+        unknown = [d for d, low in zip(dims, least, strict=True) if d.HasField("dim_value") and d.dim_value < low]
         if unknown and info.name not in constants:
             notes.append(
                 f"the file declares {info.name!r} as {_text(info.type.tensor_type.shape)}: "
@@ -61,6 +67,14 @@ def settle(proto: onnx.ModelProto) -> list[str]:
         declared.elem_type = declared.elem_type or found.elem_type
         declared.shape.CopyFrom(found.shape)
     return notes
+
+
+def mark_empty(model: ir.Model) -> None:
+    """Have ``settle`` leave the batches of 0 that are in ``model`` alone, once it is a file: they were asked for."""
+    empty = [str(value.name) for value in model.graph.inputs if value.shape is not None and value.shape[:1] == (0,)]
+    model.metadata_props.pop(EMPTY_KEY, None)
+    if empty:
+        model.metadata_props[EMPTY_KEY] = "\n".join(empty)
 
 
 def _is_batch(axis: int, dims: Sequence[onnx.TensorShapeProto.Dimension]) -> bool:

@@ -21,7 +21,7 @@ from ... import files
 from ...artifact import Dim, OnnxModel, TensorSpec
 from ...errors import BadInput, UnsupportedNode, UnsupportedNodes
 from ...numerics.distinct import blocks
-from .declared import settle
+from .declared import mark_empty, settle
 from .header import check_file, check_header, name_own_domain, type_passed_inputs
 from .names import called, unnamed
 from .rules import check_form, check_inference
@@ -120,6 +120,7 @@ def staged_onnx(model: ir.Model, path: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder can't be written, or the disk is full.
     """
+    mark_empty(model)
     external = sum(tensor.nbytes for _, tensor in tensors(model)) >= EXTERNAL_FROM
     data = path.with_name(f"{path.name}.data")
     with ExitStack() as stack:

@@ -89,9 +89,20 @@ class TestInputs:
         source = load_source(f"{nets}:none")
         again = load_source(f"{nets}:none", inputs=[str(spec) for spec in source.inputs])
         assert [spec.shape for spec in again.inputs] == [(0, 4)] and again.examples["x"].shape == (0, 4)
-        for text in ("x:float32[-1,4]", "x:float32[²,4]", "x:float32[1.5,4]"):
+        for text in ("x:float32[-1,4]", "x:float32[²,4]", "x:float32[1.5,4]", "x:float32[1,,4]", "x:float32[4,]"):
             with pytest.raises(BadInput, match="bad dimension"):
                 load_source(f"{nets}:make", inputs=(text,))
+
+    def test_what_varies_is_shown_by_one_row_at_least(self, nets: Path, tmp_path: Path) -> None:
+        nets.write_text(nets.read_text() + "\ndef none(): return Net()\nnone.example_inputs = (torch.ones(0, 4),)\n")
+        source = load_source(f"{nets}:none", inputs=("x:float32[batch,4]",))
+        assert source.inputs[0].shape == ("batch", 4) and source.examples["x"].size
+        np.savez(tmp_path / "e.npz", x=np.ones((0, 4), np.float32))
+        with pytest.raises(BadInput, match="'batch' is dynamic, and 'x' has 0 of it") as error:
+            load_source(f"{nets}:make", inputs=("x:float32[batch,4]",), inputs_file=tmp_path / "e.npz")
+        assert error.value.remedy
+        fixed = load_source(f"{nets}:make", inputs=("x:float32[0,4]",), inputs_file=tmp_path / "e.npz")
+        assert fixed.examples["x"].shape == (0, 4)
 
     def test_optional_inputs_may_be_added(self, nets: Path) -> None:
         source = load_source(f"{nets}:make", inputs=("mask:float32[1,2]",))

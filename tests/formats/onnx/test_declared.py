@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeworthy.artifact import TensorSpec
 from edgeworthy.convert import convert
+from edgeworthy.errors import BadInput
 from edgeworthy.export.onnx_export import export_onnx
 from edgeworthy.formats.onnx.file import read_onnx
 from edgeworthy.formats.onnx.summary import describe, summarize
@@ -76,6 +77,16 @@ def test_a_batch_of_zero_may_be_any(tmp_path: Path) -> None:
     exported = export_onnx(load_source(str(write(tmp_path / "m.onnx", [0, 4], [0, 3]))), tmp_path / "out.onnx")
     session = onnxruntime.InferenceSession(str(exported.model.path))
     assert session.run(None, {"x": np.ones((5, 4), np.float32)})[0].shape == (5, 3)
+
+
+def test_a_batch_of_zero_that_was_asked_for_is_none(tmp_path: Path) -> None:
+    written = write(tmp_path / "m.onnx", ["n", 4], ["n", 3])
+    exported = export_onnx(load_source(str(written), inputs=["x:float32[0,4]"]), tmp_path / "0.onnx")
+    again = export_onnx(load_source(str(exported.model.path)), tmp_path / "again.onnx")
+    for model in (exported.model, again.model):
+        assert [spec.shape for spec in (*model.inputs, *model.outputs)] == [(0, 4), (0, 3)] and not exported.notes
+        with pytest.raises(BadInput, match="'y' are constants without elements"):  # and not one of any batch
+            convert(model, tmp_path / model.path.stem, to=["tflite"])
 
 
 def test_an_empty_tensor_stays_one(tmp_path: Path) -> None:
