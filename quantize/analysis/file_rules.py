@@ -125,7 +125,7 @@ def dead_weights(subject: Linted) -> Iterator[Said]:
 def _is_nothing(real: Array) -> NDArray[np.bool_]:
     """Which rows of weights are next to zero beside the others, as of a batch norm that training switched off."""
     tops = np.abs(real).max(axis=1)
-    return tops <= tops.max() / FAR
+    return np.asarray(tops <= tops.max() / FAR, np.bool_)
 
 
 def outlier_weights(subject: Linted) -> Iterator[Said]:
