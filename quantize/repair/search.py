@@ -283,7 +283,7 @@ class Search:
         """Smaller weights for the layers that are plain float, all or in halves, as far as the budget lets."""
         self._until(share)
         there = self._bench.quantized(replace(best.plan, computes={}))
-        floats = [name for name, kind in there if kind in kinds.LAYERS and best.plan.computes.get(name) == "float32"]
+        floats = [name for name, kind in there if kind in kinds.STORING and best.plan.computes.get(name) == "float32"]
         parts = [floats] if floats else []
         while parts and not self._is_late(f"{len(_flat(parts))} layers {TOLD[compute]}"):
             part, half = parts[0], len(parts[0]) // 2
