@@ -11,11 +11,10 @@ from ..devices import computes_integers_alone
 from ..errors import CheckFailed
 from ..formats.tflite import edit as fb
 from ..schemes import get_scheme
-from . import devices, engine
+from . import devices, engine, lookups
 from .exclusion import decisions
-from .float_ops import MIN_ELEMENTS
 from .islands import joined, picoseconds
-from .kinds import ARITHMETIC, LAYERS
+from .kinds import ARITHMETIC, LAYERS, MIN_ELEMENTS
 from .ranges import Observer, unfit_operators
 from .recipe import FLOATS, Compute, Decision, Recipe
 
@@ -92,23 +91,25 @@ def joining(content: bytes, recipe: Recipe, decided: Mapping[int, Decision]) -> 
     fixed = {index for index, d in decided.items() if d.compute not in FLOATS} | (products - floats)
     costs = devices.costs(content, get_scheme(recipe.scheme), recipe.device) if recipe.device else None
     more = joined(model, floats, fixed, costs, float_io=recipe.io_dtype == "float32")
-    return {index: Decision("float32", _JOINED) for index in more}
+    return {index: Decision(in_float(model, index), _JOINED) for index in more}
 
 
 def _in_float(model: Any, index: int, device: str) -> Decision:
-    """A layer has integer weights all the same, where they are many."""
-    if fb.op_name(model, model.subgraphs[0].operators[index]) not in LAYERS:
-        return Decision("float32", _JOINED)
-    return Decision(in_float(model, index), _FASTER.format(device))
+    """A layer has integer weights all the same, where they are many, and a lookup such a table."""
+    layer = fb.op_name(model, model.subgraphs[0].operators[index]) in LAYERS
+    return Decision(in_float(model, index), _FASTER.format(device) if layer else _JOINED)
 
 
 def in_float(model: Any, index: int) -> Compute:
     """What an operator of the main graph computes in that is to be float: with integer weights where it has many.
 
-    They are unpacked when the file is loaded, so the file stays small and the operator as fast as in float.
+    They are unpacked when the file is loaded, so the file stays small and the operator as fast as in float. Of a table
+    that rows are looked up in, those are unpacked that are asked for.
     """
     graph = model.subgraphs[0]
     op = graph.operators[index]
+    if lookups.is_lookup(model, graph, op):
+        return "weights"
     if fb.op_name(model, op) not in LAYERS:
         return "float32"
     weights = graph.tensors[op.inputs[1]]

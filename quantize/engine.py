@@ -28,7 +28,7 @@ from ..formats.tflite.ops import OPS, FixedScale, Int8
 from ..formats.tflite.summary import OP_NAMES
 from ..schemes import Method, Scheme
 from . import weight_ranges
-from .float_ops import MIN_ELEMENTS
+from .kinds import MIN_ELEMENTS
 from .recipe import Compute
 from .weight_ranges import WeightRange
 

@@ -8,9 +8,8 @@ from typing import Any
 from ..artifact import FloatOp
 from ..formats.tflite import edit as fb
 from ..schemes import Scheme
-
-MIN_ELEMENTS = 1024
-"""A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""
+from . import lookups
+from .kinds import MIN_ELEMENTS
 
 NO_ARITHMETIC = ("QUANTIZE", "DEQUANTIZE", "SHAPE", "RANK")
 """Operators that are neither float nor integer."""
@@ -37,6 +36,10 @@ def float_operators(
         if kind in NO_ARITHMETIC or not op.outputs:
             continue
         name = fb.name(graph.tensors[op.outputs[0]])
+        if lookups.is_part(name):
+            continue
+        if any(lookups.is_part(fb.name(tensor)) for tensor in fb.tensors(graph, op.inputs)):
+            kind = "GATHER"
         if name not in reasons:
             stored = [packed.get((number, int(i)), int(i)) for i in op.inputs]
             stayed = _is_float(graph, op) if scheme.needs_calibration else _has_float_weights(model, graph, stored)

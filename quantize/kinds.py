@@ -4,8 +4,14 @@ from __future__ import annotations
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
+MIN_ELEMENTS = 1024
+"""A constant with fewer elements is no weight worth compressing (TFLite's own converter has the same limit)."""
+
 LAYERS = (*CONVOLUTIONS, "FULLY_CONNECTED")
 """Operators with weights."""
+
+STORING = (*LAYERS, "GATHER")
+"""Operators whose constants may be large: weights, and tables that rows are looked up in."""
 
 MATRICES = ("BATCH_MATMUL", "FULLY_CONNECTED")
 

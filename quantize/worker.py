@@ -30,6 +30,7 @@ from .float_ops import float_operators
 from .io_dtype import set_io_dtype
 from .judge import Judge
 from .loading import loaded
+from .lookups import store_rows
 from .messages import Answer, Request
 from .range_methods import AUTO, TRIED, Integers, Range, resolve
 from .ranges import Observer
@@ -293,6 +294,8 @@ def built(content: bytes, original: Any, how: Building) -> tuple[Any, list[str]]
     graph = original.subgraphs[0]
     if halves := {_result(graph, graph.operators[i]) for i, compute in how.computes.items() if compute == "float16"}:
         store_halves(quantized, halves - {""})
+    plain = {i for i, compute in how.computes.items() if compute in ("float32", "float16")}
+    store_rows(quantized, keep={_result(graph, graph.operators[i]) for i in plain})
     set_io_dtype(quantized, how.io_dtype)
     fb.drop_unused_buffers(quantized)
     return quantized, widened

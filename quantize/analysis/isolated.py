@@ -31,6 +31,7 @@ class Isolated:
 
     def __init__(self, pair: FilePair) -> None:
         self._twins: dict[int, int] = {}
+        self._inside = set[int]()
         self._feeds: dict[int, tuple[str, Grid | None, str]] = {}
         model = copy.copy(pair.quantized)
         graph = copy.copy(pair.graph)
@@ -60,14 +61,23 @@ class Isolated:
         constant = all(pair.is_constant(int(i)) for i in op.inputs if i >= 0)
         if constant and len(op.inputs):
             return op
-        if pair.is_opaque(op) or pair.kind(op) in CASTS:
+        inside = pair.is_inside(int(op.outputs[0])) if len(op.outputs) else False
+        if pair.is_opaque(op) or (pair.kind(op) in CASTS and not inside):
             return None
-        inputs = [i if i < 0 or pair.is_constant(int(i)) else self._twin(pair, graph, int(i)) for i in op.inputs]
+        inputs = [self._input(pair, graph, int(i)) for i in op.inputs]
         if None in inputs:
             return None
+        if inside:
+            self._inside.add(int(op.outputs[0]))
         found = copy.copy(op)
         found.inputs = np.array(inputs, np.int32)
         return found
+
+    def _input(self, pair: FilePair, graph: Any, index: int) -> int | None:
+        """What an operator reads in place of a tensor; None where nothing can be fed."""
+        if index < 0 or pair.is_constant(index) or index in self._inside:
+            return index
+        return self._twin(pair, graph, index)
 
     def _twin(self, pair: FilePair, graph: Any, index: int) -> int | None:
         """An input that stands for a tensor that another operator writes."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...formats.tflite import edit as fb
 from ...formats.tflite.summary import DTYPE_NAMES
+from .. import lookups
 from .grid import Grid, grid_of
 
 CASTS = ("QUANTIZE", "DEQUANTIZE")
@@ -38,7 +39,13 @@ class FilePair:
         self._constant = self._constants()
 
     def kind(self, op: Any) -> str:
-        return fb.op_name(self.quantized, op)
+        """As in the schema; of a lookup in several operators (``lookups``) the last is the one of the float model."""
+        whole = any(self.is_inside(int(i)) for i in op.inputs) and not self.is_inside(int(op.outputs[0]))
+        return "GATHER" if whole else fb.op_name(self.quantized, op)
+
+    def is_inside(self, index: int) -> bool:
+        """Whether a tensor is in the middle of what is one operator of the float model."""
+        return index >= 0 and lookups.is_part(fb.name(self.graph.tensors[index]))
 
     def layers(self) -> Iterator[tuple[str, int, Any]]:
         """(float activation, index of its counterpart, the operator that writes it; None: an input), in order."""
@@ -70,7 +77,7 @@ class FilePair:
         for op in self.graph.operators:
             stored = [t for t in map(self._stored, op.inputs) if t is not None]
             if self.kind(op) not in CASTS and any(t.quantization and t.quantization.scale is not None for t in stored):
-                found.update(fb.name(self.graph.tensors[o]) for o in op.outputs)
+                found.update(lookups.whole(fb.name(self.graph.tensors[o])) for o in op.outputs)
         return found
 
     def _stored(self, index: int) -> Any | None:

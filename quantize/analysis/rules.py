@@ -77,7 +77,8 @@ class Linted:
     @cached_property
     def activations(self) -> dict[int, Any]:
         """Tensor index → the operator that writes it, of all that is computed of the input."""
-        return {i: op for i, op in self.pair.producers.items() if not self.pair.is_constant(i)}
+        producers, pair = self.pair.producers, self.pair
+        return {i: op for i, op in producers.items() if not pair.is_constant(i) and not pair.is_inside(i)}
 
     @cached_property
     def is_integer(self) -> bool:

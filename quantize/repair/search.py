@@ -297,7 +297,7 @@ class Search:
         """
         self._until(share)
         there = self._bench.quantized(replace(best.plan, computes={}))
-        floats = [name for name, kind in there if kind in kinds.LAYERS and best.plan.computes.get(name) == "float32"]
+        floats = [name for name, kind in there if kind in kinds.STORING and best.plan.computes.get(name) == "float32"]
         parts, tries = [floats] if floats else [], 0
         while parts and (
             (tries < _LATE and self._is_float(best.plan))
