@@ -123,13 +123,13 @@ def _cut(rw: Rewriter, node: ir.Node, x: ir.Value, axis: int, begin: int, end: i
         return [x]
     joined = producer(x, "Concat")
     if joined is not None and rw.attribute(joined, "axis") % len(dims) == axis:
-        sizes = [None if part is None or part.shape is None else part.shape[axis] for part in joined.inputs]
-        if len(sizes) < _MOST_JOINED and all(isinstance(size, int) for size in sizes):
-            ends = np.cumsum(sizes)
+        parts = [part for part in joined.inputs if part is not None and part.shape is not None]
+        sizes = [size for part in parts if part.shape is not None and isinstance(size := part.shape[axis], int)]
+        if len(sizes) == len(joined.inputs) < _MOST_JOINED:
             found: list[ir.Value] = []
-            for part, last, size in zip(joined.inputs, ends, sizes, strict=True):
-                start = int(last) - int(size)
-                found += _cut(rw, node, part, axis, max(begin - start, 0), min(end, int(last)) - start)
+            for part, size in zip(parts, sizes, strict=True):
+                found += _cut(rw, node, part, axis, max(begin, 0), min(end, size))
+                begin, end = begin - size, end - size
             return found
     cut = producer(x, "Slice")
     if cut is not None and cut.inputs[0] is not None and [integers(v) for v in cut.inputs[3:]] == [(axis,)]:
