@@ -53,7 +53,8 @@ TABLES = {
 NETS = (
     *(name for name in ZOO if name != "resnet50"),
     "squeezenet", "mobilenet_v1", "regnet", "resnext_d", "convnext_v2", "swin", "poolformer", "pvt", "mobilevit",
-    "mobilevit_v2", "deit", "distilbert", "albert", "convbert", "gemma3_prefill",
+    "mobilevit_v2", "deit", "distilbert", "albert", "convbert", "gemma3_prefill", "segformer", "diffusion_unet",
+    "esrgan", "tcn", "conformer", "whisper_encoder",
 )  # fmt: skip
 """Of ``architectures/catalogue.py``, which needs transformers; those of ``timm_nets.py`` need timm."""
 

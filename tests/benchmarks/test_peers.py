@@ -92,7 +92,7 @@ def test_the_reasons_are_borne_out_by_the_page() -> None:
     there = dict(line.split(" — ") for line in better(found, said) if " — " in line)
     heads = {head.partition(":")[0]: why for head, why in shown.items()}
     assert heads == {head.partition(":")[0]: why for head, why in there.items()}
-    assert heads["bert_base, litert-torch"] == "XNNPACK takes its file in 1 partition and ours in 3"
+    assert heads["starnet, tf"].startswith("ours is in more operators that take less time")
 
 
 def test_where_onnxruntime_is_faster_the_form_of_its_reason_is_slower() -> None:
