@@ -117,6 +117,9 @@ class InternalFault(EdgeworthyError):
 
     exit_code = 70
 
+    def __init__(self, what: str, **more: Any) -> None:
+        super().__init__(what, **{"remedy": "run it again with --debug and report what it prints", **more})
+
 
 class RuntimeFailure(CheckFailed):
     """A runtime raised, crashed or hung on a model; the worker that ran it is gone."""

@@ -85,7 +85,11 @@ class Registry(Mapping[str, E]):
         if name in self:
             return self[name]
         if name in self.broken:
-            raise NotAvailable(f"{self.what} {name} can't be loaded: {self.broken[name]}", where=where)
+            raise NotAvailable(
+                f"{self.what} {name} can't be loaded: {self.broken[name]}",
+                where=where,
+                remedy="update or reinstall the package that brings it, or uninstall it",
+            )
         none = f"install a package that brings it: none adds a {self.what} here"
         raise BadInput(
             f"there is no {self.what} {name!r}",

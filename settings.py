@@ -139,7 +139,11 @@ def _typed(path: tuple[str, ...], text: str, name: str) -> tuple[tuple[str, ...]
         try:
             return path, tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError as error:
-            raise BadInput(f"{name} = {text}: this is not TOML: {error}", where="--set") from error
+            raise BadInput(
+                f"{name} = {text}: this is not TOML: {error}",
+                where="--set",
+                remedy=f'quote it for the shell, as in --set \'{name}=["a", "b"]\'',
+            ) from error
     for key in keys():
         if key.path == path:
             return path, value_of(key, text, f"--set {name}")

@@ -132,7 +132,9 @@ def _graph(source: Source, exporter: Exporter, opset: int | None, outputs: Seque
 def _copy(source: Source, output: Path, opset: int | None) -> Export:
     path = source.path
     if path is None:
-        raise BadInput("this source has no file", where=source.spec)
+        raise BadInput(
+            "this source has no file", where=source.spec, remedy="give the ONNX file itself, or a PyTorch model"
+        )
     model = read_onnx(path)
     made = model.opset_imports.get("", 0)
     if opset is not None and opset != made:

@@ -165,7 +165,9 @@ def _read(path: Path, kind: type[Plan]) -> Plan:
     try:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise BadInput(f"it can't be read: {error.strerror}", where=str(path)) from error
+        raise BadInput(
+            f"it can't be read: {error.strerror}", where=str(path), remedy="check the path and that you may read it"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"this is not TOML: {error}", where=str(path), remedy="see https://toml.io") from error
     except ValidationError as error:

@@ -256,9 +256,13 @@ def _check(kit: Kit, folder: Path) -> None:
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=_CHECK_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise NotAvailable(f"kit {kit.name} hangs on this machine", details=[f"{_CHECK_S} s"]) from error
+        what, remedy = f"kit {kit.name} hangs on this machine", "run it again with less beside it"
+        raise NotAvailable(what, details=[f"{_CHECK_S} s"], remedy=remedy) from error
     except OSError as error:
-        raise NotAvailable(f"kit {kit.name} can't be started: {error.strerror}", where=command[0]) from error
+        remedy = "its folder must allow programs (no noexec): set EDGEWORTHY_HOME to another"
+        raise NotAvailable(
+            f"kit {kit.name} can't be started: {error.strerror}", where=command[0], remedy=remedy
+        ) from error
     if ran.returncode:
         raise NotAvailable(
             f"kit {kit.name} doesn't work on this machine: its check ended with {ran.returncode}",

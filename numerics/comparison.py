@@ -146,7 +146,10 @@ class Comparison:
             BadInput: the shapes differ.
         """
         if actual.shape != reference.shape:
-            raise BadInput(f"can't compare shape {list(actual.shape)} with {list(reference.shape)}")
+            raise BadInput(
+                f"can't compare shape {list(actual.shape)} with {list(reference.shape)}",
+                remedy="compare outputs of the same shape: those of one model, on the same inputs",
+            )
         both_nan = (actual != actual) & (reference != reference)
         self._elements += actual.size
         self._equal += int(np.sum((actual == reference) | both_nan))
@@ -209,7 +212,9 @@ def compare(actuals: Sequence[Array], references: Sequence[Array]) -> Errors:
         BadInput: the shapes of a pair, or the numbers of samples, differ.
     """
     if len(actuals) != len(references):
-        raise BadInput(f"can't compare {len(actuals)} samples with {len(references)}")
+        raise BadInput(
+            f"can't compare {len(actuals)} samples with {len(references)}", remedy="give both of them the same samples"
+        )
     comparison = Comparison()
     for actual, reference in zip(actuals, references, strict=True):
         comparison.add(actual, reference)
@@ -240,6 +245,9 @@ def outside(actual: Array, reference: Array, *, atol: float, rtol: float) -> int
         BadInput: the shapes differ.
     """
     if actual.shape != reference.shape:
-        raise BadInput(f"can't compare shape {list(actual.shape)} with {list(reference.shape)}")
+        raise BadInput(
+            f"can't compare shape {list(actual.shape)} with {list(reference.shape)}",
+            remedy="compare outputs of the same shape: those of one model, on the same inputs",
+        )
     a, b = actual.astype(np.float64), reference.astype(np.float64)
     return int(np.sum(~np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)))

@@ -52,7 +52,10 @@ def paired_drop(
         BadInput: the lengths differ, or there are no samples.
     """
     if reference.shape != actual.shape or reference.size == 0:
-        raise BadInput(f"can't pair {reference.size} results with {actual.size}")
+        raise BadInput(
+            f"can't pair {reference.size} results with {actual.size}",
+            remedy="give the results of both on the same samples, one at least",
+        )
     lost = int(np.sum(reference & ~actual))
     won = int(np.sum(~reference & actual))
     total = reference.size + 2

@@ -60,7 +60,11 @@ class Making(Staging):
 
         targets = self.inputs.meant_for.targets
         if not isinstance(file, TFLiteModel):
-            raise BadInput("--for and --max-runtime are about ONNX and TFLite files", where=self.inputs.spec)
+            raise BadInput(
+                "--for and --max-runtime are about ONNX and TFLite files",
+                where=self.inputs.spec,
+                remedy="leave them out, or give the model that the file was made of",
+            )
         if file.scheme == quantization.FLOAT32.name:
             return preflight.of_float_file(file, targets, **self._quantizes)
         return preflight.of_file(file.path, targets)

@@ -165,7 +165,11 @@ def try_target(name: str, progress: Progress) -> Trial:
                 row, version = _try(layer, target, artifact, scheme)
                 rows.append(row)
     if not rows:
-        raise NotAvailable(f"there is no trial for files of the kind {target.kind}", where=target.name)
+        raise NotAvailable(
+            f"there is no trial for files of the kind {target.kind}",
+            where=target.name,
+            remedy="try it on a model of yours: edgeworthy validate … --target NAME",
+        )
     return Trial(target=target.name, version=version, kit=kit, folder=place, rows=rows)
 
 

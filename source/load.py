@@ -95,7 +95,11 @@ class Source:
         """
         torch = require_torch()
         if self.module is None:
-            raise BadInput("this source is no PyTorch module", where=self.spec)
+            raise BadInput(
+                "this source is no PyTorch module",
+                where=self.spec,
+                remedy="give the PyTorch model that it was exported from",
+            )
         args, kwargs = self.arguments(feeds)
         shapes = ", ".join(f"{name}:{v.dtype}{list(v.shape)}" for name, v in feeds.items())
         what = f"the model can't run on {shapes}"

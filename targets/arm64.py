@@ -34,7 +34,11 @@ class Arm64(RemoteTarget):
         runner = RemoteRunner(pipe, self.backend, name=self.name, where=str(kit.folder))
         if runner.place["machine"] != "aarch64":
             runner.close()
-            raise NotAvailable(f"kit {_KIT} is of {runner.place['machine']}", where=str(kit.folder))
+            raise NotAvailable(
+                f"kit {_KIT} is of {runner.place['machine']}",
+                where=str(kit.folder),
+                remedy=f"edgeworthy targets remove {_KIT}, then edgeworthy targets install {_KIT}",
+            )
         return runner
 
 

@@ -23,7 +23,7 @@ from ..workers.native import caught
 from . import rounding
 from .leftover import Delegation, alone, left_over
 from .quantized import QuantizedSignature
-from .session import LoadedModel, check_32_bits, check_kind
+from .session import TRY_TFLITE, LoadedModel, check_32_bits, check_kind
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -221,7 +221,7 @@ class _Session(LoadedModel):
                     remedy="rewrite what makes it, or run the file on the target tflite",
                 )
         faults = [line for line in said if _FAULT.match(line)] or str(error).splitlines()
-        return CheckFailed(f"{name} can't compile this model", where=where, details=faults)
+        return CheckFailed(f"{name} can't compile this model", where=where, details=faults, remedy=TRY_TFLITE)
 
     def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Inputs and outputs by the signature's names, with the shapes of now."""

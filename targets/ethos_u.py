@@ -101,7 +101,11 @@ class EthosU:
         except RuntimeFailure as error:
             if "invalid choice" in error.what or "CLI option" in error.what:
                 said = error.what.rpartition("rror: ")[2].strip("'")
-                raise BadInput(f"Vela: {said}", where=f"--target ethos-u:{self.address}") from error
+                raise BadInput(
+                    f"Vela: {said}",
+                    where=f"--target ethos-u:{self.address}",
+                    remedy="leave memory_mode and system_config out, or name ones that Arm's vela.ini has",
+                ) from error
             raise
 
 

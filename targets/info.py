@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..errors import BadInput, NotAvailable
+from ..errors import BadInput, NotAvailable, did_you_mean
 from ..plugins import installed_version
 from ..vocabulary import MeasuredWhere
 from . import cuda
@@ -162,15 +162,25 @@ class TargetInfo:
             return self
         where = f"--target {self.name}"
         if address and not self.address:
-            raise BadInput(f"{self.name} takes no address, and was given {address!r}", where=where)
+            raise BadInput(
+                f"{self.name} takes no address, and was given {address!r}",
+                where=where,
+                remedy=f"write {self.name}, and options behind a comma",
+            )
         if address:
-            _read(self.place, address, address, where)
+            _read(self.place, address, address, where, f"write {self.name}:{self.address}")
         read, settings = {}, {**self.settings, **_EVERYWHERE}
         for name, text in options.items():
             if name not in settings:
                 known = [f"{n}={s.metavar}: {s.about}" for n, s in settings.items()]
-                raise BadInput(f"{self.name} has no option {name!r}", where=where, details=known)
-            read[name] = _read(settings[name].read, text, f"{name}={text}", where)
+                raise BadInput(
+                    f"{self.name} has no option {name!r}",
+                    where=where,
+                    details=known,
+                    remedy=did_you_mean(name, settings) or "use one of these",
+                )
+            one = settings[name]
+            read[name] = _read(one.read, text, f"{name}={text}", where, f"write {name}={one.metavar}: {one.about}")
             if not text:
                 raise BadInput(f"{name}= has no value", where=where, remedy=f"write {name}={settings[name].metavar}")
         full = read.pop("require_full_delegation", self.require_full_delegation)
@@ -216,7 +226,9 @@ class TargetInfo:
         if self.version is None:
             return NotAvailable(f"{self.module or self.name} is not installed", remedy=self.install)
         if self.needs_address and "address" not in self.options:
-            return NotAvailable(f"it needs an address: {self.name}:{self.address}")
+            return NotAvailable(
+                f"it needs an address: {self.name}:{self.address}", remedy=f"write --target {self.name}:{self.address}"
+            )
         if self.device == "cuda" and (why := cuda.missing()):
             return NotAvailable(why, remedy=f"it needs an NVIDIA GPU with its driver, and {self.install}")
         if self.probe:
@@ -239,8 +251,8 @@ class TargetInfo:
         return None if absence is None else "; ".join(filter(None, (absence.what, absence.remedy)))
 
 
-def _read(read: Callable[[str], Any], text: str, shown: str, where: str) -> Any:
+def _read(read: Callable[[str], Any], text: str, shown: str, where: str, remedy: str) -> Any:
     try:
         return read(text)
     except ValueError as error:
-        raise BadInput(f"{shown}: {error}", where=where) from error
+        raise BadInput(f"{shown}: {error}", where=where, remedy=remedy) from error

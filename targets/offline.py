@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..artifact import Artifact, Feeds, Receipt
 from ..errors import NotAvailable, RuntimeFailure
 from ..formats.tflite.operations import Operation, as_int8, read
-from .session import LoadedModel
+from .session import TRY_TFLITE, LoadedModel
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -113,5 +113,5 @@ def run_compiler(name: str, command: Sequence[str], where: Path) -> str:
     if ran.returncode:
         lines = [line.strip() for line in ran.stdout.splitlines() if line.strip()]
         raise RuntimeFailure(f"{name} ended with {ran.returncode}: {' '.join(lines[-1:])}", where=str(where),
-                             details=lines[-8:-1])  # fmt: skip
+                             details=lines[-8:-1], remedy=TRY_TFLITE)  # fmt: skip
     return ran.stdout

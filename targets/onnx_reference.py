@@ -61,7 +61,11 @@ class _Session(LoadedModel):
         outputs = named(values, self._names, where=str(self._artifact.path))
         narrow = [n for n, value in outputs.items() if value.dtype in (np.float32, np.float16)]
         if narrow:
-            raise BadInput(f"float64 was lost on the way to {narrow}", where=str(self._artifact.path))
+            raise BadInput(
+                f"float64 was lost on the way to {narrow}",
+                where=str(self._artifact.path),
+                remedy="judge it by another target, such as onnxruntime",
+            )
         return outputs
 
     def prepare(self, feeds: Feeds) -> Callable[[], object]:

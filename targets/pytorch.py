@@ -151,7 +151,11 @@ class PyTorch:
             bind=model.bind,
         )
         if source.module is None:
-            raise BadInput("PyTorch can't run this source: it is no module", where=model.spec)
+            raise BadInput(
+                "PyTorch can't run this source: it is no module",
+                where=model.spec,
+                remedy="give the PyTorch model that it was exported from",
+            )
         if self.float64:
             # After loading: a factory that draws its weights must draw the same ones.
             torch.set_default_dtype(torch.float64)

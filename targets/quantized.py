@@ -10,7 +10,7 @@ import numpy as np
 from ..artifact import Artifact, Feeds, TensorSpec
 from ..errors import BadInput
 from ..formats.tflite.summary import STEPS
-from .session import checked
+from .session import ANOTHER_FILE, checked
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -37,6 +37,7 @@ class QuantizedSignature:
             raise BadInput(
                 f"the file's signature lacks {missing}; it has {[*inputs, *outputs]}",
                 where=str(artifact.path),
+                remedy=ANOTHER_FILE,
             )
         self._artifact = artifact
         self.inputs = {s.name: inputs[s.name] for s in artifact.inputs}

@@ -134,7 +134,10 @@ def _state(versions: Sequence[tuple[int, int, str]], model: str) -> str:
         return ""
     for state, code, text in versions:
         if state == END and code:
-            raise RuntimeFailure(f"the server can't load {model}: {text}")
+            raise RuntimeFailure(
+                f"the server can't load {model}: {text}",
+                remedy="see its own log, and that its TensorFlow is as new as the one that wrote the file",
+            )
     return "loading"
 
 
@@ -148,4 +151,8 @@ def _refused(code: str, said: str, unknown: bool, model: str) -> RuntimeFailure 
     lines = [line for line in said.splitlines() if line.strip()][:8]
     if unknown:
         return BadInput(f"the server has no model {model!r}", details=lines, remedy="name it: tf-serving,model=NAME")
-    return RuntimeFailure(f"the server refused the request: {code}", details=lines)
+    return RuntimeFailure(
+        f"the server refused the request: {code}",
+        details=lines,
+        remedy="see that it serves this very file, and what its own log says",
+    )

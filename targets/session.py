@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 
+ANOTHER_FILE = "the file is another one than was made: convert the model again, and change nothing in it"
+"""What helps where a file's inputs and outputs aren't those that it was made with."""
+
+TRY_TFLITE = (
+    "run the file on the target tflite: what fails there too is the fault of the file; else take another target"
+)
+"""What helps where the runtime or the compiler of a target fails on a TFLite file."""
+
+
 class LoadedModel(ABC):
     """A loaded model.
 
@@ -72,6 +81,7 @@ def check_kind(artifact: Artifact, kind: str, runtime: str) -> None:
         raise BadInput(
             f"{runtime} runs {kind} models, and this is {artifact.kind or 'of unknown kind'}",
             where=str(artifact.path),
+            remedy=f"give it a file of the kind {kind}, or choose another target",
         )
 
 
@@ -98,6 +108,7 @@ def checked(feeds: Feeds, specs: Sequence[TensorSpec], *, where: str) -> dict[st
             raise BadInput(
                 f"input {spec.name!r} has shape {list(spec.shape)}, and was given {list(array.shape)}",
                 where=where,
+                remedy="feed arrays of the shape that the model takes, or convert it with that shape: --input",
             )
         result[spec.name] = _as_dtype(array, spec, where)
     return result
@@ -124,6 +135,7 @@ def named(values: Sequence[Array], names: Sequence[str], *, where: str) -> dict[
         raise BadInput(
             f"the model gave {len(values)} outputs, and {len(names)} were expected: {list(names)}",
             where=where,
+            remedy=ANOTHER_FILE,
         )
     return dict(zip(names, values, strict=True))
 

@@ -64,7 +64,11 @@ class Ssh(RemoteTarget):
         if self.own_packages:
             folder = Path(self.own_packages).expanduser()
             if not folder.is_dir():
-                raise BadInput("there is no such folder", where=f"packages={folder}")
+                raise BadInput(
+                    "there is no such folder",
+                    where=f"packages={folder}",
+                    remedy="name a folder of this machine with the packages in it, or leave packages out",
+                )
             return folder
         state = kits.look(kits.KITS["arm64"])
         fits = runner.place["machine"] == "aarch64" and runner.place["python"].startswith("3.11.")

@@ -13,7 +13,7 @@ from ..formats.saved_model import argument_names, signature_of
 from ..vocabulary import SIGNATURE
 from . import cuda
 from .info import TF32, TargetInfo
-from .session import LoadedModel, check_kind, checked
+from .session import ANOTHER_FILE, LoadedModel, check_kind, checked
 from .tensorflow_receipt import Placed, Program, placed, placement, program, recorded, working
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def called(loaded: Any, artifact: Artifact) -> tuple[Any, dict[str, str]]:
         arguments = {s.name: s.name for s in artifact.inputs}
     missing = [n for n in (*arguments.values(), *(o.name for o in artifact.outputs)) if n not in have]
     if missing:
-        raise BadInput(f"{SIGNATURE} lacks {missing}; it has {have}", where=str(artifact.path))
+        raise BadInput(f"{SIGNATURE} lacks {missing}; it has {have}", where=str(artifact.path), remedy=ANOTHER_FILE)
     return signature, arguments
 
 

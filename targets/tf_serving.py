@@ -20,7 +20,7 @@ from ..vocabulary import SIGNATURE
 from ..workers.processes import memory
 from .info import Setting, TargetInfo, one_of
 from .serving_clients import Client, Grpc, Rest
-from .session import LoadedModel, check_kind, checked
+from .session import ANOTHER_FILE, LoadedModel, check_kind, checked
 from .tensorflow import INSTALL, import_tensorflow
 
 if TYPE_CHECKING:
@@ -118,14 +118,20 @@ class TFServing:
         until = time.monotonic() + _LOAD_S
         while time.monotonic() < until:
             if process.poll() is not None:
-                raise RuntimeFailure(f"{self._program()} ended with {process.returncode} while it loaded the model")
+                raise RuntimeFailure(
+                    f"{self._program()} ended with {process.returncode} while it loaded the model",
+                    remedy="start it by hand on this file and read its log, then use tf-serving:HOST:PORT",
+                )
             try:
                 if not client.state():
                     return
             except (NotAvailable, BadInput):  # it doesn't listen yet, or knows of no model yet
                 pass
             time.sleep(0.1)
-        raise RuntimeFailure(f"{self._program()} did not load the model within {_LOAD_S:g} s")
+        raise RuntimeFailure(
+            f"{self._program()} did not load the model within {_LOAD_S:g} s",
+            remedy="give the machine less to do, or start the server by hand and use tf-serving:HOST:PORT",
+        )
 
     def _said(self, argument: str) -> str:
         command = [self._program(), argument]
@@ -169,7 +175,11 @@ class _Session(LoadedModel):
     def run(self, feeds: Feeds) -> dict[str, Array]:
         outputs = self._client.predict(self._arrays(feeds))
         if missing := [o.name for o in self._artifact.outputs if o.name not in outputs]:
-            raise BadInput(f"the served model gave no {missing}; it gave {list(outputs)}", where=self._place)
+            raise BadInput(
+                f"the served model gave no {missing}; it gave {list(outputs)}",
+                where=self._place,
+                remedy="have it serve this very file, or name the model that it is: tf-serving,model=NAME",
+            )
         return {o.name: outputs[o.name] for o in self._artifact.outputs}
 
     def prepare(self, feeds: Feeds) -> Callable[[], object]:
@@ -196,13 +206,13 @@ def _arguments(artifact: Artifact) -> dict[str, str]:
     saved = saved_model_pb2.SavedModel.FromString((artifact.path / "saved_model.pb").read_bytes())
     signatures = saved.meta_graphs[0].signature_def
     if SIGNATURE not in signatures:
-        raise BadInput(f"the SavedModel has no signature {SIGNATURE}", where=str(artifact.path))
+        raise BadInput(f"the SavedModel has no signature {SIGNATURE}", where=str(artifact.path), remedy=ANOTHER_FILE)
     have = list(signatures[SIGNATURE].inputs)
     arguments = argument_names(s.name for s in artifact.inputs)
     if all(s.name in have for s in artifact.inputs):
         arguments = {s.name: s.name for s in artifact.inputs}
     if missing := [name for name in arguments.values() if name not in have]:
-        raise BadInput(f"{SIGNATURE} lacks {missing}; it has {have}", where=str(artifact.path))
+        raise BadInput(f"{SIGNATURE} lacks {missing}; it has {have}", where=str(artifact.path), remedy=ANOTHER_FILE)
     return arguments
 
 

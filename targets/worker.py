@@ -161,6 +161,7 @@ class Worker:
             name=self.runtime,
             where=str(self.artifact.path) if self.artifact is not None else None,
             environment=_environment(self.runtime, self.threads),
+            remedy="run it on another target: what fails there too is the fault of the file; --timeout gives it longer",
             path=sys.path,  # the user's own modules must be found there as they are here
             timeout_s=self.timeout_s,
             passes=(BadInput, NotAvailable, CheckFailed),

@@ -252,7 +252,10 @@ def _moved(match: TensorMatch, array: Array, axes: Sequence[int]) -> Array:
     if not axes:
         return array
     if len(axes) != array.ndim:
-        raise BadInput(f"axes {match.axes} don't permute {match.model!r}: its shape is {list(array.shape)}")
+        raise BadInput(
+            f"axes {match.axes} don't permute {match.model!r}: its shape is {list(array.shape)}",
+            remedy="feed the file and the model inputs of the same shape: edgeworthy inspect shows both",
+        )
     return np.require(np.transpose(array, axes), requirements="C")
 
 
@@ -260,7 +263,10 @@ def _without(match: TensorMatch, array: Array, axis: int | None) -> Array:
     if axis is None:
         return array
     if axis >= array.ndim or array.shape[axis] != 1:
-        raise BadInput(f"axis {axis} of {match.model!r} should be of extent 1: its shape is {list(array.shape)}")
+        raise BadInput(
+            f"axis {axis} of {match.model!r} should be of extent 1: its shape is {list(array.shape)}",
+            remedy="feed the file and the model inputs of the same shape: edgeworthy inspect shows both",
+        )
     return np.squeeze(array, axis)
 
 

@@ -158,7 +158,10 @@ def permuted(arrays: Feeds, permutations: Permutations) -> dict[str, Array]:
         if name not in result:
             continue
         if sorted(axes) != list(range(result[name].ndim)):
-            raise BadInput(f"axes {list(axes)} don't permute {name!r} of shape {list(result[name].shape)}")
+            raise BadInput(
+                f"axes {list(axes)} don't permute {name!r} of shape {list(result[name].shape)}",
+                remedy="name each axis of it once, from 0 on",
+            )
         result[name] = np.require(np.transpose(result[name], axes), requirements="C")
     return result
 

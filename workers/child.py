@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from ..errors import BadInput, EdgeworthyError, LimitExceeded, NotAvailable, RuntimeFailure, TimedOut
 from .output import Output
-from .processes import kill_group, max_rss, memory, out_of_memory
+from .processes import kill_group, max_rss, memory, not_started, out_of_memory
 from .scratch import Scratch
 from .serve import Answered, Raised, Told
 from .stack import ROOT
@@ -153,7 +153,7 @@ class Child:
             except OSError as error:  # such as a kit's Python that is gone
                 for mine in (self.connection, self._output, self._scratch):
                     mine.close()
-                raise NotAvailable(f"{name} can't be started: {error.strerror}", where=command[0]) from error
+                raise not_started(name, command[0], error) from error
         self.request("start", path and list(path), arguments, timeout_s=start_s)
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import OutOfMemory
+from ..errors import NotAvailable, OutOfMemory
 
 _PR_SET_PDEATHSIG = 1
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -84,3 +84,9 @@ def out_of_memory(what: str, peak: int, *, where: str | None = None, details: Se
         details=details,
         remedy="give it more memory, or less to do: a smaller batch, fewer threads, nothing else beside it",
     )
+
+
+def not_started(name: str, program: str, error: OSError) -> NotAvailable:
+    """The error of a process whose program the system doesn't start, such as a kit's Python that is gone."""
+    remedy = "see that it is there and may be executed; of a kit, `edgeworthy targets install KIT` mends it"
+    return NotAvailable(f"{name} can't be started: {error.strerror}", where=program, remedy=remedy)

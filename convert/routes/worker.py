@@ -25,6 +25,8 @@ from ...workers.child import Child
 from .info import ConverterInfo
 from .older import lower_opset
 
+_OTHERS_FAULT = "run the converter by itself on this model and report what it does to its makers; take another route"
+
 _SHOWN = 8
 """Files of the folder that an error names."""
 
@@ -127,7 +129,7 @@ def failures(info: ConverterInfo, folder: Path) -> Iterator[None]:
         if isinstance(error, RuntimeFailure):
             raise
         if isinstance(error, OSError):
-            raise RuntimeFailure(f"converter {info.name} failed: {error}") from error
+            raise RuntimeFailure(f"converter {info.name} failed: {error}", remedy=_OTHERS_FAULT) from error
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
         what = f"converter {info.name} failed: {error.what}"
         raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy) from error
@@ -190,15 +192,19 @@ def checked(info: ConverterInfo, made: Path, out: Path) -> ModelFile:
         BadInput: it isn't there, or is something else, or some of it leads elsewhere.
     """
     if not (made.is_file() or made.is_dir()):
-        raise BadInput("it made no file", where=made.name, details=_listed(out))
+        raise BadInput("it made no file", where=made.name, details=_listed(out), remedy=_OTHERS_FAULT)
     if not _inside(made, out):
-        raise BadInput("what it made is not in the folder that it was given", where=str(made))
+        raise BadInput("what it made is not in the folder that it was given", where=str(made), remedy=_OTHERS_FAULT)
     if converted_kind(made) != info.makes or made.is_dir() != (info.makes == "saved_model"):
-        raise BadInput(f"what it made is no {info.makes}", where=made.name, details=_listed(out))
+        raise BadInput(f"what it made is no {info.makes}", where=made.name, details=_listed(out), remedy=_OTHERS_FAULT)
     for path in made.rglob("*"):
         plain = path.is_file() or (path.is_dir() and not path.is_symlink())
         if not (plain and _inside(path, out)):
-            raise BadInput("what it made holds what is no file in its folder", where=str(path.relative_to(out)))
+            raise BadInput(
+                "what it made holds what is no file in its folder",
+                where=str(path.relative_to(out)),
+                remedy=_OTHERS_FAULT,
+            )
     return read(made)
 
 

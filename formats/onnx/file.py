@@ -270,7 +270,9 @@ def _dtype(value: onnx.ValueInfoProto, path: Path) -> ir.DataType:
         return ir.DataType(value.type.tensor_type.elem_type)
     except ValueError as error:  # such as one that the installed onnx-ir is too old for
         raise BadInput(
-            f"{value.name!r} has the type {value.type.tensor_type.elem_type}, which isn't known", where=str(path)
+            f"{value.name!r} has the type {value.type.tensor_type.elem_type}, which isn't known",
+            where=str(path),
+            remedy="pip install -U onnx onnx-ir, or export the model with a type that they know",
         ) from error
 
 

@@ -216,6 +216,7 @@ class Adb:
                 f"{self.serial} ended a command with exit code {int(code[1])}",
                 where=self.where,
                 details=_lines(said + b"\n" + ran.stderr),
+                remedy="see that the command is there: adb shell, and type it by hand",
             )
             failed.code, failed.said = int(code[1]), said
             raise self.refused(failed.details) or failed
@@ -236,7 +237,7 @@ class Adb:
             said = _lines(ran.stdout + ran.stderr)
             raise self.refused(said) or self.cut(said)
 
-    def failure(self, what: str, details: Sequence[str] = (), remedy: str | None = None) -> RuntimeFailure:
+    def failure(self, what: str, details: Sequence[str] = (), remedy: str | None = _GONE[1]) -> RuntimeFailure:
         """A failure of this device."""
         return RuntimeFailure(f"device {self.serial} {what}", where=self.where, details=details, remedy=remedy)
 

@@ -22,6 +22,8 @@ from .tool import DELEGATES, Tool
 if TYPE_CHECKING:
     from ...artifact import Array
 
+_OTHER_BUILD = "use another build of benchmark_model, or a Python there: leave benchmark out"
+
 _WARM_S = 0.1
 
 
@@ -135,7 +137,10 @@ class BenchmarkSession(LoadedModel):
         found = output.times(said)
         if found is None:
             raise RuntimeFailure(
-                "benchmark_model ended without times", where=self._tool.files.adb.where, details=output.errors(said)
+                "benchmark_model ended without times",
+                where=self._tool.files.adb.where,
+                details=output.errors(said),
+                remedy=_OTHER_BUILD,
             )
         return found
 
@@ -185,7 +190,7 @@ class BenchmarkSession(LoadedModel):
         rest = len(data) - sum(sizes.values())
         if rest < 0 or (rest and len(sizes) == len(shapes)):
             what = f"wrote {len(data)} bytes of outputs, which aren't {[str(s) for s in specs.values()]}"
-            raise RuntimeFailure(f"benchmark_model {what}", where=self._tool.files.adb.where)
+            raise RuntimeFailure(f"benchmark_model {what}", where=self._tool.files.adb.where, remedy=_OTHER_BUILD)
         cut, at = {}, 0
         for name, shape in shapes.items():
             size, dtype = sizes.get(name, rest), dtypes[name]

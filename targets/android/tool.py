@@ -130,7 +130,12 @@ class Tool:
             what = "benchmark_model was killed with SIGKILL, as when memory runs out"
             return out_of_memory(what, 0, where=where, details=said)
         how = f"crashed with {signal.Signals(code - 128).name}" if code > 128 else f"ended with exit code {code}"
-        failed = ToolFailed(f"benchmark_model {how}", where=where, details=said)
+        failed = ToolFailed(
+            f"benchmark_model {how}",
+            where=where,
+            details=said,
+            remedy="use a Python there (leave benchmark out), or another build of benchmark_model",
+        )
         failed.said = text
         return failed
 

@@ -140,7 +140,10 @@ class Chromium:
             page.wait_for_function("window.edgeworthy")
         except error_type as error:
             raise RuntimeFailure(
-                "Chromium can't show the page", where=self._path, details=[*_said(error)[:3], *self.lines]
+                "Chromium can't show the page",
+                where=self._path,
+                details=[*_said(error)[:3], *self.lines],
+                remedy="open any page in it by hand; or name another with the option chromium=PATH",
             ) from error
         return page
 
@@ -171,7 +174,10 @@ class Chromium:
             if self._crashed or any(word in words[0] for word in ("crashed", "has been closed", "Connection closed")):
                 self._crashed = True
                 raise RuntimeFailure(
-                    f"Chromium ended in {stage}: {words[0]}", where=self._path, details=list(self.lines)[-_TAIL:]
+                    f"Chromium ended in {stage}: {words[0]}",
+                    where=self._path,
+                    details=list(self.lines)[-_TAIL:],
+                    remedy="give it more memory or a smaller model; or another Chromium: chromium=PATH",
                 ) from error
             raise PageError(words[0], self.telling) from error
 

@@ -104,7 +104,10 @@ class LiteRTJs:
             key=summary.signature,
         )
         if told["accelerator"] != self.accelerator:
-            raise CheckFailed(f"{self.accelerator} was asked for, and LiteRT.js took {told['accelerator']}")
+            raise CheckFailed(
+                f"{self.accelerator} was asked for, and LiteRT.js took {told['accelerator']}",
+                remedy="take software=true, or the target browser:wasm",
+            )
         return _Session(page, told, artifact, summary)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...artifact import Feeds
 from ...errors import CheckFailed, OutOfMemory, RuntimeFailure
-from ..session import LoadedModel
+from ..session import TRY_TFLITE, LoadedModel
 from .chromium import Chromium, PageError
 from .server import Server
 
@@ -75,7 +75,7 @@ class Page:
         if any(words in said for words in _TOO_LARGE):
             remedy = "a page of WebAssembly has at most 2 GiB: quantize the model, or make it smaller"
             return OutOfMemory(f"{self.runtime} {what}", where=self.where, details=lines, remedy=remedy)
-        return RuntimeFailure(f"{self.runtime} {what}", where=self.where, details=lines)
+        return RuntimeFailure(f"{self.runtime} {what}", where=self.where, details=lines, remedy=TRY_TFLITE)
 
     def close(self) -> None:
         self.chromium.close()
@@ -133,7 +133,11 @@ class BrowserSession(LoadedModel, ABC):
     def _taken(self, specs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
         content, begin, arrays = self.page.server.taken, 0, {}
         if len(content) != sum(spec["bytes"] for spec in specs):
-            raise CheckFailed(f"{self.page.runtime} gave {len(content)} bytes of outputs", where=self.page.where)
+            raise CheckFailed(
+                f"{self.page.runtime} gave {len(content)} bytes of outputs",
+                where=self.page.where,
+                remedy="run it again; if it happens again, report it with the model",
+            )
         for spec in specs:
             piece = content[begin : begin + spec["bytes"]]
             arrays[spec["name"]] = np.frombuffer(piece, spec["dtype"]).reshape(spec["shape"])

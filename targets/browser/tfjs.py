@@ -19,7 +19,7 @@ from ...formats.saved_model import argument_names
 from ...plugins import installed_version
 from ...vocabulary import SIGNATURE
 from ..info import Setting, TargetInfo, one_of
-from ..session import LoadedModel, check_32_bits, check_kind, checked
+from ..session import ANOTHER_FILE, LoadedModel, check_32_bits, check_kind, checked
 from . import graph_model
 from .chromium import INSTALL, KIT, program, scratch
 from .litertjs import CHROMIUM
@@ -156,7 +156,10 @@ def _converted(artifact: Artifact, kit: Path) -> Path:
             remedy="rewrite what makes it, or run the TFLite file in the browser: --target browser:wasm",
         )
     raise RuntimeFailure(
-        f"tensorflowjs's converter ended with {ran.returncode}", where=where, details=_last(ran.stderr)
+        f"tensorflowjs's converter ended with {ran.returncode}",
+        where=where,
+        details=_last(ran.stderr),
+        remedy="run the TFLite file in the browser: --target browser:wasm",
     )
 
 
@@ -178,7 +181,9 @@ def _tensors(artifact: Artifact, model: Path) -> dict[str, dict[str, str]]:
             "outputs": {spec.name: told["outputs"][spec.name] for spec in artifact.outputs},
         }
     except KeyError as error:
-        raise BadInput(f"{SIGNATURE} lacks {error}; it has {told}", where=str(artifact.path)) from error
+        raise BadInput(
+            f"{SIGNATURE} lacks {error}; it has {told}", where=str(artifact.path), remedy=ANOTHER_FILE
+        ) from error
 
 
 def _last(said: str) -> Sequence[str]:

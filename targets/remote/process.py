@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, cast
 
-from ...errors import NotAvailable
+from ...workers.processes import not_started
 from .there.runner import BOOTSTRAP
 
 _PATIENCE_S = 5.0
@@ -41,7 +41,7 @@ class Process:
                 env=dict(environment),
             )
         except OSError as error:
-            raise NotAvailable(f"{command[0]} can't be started: {error.strerror}", where=command[0]) from error
+            raise not_started(command[0], command[0], error) from error
         self.stdin, self.stdout = cast(BinaryIO, self._process.stdin), cast(BinaryIO, self._process.stdout)
 
     def ended(self) -> tuple[str, list[str]]:

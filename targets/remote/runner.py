@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol, Self
 from ...errors import EdgeworthyError, NotAvailable, RuntimeFailure
 from ...workers.processes import is_out_of_memory, out_of_memory
 from ...workers.stack import read_log
+from ..session import TRY_TFLITE
 from .there import runner as there
 
 _FOLDER = Path(there.__file__).parent
@@ -115,14 +116,14 @@ class RemoteRunner:
             raise self._ended(command) from None
         except ValueError as error:
             self.close()
-            raise self.failure(f"said something else than a reply to {command}: {error}") from error
+            raise self.failure(f"said something else than a reply to {command}: {error}", (), _PYTHON) from error
         if "raised" in reply:
             raise self._raised(command, reply)
         if "died" in reply:
             raise self._died(command, reply)
         return reply, made
 
-    def failure(self, what: str, details: Sequence[str] = (), remedy: str | None = None) -> RuntimeFailure:
+    def failure(self, what: str, details: Sequence[str] = (), remedy: str = TRY_TFLITE) -> RuntimeFailure:
         """A failure at this place."""
         return RuntimeFailure(f"{self.name} {what}", where=self.where, details=details[-_TAIL_LINES:], remedy=remedy)
 
@@ -173,7 +174,7 @@ class RemoteRunner:
                 f"{self.name} raised in {command}: {text}",
                 where=self.where,
                 details=said[-_TAIL_LINES:],
-                remedy=_OWN_KERNELS if "xnnpack" in text.lower() else None,
+                remedy=_OWN_KERNELS if "xnnpack" in text.lower() else TRY_TFLITE,
             )
             error.text, error.errno = text, reply["errno"]
         error.add_note(reply["traceback"])

@@ -79,7 +79,12 @@ def registered(python: Path) -> tuple[str, str, dict[str, int]]:
     }
     ran = subprocess.run([python, "-c", _PROBE], input=json.dumps(models), capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise NotAvailable("its TFLite runtime is missing or fails", where=str(python), details=[ran.stderr[-500:]])
+        raise NotAvailable(
+            "its TFLite runtime is missing or fails",
+            where=str(python),
+            details=[ran.stderr[-500:]],
+            remedy="pip install ai-edge-litert (or tflite-runtime) there, or name another Python",
+        )
     package, version, found = json.loads(ran.stdout.splitlines()[-1])
     return package, version, found
 
