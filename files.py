@@ -24,6 +24,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How it says that a disk is full, or that the user may have no more of it."""
 
 
+def tidy(path: Path) -> Path:
+    """The same place without ``..`` and links, as a user reads it: from the working folder, where it is below."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; on success it is renamed to ``path``.

@@ -18,6 +18,10 @@ MODULE_KEY = "edgeworthy.module"
 SOURCE_KEY = "edgeworthy.source"
 """Metadata key of a node's PyTorch source line, such as ``models/net.py:12``."""
 
+Whose = Literal["ours", "another", "model"]
+"""Who rounded what a file computes: edgeworthy, another converter (or nobody knows who), or the model, by scales of its
+own."""
+
 SIGNATURE = "serving_default"
 """The one signature of TFLite files and SavedModels, as TensorFlow Serving and Keras look for it."""
 

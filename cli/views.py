@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import files
 from ..display import number, percent, size
 from ..kits import KITS
 from ..pipeline.plan import STAGES
@@ -152,7 +152,7 @@ def _artifacts(console: Console, shown: Report, folder: Path) -> None:
         (TextColumn("file"), *(TextColumn(title, right=True, rank=rank) for title, rank in numbers)),
         [
             (
-                os.path.normpath(folder / a.path),
+                str(files.tidy(folder / a.path) if a.given else os.path.normpath(folder / a.path)),
                 size(a.size_bytes),
                 str(a.op_count or "–"),
                 "–" if a.transposes is None else str(a.transposes),

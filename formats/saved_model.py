@@ -12,6 +12,8 @@ from ..artifact import SavedModel, TensorSpec
 from ..errors import BadInput, NotAvailable
 from ..vocabulary import SIGNATURE
 
+_ARGUMENTS = "save it with inputs called by letters, digits and underscores, and by no keyword of Python's"
+_AGAIN = "tf.saved_model.save(loaded, FOLDER, signatures={{'{wanted}': loaded.signatures['{there}']}})"
 _RESERVED = {"self", "name"}
 """Parameters of TensorFlow's own functions that call a signature."""
 
@@ -23,7 +25,7 @@ def is_saved_model(path: Path) -> bool:
 
 def describe(path: Path) -> SavedModel:
     """A SavedModel folder with the inputs and outputs of ``serving_default``. Raises as `load` and `signature_of`."""
-    return SavedModel(path, *specs(signature_of(load(path), path)))
+    return SavedModel(path, *specs(signature_of(load(path), path), path))
 
 
 def load(path: Path) -> Any:
@@ -48,7 +50,7 @@ def load(path: Path) -> Any:
             "TensorFlow can't load it",
             where=str(path),
             details=str(error).splitlines()[:1],
-            remedy="copy or make the SavedModel again",
+            remedy=_ARGUMENTS if "parameter name" in str(error) else "copy or make the SavedModel again",
         ) from error
 
 
@@ -60,26 +62,38 @@ def signature_of(loaded: Any, path: Path) -> Any:
     """
     signature = loaded.signatures.get(SIGNATURE)
     if signature is None:
+        there = next(iter(loaded.signatures), None)
+        again = _AGAIN.format(wanted=SIGNATURE, there=there) if there else ""
         raise BadInput(
             f"the SavedModel has no signature {SIGNATURE}",
             where=str(path),
             details=[f"it has {name}" for name in loaded.signatures],
-            remedy="save it with signatures={'serving_default': …}",
+            remedy=f"load it with tf.saved_model.load, and save it with {again}"
+            if again
+            else "save it with signatures={'serving_default': …}: a tf.function with an input_signature",
         )
     return signature
 
 
-def specs(signature: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs of a signature; a dimension that it leaves open is ``batch``, or the axis of a name."""
+def specs(signature: Any, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of a signature; a dimension that it leaves open is ``batch``, or the axis of a name.
+
+    Raises:
+        BadInput: the rank of one isn't known.
+    """
     sides = signature.structured_input_signature[1].items(), signature.structured_outputs.items()
-    inputs, outputs = (tuple(_spec(name, spec) for name, spec in side) for side in sides)
+    inputs, outputs = (tuple(_spec(name, spec, path) for name, spec in side) for side in sides)
     return inputs, outputs
 
 
-def _spec(name: str, tensor: Any) -> TensorSpec:
+def _spec(name: str, tensor: Any, path: Path) -> TensorSpec:
     """``tensor``: a TensorSpec of TensorFlow, or a symbolic tensor."""
     if tensor.shape.rank is None:
-        raise BadInput(f"the SavedModel's {name!r} has no known rank", remedy="save it with an input_signature")
+        raise BadInput(
+            f"the SavedModel's {name!r} has no known rank",
+            where=str(path),
+            remedy="save it with an input_signature that gives its shape, with None where an extent varies",
+        )
     dims = tuple(
         d if isinstance(d, int) else f"{name}_{axis}" if axis else "batch" for axis, d in enumerate(tensor.shape)
     )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _INTO, _OUT_OF = ((0, 2, 3, 1), (0, 2, 3, 4, 1)), ((0, 3, 1, 2), (0, 4, 1, 2, 3))
 _NHWC = {
-    "input": "convert with --io-layout nhwc, and feed it channels-last",
-    "output": "convert with --io-layout nhwc, and read it channels-last",
+    "input": "`edgeworthy convert --io-layout nhwc` of the model, and feed it channels-last",
+    "output": "`edgeworthy convert --io-layout nhwc` of the model, and read it channels-last",
 }
 _RECODES = ("CAST", "DEQUANTIZE", "QUANTIZE")
 """What may stand between the model's ends and the first or last transpose of a quantized file."""

@@ -147,7 +147,7 @@ class Inputs(Wanted):
         from ..validate.inputs import CLASSIFICATION, load_labelled
 
         spec = self.config.validation.labelled or self.handed.get("labelled")
-        sample = SAMPLES.get(self.spec.removeprefix("sample:")) if self._is_sample else None
+        sample = SAMPLES.get(self.spec.removeprefix("sample:")) if self.spec.startswith("sample:") else None
         if spec is None and sample is not None:
             with user_code(self.spec, "the sample's data can't be made"):
                 spec = None if sample.labelled() is None else self.spec

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from .. import files
-from ..artifact import Artifact
+from ..artifact import DTYPES, Artifact
 from ..errors import BadInput
 from ..formats.model_files import sha256, size
 from ..formats.tflite.releases import least_runtime, release_name, releases
@@ -20,6 +21,9 @@ from ..validate.made import ArtifactResult, TensorInfo, UnsupportedNodeResult
 from ..workers.native import hushed
 from .anatomy import Anatomy
 from .subjects import infos
+
+if TYPE_CHECKING:
+    from ..targets.rules import NodeRefusal
 
 _TF_PLUMBING = (
     "Const",
@@ -111,7 +115,15 @@ def _refused(path: Path, found: Inspection, targets: Sequence[str]) -> dict[str,
             where=str(path),
             remedy="leave --for out, or give the .onnx or .tflite file",
         )
-    return {name: [str(refusal) for refusal in rows] for name, rows in refusals.items()}
+    return {name: [_said(refusal, found.kind) for refusal in rows] for name, rows in refusals.items()}
+
+
+def _said(refusal: NodeRefusal, kind: str) -> str:
+    """A refusal; of a file that is made already, options are those of whoever makes it again."""
+    if kind == "tflite" and "--" in refusal.remedy:
+        again = f"{refusal.remedy}, where edgeworthy makes it again, of the model or its float file"
+        refusal = replace(refusal, remedy=again)
+    return str(refusal)
 
 
 def artifact_result(name: str, artifact: Artifact, folder: Path, *, given: bool = False) -> ArtifactResult:
@@ -223,7 +235,7 @@ def _saved_model(path: Path) -> Inspection:
     loaded = load(path)
     signature = signature_of(loaded, path)
     constants, ops = _contents(signature)
-    inputs, outputs = specs(signature)
+    inputs, outputs = specs(signature, path)
     return Inspection(
         path=str(path),
         kind="saved_model",
@@ -258,6 +270,9 @@ def _runs_on(path: Path, found: Inspection) -> dict[str, str]:
     from ..formats.tflite.summary import summarize
     from ..targets import TARGETS
 
+    if strange := [str(t) for t in (*found.inputs, *found.outputs) if t.dtype not in DTYPES]:
+        why = f"no: edgeworthy feeds and reads no {', '.join(strange)}"
+        return {name: why for name, target in TARGETS.items() if target.kind == found.kind}
     scheme = summarize(path).scheme if found.kind == "tflite" else None
     older = _too_old(path, found.anatomy) if found.kind == "tflite" else {}
     return {

@@ -117,6 +117,11 @@ def int8_row(name: str) -> str:
     return f"{name}:{quantization.INT8.short_name}"
 
 
+def is_int8_row(name: str) -> bool:
+    """Whether `int8_row` gave a name."""
+    return name.startswith(ROUTE) and name == int8_row(name.rpartition(":")[0])
+
+
 def quantize(
     file: TFLiteModel,
     matches: Sequence[TensorMatch],

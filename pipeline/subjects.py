@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import targets
+from .. import files, targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import EdgeworthyError, NotAvailable
 from ..formats.tflite.summary import STEPS, summarize
@@ -21,7 +21,8 @@ from ..targets.worker import Worker
 from ..validate import parity
 from ..validate.made import ArtifactResult, TensorInfo, TensorMatch
 from ..validate.runners import OutputGrid, Runner, Subject
-from ..vocabulary import CONVERTED, ROUTE
+from ..vocabulary import CONVERTED, ROUTE, Whose
+from .others import is_int8_row
 
 if TYPE_CHECKING:
     from ..targets.pytorch import PyTorchModel
@@ -185,9 +186,16 @@ class Cast:
             measured=target.measured,
             computes=target.computes,
             baseline_rank=target.baseline_rank,
+            whose=self._whose(key),
             permute_inputs={s.name: axes[s.name] for s in artifact.inputs if s.name in axes},
             permute_outputs={s.name: _inverse(axes[s.name]) for s in artifact.outputs if s.name in axes},
         )
+
+    def _whose(self, key: str | None) -> Whose:
+        """Who made a file of this key; of what converters make, edgeworthy quantizes the float one."""
+        if key is not None and (key == self.source or (key in self.others and not is_int8_row(key))):
+            return "another"
+        return "model" if self.quantized else "ours"
 
     def _title(self, runtime: str, artifact: Artifact) -> str:
         title = row_name(runtime, getattr(artifact, "scheme", FLOAT32.name))
@@ -249,7 +257,7 @@ def choose(asked: Iterable[str] | None) -> list[str]:
 
 def to_artifact(result: ArtifactResult, folder: Path) -> Artifact:
     """The file of a report's entry."""
-    path = folder / result.path
+    path = files.tidy(folder / result.path) if result.given else folder / result.path
     inputs, outputs = (tuple(map(_spec, side)) for side in (result.inputs, result.outputs))
     if result.kind == "tflite":
         return TFLiteModel(path, inputs, outputs, result.scheme)

@@ -96,16 +96,16 @@ class Wanted:
         Raises:
             BadInput: one of them is asked for by itself.
         """
-        from ..source.model_files import converted_kind
+        from ..source.model_files import INSTEAD, converted_kind
 
-        if converted_kind(self.spec) is None:
+        if (kind := converted_kind(self.spec)) is None:
             return frozenset()
         done = frozenset({"export", "convert"})
         if self.stages != ALL and (asked := [name for name in self.stages if name in done]):
             raise BadInput(
                 f"there is nothing to {asked[0]}: the source is converted already",
                 where=self.spec,
-                remedy=f"give the model that it was made from, or one of {', '.join(s for s in ALL if s not in done)}",
+                remedy=INSTEAD[kind],
             )
         return done
 
@@ -243,15 +243,18 @@ class Wanted:
         Raises:
             BadInput: it is, and can't be.
         """
+        from ..source.model_files import INSTEAD
+
         table = self.config.quantize
         asked = self._is_for_quantization or bool(table.schemes or table.recipe)
-        if source.artifact.kind == "tflite" and source.scheme == quantization.FLOAT32.name:
+        tflite = source.artifact.kind == "tflite"
+        if tflite and source.scheme == quantization.FLOAT32.name:
             if wanted := "quantize" in self.stages or asked:
                 from ..formats.tflite.releases import check_taken
 
                 check_taken(source.artifact.path, self.spec)
             return wanted
-        if asked and source.artifact.kind == "tflite":
+        if asked and tflite:
             scheme = quantization.SCHEMES[source.scheme]
             raise BadInput(
                 f"the file is quantized already ({scheme.title}), and its float weights are gone",
@@ -262,7 +265,7 @@ class Wanted:
             raise BadInput(
                 "quantization starts from a float TFLite file, and this is a SavedModel",
                 where=self.spec,
-                remedy="give what tf.lite.TFLiteConverter.from_saved_model makes of it, or the model it was made from",
+                remedy=INSTEAD["saved_model"],
             )
         return False
 
@@ -338,12 +341,8 @@ class Wanted:
         return "convert" in self.stages
 
     @property
-    def _is_sample(self) -> bool:
-        return self.spec.startswith("sample:")
-
-    @property
     def _calibration_spec(self) -> object:
-        return self.config.quantize.calibration or (self.spec if self._is_sample else None)
+        return self.config.quantize.calibration or (self.spec if self.spec.startswith("sample:") else None)
 
     def loaded(self, name: str) -> bool:
         """Whether a run has asked for this property, and it is something."""

@@ -6,11 +6,17 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..artifact import DTYPES, Artifact, TensorSpec, TFLiteModel
+from ..artifact import DTYPES, Artifact, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput
 from ..formats import saved_model
 from ..schemes import FLOAT32
-from ..vocabulary import ConvertedKind
+from ..vocabulary import SIGNATURE, ConvertedKind
+
+INSTEAD: dict[ConvertedKind, str] = {
+    "tflite": "give the model that it was made from, or one of quantize, validate, bench",
+    "saved_model": "give what tf.lite.TFLiteConverter.from_saved_model makes of it, or the model that it was made from",
+}
+"""Kind of a source → what to do where it can't be converted, or quantized, as it is."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,15 @@ def read(path: Path) -> ModelFile:
             "the model has inputs or outputs of a type that isn't supported",
             where=str(path),
             details=strange,
-            remedy=f"supported are {', '.join(DTYPES)}",
+            remedy=f"give one that begins and ends in types that are: {', '.join(DTYPES)}",
         )
     return found
 
 
 def _saved_model(path: Path) -> ModelFile:
-    model = saved_model.describe(path)
-    return ModelFile(model, model.inputs, model.outputs)
+    loaded = saved_model.load(path)
+    model = SavedModel(path, *saved_model.specs(saved_model.signature_of(loaded, path), path))
+    return ModelFile(model, model.inputs, model.outputs, _of_several(SIGNATURE, list(loaded.signatures)))
 
 
 def _tflite(path: Path) -> ModelFile:
@@ -85,15 +92,21 @@ def _tflite(path: Path) -> ModelFile:
         for s in summary.inputs
         if s.name in steps
     ]
-    if len(summary.signatures) > 1 or (summary.signatures and summary.signature is None):
-        used = f"the signature {summary.signature!r}" if summary.signature else "the main graph"
-        notes.append(f"{used} is used, of {', '.join(map(repr, summary.signatures))}")
+    notes += _of_several(summary.signature, summary.signatures)
     return ModelFile(
         TFLiteModel(path, summary.inputs, summary.outputs, summary.scheme),
         _real(summary.inputs, steps),
         _real(summary.outputs, summary.quantized_outputs),
         tuple(notes),
     )
+
+
+def _of_several(key: str | None, signatures: Sequence[str]) -> tuple[str, ...]:
+    """What is said of a file that has other functions than the one that is run; ``key`` is None for a nameless one."""
+    if len(signatures) < 2 and (key or not signatures):
+        return ()
+    used = f"the signature {key!r}" if key else "the main graph"
+    return (f"{used} is used, of {', '.join(map(repr, signatures))}",)
 
 
 def _real(specs: Sequence[TensorSpec], quantized: Container[str]) -> tuple[TensorSpec, ...]:

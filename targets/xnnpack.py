@@ -82,7 +82,7 @@ def why_left(operation: Operation, sizes: frozenset[int] = frozenset()) -> tuple
     if operation.op not in _CASTS and "float32" not in dtypes and dtypes <= _COMPUTES:
         return (
             f"XNNPACK has no {'/'.join(sorted(dtypes))} kernel for it",
-            f"--exclude {operation.op} keeps it in float32",
+            f"`edgeworthy quantize --exclude {operation.op}`, of the model or its float file, keeps it in float32",
         )
     others = sorted(dtypes - _COMPUTES)
     return (f"it computes {' and '.join(others)}" if others else ""), usual if dtypes & _COMPUTES else ""

@@ -15,6 +15,7 @@ from ..numerics.fidelity import Fidelity, fidelity
 from ..numerics.floor import EPS, Floor
 from ..schemes import SCHEMES
 from ..tables import EVERY
+from ..vocabulary import Whose
 from . import remedies
 from .record import Status
 from .results import EdgeError, OutputParity
@@ -89,6 +90,7 @@ def judge(
     dtype: str,
     floor: Floor | None = None,
     previous: Sequence[Array] | None = None,
+    whose: Whose = "ours",
 ) -> OutputParity:
     """Compare an output with the truth (and the hop before) over all samples, and apply the rule for it.
 
@@ -98,6 +100,7 @@ def judge(
         dtype: The dtype that the output must have.
         floor: None for outputs that aren't float.
         previous: The output of the hop before, if it has one of the same shape.
+        whose: Who made the file, for the remedy.
     """
     found = _problems(actual, truth, dtype)
     result = OutputParity(
@@ -120,7 +123,7 @@ def judge(
     errors = kept.errors
     is_float = actual[0].dtype.kind == "f"
     floor = floor if is_float and by_floor else None
-    ruling = _apply(name, errors, actual, truth, scheme, rules, floor)
+    ruling = _apply(name, errors, actual, truth, scheme, rules, floor, whose)
     if not all(group.settled or _loud_enough(group.errors, scheme, rules) for group in kept.groups):
         ruling = replace(ruling, limit=f"{ruling.limit} in each group of channels", passed=False)
     return result.model_copy(
@@ -223,6 +226,7 @@ def _apply(
     scheme: str,
     rules: Rules,
     floor: Floor | None,
+    whose: Whose,
 ) -> _Ruling:
     by_floor = SCHEMES[scheme].by_floor
     if not any(np.isfinite(a).any() for a in actual) and any(a.size for a in actual):
@@ -230,7 +234,7 @@ def _apply(
     if actual[0].dtype.kind != "f":
         least = 1.0 if by_floor else rules.equal
         limit = "all elements equal" if least == 1 else f"at least {least:.6g} of the elements equal"
-        remedy = remedies.OTHER_MODEL if by_floor else remedies.too_noisy(SCHEMES[scheme])
+        remedy = remedies.OTHER_MODEL if by_floor else remedies.too_noisy(SCHEMES[scheme], whose)
         return _Ruling(limit, (errors.equal or 0.0) >= least, remedy=remedy)
     tolerance = rules.tolerance(name) if by_floor else None
     if tolerance is not None:
@@ -240,17 +244,17 @@ def _apply(
         return _Ruling(limit, outside == 0, None, breach, remedies.outside_tolerance(name, errors.max_abs))
     if floor is not None:
         limit, holds = f"at most {rules.multiple:g}× the noise floor", floor.ratio(errors) <= rules.multiple
-        return _Ruling(limit, holds, rules.multiple, remedy=remedies.above_floor(name, errors.max_abs))
-    return _quantized(errors, scheme, rules)
+        return _Ruling(limit, holds, rules.multiple, remedy=remedies.above_floor(name, errors.max_abs, whose))
+    return _quantized(errors, scheme, rules, whose)
 
 
-def _quantized(errors: Errors, scheme: str, rules: Rules) -> _Ruling:
+def _quantized(errors: Errors, scheme: str, rules: Rules, whose: Whose) -> _Ruling:
     least, agreement = rules.least_sqnr_db(scheme), errors.top1_agreement
     ruling = _Ruling(
         f"SQNR at least {least:g} dB",
         _loud_enough(errors, scheme, rules),
         least,
-        remedy=remedies.too_noisy(SCHEMES[scheme]),
+        remedy=remedies.too_noisy(SCHEMES[scheme], whose),
     )
     if rules.top1_agreement is None or agreement is None:
         return ruling

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 
 from ..schemes import Scheme
+from ..vocabulary import Whose
 
 OTHER_MODEL = (
     "check that the file was made of this very model; if edgeworthy made it, report it together with the model"
@@ -21,12 +22,14 @@ OTHER_KERNELS = (
 )
 
 
-def above_floor(output: str, error: float) -> str:
+def above_floor(output: str, error: float, whose: Whose = "ours") -> str:
     """A float32 error beyond noise."""
-    return (
-        "`edgeworthy convert --check-passes` tells whether converting makes the error, and where; "
-        f"{_allowed(output, error)}, if it is harmless"
+    found = (
+        "report it to whoever made the file, or take another converter's of the same model (`edgeworthy compare`)"
+        if whose == "another"
+        else "`edgeworthy convert --check-passes` tells whether converting makes the error, and where"
     )
+    return f"{found}; {_allowed(output, error)}, if it is harmless"
 
 
 def outside_tolerance(output: str, error: float) -> str:
@@ -40,8 +43,15 @@ def at_edges(output: str, error: float | None) -> str:
     return guard if error is None else f"{guard}; if it can't, {_allowed(output, error)}"
 
 
-def too_noisy(scheme: Scheme) -> str:
+def too_noisy(scheme: Scheme, whose: Whose = "ours") -> str:
     """A loss by quantization."""
+    if whose == "model":
+        return "its scales are the model's own: train it on, or quantize it anew, where they were made"
+    if whose == "another":
+        return (
+            "its float weights are gone, so nothing can be mended in the file: have it made again on more and truer "
+            "data, or `edgeworthy quantize` the model or its float .tflite file"
+        )
     data = "calibrate on more and truer data (--calibration, --samples), " if scheme.needs_calibration else ""
     return f"{data}keep in float what is sensitive (--exclude), or take another scheme"
 

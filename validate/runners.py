@@ -13,7 +13,7 @@ import numpy as np
 from ..artifact import Feeds, Receipt
 from ..errors import BadInput, CheckFailed, EdgeworthyError, NotAvailable, OutOfMemory
 from ..schemes import FLOAT32
-from ..vocabulary import MeasuredWhere
+from ..vocabulary import MeasuredWhere, Whose
 from .made import TensorMatch
 from .matching import as_file, as_model
 from .results import ReceiptResult
@@ -113,6 +113,7 @@ class Subject:
             ``(0, 3, 1, 2)``.
         matches: How the file's tensors stand for the model's, layout and all: it is another converter's file (see
             ``matching``).
+        whose: Who made the file what it is, for what to do about it.
         grid: Of a file whose activations are integers; None for others, and for those who give the places.
     """
 
@@ -129,6 +130,7 @@ class Subject:
     permute_inputs: Permutations = field(default_factory=dict)
     permute_outputs: Permutations = field(default_factory=dict)
     matches: Sequence[TensorMatch] = ()
+    whose: Whose = "ours"
     grid: OutputGrid | None = None
 
     def feeds(self, feeds: Feeds) -> dict[str, Array]:

@@ -133,7 +133,7 @@ def test_transposes(made: Path, tmp_path: Path) -> None:
     assert own.why.startswith("the model transposes here: what TANH gives goes from one order of axes to another")
     assert own.source.startswith("net.py:")
     assert turn.why == "the input comes in the model's order, and Conv takes it channels-last only"
-    assert turn.instead.startswith("convert with --io-layout nhwc")
+    assert turn.instead.startswith("`edgeworthy convert --io-layout nhwc` of the model")
     shutil.copy(made, tmp_path / "other.tflite")
     alone = anatomy(tmp_path / "other.tflite")
     assert alone.modules_from == ""
