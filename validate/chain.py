@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..artifact import Feeds
 from ..errors import CheckFailed
 from ..numerics import comparison as metrics
@@ -54,7 +52,6 @@ class Outcome:
     receipt: ReceiptResult | None = None
     seconds: float = 0.0
     edges: dict[str, edges.Run] = field(default_factory=dict)
-    unsteady: list[str] = field(default_factory=list)
 
     @property
     def ran(self) -> bool:
@@ -108,7 +105,6 @@ class Chain:
         failures = []
         for subject in self._subjects:
             self._keep.add(subject.name)
-            self._truths.add(subject.name)
             outcome = self.run(subject)
             if outcome.ran:
                 return outcome, None
@@ -140,24 +136,15 @@ class Chain:
         begin = time.perf_counter()
         try:
             with subject.open() as runner:
-                first = subject.feeds(self._samples[0])
                 for feeds in self._samples:
                     outcome.samples.append(subject.outputs(runner.run(subject.feeds(feeds))))
                 outcome.receipt = receipt_result(runner.receipt)
                 if SCHEMES[subject.scheme].by_floor:
                     outcome.edges = edges.run(subject, runner, self._at, moved=subject.name in self._truths)
-                if subject.name in self._truths:
-                    outcome.unsteady = _changed(outcome.samples[0], subject.outputs(runner.run(first)))
         except ROW_FAILURES as error:
             outcome.status, outcome.failure = row_failure(subject.name, error)
         outcome.seconds = time.perf_counter() - begin
         return outcome
-
-
-def _changed(before: Feeds, again: Feeds) -> list[str]:
-    """Outputs that aren't what they were on the same inputs, by far more than threads that add in another order."""
-    pairs = {name: (before[name], array) for name, array in again.items() if name in before}
-    return [n for n, (a, b) in pairs.items() if a.shape != b.shape or not np.allclose(a, b, 1e-3, 1e-6, equal_nan=True)]
 
 
 def noise_of(name: str, noisy: Outcome | None, exact: Outcome | None) -> Errors | None:

@@ -46,13 +46,6 @@ def test_advice_is_for_who_only_has_the_file(made: Path, tmp_path: Path) -> None
     assert "have it made again" in hop(report, "theirs_int8.tflite (int8)").remedy
 
 
-def test_advice_on_an_int8_source(made: Path, tmp_path: Path) -> None:
-    report = edgeworthy.validate(made / "theirs_int8.tflite", tmp_path / "out", quantize={"floor_db": 500})
-    failed = [row for row in report.parity.hops if row.status == "fail"] if report.parity else []
-    assert failed
-    assert all("have it made again" in row.remedy for row in failed)
-
-
 def test_our_own_file_keeps_our_advice(made: Path, tmp_path: Path) -> None:
     source = f"{made / 'net.py'}:make"
     tables: dict[str, Any] = {
@@ -115,7 +108,7 @@ def test_another_signature_is_made_the_usual_one_by_what_is_said(nets: _Nets, tm
     path = nets.save("sm", lambda x: {"y": x * 2}, nets.spec([1, 3]), key="predict")
     with pytest.raises(BadInput, match="no signature serving_default") as raised:
         edgeworthy.inspect(path)
-    command = raised.value.remedy.partition("save it with ")[2]
+    command = (raised.value.remedy or "").partition("save it with ")[2]
     loaded, again = nets.tf.saved_model.load(str(path)), str(tmp_path / "again")
     exec(command, {"tf": nets.tf, "loaded": loaded, "FOLDER": again})
     assert [str(i) for i in edgeworthy.inspect(Path(again)).outputs]
@@ -147,18 +140,6 @@ def test_several_signatures_are_told(nets: _Nets, tmp_path: Path) -> None:
     path = nets.save("two", lambda x: {"y": x * 2}, nets.spec([1, 3]), other=other)
     report = edgeworthy.bench(path, tmp_path / "out", bench={"seconds": 0.05})
     assert any("'serving_default' is used, of" in note and "'other'" in note for note in report.model.notes)
-
-
-def test_what_draws_at_random_is_told(nets: _Nets, tmp_path: Path) -> None:
-    tf = nets.tf
-    path = nets.save("random", lambda x: {"y": x + tf.random.normal([4])}, nets.spec([4]))
-    steady = nets.save("steady", lambda x: {"y": x * 2}, nets.spec([4]))
-    for source, told in ((path, True), (steady, False)):
-        theirs = tmp_path / f"{source.name}.tflite"
-        theirs.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(steady)).convert())
-        report = edgeworthy.validate(source, tmp_path / f"out_{source.name}", artifacts={"files": [str(theirs)]})
-        assert report.parity
-        assert any("is another on the same inputs" in note for note in report.parity.notes) == told
 
 
 @pytest.mark.parametrize("stage", ["convert", "quantize"])
