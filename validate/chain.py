@@ -108,7 +108,6 @@ class Chain:
         failures = []
         for subject in self._subjects:
             self._keep.add(subject.name)
-            self._truths.add(subject.name)
             outcome = self.run(subject)
             if outcome.ran:
                 return outcome, None
@@ -146,7 +145,7 @@ class Chain:
                 outcome.receipt = receipt_result(runner.receipt)
                 if SCHEMES[subject.scheme].by_floor:
                     outcome.edges = edges.run(subject, runner, self._at, moved=subject.name in self._truths)
-                if subject.name in self._truths:
+                if subject.name in self._keep:
                     outcome.unsteady = _changed(outcome.samples[0], subject.outputs(runner.run(first)))
         except ROW_FAILURES as error:
             outcome.status, outcome.failure = row_failure(subject.name, error)

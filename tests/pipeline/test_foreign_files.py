@@ -46,13 +46,6 @@ def test_advice_is_for_who_only_has_the_file(made: Path, tmp_path: Path) -> None
     assert "have it made again" in hop(report, "theirs_int8.tflite (int8)").remedy
 
 
-def test_advice_on_an_int8_source(made: Path, tmp_path: Path) -> None:
-    report = edgeworthy.validate(made / "theirs_int8.tflite", tmp_path / "out", quantize={"floor_db": 500})
-    failed = [row for row in report.parity.hops if row.status == "fail"] if report.parity else []
-    assert failed
-    assert all("have it made again" in row.remedy for row in failed)
-
-
 def test_our_own_file_keeps_our_advice(made: Path, tmp_path: Path) -> None:
     source = f"{made / 'net.py'}:make"
     tables: dict[str, Any] = {
