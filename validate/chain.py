@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..artifact import Feeds
 from ..errors import CheckFailed
 from ..numerics import comparison as metrics
@@ -52,6 +54,7 @@ class Outcome:
     receipt: ReceiptResult | None = None
     seconds: float = 0.0
     edges: dict[str, edges.Run] = field(default_factory=dict)
+    unsteady: list[str] = field(default_factory=list)
 
     @property
     def ran(self) -> bool:
@@ -136,8 +139,11 @@ class Chain:
         begin = time.perf_counter()
         try:
             with subject.open() as runner:
+                first = subject.feeds(self._samples[0])
                 for feeds in self._samples:
                     outcome.samples.append(subject.outputs(runner.run(subject.feeds(feeds))))
+                if subject.name in self._keep:
+                    outcome.unsteady = _changed(outcome.samples[0], subject.outputs(runner.run(first)))
                 outcome.receipt = receipt_result(runner.receipt)
                 if SCHEMES[subject.scheme].by_floor:
                     outcome.edges = edges.run(subject, runner, self._at, moved=subject.name in self._truths)
@@ -145,6 +151,12 @@ class Chain:
             outcome.status, outcome.failure = row_failure(subject.name, error)
         outcome.seconds = time.perf_counter() - begin
         return outcome
+
+
+def _changed(before: Feeds, again: Feeds) -> list[str]:
+    """Outputs that aren't what they were on the same inputs, by far more than threads that add in another order."""
+    pairs = {name: (before[name], array) for name, array in again.items() if name in before}
+    return [n for n, (a, b) in pairs.items() if a.shape != b.shape or not np.allclose(a, b, 1e-3, 1e-6, equal_nan=True)]
 
 
 def noise_of(name: str, noisy: Outcome | None, exact: Outcome | None) -> Errors | None:

@@ -241,6 +241,11 @@ def _notes(truth: Outcome) -> list[str]:
         values = truth.output(name) or []
         if len(values) > 1 and all(np.array_equal(v, values[0], equal_nan=True) for v in values[1:]):
             notes.append(f"output {name!r} is the same for all samples: it doesn't depend on the inputs")
+        if name in truth.unsteady:
+            notes.append(
+                f"output {name!r} of {truth.subject.name} is another on the same inputs: it is random, or keeps "
+                "a state, and says little of a file that has its own"
+            )
         if any(v.dtype.kind == "f" and np.isnan(v).any() for v in values):
             notes.append(f"output {name!r} holds NaN in the truth itself ({truth.subject.name})")
     return notes

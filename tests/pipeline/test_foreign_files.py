@@ -142,6 +142,18 @@ def test_several_signatures_are_told(nets: _Nets, tmp_path: Path) -> None:
     assert any("'serving_default' is used, of" in note and "'other'" in note for note in report.model.notes)
 
 
+def test_what_draws_at_random_is_told(nets: _Nets, tmp_path: Path) -> None:
+    tf = nets.tf
+    path = nets.save("random", lambda x: {"y": x + tf.random.normal([4])}, nets.spec([4]))
+    steady = nets.save("steady", lambda x: {"y": x * 2}, nets.spec([4]))
+    for source, told in ((path, True), (steady, False)):
+        theirs = tmp_path / f"{source.name}.tflite"
+        theirs.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(steady)).convert())
+        report = edgeworthy.validate(source, tmp_path / f"out_{source.name}", artifacts={"files": [str(theirs)]})
+        assert report.parity
+        assert any("is another on the same inputs" in note for note in report.parity.notes) == told
+
+
 @pytest.mark.parametrize("stage", ["convert", "quantize"])
 def test_what_a_saved_model_needs_first(made: Path, tmp_path: Path, stage: str) -> None:
     with pytest.raises(BadInput) as raised:
