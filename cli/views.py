@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import files
 from ..display import number, percent, size
 from ..kits import KITS
 from ..pipeline.plan import STAGES
@@ -153,7 +152,7 @@ def _artifacts(console: Console, shown: Report, folder: Path) -> None:
         (TextColumn("file"), *(TextColumn(title, right=True, rank=rank) for title, rank in numbers)),
         [
             (
-                str(files.tidy(folder / a.path) if a.given else os.path.normpath(folder / a.path)),
+                os.path.normpath(a.below(folder)),
                 size(a.size_bytes),
                 str(a.op_count or "–"),
                 "–" if a.transposes is None else str(a.transposes),

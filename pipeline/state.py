@@ -6,6 +6,7 @@ since, is the user's: it is never overwritten unasked and never removed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -69,6 +70,9 @@ class State:
         return {self.name(p): files.sha256(p) for p in paths if p.exists()}
 
     def name(self, path: Path) -> str:
+        """Relative to OUT; also of a file that was given and lies elsewhere."""
+        if not path.is_relative_to(self.output):
+            return Path(os.path.relpath(path.resolve(), self.output.resolve())).as_posix()
         return path.relative_to(self.output).as_posix()
 
     def is_ours(self, path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import files, targets
+from .. import targets
 from ..artifact import Artifact, OnnxModel, SavedModel, TensorSpec, TFLiteModel
 from ..errors import EdgeworthyError, NotAvailable
 from ..formats.tflite.summary import STEPS, summarize
@@ -257,7 +257,7 @@ def choose(asked: Iterable[str] | None) -> list[str]:
 
 def to_artifact(result: ArtifactResult, folder: Path) -> Artifact:
     """The file of a report's entry."""
-    path = files.tidy(folder / result.path) if result.given else folder / result.path
+    path = result.below(folder)
     inputs, outputs = (tuple(map(_spec, side)) for side in (result.inputs, result.outputs))
     if result.kind == "tflite":
         return TFLiteModel(path, inputs, outputs, result.scheme)

@@ -154,7 +154,7 @@ from edgeworthy.workers.native import hushed
 for error in (BadInput("foreseen"), InternalFault("not foreseen"), ValueError("not foreseen")):
     try:
         with hushed():
-            os.write(2, f"native before {error}\\n".encode())
+            os.write(2, f"native before {error.args[0]}\\n".encode())
             raise error
     except Exception:
         pass

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from .. import files
 from ..errors import EdgeworthyError
 from ..formats.model_files import sha256, size
 from ..metrics import RowField
@@ -99,7 +98,7 @@ def names_of(row: SummaryRow, plain: str = FLOAT32.artifact) -> set[str]:
 def altered(report: Report, folder: Path) -> Iterator[GateLine]:
     """A line for every file of the report: whether it is the one that was measured."""
     for artifact in report.artifacts:
-        path = files.tidy(folder / artifact.path) if artifact.given else folder / artifact.path
+        path = artifact.below(folder)
         why = "" if path.exists() else "it is not there any more"
         if not artifact.given and not path.resolve().is_relative_to(folder.resolve()):
             why = "it is not below the report's folder"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from .. import files
 from ..artifact import FloatOp
 from ..schemes import FLOAT32
 from .record import Record, Status
@@ -103,6 +105,11 @@ class ArtifactResult(Record):
     @property
     def op_count(self) -> int:
         return sum(self.ops.values())
+
+    def below(self, folder: Path) -> Path:
+        """Where the file is, of a report in ``folder``; a given one as its user reads it, without ``..``."""
+        path = folder / self.path
+        return files.tidy(path) if self.given else path
 
 
 class OutputCheck(Record):

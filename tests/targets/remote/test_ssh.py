@@ -307,7 +307,7 @@ def test_what_is_said_where_there_is_no_wheel() -> None:
 
 
 def test_without_an_address_it_cannot_run() -> None:
-    assert find("ssh").missing() == "it needs an address: ssh:USER@HOST"
+    assert find("ssh").missing() == "it needs an address: ssh:USER@HOST; write --target ssh:USER@HOST"
     assert find("ssh:pi@board").missing() is None
     given = find("ssh:pi@board,key=~/secret,known_hosts=k,workdir=/data,cache_mb=5,python=python3.12,port=7")
     assert given.title == "TFLite on a board (pi@board, python=python3.12, port=7)"
