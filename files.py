@@ -24,6 +24,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How it says that a disk is full, or that the user may have no more of it."""
 
 
+def relative(path: Path, folder: Path) -> str:
+    """Where ``path`` is, as seen from ``folder``, with ``..`` where it lies elsewhere, and links followed."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
 def tidy(path: Path) -> Path:
     """The same place without ``..`` and links, as a user reads it: from the working folder, where it is below."""
     whole, here = path.resolve(), Path.cwd().resolve()

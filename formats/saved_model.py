@@ -23,9 +23,12 @@ def is_saved_model(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
-def describe(path: Path) -> SavedModel:
-    """A SavedModel folder with the inputs and outputs of ``serving_default``. Raises as `load` and `signature_of`."""
-    return SavedModel(path, *specs(signature_of(load(path), path), path))
+def describe(path: Path, loaded: Any) -> SavedModel:
+    """A SavedModel folder that is ``loaded``, with the inputs and outputs of ``serving_default``.
+
+    Raises as `signature_of` and `specs`.
+    """
+    return SavedModel(path, *specs(signature_of(loaded, path), path))
 
 
 def load(path: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,9 +133,7 @@ def artifact_result(name: str, artifact: Artifact, folder: Path, *, given: bool 
             "name": name,
             "kind": artifact.kind,
             "scheme": getattr(artifact, "scheme", FLOAT32.name),
-            "path": Path(os.path.relpath(artifact.path.resolve(), folder.resolve())).as_posix()
-            if given
-            else artifact.path.relative_to(folder).as_posix(),
+            "path": files.relative(artifact.path, folder) if given else artifact.path.relative_to(folder).as_posix(),
             "given": given,
             "size_bytes": size(artifact.path),
             "sha256": sha256(artifact.path),

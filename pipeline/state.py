@@ -6,7 +6,6 @@ since, is the user's: it is never overwritten unasked and never removed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -72,7 +71,7 @@ class State:
     def name(self, path: Path) -> str:
         """Relative to OUT; also of a file that was given and lies elsewhere."""
         if not path.is_relative_to(self.output):
-            return Path(os.path.relpath(path.resolve(), self.output.resolve())).as_posix()
+            return files.relative(path, self.output)
         return path.relative_to(self.output).as_posix()
 
     def is_ours(self, path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..artifact import DTYPES, Artifact, SavedModel, TensorSpec, TFLiteModel
+from ..artifact import DTYPES, Artifact, TensorSpec, TFLiteModel
 from ..errors import BadInput
 from ..formats import saved_model
 from ..schemes import FLOAT32
@@ -76,7 +76,7 @@ def read(path: Path) -> ModelFile:
 
 def _saved_model(path: Path) -> ModelFile:
     loaded = saved_model.load(path)
-    model = SavedModel(path, *saved_model.specs(saved_model.signature_of(loaded, path), path))
+    model = saved_model.describe(path, loaded)
     return ModelFile(model, model.inputs, model.outputs, _of_several(SIGNATURE, list(loaded.signatures)))
 
 

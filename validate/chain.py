@@ -139,11 +139,11 @@ class Chain:
         begin = time.perf_counter()
         try:
             with subject.open() as runner:
-                first = subject.feeds(self._samples[0])
                 for feeds in self._samples:
                     outcome.samples.append(subject.outputs(runner.run(subject.feeds(feeds))))
                 if subject.name in self._keep:
-                    outcome.unsteady = _changed(outcome.samples[0], subject.outputs(runner.run(first)))
+                    again = subject.outputs(runner.run(subject.feeds(self._samples[0])))
+                    outcome.unsteady = _changed(outcome.samples[0], again)
                 outcome.receipt = receipt_result(runner.receipt)
                 if SCHEMES[subject.scheme].by_floor:
                     outcome.edges = edges.run(subject, runner, self._at, moved=subject.name in self._truths)

@@ -40,7 +40,7 @@ def saved(tensorflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable
         module.function = concrete
         path = tmp_path_factory.mktemp("saved") / "saved model"
         tf.saved_model.save(module, str(path), signatures={"serving_default": concrete})
-        return saved_model.describe(path)
+        return saved_model.describe(path, saved_model.load(path))
 
     return save
 
