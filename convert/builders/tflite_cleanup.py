@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -10,8 +9,9 @@ from litert_converter.mlir import ir
 
 from ..forms import Forms
 from .ranks import MOST_AXES
+from .tfl_dialect import CONSTANTS, extents_of, int32s, is_constant, known_extents, reshaped, step
+from .tflite_movement import pad_rows, swap_by_places
 
-_CONSTANTS = ("arith.constant", "tfl.pseudo_const", "tfl.no_value")
 _BITS_OF_KERNELS = 8
 """Of integers that XNNPACK computes in."""
 _MOVING = ("tfl.reshape", "tfl.slice", "tfl.transpose")
@@ -19,25 +19,43 @@ _MOVING = ("tfl.reshape", "tfl.slice", "tfl.transpose")
 
 def tidy(block: ir.Block, forms: Forms) -> None:
     """Take out what does nothing, and give XNNPACK the forms that it takes."""
-    _drop_idle_reshapes(block)
     _slice_out_of_splits(block)
     _narrow_products(block)
     if forms.takes("clamp_by_bounds"):
         _clamp_by_bounds(block)
     if forms.takes("log_softmax_in_steps"):
         _log_softmax_in_steps(block)
+    if forms.takes("pad_in_rows"):
+        pad_rows(block)
+    if (bounds := forms.numbers("swap_by_places")) is not None:
+        swap_by_places(block, parts=bounds["parts"], places=bounds["places"])
+    _merge_reshapes(block)
+    _drop_idle_reshapes(block)
     _factors_first(block)
     _integers_first(block)
 
 
+def _merge_reshapes(block: ir.Block) -> None:
+    """One reshape for two in a row; MLIR has merged its own, and these are of the forms that came since."""
+    for op in list(block.operations):
+        x = op.operands[0] if op.operation.name == "tfl.reshape" else None
+        if x is None or isinstance(x.owner, ir.Block) or x.owner.operation.name != "tfl.reshape":
+            continue
+        before = x.owner.operation
+        if extents_of(op.results[0]).count(-1) == 0 or 0 not in extents_of(before.operands[0]):
+            op.operation.operands[0] = before.operands[0]
+        if not any(True for _ in x.uses):
+            before.erase()
+
+
 def _drop_idle_reshapes(block: ir.Block) -> None:
-    """MLIR's own rewriting leaves reshapes of ``[-1]`` to ``[-1]``, such as before the ONE_HOT that it finds."""
+    """Such as those of ``[-1]`` to ``[-1]`` that MLIR's own rewriting leaves before the ONE_HOT that it finds."""
     for op in list(block.operations):
         if op.operation.name != "tfl.reshape" or op.operands[0].type != op.results[0].type:
             continue
         kind = ir.RankedTensorType(op.results[0].type)
         dynamic = [kind.is_dynamic_dim(axis) for axis in range(kind.rank)]
-        if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in _known_extents(kind)):
+        if sum(dynamic) == 0 or (sum(dynamic) == 1 and 0 not in known_extents(kind)):
             op.results[0].replace_all_uses_with(op.operands[0])
             op.operation.erase()
 
@@ -49,13 +67,13 @@ def _slice_out_of_splits(block: ir.Block) -> None:
         if op.operation.name != "tfl.split" or all(used):
             continue
         whole = op.operation.operands[1]
-        extents = _known_extents(ir.RankedTensorType(whole.type))
+        extents = known_extents(ir.RankedTensorType(whole.type))
         for index in np.flatnonzero(used).tolist():
             part = op.operation.results[index]
-            size = _known_extents(ir.RankedTensorType(part.type))
+            size = known_extents(ir.RankedTensorType(part.type))
             begin = [0 if kept == of else index * kept for kept, of in zip(size, extents, strict=True)]
             with ir.InsertionPoint(op), op.location:
-                cut = ir.Operation.create("tfl.slice", [part.type], [whole, _bounds(begin), _bounds(size)])
+                cut = ir.Operation.create("tfl.slice", [part.type], [whole, int32s(begin), int32s(size)])
             part.replace_all_uses_with(cut.result)
         op.operation.erase()
 
@@ -73,9 +91,9 @@ def _narrow_products(block: ir.Block) -> None:
         attributes = {name: op.attributes[name] for name in op.attributes}
         attributes["keep_num_dims"] = ir.BoolAttr.get(False)
         with ir.InsertionPoint(op), op.location:
-            operands = [_reshape(op.operands[0], matrix), *list(op.operands)[1:]]
+            operands = [reshaped(op.operands[0], matrix), *list(op.operands)[1:]]
             narrow = ir.Operation.create("tfl.fully_connected", [product], operands, attributes)
-            op.results[0].replace_all_uses_with(_reshape(narrow.result, result))
+            op.results[0].replace_all_uses_with(reshaped(narrow.result, result))
         op.operation.erase()
 
 
@@ -113,27 +131,14 @@ def _log_softmax_in_steps(block: ir.Block) -> None:
         last, kept = {"keep_dims": ir.BoolAttr.get(True)}, {"fused_activation_function": ir.StringAttr.get("NONE")}
         with ir.InsertionPoint(op):
             with op.location:
-                axis = _bounds([kind.rank - 1])
-            most = _step(op, "reduce_max", row, [x, axis], last)
-            below = _step(op, "sub", kind, [x, most], kept)
-            powers = _step(op, "exp", kind, [below])
-            size = _step(op, "log", row, [_step(op, "sum", row, [powers, axis], last)])
+                axis = int32s([kind.rank - 1])
+            most = step(op, "reduce_max", row, [x, axis], last)
+            below = step(op, "sub", kind, [x, most], kept)
+            powers = step(op, "exp", kind, [below])
+            size = step(op, "log", row, [step(op, "sum", row, [powers, axis], last)])
             made = ir.Operation.create("tfl.sub", [kind], [below, size], kept, loc=op.location)
             op.results[0].replace_all_uses_with(made.result)
         op.operation.erase()
-
-
-def _step(
-    of: ir.OpView,
-    name: str,
-    kind: ir.RankedTensorType,
-    operands: Sequence[ir.Value],
-    attributes: Mapping[str, ir.Attribute] | None = None,
-) -> ir.Value:
-    """An operator on the way to the result of another, and called after both."""
-    base: str | None = getattr(of.location, "name_str", None)  # what MLIR has fused has several
-    called = of.location if base is None else ir.Location.name(f"{base}/{name}")
-    return ir.Operation.create(f"tfl.{name}", [kind], operands, attributes, loc=called).result
 
 
 def _to_int8(value: ir.Value) -> bool:
@@ -158,7 +163,7 @@ def _factors_first(block: ir.Block) -> None:
         kept = {"fused_activation_function": ir.StringAttr.get("NONE")}
         attributes = {name: op.attributes[name] for name in op.attributes}
         with ir.InsertionPoint(op):
-            once = _step(op, "mul", ir.RankedTensorType(factor.type), [factor, scale], kept)
+            once = step(op, "mul", ir.RankedTensorType(factor.type), [factor, scale], kept)
             made = ir.Operation.create("tfl.mul", [op.results[0].type], [x, once], attributes, loc=op.location)
         op.results[0].replace_all_uses_with(made.result)
         op.operation.erase()
@@ -169,12 +174,12 @@ def _scaled(op: ir.Operation) -> tuple[ir.Operation, ir.Value, ir.Value, ir.Valu
     """The first of two products, and what is multiplied: x, the factor, and the scale that is constant."""
     for product, scale in (op.operands, reversed(op.operands)):
         inner = None if isinstance(product.owner, ir.Block) else product.owner.operation
-        if inner is None or inner.name != "tfl.mul" or not _is_constant(scale) or len(list(product.uses)) != 1:
+        if inner is None or inner.name != "tfl.mul" or not is_constant(scale) or len(list(product.uses)) != 1:
             continue
         if ir.StringAttr(inner.attributes["fused_activation_function"]).value != "NONE":
             continue
         for x, factor in (inner.operands, reversed(inner.operands)):
-            if _is_deviation(factor) and _extents(factor) != _extents(x) and _goes_into(scale, factor):
+            if _is_deviation(factor) and extents_of(factor) != extents_of(x) and _goes_into(scale, factor):
                 return inner, x, factor, scale
     return None
 
@@ -187,19 +192,13 @@ def _is_deviation(value: ir.Value) -> bool:
     if op.name == "tfl.reshape":
         return _is_deviation(op.operands[0])
     if op.name == "tfl.mul":
-        return any(_is_constant(b) and _is_deviation(a) for a, b in (op.operands, reversed(op.operands)))
+        return any(is_constant(b) and _is_deviation(a) for a, b in (op.operands, reversed(op.operands)))
     return bool(op.name == "tfl.rsqrt")
-
-
-def _extents(value: ir.Value) -> list[int]:
-    """Each axis's extent, -1 where it is dynamic."""
-    kind = ir.RankedTensorType(value.type)
-    return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
 
 
 def _goes_into(small: ir.Value, large: ir.Value) -> bool:
     """Whether what is broadcast of both has the extents of the second."""
-    ours, theirs = _extents(small), _extents(large)
+    ours, theirs = extents_of(small), extents_of(large)
     aligned = zip(reversed(ours), reversed(theirs), strict=False)
     return len(ours) <= len(theirs) and all(a in (1, b) for a, b in aligned)
 
@@ -214,40 +213,22 @@ def _integers_first(block: ir.Block) -> None:
     ahead, others = [], []
     for op in block.operations:
         operation = op.operation
-        if operation.name in _CONSTANTS:
+        if operation.name in CONSTANTS:
             continue
         computed = [v for v in operation.operands if v in ready]
-        given = all(v in ready or _is_constant(v) for v in operation.operands)
+        given = all(v in ready or is_constant(v) for v in operation.operands)
         if given and not len(operation.regions) and any(map(_is_whole, [*computed, *operation.results])):
             ready.update(operation.results)
             ahead.append(operation)
         else:
             others.append(operation)
     for operation in ahead if others else []:
-        for value in filter(_is_constant, operation.operands):
+        for value in filter(is_constant, operation.operands):
             if not value.owner.operation.is_before_in_block(others[0]):
                 value.owner.operation.move_before(others[0])
         operation.move_before(others[0])
 
 
-def _is_constant(value: ir.Value) -> bool:
-    return not isinstance(value.owner, ir.Block) and value.owner.operation.name in _CONSTANTS
-
-
 def _is_whole(value: ir.Value) -> bool:
     kind = value.type.element_type if isinstance(value.type, ir.RankedTensorType) else None
     return isinstance(kind, ir.IntegerType) and kind.width != _BITS_OF_KERNELS
-
-
-def _reshape(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
-    extents = [-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)]
-    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, _bounds(extents)]).result
-
-
-def _bounds(values: Sequence[int]) -> ir.Value:
-    bounds = ir.DenseElementsAttr.get(np.array(values, np.int32))
-    return ir.Operation.create("arith.constant", results=[bounds.type], attributes={"value": bounds}).result
-
-
-def _known_extents(kind: ir.RankedTensorType) -> list[int]:
-    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]

@@ -116,7 +116,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
     "pad": (
         lambda: Made(lambda x, a, b: b(F.pad(a(x), (1, 2, 0, 1))), conv(3, 8), conv(8, 4)),
         IMAGE,
-        {"CONV_2D", "PAD"},
+        {"CONV_2D", "PAD", "RESHAPE"},
     ),
     "reshape": (
         lambda: Made(lambda x, a, b: b(a(x).reshape(1, 8, 144).transpose(1, 2)), conv(3, 8), nn.Linear(8, 5)),
