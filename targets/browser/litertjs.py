@@ -238,11 +238,11 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
         )
     specs = (*summary.inputs, *summary.outputs)
     if wrong := [spec for spec in specs if spec.dtype not in _DTYPES]:
-        eight = any(spec.dtype == "int8" for spec in wrong)
+        anew = "quantize the float file with float inputs and outputs: edgeworthy quantize --io-dtype float32"
         raise CheckFailed(
             f"LiteRT.js takes and gives {', '.join(_DTYPES)}, and this file has {', '.join(map(str, wrong))}",
             where=where,
-            remedy="make the file with --io-dtype float32" if eight else "cast it in the model",
+            remedy=anew if any(spec.dtype == "int8" for spec in wrong) else "cast it in the model",
         )
     if empty := [spec for spec in specs if 0 in spec.shape]:
         raise CheckFailed(
