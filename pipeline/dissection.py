@@ -28,6 +28,8 @@ _NHWC = {
     "input": "`edgeworthy convert --io-layout nhwc` of the model, and feed it channels-last",
     "output": "`edgeworthy convert --io-layout nhwc` of the model, and read it channels-last",
 }
+_IN_STEPS = ((1, 0), (1, 0, 2), (1, 0))
+"""The transposes of the form ``swap_by_places``."""
 _RECODES = ("CAST", "DEQUANTIZE", "QUANTIZE")
 """What may stand between the model's ends and the first or last transpose of a quantized file."""
 _MOST_ISLANDS = 64
@@ -130,7 +132,7 @@ def _transpose(
     summary: TFLiteSummary,
 ) -> TransposeFound:
     """``known``: what the layout step said when the file was made; else it is what stands before and behind."""
-    names = parts_of(op.name)
+    names, steps = parts_of(op.name), _steps(op, graph)
     said = next((turn.why for turn in known if turn.tensor in names), "")
     before = _giver(op.x, graph)
     readers = [other for other in graph if any(t is op.y for t in other.inputs)]
@@ -140,6 +142,8 @@ def _transpose(
         moved = "into channels-last"
     elif op.permutation in _OUT_OF:
         moved = "out of channels-last"
+    elif any(steps[i : i + 3] == [*_IN_STEPS] for i in range(len(steps))):
+        moved = "through one of three steps that swap its last axes, as a shuffle of channels does,"
     why = [f"what {before.op if before else 'the input'} gives goes {moved}"]
     why += [f"for {' and '.join(dict.fromkeys(other.op for other in readers))}"] if readers else []
     why += ["for the output"] if op.y.name in results else []
@@ -155,6 +159,17 @@ def _transpose(
         module=place[0],
         source=place[1],
     )
+
+
+def _steps(op: Operation, graph: Sequence[Operation]) -> list[tuple[int, ...]]:
+    """The permutations of the transposes in a row that one is of, with nothing but reshapes between them."""
+    moves = [other for other in graph if other.op in ("RESHAPE", "TRANSPOSE")]
+    row = [op]
+    while (before := _giver(row[0].x, moves)) is not None:
+        row.insert(0, before)
+    while (after := next((other for other in moves if other.x is row[-1].y), None)) is not None:
+        row.append(after)
+    return [other.permutation for other in row if other.op == "TRANSPOSE"]
 
 
 def _giver(operand: Operand, graph: Sequence[Operation]) -> Operation | None:

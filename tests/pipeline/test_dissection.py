@@ -147,6 +147,18 @@ def test_transposes(made: Path, tmp_path: Path) -> None:
     assert anatomy(tmp_path / made.name).modules_from == "", "the report speaks of another file of this name"
 
 
+def test_a_shuffle_of_channels_in_steps(tmp_path: Path) -> None:
+    """The form ``swap_by_places`` is told as what it is, and a transpose that is none of it isn't."""
+    parts = torch.nn.Conv2d(3, 8, 3), torch.nn.ChannelShuffle(2), torch.nn.Conv2d(8, 4, 1)
+    module = torch.nn.Sequential(*parts)
+    torch.onnx.export(module.eval(), (torch.zeros(1, 3, 8, 8),), str(tmp_path / "m.onnx"), dynamo=True)
+    made = edgeworthy.run(str(tmp_path / "m.onnx"), tmp_path / "out", stages=("convert",), convert={"to": ["tflite"]})
+    found = anatomy(tmp_path / "out" / made.artifacts[0].path).transposed
+    told = [turn.axes for turn in found if "one of three steps that swap its last axes" in turn.why]
+    assert told == [[1, 0], [1, 0, 2], [1, 0]]
+    assert len(found) > len(told)
+
+
 def test_a_file_of_another_converter(tmp_path: Path) -> None:
     """Modules by the scopes of names; a constant that two tensors share is stored once."""
     b = TfliteBuilder([("x", Spec("float32", (2, 4)))])
