@@ -20,6 +20,10 @@ REFUSALS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
 )  # fmt: skip
 """What a system says of a place that nothing can be written to."""
+_SAVED_MODEL = (
+    "saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets", "assets.extra",
+)  # fmt: skip
+"""What a SavedModel's folder consists of (TensorFlow, ``saved_model/constants.h``); the first makes it one."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How it says that a disk is full, or that the user may have no more of it."""
 
@@ -101,14 +105,21 @@ def identity(path: Path) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def _members(folder: Path) -> Iterator[Path]:
+    """The files of a folder; of a SavedModel those that are of it, as other converters put their files there too."""
+    is_model = (folder / _SAVED_MODEL[0]).is_file()
+    for part in [folder / name for name in _SAVED_MODEL] if is_model else [folder]:
+        yield from filter(Path.is_file, [part, *part.rglob("*")])
+
+
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file, or of a folder's relative names and contents in sorted order.
 
     What was hashed before is read again only if it was changed since.
     """
-    members = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    names = tuple(p.relative_to(path).as_posix() if path.is_dir() else "" for p in members)
-    return _sha256(path, names, tuple(identity(p) for p in members))
+    found = sorted(_members(path)) if path.is_dir() else [path]
+    names = tuple(p.relative_to(path).as_posix() if path.is_dir() else "" for p in found)
+    return _sha256(path, names, tuple(identity(p) for p in found))
 
 
 @lru_cache(_KEPT)
@@ -126,7 +137,7 @@ def _sha256(path: Path, names: tuple[str, ...], identities: object) -> str:
 def size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; one that has several names there counts once."""
     if path.is_dir():
-        found = [p.stat() for p in path.rglob("*") if p.is_file()]
+        found = [p.stat() for p in _members(path)]
         return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in found}.values())
     return path.stat().st_size
 

@@ -1,4 +1,4 @@
-"""Names of inputs that TensorFlow can't take as they are, in files that are made and run."""
+"""SavedModels: names of inputs that TensorFlow can't take as they are, and what of a folder is the model."""
 
 from __future__ import annotations
 
@@ -58,3 +58,23 @@ def test_a_model_with_such_names_runs_by_its_own(tmp_path: Path, outputs: list[s
         assert list(result) == outputs
         np.testing.assert_allclose(result[outputs[0]], want, rtol=1e-6)
         np.testing.assert_allclose(result[outputs[1]], -want, rtol=1e-6)
+
+
+def test_what_lies_in_its_folder_is_not_of_the_model(tmp_path: Path) -> None:
+    """onnx2tf writes its .tflite files, and fetches data, into the folder of its SavedModel."""
+    value = helper.make_tensor_value_info
+    ends = [value("x", TensorProto.FLOAT, [2])], [value("y", TensorProto.FLOAT, [2])]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", *ends)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "m.onnx")
+    saved = convert(tmp_path / "m.onnx", tmp_path, to=["saved_model"]).saved_model
+    assert saved is not None
+    before = saved.size, saved.sha256
+    assert before[0] == sum(path.stat().st_size for path in saved.path.rglob("*") if path.is_file())
+    (saved.path / "model_float32.tflite").write_bytes(bytes(10_000))
+    (saved.path / "data").mkdir()
+    (saved.path / "data" / "samples.npy").write_bytes(bytes(10_000))
+    assert (saved.size, saved.sha256) == before
+    (saved.path / "assets").mkdir(exist_ok=True)
+    (saved.path / "assets" / "words.txt").write_text("a")
+    assert saved.size == before[0] + 1
+    assert saved.sha256 != before[1]
