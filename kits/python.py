@@ -37,13 +37,19 @@ def build(kit: Kit, folder: Path, *, offline: Path | None) -> None:
     try:
         client(pip("-vv", "--python", interpreter, "install", "--no-compile", *source, *locked(kit)))
     except Unreached as failed:
+        here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        elsewhere = f"pip download {' '.join(map(str, locked(kit)))} -d {offline}"
         raise NotAvailable(
             f"can't install {', '.join(kit.requirements)} for the kit {kit.name}",
             where="pip",
             details=[str(failed)],
             remedy=failed.remedy
-            or f"it has to be had for Python {sys.version_info.major}.{sys.version_info.minor} on this machine; "
-            "the same command tries again, or takes the wheels from a folder with --offline DIR",
+            or (
+                f"put the wheels there, with {here} on a machine like this one that has a network: {elsewhere}"
+                if offline
+                else f"it has to be had for {here} on this machine; the same command tries again, or takes the wheels "
+                "from a folder with --offline DIR"
+            ),
         ) from failed
     if kit.borrows:  # at the end of the path: what the kit has itself comes first
         (site(folder) / _BORROWED).write_text(_READS, encoding="utf-8")

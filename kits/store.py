@@ -20,6 +20,7 @@ from typing import Literal
 
 from .. import files
 from ..errors import NotAvailable
+from ..workers.processes import not_started
 from . import python, use, whole
 from .fetch import check_offline, fetch
 from .kit import Kit, find
@@ -259,10 +260,7 @@ def _check(kit: Kit, folder: Path) -> None:
         what, remedy = f"kit {kit.name} hangs on this machine", "run it again with less beside it"
         raise NotAvailable(what, details=[f"{_CHECK_S} s"], remedy=remedy) from error
     except OSError as error:
-        remedy = "its folder must allow programs (no noexec): set EDGEWORTHY_HOME to another"
-        raise NotAvailable(
-            f"kit {kit.name} can't be started: {error.strerror}", where=command[0], remedy=remedy
-        ) from error
+        raise not_started(f"kit {kit.name}", command[0], error) from error
     if ran.returncode:
         raise NotAvailable(
             f"kit {kit.name} doesn't work on this machine: its check ended with {ran.returncode}",

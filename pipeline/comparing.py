@@ -7,6 +7,7 @@ becomes one row a route, and the best file is picked. Nothing is judged here tha
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from pydantic import ValidationError
 
 from .. import files
 from ..config import Config
-from ..convert.routes import CONVERTERS
+from ..convert.routes import CONVERTERS, get
 from ..errors import FIX, BadInput, CheckFailed
+from ..source.model_files import converted_kind
 from ..validate import matching, routes_page
 from ..validate.results import Report
 from ..validate.routes import Pick, RouteComparison, RouteRow
@@ -60,7 +62,9 @@ def compare(
         BadInput: there is no such converter, the source is converted already, or a file would be overwritten.
         NotAvailable: a converter that was named isn't installed.
     """
-    names, skipped = _chosen(config, tuple(routes))
+    routes = tuple(routes)
+    _check(str(config.model.source), routes)
+    names, skipped = _chosen(config, routes)
     asked = [Path(f"{ROUTE}{name}") for name in names]
     own, data = config.artifacts, config.quantize.calibration
     table = own.model_copy(update={"files": [*own.files, *asked], "int8": own.int8 or data is not None})
@@ -134,6 +138,29 @@ _NUMBERS: dict[Pick, Callable[[RouteRow], float | None]] = {
     "size": lambda row: row.size_bytes,
     "parity": lambda row: 0.0 if row.parity == "exact" else row.noise_ratio,
 }
+
+
+def _check(source: str, asked: Iterable[str]) -> None:
+    """The source is one that routes start from, and the routes that were named take it.
+
+    Raises:
+        BadInput, NotAvailable: as `compare`.
+    """
+    if converted_kind(source):
+        raise BadInput(
+            "there is nothing to compare: the source is converted already, and routes start from what it was made from",
+            where=source,
+            remedy=f"give that model; or hold other files against this one: edgeworthy validate {shlex.quote(source)} "
+            "--artifact OTHER.tflite",
+        )
+    for name in asked:
+        info = get(name, "--route")
+        if info.takes == "pt2" and source.endswith(".onnx"):
+            raise BadInput(
+                f"the route {name} starts from PyTorch, and the source is an ONNX file",
+                where="--route",
+                remedy="leave it out, or give the PyTorch model that the source was made from",
+            )
 
 
 def _chosen(config: Config, asked: tuple[str, ...]) -> tuple[list[str], list[RouteRow]]:

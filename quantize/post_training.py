@@ -204,12 +204,13 @@ def _chosen(what: str, name: str, contenders: Sequence[Contender], judged_on: st
 
 def _nothing_in(scheme: Scheme, path: Path) -> Iterator[str]:
     """A file that holds nothing of its scheme looks like a success and is none."""
-    found = summarize(path)
-    if scheme.weights not in {*found.constant_bytes, *found.activation_dtypes}:
-        yield (
-            f"nothing in the file is {scheme.weights}: the model's constants are too few or too small, or stay float; "
-            "it computes what the float32 file does"
+    if scheme.weights not in {tensor.dtype for graph in summarize(path).graphs for tensor in graph.used}:
+        why = (
+            "every operator stays in float, for reasons that the recipe has (--device says for whom else)"
+            if scheme.needs_calibration
+            else "the model's constants are too few or too small, or stay float"
         )
+        yield f"nothing in the file is {scheme.weights}: {why}; it computes what the float32 file does"
 
 
 def _check(model: TFLiteModel, recipe: Recipe, calibration: CalibrationSet | None, saved_model: Path | None) -> Scheme:

@@ -91,8 +91,8 @@ def left_in_float(operations: Sequence[Operation], target: str) -> tuple[str, ..
         return ()
     named = f"{floats[0]}{f' and {len(floats) - 1} more' if len(floats) > 1 else ''}"
     return (
-        f"in float, which it doesn't compute, though there is an int8 form: {named}; quantize the float file for it: "
-        f"edgeworthy quantize --for {target}",
+        f"in float, which it doesn't compute, though there is an int8 form: {named}; "
+        f"quantize for it (of edgeworthy: --for {target})",
     )
 
 

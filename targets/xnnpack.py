@@ -16,7 +16,7 @@ from .rules import remedies
 _COMPUTES = {"float32", "int8", "uint8"}
 _FLOW = {"IF": "XNNPACK takes no branches", "WHILE": "XNNPACK takes no loops"}
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
-_FIXED = "fixed extents (--input), with which it is constant"
+_FIXED = "fixed extents where the file is made (of edgeworthy: --input), with which it is constant"
 
 
 class LeftForm(BaseModel):

@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import onnx
+import onnx.parser
 import pytest
 
 from edgeworthy.artifact import FloatOp
@@ -62,6 +64,14 @@ ROWS = [
 # Other packages install a folder `tests` too (xdsl, which litert-converter needs), and a namespace looks for its
 # folders anew whenever sys.path changes.
 sys.modules[__name__.partition(".")[0]].__path__ = [str(Path(__file__).parent)]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """An ONNX file of one operator."""
+    text = '<ir_version: 10, opset_import: ["": 18]> g (float[2,3] x) => (float[2,3] y) { y = Sign (x) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
 
 
 def _errors(rms: float) -> Errors:

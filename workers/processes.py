@@ -88,5 +88,9 @@ def out_of_memory(what: str, peak: int, *, where: str | None = None, details: Se
 
 def not_started(name: str, program: str, error: OSError) -> NotAvailable:
     """The error of a process whose program the system doesn't start, such as a kit's Python that is gone."""
-    remedy = "see that it is there and may be executed; of a kit, `edgeworthy targets install KIT` mends it"
+    remedy = (
+        "its folder must allow programs (no noexec); of a kit, EDGEWORTHY_HOME names another place"
+        if error.errno == errno.EACCES
+        else "see that it is there and whole; of a kit, `edgeworthy targets install KIT` mends it"
+    )
     return NotAvailable(f"{name} can't be started: {error.strerror}", where=program, remedy=remedy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ class SubgraphSummary:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
+    @cached_property
+    def used(self) -> tuple[TensorSummary, ...]:
+        """Tensors that an operator, or who runs the graph, reads or writes: a file may hold others."""
+        return tuple(self.tensors[i] for i in sorted(self.referred))
+
+    @property
+    def referred(self) -> set[int]:
+        """Their indices."""
+        by_operators = {i for op in self.ops for i in (*op.inputs, *op.outputs)}
+        return {*self.inputs, *self.outputs, *by_operators} - {_LEFT_OUT}
+
 
 @dataclass(frozen=True)
 class SignatureSummary:
@@ -102,9 +114,8 @@ class SignatureSummary:
 class TFLiteSummary:
     """Everything ``inspect`` shows of a TFLite file.
 
-    ``signature`` is the one that ``inputs`` and ``outputs`` are named by; None: they have their tensors' names.
-    ``input_tensors`` and ``output_tensors`` tell each one's index in the main graph, whose order is no key: a tensor
-    may have several names.
+    ``signature`` names ``inputs`` and ``outputs``; None: they have their tensors' names. ``input_tensors`` and
+    ``output_tensors`` tell each one's index in the main graph, whose order is no key: a tensor may have several names.
     """
 
     path: Path
@@ -134,11 +145,8 @@ class TFLiteSummary:
         main = self.graphs[0]
         sources = {i: op.inputs[0] for op in main.ops if op.op == "DEQUANTIZE" for i in op.outputs}
         tensors = {name: main.tensors[sources.get(index, index)] for name, index in self.output_tensors.items()}
-        return {
-            name: t.quantization.scale
-            for name, t in tensors.items()
-            if t.quantization and t.dtype in STEPS and not t.is_constant
-        }
+        stepped = {name: t for name, t in tensors.items() if t.dtype in STEPS and not t.is_constant}
+        return {name: t.quantization.scale for name, t in stepped.items() if t.quantization}
 
     def _quantized(self, side: Mapping[str, int]) -> frozenset[str]:
         tensors = {name: self.graphs[0].tensors[index] for name, index in side.items()}
@@ -152,13 +160,14 @@ class TFLiteSummary:
         before use, weight-only; float16 weights ``float16``.
         """
         main = self.graphs[0]
-        stored = {t.dtype for t in main.tensors if _is_quantized_constant(t)}
+        stored = {t.dtype for t in main.used if _is_quantized_constant(t)}
         narrow = next((dtype for dtype in _WEIGHTS if dtype in stored), None)
-        steps = {t.dtype for t in main.tensors if t.quantization and t.dtype in STEPS and not t.is_constant}
+        steps = {t.dtype for t in main.used if t.quantization and t.dtype in STEPS and not t.is_constant}
         if steps:
             return made_by("static", narrow, "int16" if steps == {"int16"} else "int8").name
         unpacked = {i for op in main.ops if op.op == "DEQUANTIZE" for i in op.inputs}
-        weights = {i for i, t in enumerate(main.tensors) if _is_quantized_constant(t)}
+        read = {i for op in main.ops for i in op.inputs} - {_LEFT_OUT}
+        weights = {i for i in read if _is_quantized_constant(main.tensors[i])}
         if weights - unpacked:
             return made_by("dynamic", narrow).name
         if weights:
@@ -182,8 +191,8 @@ class TFLiteSummary:
 
     @property
     def activation_dtypes(self) -> dict[str, int]:
-        """Dtype name → how many tensors that are no constants have it."""
-        total = Counter(t.dtype for graph in self.graphs for t in graph.tensors if not t.is_constant)
+        """Dtype name → how many tensors that are used and no constants have it."""
+        total = Counter(t.dtype for graph in self.graphs for t in graph.used if not t.is_constant)
         return dict(sorted(total.items()))
 
 
@@ -313,12 +322,11 @@ def _graph(model: Any, graph: Any, names: list[str]) -> SubgraphSummary:
         op_inputs = tuple(op.Inputs(k) for k in range(op.InputsLength()))
         op_outputs = tuple(op.Outputs(k) for k in range(op.OutputsLength()))
         ops.append(OperatorSummary(names[op.OpcodeIndex()], op_inputs, op_outputs))
-    inputs = tuple(graph.Inputs(i) for i in range(graph.InputsLength()))
-    outputs = tuple(graph.Outputs(i) for i in range(graph.OutputsLength()))
-    used = {*inputs, *outputs, *(i for op in ops for i in (*op.inputs, *op.outputs) if i != _LEFT_OUT)}
-    if not used <= set(range(len(tensors))):
+    inputs, outputs = (tuple(_listed(graph, side)) for side in ("Inputs", "Outputs"))
+    found = SubgraphSummary(text_of(graph.Name()), tensors, tuple(ops), inputs, outputs)
+    if not found.referred <= set(range(len(tensors))):
         raise IndexError("the file names tensors that it doesn't have")
-    return SubgraphSummary(text_of(graph.Name()), tensors, tuple(ops), inputs, outputs)
+    return found
 
 
 def _tensor(model: Any, tensor: Any) -> TensorSummary:

@@ -238,11 +238,13 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
         )
     specs = (*summary.inputs, *summary.outputs)
     if wrong := [spec for spec in specs if spec.dtype not in _DTYPES]:
-        anew = "quantize the float file with float inputs and outputs: edgeworthy quantize --io-dtype float32"
+        eight = any(spec.dtype == "int8" for spec in wrong)
         raise CheckFailed(
             f"LiteRT.js takes and gives {', '.join(_DTYPES)}, and this file has {', '.join(map(str, wrong))}",
             where=where,
-            remedy=anew if any(spec.dtype == "int8" for spec in wrong) else "cast it in the model",
+            remedy="make the file with float32 inputs and outputs (of edgeworthy: --io-dtype float32)"
+            if eight
+            else "cast it in the model",
         )
     if empty := [spec for spec in specs if 0 in spec.shape]:
         raise CheckFailed(
@@ -254,7 +256,7 @@ def _check(artifact: Artifact, summary: TFLiteSummary) -> None:
         raise CheckFailed(
             f"LiteRT.js takes no dynamic dimensions, and this file has {', '.join(map(str, loose))}",
             where=where,
-            remedy="make the file with numbers in place of names: --input name:dtype[1,…]",
+            remedy="make the file with fixed extents (of edgeworthy: --input name:dtype[1,…])",
         )
 
 

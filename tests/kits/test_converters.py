@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnx.parser
 import pytest
 
 from edgeworthy import kits
@@ -29,13 +27,6 @@ def made(model):
     return shutil.copy(os.environ["MADE"], pathlib.Path("theirs.tflite").absolute())
 """
 SCRIPT = "def convert(model, folder):\n    import tool\n    return tool.made(model)\n"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    text = '<ir_version: 10, opset_import: ["": 18]> g (float[2,3] x) => (float[2,3] y) { y = Sign (x) }'
-    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
-    return tmp_path / "m.onnx"
 
 
 @pytest.fixture

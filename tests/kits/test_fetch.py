@@ -243,8 +243,10 @@ def test_offline_without_all_of_it(toy: Any, tmp_path: Path, registry: Registry)
 def test_an_environment_offline(registry: Registry, home: Path, tmp_path: Path, make: Any) -> None:
     content = wheel("tool", "1.0", {"tool.py": b""})
     toy = make(requirements=requirement(registry.pypi("tool", content)))
-    with pytest.raises(NotAvailable, match=r"can't install tool==1\.0"):
+    with pytest.raises(NotAvailable, match=r"can't install tool==1\.0") as caught:
         kits.install(toy, offline=tmp_path)
+    remedy = caught.value.remedy or ""  # and not to do what was done
+    assert "pip download --require-hashes" in remedy and f"-d {tmp_path}" in remedy and "--offline" not in remedy
     (tmp_path / "tool-1.0-py3-none-any.whl").write_bytes(content)
     assert kits.install(toy, offline=tmp_path).status == "ready"
     assert registry.asked == []

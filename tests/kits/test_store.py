@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from edgeworthy import files, kits
 from edgeworthy.errors import BadInput, NotAvailable
 from edgeworthy.kits import store
 from edgeworthy.kits.fetch import requirement
+from edgeworthy.workers.processes import not_started
 
 from .conftest import NOISE, Registry, deb, leftovers, part, path_of, plain_http, wheel
 
@@ -234,6 +237,12 @@ def test_a_program_that_does_not_start(registry: Registry, home: Path, make: Any
     toy = make(part(file), python=("{kit}/root/usr/bin/first",), check="pass")
     with pytest.raises(NotAvailable, match="can't be started"):
         kits.install(toy)
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "EDGEWORTHY_HOME"), (errno.ENOENT, "targets install")])
+def test_a_program_that_the_system_refuses_has_one_remedy_wherever_it_is_started(number: int, remedy: str) -> None:
+    error = not_started("converter theirs", "/kit/bin/python", OSError(number, os.strerror(number)))
+    assert error.remedy is not None and remedy in error.remedy
 
 
 def test_a_kit_sees_no_packages_but_its_own(

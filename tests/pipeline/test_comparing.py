@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeworthy import files
-from edgeworthy.errors import BadInput, CheckFailed
+from edgeworthy.errors import BadInput, CheckFailed, NotAvailable
 from edgeworthy.formats.tflite.summary import summarize
 from edgeworthy.pipeline.comparing import _chosen, best, compare
 from edgeworthy.settings import load_config
@@ -73,6 +73,22 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
     compared(net, out, "scaled")  # of which nobody asked to pick: no file stays that nothing vouches for
     assert not (out / "picked.tflite").exists()
     assert compared(net, out, "direct", pick="size").picked == "direct"
+
+
+def test_what_no_route_starts_from_is_told_of_the_source_and_not_of_an_option_that_nobody_gave(
+    package: Path, net: Path, tmp_path: Path
+) -> None:
+    compared(net, tmp_path / "made", "direct")
+    theirs = tmp_path / "made" / "route_direct.tflite"
+    with pytest.raises(BadInput, match="nothing to compare: the source is converted already") as raised:
+        compared(theirs, tmp_path / "out")
+    assert raised.value.where == str(theirs) and "--artifact OTHER.tflite" in raised.value.remedy
+    for route, why in (("litert-torch", "starts from PyTorch"), ("nosuch", "no converter 'nosuch'")):
+        with pytest.raises((BadInput, NotAvailable)) as named:
+            compared(net, tmp_path / "out", "direct", route)
+        assert named.value.where == "--route"
+        assert why in named.value.what or isinstance(named.value, NotAvailable)  # its kit may be missing here
+    assert not (tmp_path / "out").exists()
 
 
 def test_where_none_passes_nothing_is_picked(package: Path, net: Path, tmp_path: Path) -> None:

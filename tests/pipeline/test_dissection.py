@@ -249,7 +249,7 @@ def test_what_divides_a_file_whose_extents_vary(tmp_path: Path) -> None:
         assert made is not None
         found[name] = anatomy(made.path)
     (island,) = found["varying"].xnnpack.islands
-    fixed = "fixed extents (--input), with which it is constant"
+    fixed = "fixed extents where the file is made (of edgeworthy: --input), with which it is constant"
     said = {(node.op, node.why, node.instead) for node in island.nodes}
     computed = {(op, "it computes what depends on extents alone", fixed) for op in ("MUL", "SHAPE", "SLICE")}
     assert said == {*computed, ("RESIZE_BILINEAR", "it takes a size that is computed, and XNNPACK takes constant ones",

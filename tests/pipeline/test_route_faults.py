@@ -8,20 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-import onnx.parser
 import pytest
 
 from edgeworthy.convert.routes import CONVERTERS, worker
 from edgeworthy.errors import EdgeworthyError, NotAvailable, OutOfMemory, RuntimeFailure
 
 from .converters import NAMES
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    text = '<ir_version: 10, opset_import: ["": 18]> g (float[2,3] x) => (float[2,3] y) { y = Sign (x) }'
-    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
-    return tmp_path / "m.onnx"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.formats.tflite import edit as fb
-from edgeworthy.formats.tflite.summary import DTYPE_NAMES
+from edgeworthy.formats.tflite.summary import DTYPE_NAMES, summarize
 from edgeworthy.quantize.calibration import CalibrationSet
 from edgeworthy.quantize.float16 import store_halves, to_float16
 from edgeworthy.quantize.post_training import quantize
@@ -101,6 +101,21 @@ def test_a_file_that_holds_nothing_of_its_scheme_says_so(tmp_path: Path, scheme:
     held = {np.dtype(d["dtype"]).name for d in Interpreter(str(tmp_path / "q.tflite")).get_tensor_details()}
     assert (dtype not in held) == noted
     assert any(f"nothing in the file is {dtype}" in note for note in made.notes) == noted
+
+
+def test_a_static_file_whose_operators_all_stay_float_is_no_int8_file(
+    tmp_path: Path, calibrate: Callable[..., CalibrationSet]
+) -> None:
+    """The engine's int8 input and output are in the file still, and nothing reads or writes them."""
+    g = Graph(x=(1, 8))
+    y = g.op("mul", [g.inputs[0], np.full(8, 1 / 3, np.float32)], (1, 8), **NO_ACTIVATION)
+    model = g.save(tmp_path / "m.tflite", y=y)
+    path, recipe = tmp_path / "q.tflite", Recipe.of("int8", exclude=["MUL"])
+    made = quantize(model, path, recipe, calibration=calibrate(model, 4))
+    assert "int8" in {np.dtype(d["dtype"]).name for d in Interpreter(str(path)).get_tensor_details()}
+    assert any("nothing in the file is int8: every operator stays in float" in note for note in made.notes)
+    found = summarize(path)
+    assert found.scheme == "float32" and set(found.activation_dtypes) == {"float32"}
 
 
 @pytest.mark.parametrize("scheme", ["int8", "dynamic", "float16"])

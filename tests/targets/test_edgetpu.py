@@ -71,7 +71,7 @@ def test_what_the_quantizer_left_in_float_is_told_with_what_to_do() -> None:
     q = Operand("q", "int8", (1, 4, 4, 8), scales=1)
     inside = [Operation("DEQUANTIZE", "x", (q,), (x,)), Operation("RELU", "y", (x,), (y,))]
     told = by_rule([*inside, Operation("TANH", "z", (y,), (z,))]).notes
-    assert told[1].endswith("RELU y and 1 more; quantize the float file for it: edgeworthy quantize --for edgetpu")
+    assert told[1].endswith("RELU y and 1 more; quantize for it (of edgeworthy: --for edgetpu)")
     assert not any("--for edgetpu" in note for note in by_rule([inside[0], Operation("FLOOR", "u", (x,), (u,))]).notes)
 
 

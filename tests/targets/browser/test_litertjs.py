@@ -82,7 +82,7 @@ class TestWasm:
     def test_int8_inputs_and_dynamic_sizes_are_refused_with_a_remedy(self, made: Made, classify: Classify) -> None:
         with pytest.raises(CheckFailed, match=r"takes and gives float32, int32, uint8.*image:int8") as refused:
             Worker("browser:wasm", made(classify, "int8", **images(1, 8, 8, 3))).__enter__()
-        assert "--io-dtype float32" in str(refused.value.remedy)
+        assert "float32 inputs and outputs (of edgeworthy: --io-dtype float32)" in str(refused.value.remedy)
         loose = made(classify, image=TensorSpec("image", "float32", ("batch", 8, 8, 3)))
         with pytest.raises(CheckFailed, match="no dynamic dimensions") as refused:
             Worker("browser:wasm", loose).__enter__()
