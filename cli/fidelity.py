@@ -25,29 +25,31 @@ def fidelity(console: Console, shown: Report, found: ParityResult) -> None:
     """
     bargains = {q.artifact: q.tradeoff for q in shown.quantization}
     rows: list[tuple[str, ...]] = []
+    of = found.samples_are
     for hop in found.hops:
         if hop.status == "reference":
             continue
         gained = bargains.get(hop.artifact)
         ratios = (times(gained.size_ratio), times(gained.latency_ratio)) if gained else ("–", "–")
         if hop.failure:
-            rows.append((hop.name, "–", "–", "–", *ratios, "", hop.status))
+            rows.append((hop.name, "–", "", "–", "–", *ratios, "", hop.status))
         for number_, out in enumerate(hop.outputs):
             status = "pass" if out.passed else "fail"
             agreed = percent(out.vs_truth.top1_agreement) if out.vs_truth else "–"
             why = out.limit or "; ".join(out.problems)
             first = (hop.name, ratios) if number_ == 0 else ("", ("", ""))
-            rows.append((first[0], out.name, decibels(out.vs_truth), agreed, *first[1], why, status))
+            rows.append((first[0], out.name, of, decibels(out.vs_truth), agreed, *first[1], why, status))
             for group in out.groups:
                 judged = "not judged: next to nothing" if group.settled else ""
                 low = not group.settled and group.errors.quality_db < (out.bound or -math.inf)
                 marked = "fail" if low else ""
-                rows.append(("", f"channels {group.channels}", decibels(group.errors), "", "", "", judged, marked))
+                rows.append(("", f"channels {group.channels}", of, decibels(group.errors), "", "", "", judged, marked))
     heads = (("SQNR", 0), ("top-1", 3), ("size", 4), ("latency", 2))
     console.table(
         (
             f"against {found.truth}",
             "output",
+            "samples",
             *(TextColumn(title, right=True, rank=rank) for title, rank in heads),
             TextColumn("limit", rank=5),
             "",

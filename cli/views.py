@@ -76,8 +76,9 @@ def report(console: Console, shown: Report, folder: Path, *, whole: bool) -> Non
 def _repair(console: Console, scheme: str, shown: RepairResult) -> None:
     """What was reached, and what it was searched among."""
     asked = " and ".join(shown.asked) or "nothing"
+    on = f" ({shown.judged_on})" if shown.judged_on else ""
     console.say(
-        f"· {scheme}: {shown.reached} by repair, where {asked} was asked; the fastest of {len(shown.trials)} trials"
+        f"· {scheme}: {shown.reached}{on} by repair, where {asked} was asked; the fastest of {len(shown.trials)} trials"
     )
     for note in shown.notes:
         console.say(f"· {scheme}: {note}")

@@ -41,10 +41,13 @@ class Advising(Trying):
         best = next((one for one in variants if one.status in ("pass", "fail") and one.same_as is None), None)
         keeps = best is not None and best.status == "pass"
         quality, accuracy = self._tried_quality, self._tried_accuracy
+        samples = words.feeds(quality.samples, quality.samples_are) if quality else ""
+        if quality:
+            self.inputs.warnings += words.few(quality.samples, quality.samples_are)
         found = RecommendationResult(
             status="pass" if keeps else "fail",
             pick=best.name if best and keeps else None,
-            said=words.sentence(best, keeps=keeps) if best else "No file could be made",
+            said=words.sentence(best, keeps=keeps, samples=samples) if best else "No file could be made",
             reasons=list(words.reasons(variants, prefer, asked)),
             variants=variants,
             asked=asked,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..quantize.calibration import CalibrationSet
     from ..quantize.recipe import Recipe
     from ..validate.inputs import Labelled
+    from ..validate.made import SamplesAre
     from ..validate.results import Report
     from ..validate.tasks import Task
     from .advice_limits import RecommendationLimits
@@ -208,6 +209,15 @@ class Inputs(Wanted):
             return (*self.calibration.held_out(count), 0)
         samples = random_samples(self.source.examples, count, seed=self.config.seed)
         return samples, "the example and random inputs like it", count - 1
+
+    @property
+    def samples_are(self) -> SamplesAre:
+        """What kind of samples ``samples`` gives."""
+        if self.labelled is not None:
+            return "labelled"
+        if self.calibration is not None and self.calibration.fit_for_deployment:
+            return "held out" if self.calibration.spare else "calibration"
+        return "random"
 
     @cached_property
     def labelled_hash(self) -> str | None:

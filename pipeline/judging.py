@@ -42,6 +42,7 @@ class Judging(Making):
                 rules=Rules(sqnr_db=self.floors),
                 seed=self.config.seed,
                 inputs=origin,
+                samples_are=self.inputs.samples_are,
                 progress=self.progress.step,
             )
 

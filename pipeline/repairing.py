@@ -84,6 +84,7 @@ def result(found: Repair) -> RepairResult:
         met=found.met,
         asked=found.budget.asked(),
         reached=str(found.quality),
+        judged_on=found.judged_on,
         missed=found.budget.missed(found.quality),
         trials=list(found.trials),
         notes=[

@@ -56,6 +56,7 @@ class Pipeline(JudgedFiles):
                     drawn=drawn,
                     seed=self.config.seed,
                     inputs=origin,
+                    samples_are=self.inputs.samples_are,
                     progress=self.progress.step,
                 )
 

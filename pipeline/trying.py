@@ -192,6 +192,7 @@ class Trying(Analyzing):
                 plans=[],
                 seed=self.config.seed,
                 inputs=origin,
+                samples_are=self.inputs.samples_are,
                 progress=self.progress.step,
             )
 

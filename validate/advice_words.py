@@ -8,26 +8,46 @@ from dataclasses import dataclass
 from ..display import milliseconds, percent, size
 from ..schemes import FLOAT32
 from .advice import RecommendationResult, VariantResult
+from .made import SamplesAre
 from .ranking import CRITERIA, against, first
 
+FEW = 8
+"""Feeds that say little if they are fewer."""
 
-def sentence(pick: VariantResult, *, keeps: bool) -> str:
-    """What to take, and what it is like."""
+
+def sentence(pick: VariantResult, *, keeps: bool, samples: str = "") -> str:
+    """What to take, and what it is like. ``samples``: those that errors are of, ``4 held-out feeds``."""
     if not keeps:
-        return f"Nothing keeps to all limits; {pick.name} is the nearest: {likeness(pick)}"
+        return f"Nothing keeps to all limits; {pick.name} is the nearest: {likeness(pick, samples)}"
     if pick.scheme == FLOAT32.name:
-        return f"Stay with float32: {likeness(pick)}"
-    return f"Take {pick.name}: {likeness(pick)}"
+        return f"Stay with float32: {likeness(pick, samples)}"
+    return f"Take {pick.name}: {likeness(pick, samples)}"
 
 
-def likeness(one: VariantResult) -> str:
-    """``0.31× the time and 0.27× the size of float32 (121 µs, 42.6 kB), 31.2 dB, accuracy 97.90 %``."""
+def feeds(count: int, are: SamplesAre) -> str:
+    """``4 held-out feeds``."""
+    kind = {"held out": "held-out ", "random": "random "}.get(are, f"{are} " if are else "")
+    return f"{count} {kind}feed{'' if count == 1 else 's'}"
+
+
+def few(count: int, are: SamplesAre) -> Iterator[str]:
+    """That chance decides where there are so few."""
+    if 0 < count < FEW and are in ("held out", "calibration"):
+        yield (
+            f"errors are of {feeds(count, are)}, so few that others may tell another story: "
+            f"a quarter of --calibration is held out, so give {4 * FEW} samples or more"
+        )
+
+
+def likeness(one: VariantResult, samples: str = "") -> str:
+    """``0.31× the time and 0.27× the size of float32 (121 µs, 42.6 kB), 31 dB on 4 held-out feeds, accuracy 98 %``."""
     latency, room = CRITERIA["latency"], CRITERIA["size"]
     timed = latency.cost(one) is not None
     absolute = ", ".join([*([milliseconds(one.latency_ms)] if timed else []), size(one.size_bytes)])
     ratios = " and ".join([*([f"{latency.said(one)} the time"] if timed else []), f"{room.said(one)} the size"])
     parts = [absolute if one.scheme == FLOAT32.name else f"{ratios} of float32 ({absolute})"]
-    parts += [] if one.scheme == FLOAT32.name else [CRITERIA["error"].said(one)]
+    on = f" on {samples}" if samples else ""
+    parts += [] if one.scheme == FLOAT32.name else [CRITERIA["error"].said(one) + on]
     return ", ".join([*parts, *accuracy(one)])
 
 

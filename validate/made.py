@@ -14,6 +14,8 @@ from ..schemes import FLOAT32
 from .record import Record, Status
 
 InputRole = Literal["source", "weights", "inputs", "calibration", "labelled"]
+SamplesAre = Literal["", "held out", "calibration", "labelled", "random"]
+"""What figures are of: samples that no range was taken from, or those that some were; labelled data; noise."""
 
 
 class TensorInfo(Record):
@@ -232,6 +234,9 @@ class CalibrationResult(Record):
 class Tradeoff(Record):
     """What a quantized file lost and gained against the float32 file. None: not measured."""
 
+    samples_are: SamplesAre = Field(
+        default="", description="what the figures are of; calibration: the very samples that ranges were taken from"
+    )
     output: str = Field(default="", description="the output that is furthest off")
     channels: str = Field(default="", description="its channels that are; empty: all")
     sqnr_db: float | None = Field(default=None, description="of these; None: exact, or no number")
@@ -253,8 +258,9 @@ class Tradeoff(Record):
 
     @property
     def said(self) -> str:
-        """``30.1 dB at 0.20×``."""
+        """``30.1 dB at 0.20×``, or ``30.1 dB on calibration samples at 0.20×``."""
         quality = "exact" if self.exact else "–" if self.sqnr_db is None else f"{self.sqnr_db:.1f} dB"
+        quality += " on calibration samples" if self.samples_are == "calibration" else ""
         return quality + ("" if self.latency_ratio is None else f" at {self.latency_ratio:.2f}×")
 
 
@@ -276,7 +282,8 @@ class RepairResult(Record):
 
     met: bool
     asked: list[str] = Field(description="the budget")
-    reached: str = Field(description="on the samples that the file was chosen by")
+    reached: str = Field(description="the worse of the samples that the file was chosen by and of others")
+    judged_on: str = Field(default="", description="how many samples these are")
     missed: list[str] = Field(default_factory=list, description="what of the budget no file reached in the time")
     trials: list[str] = Field(
         description="what was tried, in order: how, what it reached, and its time if it was taken"

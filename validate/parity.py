@@ -35,6 +35,7 @@ from .chain import Chain, Outcome, noise_of
 from .chain import Plan as Plan
 from .edges import Edge
 from .judge import Rules, failed_at, judge, missing, noted, unknown, verdict
+from .made import SamplesAre
 from .remedies import RANDOM
 from .results import Hop, NoiseFloor, OutputParity, ParityResult
 from .runners import OnStep, Subject
@@ -61,6 +62,7 @@ def measure(
     drawn: int = 0,
     seed: int | None = None,
     inputs: str = "",
+    samples_are: SamplesAre = "",
     progress: OnStep | None = None,
 ) -> ParityResult:
     """Run ``samples`` through ``subjects`` in order and judge every hop. A runtime that fails is a row.
@@ -75,6 +77,7 @@ def measure(
         drawn: How many of the samples, the last ones, were drawn at random.
         seed: Seed of the samples, for the report.
         inputs: Where the samples came from, for the report.
+        samples_are: Whether ranges were taken from them, for the report.
 
     Raises:
         BadInput: no samples, or NaN in one.
@@ -102,6 +105,7 @@ def measure(
         samples=len(samples),
         seed=seed,
         inputs=inputs,
+        samples_are=samples_are,
         truth=truth.subject.name,
         floor_method=bench.method,
         multiple=bench.rules.multiple,

@@ -39,6 +39,7 @@ from .made import (
     ModelInfo,
     QuantizationResult,
     Revision,
+    SamplesAre,
     TensorInfo,
 )
 from .record import GateStatus, Record, Status
@@ -181,6 +182,7 @@ class ParityResult(Record):
     samples: int
     seed: int | None = Field(default=None, description="of the random inputs; None when the inputs were given")
     inputs: str = Field(default="", description="where the inputs came from")
+    samples_are: SamplesAre = Field(default="", description="whether ranges were taken from them; empty: not known")
     truth: str = Field(description="name of the hop that counts as truth")
     floor_method: str = Field(description="how the noise floor was found, in words")
     multiple: float = Field(description="a float artifact passes within this many noise floors")

@@ -28,7 +28,10 @@ def tradeoffs(
     for artifact in artifacts:
         if artifact.kind != "tflite" or _is_float(artifact):
             continue
-        made = Tradeoff(size_ratio=artifact.size_bytes / whole if whole else None)
+        made = Tradeoff(
+            size_ratio=artifact.size_bytes / whole if whole else None,
+            samples_are=quality.samples_are if quality else "",
+        )
         hop = next((h for h in quality.hops if _ran(h, artifact.name)), None) if quality else None
         made = made.model_copy(update=_quality(hop) | _speed(speed, _timed(speed, artifact.name), floating))
         found[artifact.name] = made
@@ -36,13 +39,15 @@ def tradeoffs(
 
 
 def warnings(quantized: Sequence[QuantizationResult], speed: LatencyResult | None = None) -> Iterator[str]:
-    """What a reader must not miss of quantized files: those that are slower than float32, or beaten by another.
+    """What a reader must not miss of quantized files: figures that flatter, what is slower than float32, or beaten.
 
     ``speed``: where they were timed besides; what couldn't be is told.
     """
     for row in speed.rows if speed else ():
         if row.failure:
             yield f"{row.name} could not be timed: {row.failure.splitlines()[0]}"
+    for q in quantized:
+        yield from _flattered(q)
     found = {q.artifact: (SCHEMES[q.scheme].short_name, q.tradeoff) for q in quantized if q.tradeoff}
     for name, one in found.values():
         if one.speed == "slower":
@@ -53,6 +58,19 @@ def warnings(quantized: Sequence[QuantizationResult], speed: LatencyResult | Non
             larger = (better.size_ratio or 0) > 1.05 * (one.size_ratio or 0)
             more = ", though larger" if larger else ""
             yield f"{name} is {one.said}, and {other} is both better and faster: {better.said}{more}"
+
+
+def _flattered(made: QuantizationResult) -> Iterator[str]:
+    """That the figure is of the samples that the ranges were made for."""
+    figure, data = made.tradeoff, made.calibration
+    if figure is None or data is None or figure.samples_are != "calibration" or figure.sqnr_db is None:
+        return
+    apart = data.samples - max(1, min(16, data.samples // 4))
+    how = f"--samples {apart} holds {data.samples - apart} of the {data.samples} out" if apart else "give more samples"
+    yield (
+        f"{SCHEMES[made.scheme].short_name}: {figure.sqnr_db:.1f} dB is of the very samples that its ranges were taken "
+        f"from, and others may be far worse: {how}, and --labelled judges on other data"
+    )
 
 
 def _is_float(artifact: ArtifactResult) -> bool:

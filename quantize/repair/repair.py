@@ -44,6 +44,7 @@ class Repair:
         trials: What was tried: the plan, what it reached or why there is no file, and its time where it was taken.
         notes: What the time was too short for.
         gave_up: What layers don't compute in int8; empty if all do.
+        judged_on: How many feeds ``quality`` is of.
         searches: Those before the last one: what they ended with missed the budget on other samples.
     """
 
@@ -54,6 +55,7 @@ class Repair:
     trials: tuple[str, ...]
     notes: tuple[str, ...] = ()
     gave_up: str = ""
+    judged_on: str = ""
     searches: tuple[str, ...] = ()
 
 
@@ -134,7 +136,9 @@ def repair(
     outcome, quality = answer.outcome, answer.quality
     trials = tuple(_said(outcome))
     met = budget.met(quality)
-    return Repair(answer.recipe, budget, met, quality, trials, outcome.notes, answer.gave_up, answer.searches)
+    others = f"{len(fresh)} that nothing was chosen by" if fresh else "no others, as there are too few"
+    on = f"the worse of {len(judged)} feeds that it was chosen by and {others}"
+    return Repair(answer.recipe, budget, met, quality, trials, outcome.notes, answer.gave_up, on, answer.searches)
 
 
 def _said(outcome: SearchResult) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,26 @@ def test_the_command_says_it_and_exits_1(nets: Path) -> None:
         assert ran.returncode == code, ran.stderr
         assert "SQNR at least" in ran.stdout and "channels 4–6" in ran.stdout
         assert ("held out" in ran.stdout) == (scheme == "int8")
+
+
+@pytest.mark.parametrize(("samples", "are"), [((), "calibration"), (("--samples", "32"), "held out")])
+def test_each_line_says_which_samples_its_figure_is_of(nets: Path, samples: tuple[str, ...], are: str) -> None:
+    """Those that ranges were taken from flatter: that is a warning, with what holds others out."""
+    command = [sys.executable, "-m", "edgeworthy", "quantize", "nets.py:apart", "-o", "out", "--to", "tflite"]
+    command += ["--calibration", "c.npz", "--scheme", "int8", *samples]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, env=WIDE, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("TFLite int8")]
+    groups = [line for line in ran.stdout.splitlines() if line.lstrip().startswith("channels")]
+    assert all(re.search(rf"  {are} +[\d.]+ dB", line) for line in (line, *groups)) and len(groups) == 2
+    warned = [line for line in ran.stdout.splitlines() if "very samples that its ranges were taken from" in line]
+    assert len(warned) == (are == "calibration")
+    assert all("--samples 30 holds 10 of the 40 out" in line for line in warned)
+    report = Report.model_validate_json((nets / "out/report.json").read_text())
+    assert report.fidelity and report.fidelity.samples_are == are
+    (made,) = report.quantization
+    assert made.tradeoff and made.tradeoff.samples_are == are
+    assert ("on calibration samples" in made.tradeoff.said) == (are == "calibration")
 
 
 def test_it_ends_with_what_was_lost_and_gained(nets: Path) -> None:

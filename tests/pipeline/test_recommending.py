@@ -66,6 +66,7 @@ def test_the_winner_on_integers_alone_is_made_again_byte_for_byte(net: Path, tmp
     report = recommended(net, tmp_path / "out", quantize=asked, preflight={"targets": ["ethos-u:55-128"]})
     found = report.recommendation
     assert found and found.judged_on.startswith("samples held out from calibration") and found.samples == 4
+    assert "dB on 4 held-out feeds" in found.said and any("4 held-out feeds, so few" in w for w in report.warnings)
     assert {one.name for one in found.variants if one.status == "pass"} == {"int8", "int8, equalized"}
     refused = next(one for one in found.variants if one.name == "int4 static")
     assert refused.status == "error" and "would be refused by ethos-u:55-128" in (refused.failure or "")
