@@ -122,23 +122,25 @@ INT8 = Scheme(
     fast="CPUs, NPUs, Ethos-U, Edge TPU",
 )
 
+DYNAMIC = Scheme(
+    "dynamic_wi8_afp32",
+    "dynamic",
+    "int8 weights, one scale a channel; activations float32, quantized on the fly inside the kernels",
+    "dynamic",
+    weights="int8",
+    activations="float32",
+    granularity="channel",
+    least_sqnr_db=15.0,
+    fast="CPUs, where fully connected layers and wide convolutions dominate",
+)
+
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
         FLOAT32,
         FLOAT64,
         FLOAT16,
-        Scheme(
-            "dynamic_wi8_afp32",
-            "dynamic",
-            "int8 weights, one scale a channel; activations float32, quantized on the fly inside the kernels",
-            "dynamic",
-            weights="int8",
-            activations="float32",
-            granularity="channel",
-            least_sqnr_db=15.0,
-            fast="CPUs, where fully connected layers and wide convolutions dominate",
-        ),
+        DYNAMIC,
         Scheme(
             "dynamic_wi4_afp32",
             "dynamic int4",
