@@ -122,23 +122,25 @@ INT8 = Scheme(
     fast="CPUs, NPUs, Ethos-U, Edge TPU",
 )
 
+DYNAMIC = Scheme(
+    "dynamic_wi8_afp32",
+    "dynamic",
+    "int8 weights, one scale a channel; activations float32, quantized on the fly inside the kernels",
+    "dynamic",
+    weights="int8",
+    activations="float32",
+    granularity="channel",
+    least_sqnr_db=15.0,
+    fast="CPUs, where fully connected layers and wide convolutions dominate",
+)
+
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
         FLOAT32,
         FLOAT64,
         FLOAT16,
-        Scheme(
-            "dynamic_wi8_afp32",
-            "dynamic",
-            "int8 weights, one scale a channel; activations float32, quantized on the fly inside the kernels",
-            "dynamic",
-            weights="int8",
-            activations="float32",
-            granularity="channel",
-            least_sqnr_db=15.0,
-            fast="CPUs, where fully connected layers and wide convolutions dominate",
-        ),
+        DYNAMIC,
         Scheme(
             "dynamic_wi4_afp32",
             "dynamic int4",
@@ -252,12 +254,15 @@ def get_scheme(name: str) -> Scheme:
     """
     known = {called: scheme for scheme in QUANTIZED for called in (scheme.title, *scheme.names)}
     if name not in known:
+        # "int16" is a word of a title; by its letters alone it would be taken for int8.
+        meant = [s.short_name for s in QUANTIZED if name.lower() in s.title.split()]
+        likely = f"did you mean {' or '.join(map(repr, meant))}?" if meant else did_you_mean(name, known)
         raise BadInput(
             f"there is no quantization scheme {name!r}",
             where="--scheme",
             details=[f"{s.alias}: short for {s.name}" for s in QUANTIZED if s.alias]
             + [f"{s.name}: {s.summary}" for s in QUANTIZED],
-            remedy=did_you_mean(name, known) or "use one of the schemes above",
+            remedy=likely or "use one of the schemes above",
         )
     return known[name]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..artifact import Artifact, FloatOp, SavedModel, TensorSpec, TFLiteModel
 from ..errors import BadInput, UnsupportedNodes
 from ..files import atomic_directory, atomic_file
-from ..schemes import FLOAT32, INT8, Scheme
+from ..schemes import DYNAMIC, FLOAT32, INT8, Scheme
 from ..vocabulary import CONVERTED
 from .forms import Forms, choose, of_saved_models
 
@@ -74,11 +74,16 @@ class Conversion:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+_COUNTED = ("ConvInteger", "MatMulInteger")
+
+
 def scheme_of(path: Path) -> Scheme:
-    """What the TFLite file of an ONNX file computes in: ``int8`` with the model's own scales, if it has such."""
+    """What the TFLite file of an ONNX file computes in: ``int8`` with the model's own scales, if it has such;
+    ``dynamic`` where its layers find ranges at run time."""
     from ..formats.onnx.summary import summarize
 
-    return INT8 if summarize(path).quantizes else FLOAT32
+    found = summarize(path)
+    return INT8 if found.quantizes else DYNAMIC if found.ranged else FLOAT32
 
 
 def convert(
@@ -117,21 +122,22 @@ def convert(
     result = Conversion(devices=(chosen if "tflite" in to else plain).devices)
     with _timed(result.seconds, "read"):
         graph = read_onnx(path, mapping=True)
-    nodes, floats = len(graph.graph), _in_float(graph)
+    scheme = scheme_of(path)
+    nodes, floats = len(graph.graph), _in_float(graph, hybrid=scheme == DYNAMIC)
+    result.float_ops = floats
     with _timed(result.seconds, "prepare"):
         prepared = prepare(graph, io_layout=io_layout, forms=chosen, check=check_passes, where=str(path))
     result.passes, result.layout = prepared.passes, prepared.layout
     result.permutations = prepared.permutations
     result.nodes = (nodes, len(prepared.model.graph))
     if "tflite" in to:
-        scheme = scheme_of(path)
         with _timed(result.seconds, "tflite"), atomic_file(output / scheme.file_name) as part:
             release = "saved_model" not in to
             inputs, outputs = build_tflite(
                 prepared.model, part, release=release, forms=chosen, where=str(path), told=result.forms
             )
             if scheme != FLOAT32:
-                result.float_ops = (*_use_integers(part), *floats)
+                result.float_ops = (*_use_integers(part, hybrid=scheme == DYNAMIC), *floats)
         result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
@@ -227,23 +233,37 @@ def build_tflite(
     return _signature(model)
 
 
-def _use_integers(path: Path) -> tuple[FloatOp, ...]:
+def _use_integers(path: Path, *, hybrid: bool) -> tuple[FloatOp, ...]:
     """Put integer kernels into a file, where the scales in it allow them; returns what stays float, and why."""
-    from .integer import to_integers
+    from .integer import to_hybrid, to_integers
 
-    content, float_ops = to_integers(path.read_bytes())
+    content, float_ops = (to_hybrid if hybrid else to_integers)(path.read_bytes())
     path.write_bytes(content)
     return float_ops
 
 
-def _in_float(model: ir.Model) -> tuple[FloatOp, ...]:
-    """Layers of integers that ``write_integer_ops`` writes as float ones."""
-    return tuple(
-        FloatOp("LSTM", node.outputs[0].name or "", "its scales are found at run time, by no kernel of TFLite's")
-        for graph in model.graphs()
-        for node in graph
-        if node.op_type == "DynamicQuantizeLSTM"
-    )
+def _in_float(model: ir.Model, *, hybrid: bool) -> tuple[FloatOp, ...]:
+    """Layers of integers that ``write_integer_ops`` writes as float ones, and that stay so.
+
+    Args:
+        model: As it was read.
+        hybrid: Whether the file tells itself which of its layers stay float.
+    """
+    found = []
+    for graph in () if hybrid else model.graphs():
+        for node in graph:
+            name, first = (
+                node.outputs[0].name or "",
+                node.inputs[0].producer() if node.inputs and node.inputs[0] else None,
+            )
+            if node.op_type == "DynamicQuantizeLSTM":
+                found.append(FloatOp("LSTM", name, "its scales are found at run time, by no kernel of TFLite's"))
+            elif node.op_type in _COUNTED and first is not None and first.op_type == "DynamicQuantizeLinear":
+                why = (
+                    "its weights have another zero point than TFLite's kernels take, so it is float, with its rounding"
+                )
+                found.append(FloatOp(node.op_type, name, why))
+    return tuple(found)
 
 
 def build_saved_model(

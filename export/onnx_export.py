@@ -303,7 +303,7 @@ def _check(
         return None if truth is None else dict(zip(wanted, truth.values(), strict=True))
 
     at_edges = {n: (at, want) for n, at in edges(source.examples).items() if (want := run(at)) is not None}
-    rounds = summarize(model).quantizes
+    rounds = summarize(model).quantizes or summarize(model).ranged
     checked = check_export(model, feeds, references, floor=floor, edges=at_edges, hints=hints, rounds=rounds)
     return checked, notes
 

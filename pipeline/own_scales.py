@@ -11,7 +11,8 @@ def is_quantized(source: Source) -> bool:
     from ..formats.onnx.summary import summarize
 
     if source.kind == "onnx" and source.path is not None:
-        return summarize(source.path).quantizes
+        found = summarize(source.path)
+        return found.quantizes or found.ranged
     graph = getattr(source.program if source.program is not None else source.module, "graph", None)
     # A TorchScript graph has no list of nodes under this name.
     return any("quantize_per_tensor" in str(node.target) for node in getattr(graph, "nodes", ()) if _calls(node))
@@ -22,7 +23,7 @@ def quantized_already(spec: str) -> BadInput:
     return BadInput(
         "the model is quantized already: it has scales of its own",
         where=spec,
-        remedy="convert makes an int8 file of it, with these scales; to quantize it otherwise, give the float model",
+        remedy="convert makes a file of its integers, with these scales; to quantize it otherwise, give the float one",
     )
 
 

@@ -129,7 +129,7 @@ class Converted(BaseModel):
                 nodes_after=made.nodes[1],
                 seconds=sum(made.seconds.values()),
             ),
-            artifacts=[artifact_result(name, a, folder) for name, a in files.items() if a is not None],
+            artifacts=[_noted(artifact_result(name, a, folder), made) for name, a in files.items() if a is not None],
             permutations={name: list(axes) for name, axes in made.permutations.items()},
             own=_own(made),
         )
@@ -210,12 +210,22 @@ def _form(form: Form) -> FormResult:
     )
 
 
+def _noted(artifact: ArtifactResult, made: Conversion) -> ArtifactResult:
+    """With what of a float32 file was integers in the model, and why it isn't here."""
+    if artifact.scheme != FLOAT32.name or artifact.kind != "tflite":
+        return artifact
+    notes = [f"{op.op} {op.name} stays float: {op.reason}" for op in made.float_ops]
+    return artifact.model_copy(update={"notes": [*artifact.notes, *notes]})
+
+
 def _own(made: Conversion) -> QuantizationResult | None:
     """The model's own quantization, as a row among those that edgeworthy makes."""
     if made.tflite is None or made.tflite.scheme == FLOAT32.name:
         return None
     scheme = SCHEMES[made.tflite.scheme]
-    emulated = ["the SavedModel computes in float32 and rounds to the model's scales"] if made.saved_model else []
+    ranged = scheme.method == "dynamic"
+    rounded = "rounds no operand of what is int8 in TFLite" if ranged else "rounds to the model's scales"
+    emulated = [f"the SavedModel computes in float32 and {rounded}"] if made.saved_model else []
     return QuantizationResult(
         status="pass",
         scheme=scheme.name,

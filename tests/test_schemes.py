@@ -119,3 +119,10 @@ def test_only_the_table_names_a_scheme() -> None:
         for line, text in scheme_texts(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("int16", "static_wi8_ai16"), ("int4", "static_wi4_ai8")])
+def test_a_word_of_a_title_is_told_of_its_scheme(wrong: str, meant: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        get_scheme(wrong)
+    assert meant in (caught.value.remedy or "")

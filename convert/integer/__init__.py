@@ -1,3 +1,4 @@
 """A model that was quantized by its user: float operators between DEQUANTIZE and QUANTIZE → integer kernels."""
 
+from .hybrid import to_hybrid as to_hybrid
 from .rewrite import to_integers as to_integers

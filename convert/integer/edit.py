@@ -92,7 +92,7 @@ class GraphEdit:
         tensor.shape, tensor.shapeSignature, tensor.hasRank = like.shape, like.shapeSignature, like.hasRank
         tensor.type = _TYPES[scale.dtype] if scale else fb.TensorType.FLOAT32
         if scale is not None:
-            tensor.quantization = _quantization([scale.scale], scale.zero_point)
+            tensor.quantization = quantization([scale.scale], scale.zero_point)
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
@@ -101,7 +101,7 @@ class GraphEdit:
         new = self.twin(index, Scale(steps.dtype.name, 1.0, 0))
         tensor = self._graph.tensors[new]
         tensor.buffer = fb.add_buffer(self._model, steps)
-        tensor.quantization = _quantization(scale, zero, axis)
+        tensor.quantization = quantization(scale, zero, axis)
         return new
 
     def cast(self, kind: str, source: int, result: int) -> Any:
@@ -155,7 +155,8 @@ class GraphEdit:
                     entry.tensorIndex = moved[int(entry.tensorIndex)]
 
 
-def _quantization(scale: Sequence[float] | Array, zero: int, axis: int = 0) -> Any:
+def quantization(scale: Sequence[float] | Array, zero: int, axis: int = 0) -> Any:
+    """A tensor's parameters: its scales, one zero point for all, and the axis that several scales are along."""
     found = schema.QuantizationParametersT()
     found.scale = np.asarray(scale, np.float32)
     found.zeroPoint = np.full(found.scale.size, zero, np.int64)

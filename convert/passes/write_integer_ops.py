@@ -9,7 +9,9 @@ After::
     a ── DequantizeLinear ── Conv(·, DequantizeLinear(w), DequantizeLinear(bias)) ── QuantizeLinear ── y
 
 ConvInteger and MatMulInteger become the operator on Cast(a) - zero point, and a Cast to int32; float32 holds their sums
-exactly up to 2²⁴, which is more than 250 products of the largest operands. DynamicQuantizeLSTM becomes LSTM with what
+exactly up to 2²⁴, which is more than 250 products of the largest operands. Those of what DynamicQuantizeLinear rounds,
+with weights that int8 holds around 0, become the float operator with its scales: int8 weights come back in the file's
+hybrid kernels, which round their operand themselves. DynamicQuantizeLSTM becomes LSTM with what
 its weights stand for; that ONNX Runtime rounds its input and states to 8 bits on the way isn't repeated.
 
 Leaves alone: operators of ONNX Runtime's own that aren't in the tables; a zero point or scale of unknown shape.
@@ -26,7 +28,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import rank, static_shape
+from ..graph.reading import constant, rank, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import NO_LOCAL_FUNCTIONS
@@ -74,7 +76,8 @@ def write_integer_ops(rw: Rewriter) -> None:
             if form is not None:
                 _write(rw, node, form)
             elif node.domain == "" and node.op_type in _COUNTING:
-                _count(rw, node)
+                if not _write_dynamic(rw, node):
+                    _count(rw, node)
             elif (node.domain, node.op_type) == (_MICROSOFT, "DynamicQuantizeLSTM"):
                 _write_lstm(rw, node)
 
@@ -149,6 +152,49 @@ def _count(rw: Rewriter, node: ir.Node) -> None:
     result = _add(rw, node, made, "Cast", [product], {"to": ir.DataType.INT32})
     rw.insert(node, *made)
     rw.replace(node, result)
+
+
+def _write_dynamic(rw: Rewriter, node: ir.Node) -> bool:
+    """The float operator on what was quantized at run time, and on what the integer weights stand for.
+
+    Only for weights that int8 holds with a zero point of 0, as hybrid kernels want them (``convert.integer.hybrid``).
+    """
+    ranges, weights = node.inputs[0], constant(node.inputs[1])
+    maker = ranges.producer() if ranges is not None else None
+    zero = node.inputs[2] if len(node.inputs) > 2 else None
+    if maker is None or maker.op_type != "DynamicQuantizeLinear" or zero is not maker.outputs[2] or weights is None:
+        return False
+    given = node.inputs[3] if len(node.inputs) > 3 else None
+    shift = np.zeros((), np.int64) if given is None else constant(given)
+    counted = _only_reader(node.outputs[0], "Cast")
+    end = _only_reader(counted.outputs[0], "Mul") if counted is not None else None
+    if shift is None or counted is None or end is None:
+        return False
+    step = next((v for v in end.inputs if v is not counted.outputs[0]), None)
+    scales = step.producer() if step is not None else None
+    if scales is None or scales.op_type != "Mul" or maker.outputs[1] not in scales.inputs:
+        return False
+    scale = constant(next((v for v in scales.inputs if v is not maker.outputs[1]), None))
+    at = 0 if node.op_type == "ConvInteger" else weights.ndim - 1
+    wide = [-1 if axis == at else 1 for axis in range(weights.ndim)]
+    if scale is None or any(a.size not in (1, weights.shape[at]) for a in (scale, shift)):
+        return False
+    whole = weights.astype(np.int64) - shift.astype(np.int64).reshape(wide)
+    if whole.min(initial=0) < -128 or whole.max(initial=0) > 127:
+        return False
+    real = (whole * scale.astype(np.float64).reshape(wide)).astype(np.float32)
+    made: list[ir.Node] = []
+    floats = [maker.inputs[0], rw.constant(node, f"{node.name or node.op_type}/weights", real)]
+    result = _add(rw, end, made, _COUNTING[node.op_type], floats, dict(node.attributes))
+    rw.insert(end, *made)
+    rw.replace(end, result)
+    return True
+
+
+def _only_reader(value: ir.Value, op: str) -> ir.Node | None:
+    readers = list(value.consumers())
+    one = len(readers) == 1 and readers[0].op_type == op and not value.is_graph_output()
+    return readers[0] if one else None
 
 
 def _write_lstm(rw: Rewriter, node: ir.Node) -> None:

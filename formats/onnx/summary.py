@@ -9,7 +9,9 @@ from collections import Counter
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 
 from ... import files
 from ...artifact import OnnxModel
@@ -18,10 +20,12 @@ from .dtypes import float_type
 from .file import external, parse, signature
 from .rules import check_form
 
-_INTEGER = ("QLinear", "QGemm", "DynamicQuantizeLSTM")
+_INTEGER = ("QLinear", "QGemm")
 """Operators whose operands and results are integers with scales; the second, and most of the first, are ONNX Runtime's
-own. What a DynamicQuantizeLSTM rounds its input and states to isn't written into our files, so these are held to int8's
-noise."""
+own."""
+
+_PRODUCTS = ("ConvInteger", "MatMulInteger")
+_BYTES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 _KEPT = 8
 """Summaries that are kept: a run has one or two ONNX files."""
@@ -78,6 +82,26 @@ class OnnxSummary:
                 return True
         return any(node.op_type == "QuantizeLinear" for f in self._proto.functions for node in f.node)
 
+    @cached_property
+    def ranged(self) -> bool:
+        """Whether layers round their operands in ranges that are found at run time, and int8 holds weights of them.
+
+        That is what ONNX Runtime's ``quantize_dynamic`` writes.
+        """
+        graph = self._proto.graph
+        zeros = {
+            t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer if t.data_type in _BYTES and _small(t)
+        }
+        found = {o for node in graph.node if node.op_type == "DynamicQuantizeLinear" for o in node.output[:1]}
+        for node in graph.node:
+            if node.op_type == "DynamicQuantizeLSTM":
+                return True
+            if node.op_type in _PRODUCTS and node.input[0] in found:
+                zero = zeros.get(node.input[3]) if len(node.input) > 3 and node.input[3] else np.int8(0)
+                if zero is not None and np.all(zero == (128 if zero.dtype == np.uint8 else 0)):
+                    return True
+        return False
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The file, and those of its external data."""
@@ -108,3 +132,8 @@ def describe(path: Path) -> OnnxModel:
 def _summary(path: Path, identity: object) -> OnnxSummary:
     proto, _ = parse(path)
     return OnnxSummary(path, proto)
+
+
+def _small(tensor: onnx.TensorProto) -> bool:
+    """Whether it is a zero point, with its value in the skeleton, and no weights."""
+    return len(tensor.dims) < 2 and (bool(tensor.raw_data) or bool(tensor.int32_data))
