@@ -33,6 +33,16 @@ def relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
+def absent(path: Path, remedy: str) -> BadInput:
+    """The error of a path that isn't a file's, where one is read: whether nothing is there, or what is."""
+    if path.is_dir():
+        return BadInput("this is a folder, not a file", where=str(path), remedy="name the file in it")
+    what = "this is no regular file" if path.exists() else "no such file"
+    if path.is_symlink() and not path.exists():
+        what, remedy = "this link leads nowhere", "make the link again, or name the file itself"
+    return BadInput(what, where=str(path), remedy=remedy)
+
+
 def tidy(path: Path) -> Path:
     """The same place without ``..`` and links, as a user reads it: from the working folder, where it is below."""
     whole, here = path.resolve(), Path.cwd().resolve()

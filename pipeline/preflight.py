@@ -134,7 +134,7 @@ def check(found: Refusals, table: PreflightTable, where: str, file: Path | None 
     raise CheckFailed(
         f"{count} would be refused by {' and '.join(left)}",
         where=where,
-        details=[f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals],
+        details=list(dict.fromkeys(f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals)),
         remedy=remedy,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput, did_you_mean
+from ..files import absent
 from .variations import varied
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def reading_arrays(path: Path, *, opened: bool = False) -> Iterator[None]:
         opened: It is open already, so it doesn't matter whether it is still there.
     """
     if not opened and not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path")
+        raise absent(path, "check the path")
     try:
         yield
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:

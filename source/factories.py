@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BadInput, EdgeworthyError, NotAvailable
+from ..files import absent
 from .companions import broken_import
 from .torch_names import FILE_MODULE, require_torch, user_location
 
@@ -136,7 +137,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path before the colon")
+        raise absent(path, "check the path before the colon")
     # A name of its own: a file called onnx.py or test.py must not stand in for the package of that name.
     name = f"{FILE_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())

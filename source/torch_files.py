@@ -17,6 +17,7 @@ import numpy as np
 
 from ..artifact import Dim, TensorSpec
 from ..errors import BadInput
+from ..files import absent
 from ..formats.onnx.names import unnamed
 from .checkpoints import chosen, some
 from .custom_operators import register
@@ -164,7 +165,7 @@ def program_examples(program: torch.export.ExportedProgram) -> dict[str, np.ndar
 def _read_state(path: Path, key: str | None) -> tuple[dict[str, torch.Tensor], list[str]]:
     torch = require_torch()
     if not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path given to --weights")
+        raise absent(path, "check the path given to --weights")
     if path.stat().st_size == 0:
         raise BadInput("the file is empty", where=str(path), remedy="copy the checkpoint again")
     if path.suffix == ".safetensors":
@@ -226,7 +227,7 @@ def _check_state(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tens
 
 def _check_archive(path: Path) -> None:
     if not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path")
+        raise absent(path, "check the path")
     if path.stat().st_size == 0:
         raise BadInput("the file is empty", where=str(path), remedy="copy or export it again")
     if _members(path) is None:

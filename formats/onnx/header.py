@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from ...errors import BadInput
+from ...files import absent
 
 
 def check_file(path: Path) -> None:
@@ -19,7 +20,7 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise BadInput("this is a folder, not an ONNX file", where=str(path), remedy="name the .onnx file in it")
     if not path.is_file():
-        raise BadInput("no such file", where=str(path), remedy="check the path")
+        raise absent(path, "check the path")
     try:
         with path.open("rb") as file:
             head = file.read(256)

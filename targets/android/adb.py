@@ -81,6 +81,14 @@ def program() -> tuple[str, ...] | None:
     return ("/usr/bin/env", *variables, str(used.folder / _IN_KIT))
 
 
+def typed(*words: str) -> str:
+    """A command of adb as it can be typed here: a kit's isn't on the PATH, and needs its libraries."""
+    command = program()
+    if command is None or shutil.which("adb") == command[-1]:
+        command = ("adb",)
+    return shlex.join([*command, *words])
+
+
 def version() -> str | None:
     """The installed version; None without adb. It starts no server."""
     command = program()
@@ -109,7 +117,8 @@ def unserved() -> str | None:
     try:
         socket.create_connection((name, int(port or _PORT)), timeout=1).close()
     except OSError:
-        return "adb's server isn't running, and a list starts none; start it (adb start-server), and list again"
+        start = "edgeworthy targets doctor android"  # with whichever adb it has, on the PATH or in a kit
+        return f"adb's server isn't running, and a list starts none; start it ({start} does), and list again"
     return None
 
 
@@ -129,7 +138,7 @@ def devices() -> dict[str, str]:
     if command is None:
         raise NotAvailable("adb is not installed", where="android", remedy=INSTALL)
     path = command[-1]
-    remedy = "end what holds its port (adb kill-server), and see that `adb devices` works"
+    remedy = f"end what holds its port ({typed('kill-server')}), and see that `{typed('devices')}` works"
     try:
         ran = _call([*command, "devices"])
     except subprocess.TimeoutExpired:
@@ -148,15 +157,15 @@ def choose(serial: str) -> Adb:
     there = devices()
     listed = [f"{name}: {state}" for name, state in there.items()]
     if serial and serial not in there:
-        connect = f"adb connect {serial}" if ":" in serial else "plug it in"
+        connect = typed("connect", serial) if ":" in serial else "plug it in"
         raise NotAvailable(
             f"there is no device {serial!r}",
             where=f"android:{serial}",
             details=listed,
-            remedy=f"{connect}, or name one that `adb devices` lists",
+            remedy=f"{connect}, or name one that is listed: `{typed('devices')}`",
         )
     if not there:
-        remedy = "plug one in with USB debugging on (Developer options), or adb connect HOST:PORT"
+        remedy = "plug one in with USB debugging on (Developer options), or name one of your network: android:HOST:PORT"
         raise NotAvailable("no device is connected", where="android", remedy=remedy)
     ready = [name for name, state in there.items() if state == _READY]
     if not serial and len(ready) > 1:
@@ -164,7 +173,7 @@ def choose(serial: str) -> Adb:
         raise NotAvailable(f"{len(ready)} devices are connected", where="android", details=listed, remedy=remedy)
     name = serial or (ready or list(there))[0]
     if there[name] != _READY:
-        what, remedy = _STATES.get(there[name], (f"is not ready: {there[name]}", "see `adb devices`"))
+        what, remedy = _STATES.get(there[name], (f"is not ready: {there[name]}", f"see `{typed('devices')}`"))
         raise NotAvailable(f"device {name} {what}", where=f"android:{name}", details=listed, remedy=remedy)
     return Adb(program() or ("adb",), name)
 
@@ -216,7 +225,7 @@ class Adb:
                 f"{self.serial} ended a command with exit code {int(code[1])}",
                 where=self.where,
                 details=_lines(said + b"\n" + ran.stderr),
-                remedy="see that the command is there: adb shell, and type it by hand",
+                remedy=f"see that the command is there: {typed('-s', self.serial, 'shell')}, and type it by hand",
             )
             failed.code, failed.said = int(code[1]), said
             raise self.refused(failed.details) or failed

@@ -67,6 +67,15 @@ def test_refused_before_anything_is_converted(net: Path, tmp_path: Path) -> None
     assert not [*tmp_path.rglob("*.tflite")]
 
 
+def test_a_node_of_several_like_operators_is_listed_once(net: Path, tmp_path: Path) -> None:
+    erf = tmp_path / "erf.py"
+    erf.write_text(net.read_text().replace("torch.sin", "torch.erf"))
+    with pytest.raises(CheckFailed) as error:
+        run(erf, tmp_path / "out", "convert", preflight={"targets": ["nnapi"]})
+    assert sum("SELECT_V2 erf" in line for line in error.value.details) == 1
+    assert error.value.what == f"{len(error.value.details)} node would be refused by nnapi"
+
+
 @pytest.mark.parametrize("pattern", ["SIN", "^sin$"])
 def test_what_is_allowed_may_run_elsewhere(pattern: str, net: Path, tmp_path: Path) -> None:
     table = {"targets": ["ethos-u"], "allow": [pattern, "QUANTIZE", "DEQUANTIZE"]}

@@ -127,7 +127,11 @@ def test_tflite() -> None:
     assert found["kit"] is None
 
 
-@pytest.mark.parametrize("target", ["onnxruntime", "tensorflow", "pytorch", "tflite,kernels=reference"])
+@pytest.mark.parametrize(
+    "target",
+    ["onnxruntime", "onnx-reference", "tensorflow", "keras", "pytorch", "torchscript", "torchscript,method=trace",
+     "tflite,kernels=reference"],
+)  # fmt: skip
 def test_other_kinds_of_model(target: str) -> None:
     ran = trial.try_target(target, Silent())
     assert ran.passes

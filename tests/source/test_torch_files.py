@@ -122,6 +122,15 @@ class TestWeights:
     def test_missing_file(self, refused: Refused, nets: Path, tmp_path: Path) -> None:
         assert refused(f"{nets}:make", weights=tmp_path / "w.pt").what == "no such file"
 
+    def test_a_folder_or_a_link_that_leads_nowhere(self, refused: Refused, nets: Path, tmp_path: Path) -> None:
+        (tmp_path / "a.pt2").mkdir()
+        (tmp_path / "b.pt2").symlink_to("gone.pt2")
+        (tmp_path / "c.pt2").symlink_to("c.pt2")
+        for given in (refused(tmp_path / "a.pt2"), refused(f"{nets}:make", weights=tmp_path / "a.pt2")):
+            assert given.what == "this is a folder, not a file"
+        for name in ("b.pt2", "c.pt2"):
+            assert refused(tmp_path / name).what == "this link leads nowhere"
+
     def test_given_as_the_source(self, refused: Refused, tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
         torch.save(state, tmp_path / "w.pt")
         assert "--weights" in str(refused(tmp_path / "w.pt").remedy)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from edgeworthy import targets
 from edgeworthy.artifact import TFLiteModel
+from edgeworthy.errors import NotAvailable
 from edgeworthy.pipeline import diagnosis, inspection
 from edgeworthy.pipeline.progress import Silent
 from edgeworthy.targets.android import adb
@@ -49,7 +52,7 @@ def test_without_a_server_none_is_started(
     port = free_port()
     monkeypatch.setenv(name, str(port) if name.endswith("PORT") else f"tcp:localhost:{port}")
     (state,) = diagnosis.target_states(Silent())
-    assert state.version == "35.0.2-test" and not state.available and "adb start-server" in state.why
+    assert state.version == "35.0.2-test" and not state.available and "doctor android does" in state.why
     assert inspection.inspect(tflite_model.path).runs_on["android"] == state.why
     assert set(asked.read_text().split()) == {"version"}
     assert "no device is connected" in (targets.find("android").missing() or "")
@@ -69,3 +72,17 @@ def test_a_place_that_only_adb_understands_is_left_to_it(
 ) -> None:
     monkeypatch.setenv("ADB_SERVER_SOCKET", place)
     assert adb.unserved() is None
+
+
+def test_a_remedy_names_an_adb_that_is_not_on_the_path_so_that_it_can_be_typed(
+    asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = asked.parent / "my sdk" / "platform-tools"
+    tools.mkdir(parents=True)
+    (asked.parent / "adb").rename(tools / "adb")
+    monkeypatch.setenv("ANDROID_HOME", str(tools.parent))
+    with pytest.raises(NotAvailable, match="there is no device") as refused:
+        adb.choose("10.0.0.7:5555")
+    typed, _, rest = (refused.value.remedy or "").partition(", or name one")
+    assert subprocess.run(typed, shell=True, check=False).returncode == 0
+    assert asked.read_text().split()[-1] == "connect" and f"{shlex.quote(str(tools / 'adb'))} devices" in rest
