@@ -134,7 +134,7 @@ def check(found: Refusals, table: PreflightTable, where: str, file: Path | None 
     raise CheckFailed(
         f"{count} would be refused by {' and '.join(left)}",
         where=where,
-        details=[f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals],
+        details=list(dict.fromkeys(f"{name}: {refusal}" for name, refusals in left.items() for refusal in refusals)),
         remedy=remedy,
     )
 
@@ -183,5 +183,8 @@ def _traced(operations: Sequence[Operation], model: Path | None) -> list[Operati
     if model is None:
         return list(operations)
     origins = Origins(model)
-    places = [origins.of(operation.name) for operation in operations]
-    return [replace(o, module=m, source=s) for o, (m, s) in zip(operations, places, strict=True)]
+    found = []
+    for operation in operations:
+        module, source = origins.of(operation.name)
+        found.append(replace(operation, module=module, source=source, onnx=origins.op_of(operation.name)))
+    return found
