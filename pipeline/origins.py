@@ -24,7 +24,10 @@ class Origins:
         from ..formats.onnx.file import read_onnx
         from ..formats.onnx.names import metadata_by_name
 
-        nodes = {} if model is None else metadata_by_name(read_onnx(model))
+        graph = None if model is None else read_onnx(model)
+        nodes = {} if graph is None else metadata_by_name(graph)
+        made = [] if graph is None else graph.graph.all_nodes()
+        self._ops = {str(value.name): node.op_type for node in made for value in node.outputs}
         self._modules, self._lines = (
             {name: data.get(key, "") for name, data in nodes.items()} for key in (MODULE_KEY, SOURCE_KEY)
         )
@@ -36,6 +39,10 @@ class Origins:
     def of(self, tensor: str) -> tuple[str, str]:
         """Module and source line of a tensor, each empty where it isn't known."""
         return _told(tensor, self._modules), _told(tensor, self._lines)
+
+    def op_of(self, tensor: str) -> str:
+        """The ONNX operator that a tensor is a result of, or of a part of it; empty where it isn't known."""
+        return _told(tensor, self._ops)
 
 
 def parts_of(tensor: str) -> list[str]:

@@ -183,5 +183,8 @@ def _traced(operations: Sequence[Operation], model: Path | None) -> list[Operati
     if model is None:
         return list(operations)
     origins = Origins(model)
-    places = [origins.of(operation.name) for operation in operations]
-    return [replace(o, module=m, source=s) for o, (m, s) in zip(operations, places, strict=True)]
+    found = []
+    for operation in operations:
+        module, source = origins.of(operation.name)
+        found.append(replace(operation, module=module, source=source, onnx=origins.op_of(operation.name)))
+    return found

@@ -17,6 +17,7 @@ from ..artifact import Artifact, Feeds, Receipt
 from ..errors import BadInput, NotAvailable, RuntimeFailure
 from ..formats.saved_model import argument_names
 from ..vocabulary import SIGNATURE
+from ..workers.native import Caught, caught
 from ..workers.processes import memory
 from .info import Setting, TargetInfo, one_of
 from .serving_clients import Client, Grpc, Rest
@@ -27,14 +28,25 @@ if TYPE_CHECKING:
     from ..artifact import Array
 
 _PROGRAM = "tensorflow_model_server"
+_CONTAINER = "docker run -p {}:{} -v $(realpath OUT/saved_model):/models/model/1 tensorflow/serving"
+_PORTS = {"grpc": 8500, "rest": 8501}
+"""Where the container's server listens."""
+
 _REMEDY = (
     f"install {_PROGRAM} (https://www.tensorflow.org/tfx/serving/setup) or give binary=PATH; or run its container, "
-    "docker run -p 8500:8500 -v OUT/saved_model:/models/model/1 tensorflow/serving, and use tf-serving:localhost:8500"
+    f"{_CONTAINER.format(8500, 8500)}, and use tf-serving:localhost:8500"
+)
+_BY_HAND = (
+    "see what it says when it is started by hand, --port=8500 --model_name=model --model_base_path=/FOLDER, with the "
+    "SavedModel in /FOLDER/1; once it serves, use tf-serving:localhost:8500"
 )
 _LOAD_S = 300.0
 """Time that the server may take to load a model."""
 
 _ANSWER_S = 30.0
+
+_TAIL = 8
+"""Lines of its log that an error shows."""
 
 
 class TFServing:
@@ -69,7 +81,9 @@ class TFServing:
         try:
             socket.create_connection(_host_and_port(self.address), timeout=5).close()
         except OSError as error:
-            raise NotAvailable(f"nobody listens at {self.address}: {error}", remedy=_REMEDY) from error
+            start = _CONTAINER.format(_host_and_port(self.address)[1], _PORTS[self.protocol])
+            remedy = f"start the server there ({start}), or give the address of its {self.protocol} API"
+            raise NotAvailable(f"nobody listens at {self.address}: {error}", remedy=remedy) from error
         return f"at {self.address}"
 
     def load(self, artifact: Artifact, *, threads: int = 1) -> LoadedModel:
@@ -86,7 +100,10 @@ class TFServing:
                 raise NotAvailable(f"the model {self.model} at {self.address} is {state}", remedy="try again later")
             return _Session(artifact, client, arguments, f"{self.protocol} at {self.address}", None)
         ports = {"grpc": _free_port(), "rest": _free_port()}
-        with tempfile.TemporaryDirectory() as folder:  # gone once it is loaded: the server looks for versions once
+        with (
+            caught() as said,
+            tempfile.TemporaryDirectory() as folder,
+        ):  # gone once it is loaded: the server looks for versions once
             base = _versioned(artifact.path, Path(folder) / self.model)
             process = subprocess.Popen(
                 [
@@ -103,7 +120,7 @@ class TFServing:
             )
             try:
                 client = self._client(artifact, f"127.0.0.1:{ports[self.protocol]}")
-                self._wait(client, process)
+                self._wait(client, process, said)
             except BaseException:
                 _stop(process)
                 raise
@@ -114,13 +131,14 @@ class TFServing:
             return Rest(address, self.model, artifact.outputs)
         return Grpc(address, self.model)
 
-    def _wait(self, client: Client, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, client: Client, process: subprocess.Popen[bytes], said: Caught) -> None:
         until = time.monotonic() + _LOAD_S
         while time.monotonic() < until:
             if process.poll() is not None:
                 raise RuntimeFailure(
                     f"{self._program()} ended with {process.returncode} while it loaded the model",
-                    remedy="start it by hand on this file and read its log, then use tf-serving:HOST:PORT",
+                    details=said.lines[-_TAIL:],
+                    remedy=_BY_HAND,
                 )
             try:
                 if not client.state():
@@ -130,7 +148,8 @@ class TFServing:
             time.sleep(0.1)
         raise RuntimeFailure(
             f"{self._program()} did not load the model within {_LOAD_S:g} s",
-            remedy="give the machine less to do, or start the server by hand and use tf-serving:HOST:PORT",
+            details=said.lines[-_TAIL:],
+            remedy=f"give the machine less to do; or {_BY_HAND}",
         )
 
     def _said(self, argument: str) -> str:

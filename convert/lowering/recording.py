@@ -94,5 +94,6 @@ class _Recorder(DryBuilder):
                 attributes=attributes,
                 module=metadata.get(MODULE_KEY, ""),
                 source=metadata.get(SOURCE_KEY, ""),
+                onnx=node.op_type if node is not None else "",
             )
         )

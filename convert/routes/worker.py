@@ -132,7 +132,7 @@ def failures(info: ConverterInfo, folder: Path) -> Iterator[None]:
             raise RuntimeFailure(f"converter {info.name} failed: {error}", remedy=_OTHERS_FAULT) from error
         where = error.where and error.where.replace(f"{folder.resolve()}{os.sep}", "")
         what = f"converter {info.name} failed: {error.what}"
-        raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy) from error
+        raise RuntimeFailure(what, where=where, details=error.details, remedy=error.remedy or _OTHERS_FAULT) from error
 
 
 def started(
@@ -158,6 +158,7 @@ def started(
         room,
         name=f"converter {info.name}",
         where=where,
+        remedy=_OTHERS_FAULT,
         environment={"TMPDIR": str(temporary), **(kit.environment if kit else {})},
         path=None if kit else [str(Path(entry).resolve()) for entry in sys.path],  # it works in another folder
         python=kit.python if kit else None,

@@ -108,6 +108,7 @@ class Operation:
         version: As in the file; None where there is none yet.
         module: PyTorch module that it comes from, if known.
         source: PyTorch source line that it comes from, if known.
+        onnx: ONNX operator that it is a part of, if known.
     """
 
     op: str
@@ -118,6 +119,7 @@ class Operation:
     version: int | None = None
     module: str = ""
     source: str = ""
+    onnx: str = ""
 
     def __str__(self) -> str:
         return f"{self.op} {self.name}".strip()

@@ -46,6 +46,8 @@ _LINES = 1000
 _TAIL = 20
 _CHATTER = re.compile(r"INFO|I\d{4} |WARNING: \[npu_registry|No available adapters|Failed to create default WebGPU")
 """What LiteRT.js logs of every model."""
+_PLAYWRIGHTS = re.compile(r" logs?:$|<(launch|gracefully|kill|will force)|exception while trying to kill|temporary dir")
+"""What Playwright logs of itself, with the whole command line, when a browser doesn't start."""
 
 
 class PageError(Exception):
@@ -207,7 +209,7 @@ def _printed(error: Exception) -> list[str]:
     """What a program printed that Playwright started in vain, or else what Playwright says."""
     said = _said(error)
     printed = [line.partition("[err] ")[2] for line in said if line.startswith("[pid=") and "[err] " in line]
-    return (printed or said)[:_TAIL]
+    return (printed or [line for line in said if not _PLAYWRIGHTS.search(line)])[:_TAIL]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -150,6 +150,7 @@ def refused(rules: TargetRules, operations: Sequence[Operation]) -> list[NodeRef
 
 def _refusal(rules: TargetRules, operation: Operation, operations: Sequence[Operation]) -> NodeRefusal | None:
     usual = remedies().get(operation.op, "compute it by other operations, or after the model")
+    usual = written().get(operation.onnx, usual)  # its user has never seen the parts that Erf, say, consists of
     if rules.integer and (floats := {t.dtype for t in operation.tensors} & set(FLOATS)):
         return NodeRefusal(operation, *_float(operation, operations, "+".join(sorted(floats)), usual))
     if operation.op not in rules.ops:
@@ -188,6 +189,17 @@ def _outputs(operation: Operation) -> tuple[Operand, ...]:
 @cache
 def remedies() -> dict[str, str]:
     """Operator → what to write in PyTorch instead."""
+    return {op: text for op, text in _advice().items() if isinstance(text, str)}
+
+
+def written() -> dict[str, str]:
+    """ONNX operator that becomes several of TFLite → what to write in PyTorch instead, whichever of them is refused."""
+    found: dict[str, str] = _advice()["written"]
+    return found
+
+
+@cache
+def _advice() -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{_REMEDIES}.toml").read_text(encoding="utf-8"))
 
 

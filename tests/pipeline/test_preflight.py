@@ -67,13 +67,16 @@ def test_refused_before_anything_is_converted(net: Path, tmp_path: Path) -> None
     assert not [*tmp_path.rglob("*.tflite")]
 
 
-def test_a_node_of_several_like_operators_is_listed_once(net: Path, tmp_path: Path) -> None:
-    erf = tmp_path / "erf.py"
-    erf.write_text(net.read_text().replace("torch.sin", "torch.erf"))
-    with pytest.raises(CheckFailed) as error:
-        run(erf, tmp_path / "out", "convert", preflight={"targets": ["nnapi"]})
-    assert sum("SELECT_V2 erf" in line for line in error.value.details) == 1
-    assert error.value.what == f"{len(error.value.details)} node would be refused by nnapi"
+def test_as_many_lines_as_nodes_and_what_to_write_for_what_was_written(tmp_path: Path) -> None:
+    text = "import torch\n\n\nclass Net(torch.nn.Module):\n    example_inputs = {'x': torch.ones(1, 8)}\n\n"
+    (tmp_path / "gelu.py").write_text(f"{text}    def forward(self, x):\n        return torch.erf(x)\n")
+    with pytest.raises(CheckFailed, match=r"^1 node would be refused by nnapi") as error:
+        run(
+            tmp_path / "gelu.py", tmp_path / "out", "convert", source=f"{tmp_path / 'gelu.py'}:Net",
+            preflight={"targets": ["nnapi"]},
+        )  # fmt: skip
+    (line,) = error.value.details  # of two SELECT_V2
+    assert "gelu.py:8" in line and "torch.tanh(x * (1.1284" in line and "where" not in line
 
 
 @pytest.mark.parametrize("pattern", ["SIN", "^sin$"])

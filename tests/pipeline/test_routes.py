@@ -15,7 +15,7 @@ import pytest
 import edgeworthy
 from edgeworthy import files
 from edgeworthy.convert.routes import CONVERTERS
-from edgeworthy.errors import BadInput, NotAvailable
+from edgeworthy.errors import FIX, BadInput, NotAvailable
 from edgeworthy.validate.results import LatencyRow, Report
 
 from . import converters
@@ -171,6 +171,7 @@ def test_what_goes_wrong_is_a_failed_row(package: Path, net: Path, tmp_path: Pat
     for name, cause in FAILURES.items():
         row = hop(report, f"route:{name}")
         assert row.status == "error" and cause in row.failure, (name, row.failure)
+        assert FIX in row.failure, name
         latency = timed(report, f"route:{name}")
         assert latency.status == "error" and latency.failure and cause in latency.failure
         assert report.artifact(f"route:{name}") is None

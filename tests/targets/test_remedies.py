@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from edgeworthy.convert import convert
+from edgeworthy.convert import convert, operations
+from edgeworthy.formats.onnx.summary import describe
 from edgeworthy.formats.tflite.operations import as_int8, read
 from edgeworthy.targets.remote.there.litert import LiteRTModel
-from edgeworthy.targets.rules import find, refused, remedies
+from edgeworthy.targets.rules import find, refused, remedies, written
 
 from .functions import Function, Net
 
@@ -49,6 +50,28 @@ REMEDIES: dict[str, tuple[str, Function, Function]] = {
     "SELECT_V2": ("nnapi", lambda x: torch.where(CHANNELS > 3, x, 0.0), lambda x: x * (CHANNELS > 3).float()),
 }
 """Operator → a target that refuses it, a form with it, and what its remedy says."""
+WRITTEN: dict[str, tuple[Function, Function, float]] = {
+    "Erf": (torch.erf, lambda x: torch.tanh(x * (1.1284 + 0.1009 * x * x)), 1e-3),
+    "Trilu": (lambda x: x.tril(), lambda x: x * torch.ones(12, 16).tril(), 0.0),
+}
+"""ONNX operator → a form with it, what its remedy says, and how far that may be off."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("target", ["edgetpu", "ethos-u", "nnapi"])
+def test_what_becomes_several_operators_has_a_remedy_for_all(target: str, tmp_path: Path) -> None:
+    rules, x = find(target), torch.linspace(-4, 4, 8 * 12 * 16).reshape(1, 8, 12, 16)
+    found = []
+    for number in (0, 1):
+        net, path = Net([forms[number] for forms in WRITTEN.values()]).eval(), tmp_path / f"{number}.onnx"
+        torch.onnx.export(net, (x,), str(path), dynamo=False, input_names=["x"], output_names=[*WRITTEN])
+        operators = [as_int8(op) if rules.integer else op for op in operations(describe(path))]
+        found.append(refused(rules, operators))
+    before, after = found
+    assert {(row.operation.onnx, row.remedy) for row in before} == {(name, written()[name]) for name in WRITTEN}
+    assert after == []
+    for was, instead, most in WRITTEN.values():
+        assert (was(x) - instead(x)).abs().max() <= most
 
 
 @pytest.mark.filterwarnings("ignore")

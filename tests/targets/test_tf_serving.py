@@ -143,6 +143,25 @@ def test_a_server_that_ends_is_a_failure(pair_model: SavedModel) -> None:
         Worker("tf-serving,binary=false", pair_model).__enter__()
 
 
+def test_a_server_that_ends_is_shown_with_its_last_words(pair_model: SavedModel, tmp_path: Path) -> None:
+    program = tmp_path / "server"
+    program.write_text('#!/bin/sh\ntest "$1" = --version || { echo "no such op: Erf" >&2; exit 3; }\n')
+    program.chmod(0o755)
+    with pytest.raises(RuntimeFailure, match="ended with 3 while it loaded the model") as raised:
+        Worker(f"tf-serving,binary={program}", pair_model).__enter__()
+    assert raised.value.details == ("no such op: Erf",)
+    assert raised.value.remedy and "--model_base_path=/FOLDER" in raised.value.remedy
+
+
+def test_where_nobody_listens_the_remedy_starts_one_there() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        closed = listener.getsockname()[1]
+        for protocol, inner in (("grpc", 8500), ("rest", 8501)):
+            why = find(f"tf-serving:127.0.0.1:{closed},protocol={protocol}").missing() or ""
+            assert f"-p {closed}:{inner} -v $(realpath OUT/saved_model)" in why and "install" not in why
+
+
 def test_what_is_missing_is_said() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

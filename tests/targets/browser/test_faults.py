@@ -84,6 +84,7 @@ def test_a_chromium_that_doesnt_start_is_named(model: TFLiteModel, place: Path, 
         Worker(f"browser:wasm,chromium={path}", model).__enter__()
     assert str(path) in str(failed.value)
     assert "echo" not in program or any("no display" in line for line in failed.value.details)
+    assert not any("--headless" in line or "Call log" in line for line in failed.value.details)
     assert tidied(place)
 
 
