@@ -59,11 +59,13 @@ def value_of(key: Key, text: str, where: str) -> object:
     A text that is no number stays one, and is refused by the schema.
 
     Raises:
-        BadInput: there is no number for a table of numbers, named ``where``.
+        BadInput: there is no number for a table of numbers, or nothing in a list, named ``where``.
     """
     kind = get_origin(key.kind)
     if kind is list:
         repeats = key.flag is not None and key.flag.repeat
+        if not text.strip(", "):  # as of a shell's variable that is empty: all would be taken where one was meant
+            raise BadInput("it has no value", where=where, remedy="give one, or leave it out")
         return [_scalar(key.item, part) for part in ([text] if repeats else text.split(",")) if part]
     if kind is dict and key.flag is not None and key.flag.repeat:
         return dict([_binding(key.item, text, where)])

@@ -203,6 +203,8 @@ def test_precedence_is_flag_then_set_then_file(tmp_path: Path) -> None:
         ("bench.threads=[1,", "bench.threads = [1,: this is not TOML"),
         ("quantize.samples", "'quantize.samples' sets nothing"),
         ("=3", "'=3' sets nothing"),
+        ("targets=", "it has no value"),
+        ("convert.to=, ", "it has no value"),
     ],
 )
 def test_what_is_set_wrongly_is_named(text: str, said: str) -> None:

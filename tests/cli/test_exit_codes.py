@@ -34,6 +34,7 @@ from .conftest import edgeworthy
         (("run", "sample:none", "-o", "out"), "none"),
         (("run", "sample:digits_cnn", "-o", "out", "--scheme", "int9"), "there is no quantization scheme"),
         (("run", "sample:digits_cnn", "-o", "out", "--target", "tpu"), "there is no target 'tpu'"),
+        (("run", "sample:digits_cnn", "-o", "out", "--target", ""), "it has no value\n  at: --target\n"),
         (("run", "sample:digits_cnn", "-o", "out", "--exporter", "onnx"), "'dynamo' or 'torchscript'"),
         (("run", "sample:digits_cnn", "-o", "out", "--threads", "two"), "--threads = 'two'"),
         (("run", "sample:digits_cnn", "-o", "out", "--atol", "x:y"), "holds no number"),

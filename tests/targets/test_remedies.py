@@ -63,7 +63,10 @@ def test_what_becomes_several_operators_has_a_remedy_for_all(target: str, tmp_pa
     rules, x = find(target), torch.linspace(-4, 4, 8 * 12 * 16).reshape(1, 8, 12, 16)
     found = []
     for number in (0, 1):
-        net, path = Net([forms[number] for forms in WRITTEN.values()]).eval(), tmp_path / f"{number}.onnx"
+        net, path = (
+            Net([(was, instead)[number] for was, instead, _ in WRITTEN.values()]).eval(),
+            tmp_path / f"{number}.onnx",
+        )
         torch.onnx.export(net, (x,), str(path), dynamo=False, input_names=["x"], output_names=[*WRITTEN])
         operators = [as_int8(op) if rules.integer else op for op in operations(describe(path))]
         found.append(refused(rules, operators))
