@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,9 @@ def dissect(path: Path, summary: TFLiteSummary) -> Anatomy:
     Raises:
         BadInput: as ``describe``.
     """
-    operators = read(path)
     report = _report_of(path)
     origins = Origins(_graph_of(report, path.parent))
+    operators = [replace(op, onnx=origins.op_of(op.name)) for op in read(path)]
     places = {id(op): origins.of(op.name) for op in operators}
     split, source = (_dotted, "the run's report") if origins else (_scopes, "the names of tensors")
     paths = [split(places[id(op)][0] if origins else op.name) for op in operators]

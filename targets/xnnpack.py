@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..formats.tflite.condition import Condition
 from ..formats.tflite.operations import Operation
-from .rules import remedies
+from .rules import remedies, written
 
 _COMPUTES = {"float32", "int8", "uint8"}
 _FLOW = {"IF": "XNNPACK takes no branches", "WHILE": "XNNPACK takes no loops"}
@@ -74,7 +74,7 @@ def why_left(operation: Operation, sizes: frozenset[int] = frozenset()) -> tuple
     if not dtypes.isdisjoint(_COMPUTES) or dtypes == {"bool"}:
         for form in forms():
             if form.means(operation):
-                return form.says, form.instead
+                return form.says, written().get(operation.onnx, form.instead)
     if operation.op in _FLOW:
         return _FLOW[operation.op], usual
     if not sizes.isdisjoint(map(id, operation.inputs)):

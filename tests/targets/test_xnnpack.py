@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from edgeworthy.convert import convert
 from edgeworthy.convert.builders.tensor import Spec
 from edgeworthy.convert.builders.tflite import TfliteBuilder
 from edgeworthy.convert.forms import choose
-from edgeworthy.formats.tflite.operations import Operation, read
+from edgeworthy.formats.tflite.operations import Operand, Operation, read
 from edgeworthy.targets.remote.there.litert import LiteRTModel
+from edgeworthy.targets.rules import written
 from edgeworthy.targets.xnnpack import forms, why_left
 
 from .functions import Function, Net
@@ -161,3 +163,9 @@ def test_int8_operators_that_are_left(branches: TFLiteModel) -> None:
 def test_every_form_has_its_case() -> None:
     tested = {name.split()[0] for name in FORMS} | OF_OTHERS
     assert all(set(form.of) & tested for form in forms())
+
+
+def test_what_is_left_of_several_operators_says_what_to_write_for_all() -> None:
+    x = Operand("x", "float32", (1, 8))
+    part = Operation("SELECT_V2", "erf", (Operand("c", "bool", (1, 8)), x, x), (x,), onnx="Erf")
+    assert why_left(part)[1] == written()["Erf"] != why_left(replace(part, onnx="Where"))[1]
