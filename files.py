@@ -37,8 +37,10 @@ def absent(path: Path, remedy: str) -> BadInput:
     """The error of a path that isn't a file's, where one is read: whether nothing is there, or what is."""
     if path.is_dir():
         return BadInput("this is a folder, not a file", where=str(path), remedy="name the file in it")
-    what = "this is no regular file" if path.exists() else "no such file"
-    if path.is_symlink() and not path.exists():
+    what = "no such file"
+    if path.exists():
+        what, remedy = "this is no regular file", "save what it gives as a file, and name that"
+    elif path.is_symlink():
         what, remedy = "this link leads nowhere", "make the link again, or name the file itself"
     return BadInput(what, where=str(path), remedy=remedy)
 

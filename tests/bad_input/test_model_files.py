@@ -125,7 +125,7 @@ def test_without_json_an_error_is_for_people(sandbox: Sandbox) -> None:
 
 def test_a_pipe_is_no_model_and_nobody_waits_for_it(sandbox: Sandbox) -> None:
     os.mkfifo(sandbox.folder / "model.onnx")
-    assert sandbox.refused(*CONVERT).what == "no such file"
+    assert sandbox.refused(*CONVERT).what == "this is no regular file"
 
 
 def test_an_earlier_result_survives_a_bad_model(sandbox: Sandbox) -> None:
