@@ -74,9 +74,6 @@ class Conversion:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-_COUNTED = ("ConvInteger", "MatMulInteger")
-
-
 def scheme_of(path: Path) -> Scheme:
     """What the TFLite file of an ONNX file computes in: ``int8`` with the model's own scales, if it has such;
     ``dynamic`` where its layers find ranges at run time."""
@@ -249,20 +246,20 @@ def _in_float(model: ir.Model, *, hybrid: bool) -> tuple[FloatOp, ...]:
         model: As it was read.
         hybrid: Whether the file tells itself which of its layers stay float.
     """
+    from ..formats.onnx.summary import COUNTED
+    from .graph.reading import producer
+
     found = []
     for graph in () if hybrid else model.graphs():
         for node in graph:
-            name, first = (
-                node.outputs[0].name or "",
-                node.inputs[0].producer() if node.inputs and node.inputs[0] else None,
-            )
-            if node.op_type == "DynamicQuantizeLSTM":
+            op, name = node.op_type, node.outputs[0].name or ""
+            if op == "DynamicQuantizeLSTM":
                 found.append(FloatOp("LSTM", name, "its scales are found at run time, by no kernel of TFLite's"))
-            elif node.op_type in _COUNTED and first is not None and first.op_type == "DynamicQuantizeLinear":
+            elif op in COUNTED and producer(node.inputs[0], "DynamicQuantizeLinear") is not None:
                 why = (
                     "its weights have another zero point than TFLite's kernels take, so it is float, with its rounding"
                 )
-                found.append(FloatOp(node.op_type, name, why))
+                found.append(FloatOp(op, name, why))
     return tuple(found)
 
 

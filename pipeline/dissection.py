@@ -133,7 +133,7 @@ def _transpose(
     summary: TFLiteSummary,
 ) -> TransposeFound:
     """``known``: what the layout step said when the file was made; else it is what stands before and behind."""
-    names, steps = parts_of(op.name), _steps(op, graph)
+    names = parts_of(op.name)
     said = next((turn.why for turn in known if turn.tensor in names), "")
     before = _giver(op.x, graph)
     readers = [other for other in graph if any(t is op.y for t in other.inputs)]
@@ -143,7 +143,7 @@ def _transpose(
         moved = "into channels-last"
     elif op.permutation in _OUT_OF:
         moved = "out of channels-last"
-    elif any(steps[i : i + 3] == [*_IN_STEPS] for i in range(len(steps))):
+    elif _is_step(op, graph):
         moved = "through one of three steps that swap its last axes, as a shuffle of channels does,"
     why = [f"what {before.op if before else 'the input'} gives goes {moved}"]
     why += [f"for {' and '.join(dict.fromkeys(other.op for other in readers))}"] if readers else []
@@ -162,15 +162,16 @@ def _transpose(
     )
 
 
-def _steps(op: Operation, graph: Sequence[Operation]) -> list[tuple[int, ...]]:
-    """The permutations of the transposes in a row that one is of, with nothing but reshapes between them."""
+def _is_step(op: Operation, graph: Sequence[Operation]) -> bool:
+    """Whether a transpose is of a row of such, with nothing but reshapes between them, that swaps axes in steps."""
     moves = [other for other in graph if other.op in ("RESHAPE", "TRANSPOSE")]
     row = [op]
     while (before := _giver(row[0].x, moves)) is not None:
         row.insert(0, before)
     while (after := next((other for other in moves if other.x is row[-1].y), None)) is not None:
         row.append(after)
-    return [other.permutation for other in row if other.op == "TRANSPOSE"]
+    steps = [other.permutation for other in row if other.op == "TRANSPOSE"]
+    return any(steps[i : i + 3] == [*_IN_STEPS] for i in range(len(steps)))
 
 
 def _giver(operand: Operand, graph: Sequence[Operation]) -> Operation | None:

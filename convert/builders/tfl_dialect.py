@@ -25,12 +25,15 @@ def int32s_of(value: ir.Value) -> list[int] | None:
 
 def extents_of(value: ir.Value) -> list[int]:
     """Each axis's extent, -1 where it is dynamic."""
-    kind = ir.RankedTensorType(value.type)
-    return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
+    return _extents(ir.RankedTensorType(value.type))
 
 
 def known_extents(kind: ir.RankedTensorType) -> list[int]:
-    return [kind.get_dim_size(axis) for axis in range(kind.rank) if not kind.is_dynamic_dim(axis)]
+    return [extent for extent in _extents(kind) if extent >= 0]
+
+
+def _extents(kind: ir.RankedTensorType) -> list[int]:
+    return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
 
 
 def type_of(extents: Sequence[int], like: ir.Value) -> ir.RankedTensorType:
@@ -47,8 +50,7 @@ def int32s(values: Sequence[int] | Sequence[Sequence[int]]) -> ir.Value:
 
 
 def reshaped(x: ir.Value, kind: ir.RankedTensorType) -> ir.Value:
-    extents = [-1 if kind.is_dynamic_dim(a) else kind.get_dim_size(a) for a in range(kind.rank)]
-    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, int32s(extents)]).result
+    return ir.Operation.create("tfl.reshape", results=[kind], operands=[x, int32s(_extents(kind))]).result
 
 
 def step(

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.reading import constant, rank, static_shape
+from ..graph.reading import constant, producer, rank, sole_consumer, static_shape
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import NO_LOCAL_FUNCTIONS
@@ -159,10 +159,9 @@ def _write_dynamic(rw: Rewriter, node: ir.Node) -> bool:
 
     Only for weights that int8 holds with a zero point of 0, as hybrid kernels want them (``convert.integer.hybrid``).
     """
-    ranges, weights = node.inputs[0], constant(node.inputs[1])
-    maker = ranges.producer() if ranges is not None else None
+    maker, weights = producer(node.inputs[0], "DynamicQuantizeLinear"), constant(node.inputs[1])
     zero = node.inputs[2] if len(node.inputs) > 2 else None
-    if maker is None or maker.op_type != "DynamicQuantizeLinear" or zero is not maker.outputs[2] or weights is None:
+    if maker is None or zero is not maker.outputs[2] or weights is None:
         return False
     given = node.inputs[3] if len(node.inputs) > 3 else None
     shift = np.zeros((), np.int64) if given is None else constant(given)
@@ -171,8 +170,8 @@ def _write_dynamic(rw: Rewriter, node: ir.Node) -> bool:
     if shift is None or counted is None or end is None:
         return False
     step = next((v for v in end.inputs if v is not counted.outputs[0]), None)
-    scales = step.producer() if step is not None else None
-    if scales is None or scales.op_type != "Mul" or maker.outputs[1] not in scales.inputs:
+    scales = producer(step, "Mul")
+    if scales is None or maker.outputs[1] not in scales.inputs:
         return False
     scale = constant(next((v for v in scales.inputs if v is not maker.outputs[1]), None))
     at = 0 if node.op_type == "ConvInteger" else weights.ndim - 1
@@ -192,9 +191,8 @@ def _write_dynamic(rw: Rewriter, node: ir.Node) -> bool:
 
 
 def _only_reader(value: ir.Value, op: str) -> ir.Node | None:
-    readers = list(value.consumers())
-    one = len(readers) == 1 and readers[0].op_type == op and not value.is_graph_output()
-    return readers[0] if one else None
+    reader = sole_consumer(value)
+    return reader if reader is not None and reader.op_type == op else None
 
 
 def _write_lstm(rw: Rewriter, node: ir.Node) -> None:

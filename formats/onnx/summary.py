@@ -24,7 +24,8 @@ _INTEGER = ("QLinear", "QGemm")
 """Operators whose operands and results are integers with scales; the second, and most of the first, are ONNX Runtime's
 own."""
 
-_PRODUCTS = ("ConvInteger", "MatMulInteger")
+COUNTED = ("ConvInteger", "MatMulInteger")
+"""Products of whole numbers, which have no scale."""
 _BYTES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 _KEPT = 8
@@ -96,7 +97,7 @@ class OnnxSummary:
         for node in graph.node:
             if node.op_type == "DynamicQuantizeLSTM":
                 return True
-            if node.op_type in _PRODUCTS and node.input[0] in found:
+            if node.op_type in COUNTED and node.input[0] in found:
                 zero = zeros.get(node.input[3]) if len(node.input) > 3 and node.input[3] else np.int8(0)
                 if zero is not None and np.all(zero == (128 if zero.dtype == np.uint8 else 0)):
                     return True
