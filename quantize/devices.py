@@ -23,7 +23,7 @@ from ..formats.tflite.arithmetic import flops_of
 from ..formats.tflite.condition import Condition
 from ..formats.tflite.operations import Operation, of_main
 from ..schemes import Method, Scheme
-from .normalization import normalizations
+from .parts import PARTS
 from .recipe import Compute, Decision
 
 FILE = Path(__file__).with_name("devices.toml")
@@ -40,8 +40,8 @@ class DeviceRule(_Entry):
 
     Attributes:
         devices: Which.
-        operators: Their kinds.
-        part: Instead of kinds, what they are a part of.
+        operators: Their kinds; none: any.
+        part: What they are a part of (``parts``).
         when: Condition on an operator.
         methods: Of the schemes that it is for.
         compute: What they compute in.
@@ -51,7 +51,7 @@ class DeviceRule(_Entry):
 
     devices: list[str]
     operators: list[str] = []
-    part: Literal["normalization"] | None = None
+    part: Literal["normalization", "compression"] | None = None
     when: str = "True"
     methods: list[Method] = ["static"]
     compute: Compute = "float32"
@@ -177,12 +177,13 @@ def _meant(content: bytes, scheme: Scheme, device: str) -> Iterator[tuple[int, D
     """(operator, the first rule that speaks of it)."""
     names = _asked(device)
     rules = [r for r in table().rules if names & set(r.devices) and scheme.method in r.methods]
-    operations, parts = of_main(content), {"normalization": normalizations(fb.read(content))}
+    model = fb.read(content)
+    operations, parts = of_main(content), {name: found(model) for name, found in PARTS.items()}
     for index, operation in enumerate(operations):
         if all(t.dtype != "float32" for t in operation.tensors):
             continue
         for rule in rules:
-            named = index in parts[rule.part] if rule.part else operation.op in rule.operators
-            if named and Condition.of(rule.when).holds(operation):
+            fits = not rule.operators or operation.op in rule.operators
+            if fits and (rule.part is None or index in parts[rule.part]) and Condition.of(rule.when).holds(operation):
                 yield index, rule
                 break
