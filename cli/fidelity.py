@@ -21,7 +21,8 @@ _BAD = ("fail", "error", "skipped")
 def fidelity(console: Console, shown: Report, found: ParityResult) -> None:
     """Each output of each quantized file against the float32 file, and each group of its channels.
 
-    A narrow terminal loses first the limits, then sizes, agreement and latencies.
+    A narrow terminal loses first the limits, then sizes, what the samples are (which is said below too), agreement and
+    latencies.
     """
     bargains = {q.artifact: q.tradeoff for q in shown.quantization}
     rows: list[tuple[str, ...]] = []
@@ -44,14 +45,14 @@ def fidelity(console: Console, shown: Report, found: ParityResult) -> None:
                 low = not group.settled and group.errors.quality_db < (out.bound or -math.inf)
                 marked = "fail" if low else ""
                 rows.append(("", f"channels {group.channels}", of, decibels(group.errors), "", "", "", judged, marked))
-    heads = (("SQNR", 0), ("top-1", 3), ("size", 4), ("latency", 2))
+    heads = (("SQNR", 0), ("top-1", 3), ("size", 5), ("latency", 2))
     console.table(
         (
             f"against {found.truth}",
             "output",
-            "samples",
+            TextColumn("samples", rank=4),
             *(TextColumn(title, right=True, rank=rank) for title, rank in heads),
-            TextColumn("limit", rank=5),
+            TextColumn("limit", rank=6),
             "",
         ),
         rows,

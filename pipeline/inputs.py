@@ -71,7 +71,7 @@ class Inputs(Wanted):
 
     @cached_property
     def calibration(self) -> CalibrationSet | None:
-        """The calibration data, if one of the schemes needs any, or other converters' files are quantized.
+        """The calibration data, if ranges are taken from it, or it was given: schemes without ranges are judged by it.
 
         Raises:
             BadInput: there is none, or it doesn't fit the model.
@@ -80,15 +80,17 @@ class Inputs(Wanted):
         from ..quantize.calibration import load_calibration, no_calibration
 
         recommends = "recommend" in self.stages  # it judges all files on real samples
-        needy = [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
-        if not needy and not recommends and not self.config.artifacts.int8:
+        needy = self._needy
+        if not self._takes_ranges:
             if self.config.quantize.save_calibration is not None:
                 raise BadInput(
                     "no scheme that is made needs calibration data, so there is nothing to save",
                     where="--save-calibration",
                     remedy="add one that does, such as --scheme int8, or leave it out",
                 )
-            return None
+            given = self.handed.get("calibration", self.config.quantize.calibration)
+            if not self.schemes or given is None or (isinstance(given, str) and given == "random"):
+                return None
         data, target = self._calibration_spec, self.config.quantize.save_calibration
         if data is None:
             raise no_calibration(needy[0].short_name if needy else "a recommendation" if recommends else "int8")
@@ -103,6 +105,16 @@ class Inputs(Wanted):
             examples=self.source.examples,
             hold_out=recommends or (self.config.quantize.repair and bool(needy)),
         )
+
+    @property
+    def _needy(self) -> list[quantization.Scheme]:
+        """The schemes that need calibration data."""
+        return [s for name in self.schemes if (s := quantization.SCHEMES[name]).needs_calibration]
+
+    @property
+    def _takes_ranges(self) -> bool:
+        """Whether anything that is made takes ranges from data."""
+        return bool(self._needy) or "recommend" in self.stages or bool(self.config.artifacts.int8)
 
     @cached_property
     def calibration_hash(self) -> str | None:
@@ -206,7 +218,8 @@ class Inputs(Wanted):
             batches = self.labelled.batches(self.source.inputs)
             return [feeds for feeds, _ in itertools.islice(batches, count)], self.labelled.description, 0
         if self.calibration is not None and self.calibration.fit_for_deployment:
-            return (*self.calibration.held_out(count), 0)
+            held, said = self.calibration.held_out(count)
+            return held, said if self._takes_ranges else self.calibration.description, 0
         samples = random_samples(self.source.examples, count, seed=self.config.seed)
         return samples, "the example and random inputs like it", count - 1
 
@@ -216,7 +229,7 @@ class Inputs(Wanted):
         if self.labelled is not None:
             return "labelled"
         if self.calibration is not None and self.calibration.fit_for_deployment:
-            return "held out" if self.calibration.spare else "calibration"
+            return "held out" if self.calibration.spare or not self._takes_ranges else "calibration"
         return "random"
 
     @cached_property

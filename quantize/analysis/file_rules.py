@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FAR = 1e6
 """A scale this many times its neighbours' belongs to another tensor, or to none."""
 
+LITTLE = 2.0**-10
+"""Share of a result's range, a quarter of an int8 step, that is too little for a channel to count as lost in int16."""
+
 _SUBNORMAL = float(np.finfo(np.float32).smallest_normal)
 _MOST_BIAS = 2**31 - 1
 _FEW = 16
@@ -101,23 +104,28 @@ def mixed_weights(subject: Linted) -> Iterator[Said]:
 
 
 def dead_weights(subject: Linted) -> Iterator[Said]:
-    """Channels whose weights quantization made all zero, or all equal; zero ones of the float file are a note."""
+    """Channels whose weights quantization made all zero, or all equal; those of the float file, and ones that
+    move the result by next to nothing there, are a note."""
     for found in subject.weights():
         rows = found.steps.reshape(found.steps.shape[0], -1)
         same = (rows == rows[:, :1]).all(axis=1) & (rows.shape[1] > 1)
         zero = ~rows.any(axis=1)
         real = None if found.real is None else found.real.reshape(rows.shape)
         lost = same & ~_is_nothing(real) & (np.ptp(real, axis=1) > 0) if real is not None else same & ~zero
-        if lost.any():
-            yield Said(
-                found.place, f"channels {ranges(np.flatnonzero(lost).tolist())} of {found.name!r} became constant"
-            )
+        little = lost & (found.moves < LITTLE) if found.moves is not None else np.zeros_like(lost)
+        for which, severity, more in (
+            (lost & ~little, None, ""),
+            (little, "note", ", and hardly move the result in the float file either"),
+        ):
+            if which.any():
+                channels = f"channels {ranges(np.flatnonzero(which).tolist())} of {found.name!r}"
+                yield Said(found.place, f"{channels} became constant{more}", severity)
         there = zero & ~lost
         if there.any():
-            which = ranges(np.flatnonzero(there).tolist())
+            zeros = ranges(np.flatnonzero(there).tolist())
             yield Said(
                 found.place,
-                f"channels {which} of {found.name!r} are next to zero in the float file too",
+                f"channels {zeros} of {found.name!r} are next to zero in the float file too",
                 "note",
             )
 

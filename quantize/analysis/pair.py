@@ -36,6 +36,7 @@ class FilePair:
         for index, tensor in _activations(self.floating):  # results that nobody reads may not be computed
             (self.floats if fb.is_float(tensor) else self.others)[fb.name(tensor)] = index
         self.producers = {int(i): op for op in self.graph.operators for i in op.outputs}
+        self._inputs = self._unquantized_inputs()
         self._constant = self._constants()
 
     def kind(self, op: Any) -> str:
@@ -51,6 +52,7 @@ class FilePair:
         """(float activation, index of its counterpart, the operator that writes it; None: an input), in order."""
         named = {fb.name(self.graph.tensors[i]): i for i in self.producers}
         named |= {fb.name(self.graph.tensors[i]): int(i) for i in self.graph.inputs}
+        named |= {name: index for index, name in self._inputs.items()}
         found = [(name, named[name]) for name in self.floats if name in named]
         for name, index in found:
             op = self.producers.get(index)
@@ -59,7 +61,7 @@ class FilePair:
     def origin(self, index: int) -> str | None:
         """The float model's activation that a tensor holds the value of; None: there is none."""
         while True:
-            name = fb.name(self.graph.tensors[index])
+            name = self._inputs.get(index) or fb.name(self.graph.tensors[index])
             if name in self.floats or name in self.others:
                 return name
             op = self.producers.get(index)
@@ -94,6 +96,14 @@ class FilePair:
         """Whether an operator has state, or reads or writes what is no array."""
         tensors = fb.tensors(self.graph, [*op.inputs, *op.outputs])
         return any(DTYPE_NAMES[t.type] in _OPAQUE or t.isVariable for t in tensors) or not len(op.outputs)
+
+    def _unquantized_inputs(self) -> dict[int, str]:
+        """Inputs that no cast leads to the float model's name of: float ones that float operators read, by position."""
+        there = {fb.name(self.graph.tensors[i]) for i in (*self.producers, *self.graph.inputs)}
+        inputs = self.floating.subgraphs[0].inputs
+        names = [fb.name(self.floating.subgraphs[0].tensors[i]) for i in inputs]
+        found = zip(map(int, self.graph.inputs), names, strict=True)
+        return {index: name for index, name in found if name in self.floats and name not in there}
 
     def _is_input(self, op: Any) -> bool:
         return self.kind(op) in CASTS and int(op.inputs[0]) in {int(i) for i in self.graph.inputs}

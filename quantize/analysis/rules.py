@@ -49,6 +49,7 @@ class Weights:
         steps: The values, the channel axis first; of one scale for all, still by the result's channel.
         scales: One, or one a channel.
         real: The float model's values in the same layout; None where they can't be found.
+        moves: [channels]: the most that they can move the result, as a share of its range; None where that isn't known.
     """
 
     place: Place
@@ -56,6 +57,7 @@ class Weights:
     steps: Array
     scales: Array
     real: Array | None
+    moves: Array | None = None
 
 
 class Linted:
@@ -127,14 +129,21 @@ class Linted:
             place, steps = self.place(op), fb.values(self.model, tensor)
             real = self.float_constant(place, 1)
             if steps is not None and len(params.scale) in (1, steps.shape[axis]):
-                same = real is not None and real.shape == steps.shape
-                yield Weights(
-                    place,
-                    fb.name(tensor),
-                    np.moveaxis(steps, axis, 0),
-                    np.asarray(params.scale, np.float64),
-                    np.moveaxis(real, axis, 0) if real is not None and same else None,
-                )
+                known = real is not None and real.shape == steps.shape
+                rows = np.moveaxis(real, axis, 0) if real is not None and known else None
+                scales = np.asarray(params.scale, np.float64)
+                moves = None if rows is None else self._moves(op, rows)
+                yield Weights(place, fb.name(tensor), np.moveaxis(steps, axis, 0), scales, rows, moves)
+
+    def _moves(self, op: Any, rows: Array) -> Array | None:
+        """See ``Weights.moves``; ``rows``: the float weights, [channels, …]."""
+        source = self.pair.grid(int(op.inputs[BIASED[self.pair.kind(op)][0]]))
+        result = self.pair.grid(int(op.outputs[0]))
+        if source is None or result is None:
+            return None
+        most, (low, high) = max(map(abs, source.limits)), result.limits
+        found: Array = np.abs(rows.astype(np.float64)).reshape(len(rows), -1).sum(axis=1) * most / (high - low)
+        return found
 
 
 LintCheck = Callable[[Linted], Iterator[Said]]

@@ -82,6 +82,22 @@ def test_what_fails_says_what_to_do(report: Report, tmp_path: Path) -> None:
     assert "✗ parity: TFLite int8: y: 3 dB\n  fix: calibrate more\n" in printed(lambda c: views.gate(c, verdict))
 
 
+def test_a_narrow_terminal_keeps_a_quantized_file_s_latency(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the samples are is said below the table as well, and the latency nowhere else."""
+    assert report.parity
+    found = report.parity.model_copy(
+        update={"samples_are": "calibration", "inputs": "calibration samples", "hops": report.parity.hops[:2]}
+    )
+    single = report.model_copy(update={"fidelity": found, "parity": None, "latency": None, "accuracy": None})
+    monkeypatch.setenv("COLUMNS", "60")
+    text = printed(lambda console: views.report(console, single, tmp_path, whole=False))
+    (head,) = [line for line in text.splitlines() if line.startswith("against")]
+    assert "SQNR" in head and "latency" in head and "samples" not in head
+    assert "calibration samples" in text and len(head) <= 60
+
+
 @pytest.mark.parametrize("width", [100, 120, 140])
 def test_targets_say_what_they_are_at_usual_widths(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """Text goes on several lines before a column goes."""

@@ -14,6 +14,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import edgeworthy
+from edgeworthy.errors import BadInput
 from edgeworthy.validate.results import Report
 
 WIDE = os.environ | {"COLUMNS": "400"}
@@ -102,7 +103,19 @@ def test_the_command_says_it_and_exits_1(nets: Path) -> None:
         ran = subprocess.run(command, capture_output=True, text=True, cwd=nets, env=WIDE, check=False)
         assert ran.returncode == code, ran.stderr
         assert "SQNR at least" in ran.stdout and "channels 4–6" in ran.stdout
-        assert ("held out" in ran.stdout) == (scheme == "int8")
+        assert "held out" in ran.stdout, "float16 takes no ranges, and is judged by what was given all the same"
+
+
+def test_what_takes_no_ranges_is_judged_by_the_data_given(nets: Path) -> None:
+    """Noise like the example says little of a model whose inputs aren't noise; all of the data is of others then."""
+    report = quantized(nets, "apart", schemes=["float16"], samples=None)
+    assert report.fidelity and report.fidelity.samples_are == "held out"
+    assert "40" in report.fidelity.inputs and "calibration samples" not in report.fidelity.inputs
+    assert not report.quantization[0].calibration
+    images = np.load(nets / "c.npz")["image"]
+    np.savez(nets / "wrong.npz", picture=images)
+    with pytest.raises(BadInput, match="picture"):
+        quantized(nets, "apart", schemes=["float16"], calibration=str(nets / "wrong.npz"))
 
 
 @pytest.mark.parametrize(("samples", "are"), [((), "calibration"), (("--samples", "32"), "held out")])
@@ -183,6 +196,7 @@ def test_neither_torch_nor_tensorflow_is_needed(nets: Path) -> None:
         import sys
         sys.modules |= {{"torch": None, "tensorflow": None}}
         import edgeworthy
+from edgeworthy.errors import BadInput
         report = edgeworthy.run({str(nets / "onnx/model.onnx")!r}, {str(nets / "out")!r}, stages=("quantize",),
             convert={{"to": ["tflite"]}}, quantize={{"calibration": {str(nets / "c.npz")!r}}})
         print(report.fidelity.status, len(report.fidelity.hops))

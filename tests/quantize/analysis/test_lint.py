@@ -20,6 +20,7 @@ from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
 
+from .. import tflite_graph
 from ..conftest import normal_feeds
 from ..tflite_graph import Graph
 from . import planted
@@ -143,6 +144,26 @@ def test_channels_that_training_switched_off_are_a_note(channels: list[int], tmp
     found = analyze(model, file).findings
     assert {(f.rule, f.severity) for f in found} == {("dead_channel", "note")}
     assert "next to zero" in found[0].message
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(1e-5, "note"), (1e-3, None)])
+def test_in_int16_a_channel_of_little_more_than_its_bias_is_no_loss(
+    factor: float, severity: str | None, tmp_path: Path
+) -> None:
+    """Its bias needs a scale in which its weights are zeros; they move the result by less than any step of int8."""
+    w = tflite_graph.Weights(0)
+    graph = tflite_graph.Graph(x=(1, 8, 8, 8))
+    kernel, bias = w(8, 3, 3, 8, fan_in=72), np.zeros(8, np.float32)
+    kernel[3] *= factor
+    bias[3] = 1
+    y = graph.op("conv_2d", [graph.inputs[0], kernel, bias], (1, 8, 8, 8), **tflite_graph.CONV)
+    model = graph.save(tmp_path / "m.tflite", y=y)
+    np.savez(tmp_path / "c.npz", x=np.concatenate([feed["x"] for feed in normal_feeds(model, 8)]))
+    data = load_calibration(tmp_path / "c.npz", model.inputs)
+    recipe = Recipe.of("static_wi8_ai16", ranges="min_max")
+    file = quantize(model, tmp_path / "q.tflite", recipe, calibration=data).model
+    found = analyze(model, file, normal_feeds(model, 4), inputs="").findings
+    assert [(f.rule, f.severity) for f in found] == ([("dead_channel", severity)] if severity else [])
 
 
 def test_an_operator_that_no_longer_moves(analyzed: Get) -> None:

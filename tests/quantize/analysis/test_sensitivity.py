@@ -10,12 +10,14 @@ import pytest
 
 from edgeworthy.analysis import SensitivityMode, SensitivityResult
 from edgeworthy.artifact import TFLiteModel
+from edgeworthy.formats.tflite import edit as fb
 from edgeworthy.quantize.analysis.analyze import analyze
 from edgeworthy.quantize.analysis.sensitivity import sensitivity
 from edgeworthy.quantize.calibration import load_calibration
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe, Rule
 
+from .. import tflite_graph
 from ..conftest import normal_feeds
 from ..tflite_graph import worst_sqnr
 from .conftest import Analyzed
@@ -108,3 +110,20 @@ def test_the_budget_ends_it(analyzed: Get) -> None:
     assert {row.place.tensor for row in few.rows} == {layer.place.tensor for layer in one.found.layers[:2]}
     assert (len(few.rows), few.candidates) == (2, 12)
     assert tried(one, "one", seconds=1e-9).rows == []
+
+
+def test_an_input_that_float_operators_read_has_a_range_too(tmp_path: Path) -> None:
+    """The file calls it by another name there, and no other operator could be tried without its range."""
+    model = tflite_graph.conv_net(tmp_path / "m.tflite")
+    np.savez(tmp_path / "c.npz", image=np.stack([f["image"] for f in normal_feeds(model, 16)]))
+    data = load_calibration(tmp_path / "c.npz", model.inputs)
+    graph = fb.read(model.path.read_bytes()).subgraphs[0]
+    first = fb.name(graph.tensors[graph.operators[0].outputs[0]])
+    recipe = Recipe.of("int8", exclude=[first], ranges="min_max")
+    file = quantize(model, tmp_path / "q.tflite", recipe, calibration=data).model
+    held = normal_feeds(model, 6, seed=7)
+    one = Analyzed(model, file, held, analyze(model, file, held, inputs="held out"))
+    assert one.found.layers and {layer.place.op for layer in one.found.layers if layer.there is None} >= {"INPUT"}
+    for mode in ("one", "all-but-one"):
+        rows = tried(one, mode).rows
+        assert rows and not any(row.failure for row in rows)
