@@ -26,7 +26,7 @@ lint: $(STAMP)
 	cd $(VENV)/typing && ../bin/mypy --config-file edgeworthy/pyproject.toml edgeworthy
 
 test: lint  ## what CI runs
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not base and not browser and not device and not gpu'
+	$(BIN)/pytest -n 2 --dist loadfile --durations 30 -m 'not slow and not base and not browser and not device and not gpu'
 
 # A wheel and not -e: what a user gets is what is in the wheel.
 test-base: $(STAMP)  ## the wheel without torch and TensorFlow, in an environment of its own
