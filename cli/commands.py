@@ -122,6 +122,7 @@ def _compare() -> Callable[..., None]:
 
 
 def _run(console: Console, stages: tuple[str, ...], options: list[Option], given: dict[str, Any]) -> None:
+    from .. import targets
     from ..pipeline.run import run_config
     from . import views
 
@@ -143,7 +144,8 @@ def _run(console: Console, stages: tuple[str, ...], options: list[Option], given
             from .explanation import explanation
 
             explanation(console, report.conversion)
-    raise SystemExit(views.exit_code(report, stages))
+    asked = [targets.find(text).name for text in targets.listed(config.targets)] if config.targets else []
+    raise SystemExit(views.exit_code(report, stages, asked))
 
 
 def _config(options: list[Option], given: dict[str, Any]) -> Config:

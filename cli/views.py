@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,10 +96,11 @@ def gate(console: Console, result: GateResult) -> None:
     console.say(f"{verdict[result.status]}: {passed} of {len(result.lines)} lines hold")
 
 
-def exit_code(shown: Report, stages: Sequence[str]) -> int:
+def exit_code(shown: Report, stages: Sequence[str], asked: Iterable[str] = ()) -> int:
     """The gate's, where there is one; else 1 if any of ``stages`` has something that failed.
 
-    A report also shows what earlier commands measured on the same files.
+    3 where nothing failed, and a target that was asked for ran nothing, as a board that nobody could reach. A report
+    also shows what earlier commands measured on the same files.
     """
     if shown.gate:
         return shown.gate.exit_code
@@ -108,7 +109,14 @@ def exit_code(shown: Report, stages: Sequence[str]) -> int:
     rows = [row for value in found for row in (value if isinstance(value, list) else [value]) if row]
     if accepts(shown):
         rows = [row for row in rows if row is not shown.fidelity]
-    return 1 if {"fail", "error"} & {row.status for row in rows} else 0
+    if {"fail", "error"} & {row.status for row in rows}:
+        return 1
+    ran: dict[str, set[str]] = {}
+    for field in {"parity", "latency", "accuracy"} & {*fields}:
+        found = getattr(shown, field)
+        for row in (found.hops if field == "parity" else found.rows) if found else ():
+            ran.setdefault(row.runtime, set()).add(row.status)
+    return 3 if any(ran.get(name) == {"skipped"} for name in asked) else 0
 
 
 def _failures(console: Console, shown: Report) -> None:

@@ -23,6 +23,12 @@ def is_saved_model(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
+def none_in(folder: Path) -> BadInput:
+    """What is said of a folder that is none."""
+    remedy = "give the SavedModel's own folder, which that file is in"
+    return BadInput("the folder holds no saved_model.pb", where=str(folder), remedy=remedy)
+
+
 def describe(path: Path, loaded: Any) -> SavedModel:
     """A SavedModel folder that is ``loaded``, with the inputs and outputs of ``serving_default``.
 
@@ -39,7 +45,7 @@ def load(path: Path) -> Any:
         NotAvailable: TensorFlow isn't installed.
     """
     if not is_saved_model(path):
-        raise BadInput("the folder holds no saved_model.pb", where=str(path), remedy="give the SavedModel's own folder")
+        raise none_in(path)
     try:
         import tensorflow as tf
     except ImportError as error:

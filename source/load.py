@@ -11,6 +11,7 @@ import numpy as np
 
 from ..artifact import DTYPES, TensorSpec
 from ..errors import BadInput
+from ..formats.saved_model import none_in
 from ..vocabulary import ConvertedKind
 from . import model_files, torch_files
 from .binding import Value, bind_keywords, bind_tensors, check_names, filled
@@ -293,6 +294,8 @@ def _module(spec: str, weights: Path | None, key: str | None, seed: int) -> tupl
             where=spec,
             remedy=f"name the function or class in it that makes the model, as in {spec}:make",
         )
+    if made is None and ":" not in spec and Path(spec).is_dir():
+        raise none_in(Path(spec))
     if made is None and ":" not in spec:
         missing = Path(spec).suffix and not Path(spec).exists()
         raise BadInput(

@@ -57,6 +57,8 @@ def read(path: Path) -> ModelFile:
         NotAvailable: it is a SavedModel, and TensorFlow isn't installed.
     """
     kind = converted_kind(path)
+    if kind is None and path.is_dir():
+        raise saved_model.none_in(path)
     if kind is None:
         raise BadInput(
             "this is neither a .tflite file nor the folder of a SavedModel" if path.exists() else "no such file",

@@ -20,6 +20,7 @@ from . import environments
 from .info import TargetInfo
 from .offline import precision
 from .quantized import QuantizedSignature
+from .rules import USUAL, remedies
 from .session import LoadedModel, check_kind
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _refused(artifact: Artifact, said: str, operations: list[Operation]) -> Runt
         f"TFLite Micro has no operator {missing[1]}",
         where=str(artifact.path),
         details=nodes,
-        remedy="rewrite these nodes: edgeworthy inspect says what is in the file",
+        remedy=f"write in place of it: {remedies().get(missing[1], USUAL)}",
     )
 
 

@@ -16,6 +16,7 @@ from ..workers.child import START_TIMEOUT_S, Child
 from ..workers.processes import memory
 from ..workers.serve import Commands, Tell
 from . import find, get
+from .rules import remedies
 
 if TYPE_CHECKING:
     from ..artifact import Array
@@ -248,10 +249,15 @@ class _Served:
                     if receipt.delegated is None
                     else (f"took {receipt.delegated} of {receipt.nodes} nodes")
                 )
+                left = dict.fromkeys(node.split()[0] for node in receipt.fallback)
+                why = [note for note in receipt.notes if note.partition(":")[0] in left]
+                known = remedies()
+                advice = [f"{op}: {known[op]}" for op in left if op in known]
                 raise CheckFailed(
                     f"require_full_delegation: {receipt.asked} was asked for, and {found}",
-                    details=receipt.fallback,
-                    remedy="rewrite these nodes, or leave require_full_delegation out",
+                    details=[*receipt.fallback, *why],
+                    remedy=f"rewrite these nodes{' (' if advice else ''}{'; '.join(advice)}{')' if advice else ''}, or "
+                    "leave require_full_delegation out",
                 )
 
     def memory(self) -> tuple[int, int]:

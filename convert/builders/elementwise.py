@@ -79,12 +79,15 @@ class Elementwise(BuilderBase):
     """Unary, binary, comparing and selecting ops."""
 
     def unary(self, op: str, x: Tensor, **attributes: Any) -> Tensor:
-        """One of :data:`UNARY` on ``x``; the result has its dtype and shape."""
+        """One of :data:`UNARY` on ``x``; the result has its dtype and shape. NEG by the form ``negated_by_product``."""
         if op not in UNARY:
             raise ValueError(f"{op} is not a unary TFLite op")
         folded = self._folded(op, x)
         if folded is not None:
             return folded
+        if op == "neg" and x.dtype == "float32" and self.forms.takes("negated_by_product"):
+            self.because("a product has an int8 form, and NEG has none")
+            return self.binary("mul", x, self.const(np.float32(-1)))
         return self._same(op, [x], x.shape, **attributes)
 
     def binary(self, op: str, a: Tensor, b: Tensor) -> Tensor:

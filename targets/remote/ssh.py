@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
-from ...errors import BadInput, EdgeworthyError, RuntimeFailure
+from ...errors import BadInput, NotAvailable
 from .there.runner import BEAT, BEAT_S, BOOTSTRAP
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class SshPipe:
     """``PYTHON -c BOOTSTRAP`` on a board, a ``Pipe``. A thread serves its connection, so that it stays alive.
 
     Raises:
-        RuntimeFailure: the board can't be reached, doesn't let us in, or isn't the one that we know.
+        NotAvailable: the board can't be reached, doesn't let us in or nothing be run, or isn't the one that we know.
         BadInput: the key can't be read.
     """
 
@@ -126,7 +126,7 @@ class SshPipe:
         except ConnectionError as error:
             self.close()
             what, remedy = f"{address.shown} lets nothing be run: {error}", "see what its sshd allows this user"
-            raise RuntimeFailure(what, where=address.shown, remedy=remedy) from error
+            raise NotAvailable(what, where=address.shown, remedy=remedy) from error
         except BaseException:
             self.close()
             raise
@@ -224,7 +224,7 @@ def _quoted(path: str) -> str:
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
 
 
-def _unreachable(address: SshAddress, error: Exception) -> EdgeworthyError:
+def _unreachable(address: SshAddress, error: Exception) -> NotAvailable:
     """Why a board can't be reached, in words of the user's."""
     import asyncssh
 
@@ -249,7 +249,7 @@ def _unreachable(address: SshAddress, error: Exception) -> EdgeworthyError:
         case _:
             what, remedy = "can't be reached", "try it with ssh -v"
     details = [str(error)] if str(error) else []
-    return RuntimeFailure(f"{address.shown} {what}", where=address.shown, details=details, remedy=remedy)
+    return NotAvailable(f"{address.shown} {what}", where=address.shown, details=details, remedy=remedy)
 
 
 class _Stdin:

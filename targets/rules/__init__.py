@@ -30,6 +30,8 @@ from ...schemes import SCHEMES
 
 FOLDER = Path(__file__).parent
 _REMEDIES = "remedies"
+USUAL = "compute it by other operations, or after the model"
+"""What to do about an operator that nobody knows better for."""
 
 
 class _Table(BaseModel):
@@ -149,7 +151,7 @@ def refused(rules: TargetRules, operations: Sequence[Operation]) -> list[NodeRef
 
 
 def _refusal(rules: TargetRules, operation: Operation, operations: Sequence[Operation]) -> NodeRefusal | None:
-    usual = remedies().get(operation.op, "compute it by other operations, or after the model")
+    usual = remedies().get(operation.op, USUAL)
     usual = written().get(operation.onnx, usual)  # its user has never seen the parts that Erf, say, consists of
     if rules.integer and (floats := {t.dtype for t in operation.tensors} & set(FLOATS)):
         return NodeRefusal(operation, *_float(operation, operations, "+".join(sorted(floats)), usual))

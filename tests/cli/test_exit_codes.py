@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_a_missing_target_exits_with_3(tmp_path: Path) -> None:
         ran = edgeworthy("run", "sample:simple_net", "-o", tmp_path / "out", "--target", name)
         assert ran.returncode == 3
         assert said in ran.stderr
+
+
+def test_a_board_that_is_not_there_exits_with_3(tmp_path: Path) -> None:
+    """Which only a connection tells: its rows are skipped, and those of others stay."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        board = f"ssh:pi@127.0.0.1,port={free.getsockname()[1]}"
+    ran = edgeworthy("targets", "doctor", board)
+    assert ran.returncode == 3 and "has no sshd on this port" in ran.stderr
+    edgeworthy("convert", "sample:simple_net", "-o", tmp_path / "made", "--to", "tflite")
+    file = tmp_path / "made" / "model_float32.tflite"
+    ran = edgeworthy("bench", file, "-o", tmp_path / "out", "--target", "tflite", "--target", board, "--seconds", 0.1)
+    assert (ran.returncode, ran.stderr) == (3, "")
+    assert "has no sshd on this port" in ran.stdout and "pass" in ran.stdout
 
 
 def test_errors_are_json_under_json(tmp_path: Path) -> None:

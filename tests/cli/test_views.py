@@ -39,6 +39,22 @@ def test_a_command_answers_for_its_own_stages(
     assert views.exit_code(report, stages) == code
 
 
+def test_a_target_that_was_asked_for_and_ran_nothing_is_not_there(report: Report) -> None:
+    """A failure is told before it, and one that ran somewhere is there."""
+    assert report.latency
+    rows = report.latency.rows
+    gone = rows[0].model_copy(update={"runtime": "ssh:pi@board", "status": "skipped", "failure": "it is off"})
+    for more, asked, code in (
+        ([gone], ["ssh:pi@board"], 3),
+        ([gone], ["tflite"], 0),
+        ([gone, gone.model_copy(update={"status": "pass"})], ["ssh:pi@board", "tflite"], 0),
+    ):
+        latency = report.latency.model_copy(update={"rows": [*rows, *more]})
+        assert views.exit_code(report.model_copy(update={"latency": latency}), ("bench",), asked) == code
+        failed = latency.model_copy(update={"status": "fail"})
+        assert views.exit_code(report.model_copy(update={"latency": failed}), ("bench",), asked) == 1
+
+
 def test_every_number_of_threads_has_its_columns(report: Report, tmp_path: Path) -> None:
     assert report.latency
     rows = report.latency.rows

@@ -71,6 +71,9 @@ CASES = {
         "float[2,3,4,5] x) => (float[n,c,h,w] y", "y = GroupNormalization<num_groups=1>(x, s, b)", (2, 3, 4, 5),
         {"MEAN": 2}, {"MEAN": 4}, {"s": drawn(1), "b": drawn(1)}, 1e-5,
     ),
+    "negated_by_product": FormCase(
+        "float[2,3] x) => (float[n,c] y", "y = Neg(x)", (2, 3), {"MUL": 1, "NEG": 0}, {"MUL": 0, "NEG": 1},
+    ),
     "broadcast_by_product": FormCase(
         "float[2,1,5] x) => (float[n,t,c] y", "s = Constant<value_ints=[2,3,1]>() y = Expand(x, s)", (2, 1, 5),
         {"MUL": 1, "BROADCAST_TO": 0}, {"MUL": 0, "BROADCAST_TO": 1},

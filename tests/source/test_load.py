@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from edgeworthy.errors import EdgeworthyError, NotAvailable
+from edgeworthy.errors import BadInput, EdgeworthyError, NotAvailable
+from edgeworthy.pipeline.inspection import inspect
 from edgeworthy.source.load import load_source
+from edgeworthy.source.model_files import read
 
 Refused = Callable[..., EdgeworthyError]
 LineOf = Callable[[str], int]
@@ -152,6 +154,17 @@ class TestBadFactories:
     @pytest.mark.parametrize("spec", ["gibberish", "none.onnx", "dir/none.pt2"])
     def test_is_nothing_at_all(self, refused: Refused, spec: str) -> None:
         assert refused(spec).remedy
+
+    def test_is_a_folder_of_no_model(self, refused: Refused, tmp_path: Path) -> None:
+        """The same is said wherever a folder is given."""
+        (tmp_path / "variables").mkdir()
+        error = refused(str(tmp_path))
+        assert error.what == "the folder holds no saved_model.pb"
+        with pytest.raises(BadInput) as inspected:
+            inspect(tmp_path)
+        with pytest.raises(BadInput) as judged:
+            read(tmp_path)
+        assert {str(error), str(inspected.value), str(judged.value)} == {str(error)}
 
 
 class TestZoos:

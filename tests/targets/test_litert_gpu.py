@@ -154,7 +154,8 @@ def test_what_the_gpu_refuses_is_named_and_fails_where_all_is_required(
         pytest.raises(CheckFailed, match="took 1 of 2 nodes") as caught,
     ):
         worker.run(feeds)
-    assert any(line.startswith("GATHER ") for line in caught.value.details)
+    assert caught.value.details == (*receipt.fallback, "GATHER: Only support 1D indices")
+    assert "(GATHER: embed and index before the model" in (caught.value.remedy or "")
 
 
 @device

@@ -90,6 +90,7 @@ def test_an_operator_that_it_lacks_is_named_with_its_nodes(branches: TFLiteModel
     ):
         pass
     assert error.value.details == ("GELU serving_default_gelu_output", "GELU serving_default_gelu_tanh_output")
+    assert "torch.nn.ReLU" in (error.value.remedy or "")
 
 
 @micro

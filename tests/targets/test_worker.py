@@ -200,6 +200,7 @@ def test_full_delegation_can_be_required(partly_delegated: TFLiteModel, tflite_m
         with pytest.raises(CheckFailed, match="XNNPACK was asked for, and took 2 of 3 nodes") as failed:
             worker.run(feeds)
         assert failed.value.details[0].startswith("CUMSUM")
+        assert "CUMSUM: a product with a constant triangle" in (failed.value.remedy or "")
     with Worker("tflite,require_full_delegation=true", tflite_model) as worker:
         worker.run({"image": np.ascontiguousarray(images.transpose(0, 2, 3, 1))})
     builtin = Worker("tflite,kernels=builtin,require_full_delegation=true", partly_delegated)

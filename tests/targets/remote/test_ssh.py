@@ -83,7 +83,7 @@ def test_the_name_of_a_file_is_nothing_to_the_board(
     assert {p.suffix for p in board.store.iterdir()} <= {"", ".lock"}
 
 
-def refused(board: Board, match: str, kind: type[Exception] = RuntimeFailure, **options: Any) -> Any:
+def refused(board: Board, match: str, kind: type[Exception] = NotAvailable, **options: Any) -> Any:
     """The failure of a board to be reached, which ends in time and leaves nothing there."""
     begin = time.monotonic()
     with pytest.raises(kind, match=match) as failed:
@@ -135,7 +135,7 @@ def test_a_port_where_nobody_listens(board: Board) -> None:
 
 
 def test_a_host_that_there_is_not(board: Board) -> None:
-    with pytest.raises(RuntimeFailure, match=r"no-such-board\.invalid can't be found"):
+    with pytest.raises(NotAvailable, match=r"no-such-board\.invalid can't be found"):
         opened(f"ssh:pi@no-such-board.invalid,key={board.key}")
 
 
@@ -243,7 +243,7 @@ def test_packages_that_are_not_there(board: Board, bare: Path, tmp_path: Path) -
 
 def test_a_board_that_runs_another_command(tmp_path: Path) -> None:
     with Board(tmp_path, command="echo only git is allowed here >&2; exit 128") as board:
-        error = refused(board, "ended with exit code 128 before it could run anything")
+        error = refused(board, "ended with exit code 128 before it could run anything", RuntimeFailure)
         assert error.details == ("only git is allowed here",)
 
 

@@ -17,7 +17,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from edgeworthy.artifact import TFLiteModel
-from edgeworthy.errors import OutOfMemory, RuntimeFailure
+from edgeworthy.errors import NotAvailable, OutOfMemory, RuntimeFailure
 from edgeworthy.files import sha256
 from edgeworthy.targets import get
 from edgeworthy.targets.remote import ssh
@@ -151,7 +151,7 @@ def test_a_board_that_reboots_is_used_again_once_it_is_back(board: Board, tflite
     board.stop()
     with pytest.raises(RuntimeFailure, match="is gone in run: the connection was lost"):
         loaded.run(ZEROS)
-    with pytest.raises(RuntimeFailure, match="has no sshd on this port"):
+    with pytest.raises(NotAvailable, match="has no sshd on this port"):
         target.load(tflite_int8)
     board.start()
     assert target.load(tflite_int8).run(ZEROS)["logits"].dtype == np.int8
