@@ -51,8 +51,8 @@ _FINER = 2.0 ** (np.arange(-7, 8) / 56)
 """A second look, between the neighbours of the best."""
 
 _CUT = 0.02
-"""Most of the values that ``entropy`` cuts off. Of a few hundred values, as logits are, steps that hold nothing but those
-that were cut off are told apart perfectly, and 97 % would be."""
+"""Most of the values that ``entropy`` cuts off. Of a few hundred values, as logits are, a range of next to none is told
+apart perfectly by its steps, and cut off would be 97 %."""
 
 _INT8_STEPS = 255
 _INT32_SAFE = 2.0**30
