@@ -98,5 +98,6 @@ def _nothing(pattern: str, words: Sequence[_Words], where: str) -> BadInput:
         f"{pattern!r} matches no operator of the model",
         where=where,
         details=[f"near: {word}" for word in near] or [f"operator: {kind}" for kind in kinds[:_SHOWN]],
-        remedy="write the kind of an operator, a part of its result's name, or the path of a module",
+        remedy="write the kind of an operator, a part of its result's name, or the path of a module"
+        + (f"; one in each {where}, or | between them in place of a comma" if "," in pattern else ""),
     )

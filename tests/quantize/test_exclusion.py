@@ -100,6 +100,18 @@ def test_a_pattern_that_matches_nothing_is_an_error(scheme: str, tmp_path: Path,
     assert not (tmp_path / "q.tflite").exists()
 
 
+def test_patterns_with_a_comma_between_them_are_told_how_to_write_them(tmp_path: Path, calibrate: Calibrate) -> None:
+    model = two_convolutions(tmp_path / "m.tflite")
+
+    def made(*exclude: str) -> None:
+        quantize(model, tmp_path / "q.tflite", Recipe.of("int8", exclude=exclude), calibration=calibrate(model, 2))
+
+    with pytest.raises(BadInput, match="matches no operator") as caught:
+        made("CONV_2D,HARD_SWISH")
+    assert "; one in each --exclude, or | between them in place of a comma" in caught.value.remedy
+    made("CONV_2D|HARD_SWISH")
+
+
 def test_a_module_by_flag_and_a_kind_by_toml(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
     np.savez(tmp_path / "c.npz", input=np.random.default_rng(0).normal(size=(8, 3, 16, 16)).astype("f"))

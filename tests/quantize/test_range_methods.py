@@ -256,3 +256,17 @@ def test_what_there_is_not(name: str, what: str) -> None:
         find(name)
     assert caught.value.where == "--ranges"
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("count", [60, 120, 480, 2000])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_entropy_of_few_values_keeps_most_of_them(count: int, rectified: bool) -> None:
+    """As of the logits of some dozen samples: steps that hold next to nothing can be told apart in any narrow range."""
+    values = np.random.default_rng(0).normal(size=count).astype(np.float32)
+    values = np.maximum(values, 0) if rectified else values
+    seen = Statistics()
+    for part in np.array_split(values, 16):
+        seen.add(part, float(np.abs(part).max()))
+    low, high = METHODS["entropy"](seen, Integers())
+    beyond = (values < low) | (values > high)
+    assert beyond.sum() <= 0.03 * np.count_nonzero(values)
