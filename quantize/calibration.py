@@ -90,13 +90,18 @@ class CalibrationSet:
     def to_compare(self) -> tuple[list[dict[str, Array]], str]:
         """The feeds that ways to make the same file are compared on, and which these are.
 
-        As many as are held out for that; where all are used for calibration there are more, as far as these are small.
+        Those that are held out come first. They are few, so feeds that ranges were taken from follow, as far as all of
+        them are small: what is close on the first is decided on all.
         """
         held, said = self.held_out(HELD)
-        if self.spare or not held:
-            return held, said
-        size = max(1, sum(array.nbytes for array in held[0].values()))
-        return self.held_out(max(HELD, min(MOST, _COMPARED_BYTES // size)))[0], said
+        size = max(1, sum(array.nbytes for array in held[0].values())) if held else 1
+        most = max(HELD, min(MOST, _COMPARED_BYTES // size))
+        if not self.spare:
+            return self.held_out(most)[0], said
+        more = [self.load(i) for i in range(min(self.feeds, most - len(held)))]
+        return held + more, said.replace(
+            "held out from", f"held out from, and {len(more)} of," if more else "held out from"
+        )
 
 
 def no_calibration(scheme: str) -> BadInput:

@@ -15,10 +15,11 @@ EQUAL_DB = 0.3
 
 
 HELD, MOST = 8, 32
-"""Samples that ways to make a file are compared on at first; and those that are close, where calibration used all."""
+"""Samples that ways to make a file are compared on at first, and those that are close."""
 
-_CLOSE_DB, _FINALISTS = 3.0, 3
-"""Eight samples say no more than this of others (an orientation net's eights differ by 6 dB); and most that go on."""
+_CLOSE_DB, _FINALISTS = 6.0, 3
+"""Eight samples say no more than this of others (an orientation net's eights differ by 6 dB, a file-type classifier's
+hardest sample alone makes 15); and most that go on."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Contender:
         worst_db: Least SQNR of an output, or of a group of its channels.
         mean_db: Mean of that over the outputs.
         failure: Why there is no file; the others are None then.
+        samples: How many it was compared on.
     """
 
     name: str
     worst_db: float | None = None
     mean_db: float | None = None
     failure: str = ""
+    samples: int = 0
 
     def __str__(self) -> str:
         return f"{self.name} {self.failure if self.worst_db is None else f'{self.worst_db:.1f} dB'}"

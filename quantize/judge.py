@@ -38,7 +38,7 @@ class Judge:
             _figure([sample[output] for sample in self._truth], [sample[output] for sample in got])
             for output in self._truth[0]
         ]
-        return Contender(name, min(figures), float(np.mean(figures)))
+        return Contender(name, min(figures), float(np.mean(figures)), samples=len(self._feeds))
 
     def _run(self, content: bytes) -> list[Feeds]:
         model = Model(content, threads=self._threads)

@@ -198,7 +198,9 @@ def _made_otherwise(recipe: Recipe, engine: str) -> Iterator[str]:
 def _chosen(what: str, name: str, contenders: Sequence[Contender], judged_on: str) -> Iterator[str]:
     if contenders:
         kept, *others = sorted(contenders, key=lambda one: (one.name != name, -(one.worst_db or -math.inf)))
-        rest = f"; of {len(others)} others the next is {others[0]}" if others else ""
+        alike = [other for other in others if other.samples == kept.samples]
+        next_one = f"the next is {alike[0]}" if alike else "none was close"
+        rest = f"; of {len(others)} others {next_one}" if others else ""
         yield f"{what} kept: {kept} on {judged_on}{rest}"
 
 

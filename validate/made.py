@@ -275,6 +275,7 @@ class ContenderResult(Record):
     worst_db: float | None = Field(default=None, description="least SQNR of an output, or of a group of its channels")
     mean_db: float | None = Field(default=None, description="mean of that over the outputs")
     failure: str = Field(default="", description="why there is no file")
+    samples: int = Field(default=0, description="how many it was compared on")
 
 
 class RepairResult(Record):

@@ -196,7 +196,6 @@ def test_neither_torch_nor_tensorflow_is_needed(nets: Path) -> None:
         import sys
         sys.modules |= {{"torch": None, "tensorflow": None}}
         import edgeworthy
-from edgeworthy.errors import BadInput
         report = edgeworthy.run({str(nets / "onnx/model.onnx")!r}, {str(nets / "out")!r}, stages=("quantize",),
             convert={{"to": ["tflite"]}}, quantize={{"calibration": {str(nets / "c.npz")!r}}})
         print(report.fidelity.status, len(report.fidelity.hops))

@@ -47,7 +47,7 @@ def test_an_outlier_in_the_data_is_cut_off(tmp_path: Path) -> None:
     """With min/max one sample in 48 takes the steps of all others; what is kept instead is right on new data."""
     model = dense(tmp_path / "m.tflite")
     samples = normal(56)
-    samples[20] *= 200
+    samples[40] *= 200  # none of those that what is close is compared on
     calibration = data(tmp_path / "c.npz", model, samples, 48)
     made = {
         name: quantize(model, tmp_path / f"{name}.tflite", Recipe.of("int8", ranges=name), calibration=calibration)
@@ -83,11 +83,45 @@ def test_where_all_samples_are_used_those_that_are_close_are_compared_on_more(tm
     assert shown.worst_db == pytest.approx(figures[1], abs=0.01)
 
 
-def test_feeds_to_compare_are_more_only_where_all_are_used_and_they_are_small(tmp_path: Path) -> None:
+def test_what_is_close_on_few_held_out_is_compared_on_calibration_samples_too(tmp_path: Path) -> None:
+    """Those that are held out are small and say little of the others."""
+    model = dense(tmp_path / "m.tflite")
+    samples = normal(40) * np.where(np.arange(40) < 40 - HELD, 1.5, 0.5)[:, None]
+    held = data(tmp_path / "c.npz", model, samples, 40 - HELD)
+    made = quantize(model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=held)
+    shown = next(contender for contender in made.ranges if contender.name == str(made.recipe.rounding))
+    judge = Judge(model.path.read_bytes(), held.to_compare()[0])
+    assert shown.worst_db == pytest.approx(judge.judge("", made.model.path.read_bytes()).worst_db, abs=0.01)
+    (note,) = [note for note in made.notes if note.startswith("ranges kept")]
+    assert "held out from, and 24 of, calibration" in note
+    alike = [one for one in made.ranges if one.samples == shown.samples == MOST and one is not shown]
+    nearest = max(alike, key=lambda one: one.worst_db or 0)
+    assert f"the next is {nearest}" in note, "of those that were compared on as many"
+
+
+def test_an_outlier_among_those_that_are_compared_takes_no_steps(tmp_path: Path) -> None:
+    """What is close on those that are held out cuts it off, whichever of them is kept."""
+    model = dense(tmp_path / "m.tflite")
+    samples = normal(56)
+    samples[20] *= 200
+    made = quantize(
+        model, tmp_path / "q.tflite", Recipe.of("int8"), calibration=data(tmp_path / "c.npz", model, samples, 48)
+    )
+    assert worst_sqnr(model.path, made.model.path, feeds(normal(32, seed=9))) > 25
+
+
+def test_feeds_to_compare_are_more_where_they_are_small(tmp_path: Path) -> None:
     model = dense(tmp_path / "m.tflite")
     assert len(data(tmp_path / "all.npz", model, normal(48), 48).to_compare()[0]) == MOST
     assert len(data(tmp_path / "few.npz", model, normal(12), 12).to_compare()[0]) == 12
-    assert len(data(tmp_path / "kept.npz", model, normal(64), 56).to_compare()[0]) == HELD
+    kept = data(tmp_path / "kept.npz", model, normal(64), 56)
+    found, said = kept.to_compare()
+    assert len(found) == MOST
+    assert said.startswith("samples held out from, and 24 of, calibration")
+    held = kept.held_out(HELD)[0]
+    assert all(np.array_equal(a["x"], b["x"]) for a, b in zip(found, held, strict=False)), (
+        "those that none has seen first"
+    )
     wide = Graph(x=(1, 1 << 20))
     large = wide.save(tmp_path / "large.tflite", y=wide.op("relu", [wide.inputs[0]], (1, 1 << 20)))
     assert len(data(tmp_path / "large.npz", large, np.zeros((12, 1 << 20)), 12).to_compare()[0]) == HELD
