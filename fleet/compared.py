@@ -67,8 +67,8 @@ class ComparisonReport(Record):
 
     @property
     def troubles(self) -> list[str]:
-        """Models that failed, and why rows didn't pass, in a line each."""
-        said = [f"{r.model}: {r.cause.splitlines()[0]}" for r in self.results if r.cause]
+        """Models that failed, with what mends it, and why rows didn't pass, in a line each."""
+        said = [f"{r.model}: {r.cause}" for r in self.results if r.cause]
         rows = [(model, row) for model, one in self.found.items() for row in one.rows if row.status != "skipped"]
         return said + [f"{model}, {row.route}: {row.cause}" for model, row in rows if row.cause]
 

@@ -205,7 +205,7 @@ def find(name: str) -> Kit:
     """The kit of this name, or of the target or route of this name (``browser:wasm``).
 
     Raises:
-        BadInput: there is none; names the nearest.
+        BadInput: there is none; names the nearest, or all where none is near.
     """
     for kit in KITS.values():
         if kit.serves(name):
@@ -215,7 +215,7 @@ def find(name: str) -> Kit:
     raise BadInput(
         f"there is no kit {name!r}",
         where="NAME",
-        details=[f"{kit.name}: {kit.summary}" for kit in KITS.values()],
+        details=[] if near else [f"{kit.name}: {kit.summary}" for kit in KITS.values()],
         remedy=f"did you mean {' or '.join(map(repr, near))}?" if near else "use one of these",
     )
 

@@ -253,7 +253,7 @@ def _picked(pipeline: Pipeline, report: Report, found: RouteComparison, pick: Pi
         inputs=inputs,
         tools=tools | {PICKED: f"{ROUTE}{winner.route}, {winner.made_by}"},
     )
-    notes = [f"{', '.join(same)} can't be told from it by {pick}"] if same else []
+    notes = [f"{', '.join(same)} can't be told from {winner.route} by {pick}"] if same else []
     return found.model_copy(update={"pick": pick, "picked": winner.route, "notes": [*found.notes, *notes]})
 
 

@@ -49,6 +49,9 @@ def test_one_report_and_the_next_run_goes_on_from_it(folder: Path, tmp_path: Pat
         ("abs", "pass", False), ("broken", "fail", False), ("relu", "pass", False),
     ]  # fmt: skip
     assert report.exit_code == 1 and report.finished and "broken: " in report.troubles[0]
+    assert "fix: export the model again" in report.troubles[0], "what to do is said, not the cause alone"
+    for name in ("compare.md", "compare.html"):
+        assert "fix: export the model again" in (out / name).read_text()
     (ours,) = report.routes
     assert (ours.route, ours.models, ours.converted, ours.right) == ("direct", 2, 2, 2)
     for name in ("abs", "relu"):

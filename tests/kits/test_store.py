@@ -326,7 +326,10 @@ def test_an_unknown_name(toy: Any) -> None:
     with pytest.raises(BadInput, match="there is no kit 'toi'") as caught:
         kits.find("toi")
     assert caught.value.exit_code == 2
-    assert caught.value.remedy == "did you mean 'toy'?"
+    assert (caught.value.remedy, caught.value.details) == ("did you mean 'toy'?", ()), "not all kits besides"
+    with pytest.raises(BadInput) as caught:
+        kits.find("zzzz")
+    assert caught.value.remedy == "use one of these" and len(caught.value.details) == len(kits.KITS)
 
 
 def test_the_stamp_lists_every_file(toy: Any, home: Path) -> None:

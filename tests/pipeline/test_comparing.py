@@ -73,6 +73,7 @@ def test_one_row_a_route_and_the_best_is_picked(package: Path, net: Path, tmp_pa
     compared(net, out, "scaled")  # of which nobody asked to pick: no file stays that nothing vouches for
     assert not (out / "picked.tflite").exists()
     assert compared(net, out, "direct", pick="size").picked == "direct"
+    assert "plain can't be told from direct by size" in compared(net, out, "direct", "plain", pick="size").notes
 
 
 def test_what_no_route_starts_from_is_told_of_the_source_and_not_of_an_option_that_nobody_gave(
