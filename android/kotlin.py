@@ -30,6 +30,15 @@ KEYWORDS = frozenset(
 _TAKEN = ("accelerators", "close", "create", "equals", "hashCode", "refusal", "toString")
 """Members of every class that is made."""
 
+_TYPES = frozenset(
+    (
+        "Accelerator", "Array", "AssetManager", "AutoCloseable", "Boolean", "BooleanArray", "Byte", "ByteArray",
+        "Companion", "CompiledModel", "Double", "Float", "FloatArray", "Int", "IntArray", "LiteRtException", "List",
+        "Long", "LongArray", "Map", "Math", "Set", "String", "TensorBuffer", "Throws", "Unit",
+    )
+)  # fmt: skip
+"""What the class speaks of: a class of this name would hide it."""
+
 
 @dataclass(frozen=True)
 class Element:
@@ -103,12 +112,14 @@ def render(
         labels: That of its labels, if it has any.
     """
     taken = {*_TAKEN}
-    titles = {class_name}
+    titles = {class_name, *_TYPES}
     made = []
     for function in functions:
         member = unique(identifier(function.key or "invoke"), taken)
-        title = unique(member[0].upper() + member[1:], titles)
-        titles.add(f"{title}Outputs")
+        title = member[0].upper() + member[1:]
+        while {title, f"{title}Outputs"} & titles:
+            title += "2"
+        titles |= {title, f"{title}Outputs"}
         constants: set[str] = set()
         inputs, outputs = (_tensors(side, constants) for side in (function.inputs, function.outputs))
         made.append(_Function(function.key, member, title, inputs, outputs))
@@ -141,7 +152,8 @@ def identifier(name: str) -> str:
 def class_identifier(name: str) -> str:
     """A Kotlin class name of ``name``."""
     made = identifier(name)
-    return made[0].upper() + made[1:]
+    title = made[0].upper() + made[1:]
+    return f"{title}Model" if title in _TYPES else title
 
 
 def unique(name: str, taken: set[str]) -> str:

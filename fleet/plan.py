@@ -94,7 +94,11 @@ def read_plan(path: Path, sources: Iterable[str] = ()) -> FleetPlan:
     """
     plan = _read(path, FleetPlan)
     for device in plan.device:
-        find(device.target)
+        try:
+            find(device.target)
+        except BadInput as error:
+            error.where = f"{path}, target of the device {device.name!r}"
+            raise
     _told_apart("device", [device.name for device in plan.device], path)
     return _whole(plan, path, MODEL_SUFFIXES, sources)
 

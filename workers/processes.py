@@ -18,8 +18,10 @@ _PR_SET_PDEATHSIG = 1
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of a unit of ``ru_maxrss``."""
 
-_NO_MEMORY = ("std::bad_alloc", "DefaultCPUAllocator: ", "CUDA out of memory", os.strerror(errno.ENOMEM))
-"""How native code says that memory ran out, in exceptions of other types than MemoryError."""
+_NO_MEMORY = (
+    "std::bad_alloc", "DefaultCPUAllocator: ", "CUDA out of memory", "array is too big", os.strerror(errno.ENOMEM),
+)  # fmt: skip
+"""How native code, and numpy of what no address could hold, say that memory ran out without a MemoryError."""
 
 
 def die_with(parent: int) -> None:

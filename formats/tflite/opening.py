@@ -17,6 +17,9 @@ IDENTIFIER = b"TFL3"
 DATA_ALIGNMENT = 16
 """``force_align`` of ``Buffer.data`` in the schema; kernels read constants in place."""
 
+_DATA = 4
+"""Where the field ``Buffer.data`` is in its table: the schema's first."""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
@@ -34,8 +37,19 @@ def opened(path: Path) -> Iterator[Any]:
                 model = schema.Model.GetRootAs(data, 0)
                 if not model.SubgraphsLength():
                     raise BadInput("the TFLite file holds no graph", where=str(path), remedy=remedy)
+                _check_data(model, len(data))
                 yield model
             except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BadInput(
                     "the TFLite file is damaged or cut off", where=str(path), remedy="make or copy it again"
                 ) from error
+
+
+def _check_data(model: Any, size: int) -> None:
+    """Raise ValueError when constants end behind the file: runtimes read them where they lie, whatever is there."""
+    for number in range(model.BuffersLength()):
+        buffer = model.Buffers(number)
+        length = buffer.DataLength()
+        end = buffer._tab.Vector(buffer._tab.Offset(_DATA)) + length if length else buffer.Offset() + buffer.Size()
+        if end > size:
+            raise ValueError(f"buffer {number} ends at byte {end} of {size}")

@@ -19,8 +19,11 @@ from edgeworthy.quantize.recipe import Recipe
 from ..quantize import tflite_graph
 from ..quantize.conftest import normal_feeds
 
-BAD_NAMES = {"in": "bool", "a:b c": "int64", 'fun $x*/"': "int32", "1st": "float32"}
-"""Keywords, separators, what ends a string or a comment, a digit in front; and a dtype each."""
+BAD_NAMES = {
+    "in": "bool", "a:b c": "int64", 'fun $x*/"': "int32", "1st": "float32", "model": "float32",
+    "serving_default_outputs": "int32",
+}  # fmt: skip
+"""Keywords, separators, what ends a string or a comment, a digit in front, members of the class; of every dtype."""
 
 
 @pytest.fixture(scope="session")

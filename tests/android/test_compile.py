@@ -52,6 +52,8 @@ def classes(
     labels.write_text("\n".join("abcdefghij"))
     for path in (float_net.path, bad_names, two_signatures, no_signature, *(m.path for m in steps_nets.values())):
         export_android(path, folder / "assets", kotlin=folder / "src", labels=None if path == bad_names else labels)
+    for name in ("int", "float array", "map", "accelerator"):
+        export_android(float_net.path, folder / "assets", kotlin=folder / "src", name=name)
     sources = [p for root in (folder / "src", HERE, SAMPLE) for p in root.rglob("*.kt")]
     assert len(sources) > 20
     library = kit / "kotlin/lib"
@@ -84,6 +86,7 @@ def steps(model: TFLiteModel, side: str) -> QuantizationParameters:
 
 def test_it_compiles(classes: Path) -> None:
     made = {p.name for p in (classes / "classes/com/example/model").iterdir()}
+    assert {"IntModel.class", "FloatArrayModel.class", "MapModel.class", "AcceleratorModel.class"} <= made
     assert {"MyNetV1.class", "Int8$ServingDefault.class", "BadNames$ServingDefaultOutputs.class"} <= made
     assert (classes / "classes/edgeworthy/sample/ParityTest.class").is_file()
 

@@ -32,6 +32,14 @@ def test_no_identifier_is_a_keyword() -> None:
     assert class_identifier("my_net") == "MyNet"
 
 
+def test_no_class_hides_what_the_class_speaks_of() -> None:
+    assert [class_identifier(name) for name in ("float", "accelerator", "int8")] == [
+        "FloatModel",
+        "AcceleratorModel",
+        "Int8",
+    ]
+
+
 def test_no_two_have_one_name() -> None:
     taken = {"close"}
     assert [unique(name, taken) for name in ("x", "x", "close", "x2")] == ["x", "x2", "close2", "x22"]

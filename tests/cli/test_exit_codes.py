@@ -79,6 +79,17 @@ def test_a_board_that_is_not_there_exits_with_3(tmp_path: Path) -> None:
     assert "has no sshd on this port" in ran.stdout and "pass" in ran.stdout
 
 
+def test_an_input_that_no_memory_could_hold_exits_with_3(tmp_path: Path) -> None:
+    largest = 2**31 - 1
+    value = onnx.helper.make_tensor_value_info
+    shapes = [value(name, onnx.TensorProto.FLOAT, [largest] * 4) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", shapes[:1], shapes[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "large.onnx")
+    ran = edgeworthy("validate", "large.onnx", "-o", "out", cwd=tmp_path)
+    assert (ran.returncode, "memory ran out" in ran.stderr) == (3, True), ran.stderr
+
+
 def test_errors_are_json_under_json(tmp_path: Path) -> None:
     ran = edgeworthy("run", "none.py:make", "-o", "out", "--json", cwd=tmp_path)
     error = json.loads(ran.stdout)

@@ -65,6 +65,13 @@ def test_what_is_wrong_with_a_plan_is_said(tmp_path: Path, text: str, said: str)
         read_plan(write(tmp_path, text))
 
 
+def test_a_device_whose_target_is_wrong_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, DEVICE + DEVICE.replace("laptop", "board").replace("tflite", "ssh:"))
+    with pytest.raises(BadInput) as refused:
+        read_plan(path)
+    assert refused.value.where == f"{path}, target of the device 'board'"
+
+
 def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         read_plan(tmp_path / "none.toml")

@@ -11,6 +11,7 @@ from litert_converter.mlir import ir
 
 from edgeworthy.artifact import TensorSpec
 from edgeworthy.errors import BadInput
+from edgeworthy.formats.tflite.operations import read as operations
 from edgeworthy.formats.tflite.summary import describe, summarize
 
 TEXT = """
@@ -192,6 +193,19 @@ def test_wherever_a_file_is_cut_off_nothing_else_is_raised(path: Path) -> None:
         except BadInput:
             refused += 1
     assert refused > 0.9 * len(range(8, len(content), 7))
+
+
+@pytest.mark.parametrize("length", [2**16, 2**31 - 1, 2**32 - 1])
+def test_constants_that_end_behind_the_file(path: Path, length: int) -> None:
+    """A runtime would read there, where the tables themselves are whole; as after a download that was cut."""
+    content, model = bytearray(path.read_bytes()), schema.Model.GetRootAs(path.read_bytes(), 0)
+    buffers = [buffer for i in range(model.BuffersLength()) if (buffer := model.Buffers(i)).DataLength()]
+    at = buffers[-1]._tab.Vector(buffers[-1]._tab.Offset(4)) - 4
+    content[at : at + 4] = length.to_bytes(4, "little")
+    path.write_bytes(content)
+    for read in (describe, summarize, operations):
+        with pytest.raises(BadInput, match="damaged or cut off"):
+            read(path)
 
 
 def test_whatever_bytes_are_changed_nothing_else_is_raised(path: Path) -> None:
