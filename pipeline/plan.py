@@ -92,7 +92,7 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --analyze --sensitivity all-but-one",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
                 "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz --repair --min-sqnr-db 30",
-                "edgeworthy quantize net.py:make -o out --calibration data --labelled test --repair --max-accuracy-drop 0.01",
+                "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --repair --max-accuracy-drop 0.005",
                 "edgeworthy quantize model.onnx -o again --recipe theirs.recipe.json --calibration data.npz",
             ),
             tables=("quantize", "data", "validate.labelled", "validate.accuracy"),
