@@ -130,12 +130,14 @@ def of_stages(stages: Sequence[str]) -> list[Option]:
     without = {key for stage in stages for key in STAGES[stage].without}
     found = [name for name in order[: last + 1] if STAGES[name].in_run or name in stages]
     options = [option for stage in found for option in of_tables(STAGES[stage].tables, stage)]
-    return [option for option in options if option.key.name not in without]
+    first = {option.key.name: option for option in reversed(options)}  # a key may be named before its table
+    return [option for option in options if option is first[option.key.name] and option.key.name not in without]
 
 
 def of_tables(tables: Iterable[str], stage: str) -> list[Option]:
     """The flags of these keys and tables of the file."""
-    return [Option(key, key.flag, stage) for name in tables for key in keys() if key.path[0] == name and key.flag]
+    found = [key for name in tables for key in keys() if name in (key.path[0], key.name)]
+    return [Option(key, key.flag, stage) for key in found if key.flag]
 
 
 def overrides(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:

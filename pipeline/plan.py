@@ -21,7 +21,8 @@ class Stage:
         title: What it does, in a line.
         text: What it writes, and what else a user should know.
         examples: Command lines that work.
-        tables: Keys and tables of ``edgeworthy.toml`` that it is the first to read; their flags come with it.
+        tables: Keys and tables of ``edgeworthy.toml`` that it is the first to read, or single keys of a later stage's
+            (``validate.labelled``); their flags come with it.
         checks: What of `inputs.Inputs` is loaded and checked before anything is written.
         results: Of `stages.Pipeline`, in the order that they are brought up to date.
         builds_on: Stages whose files it looks at, which are brought up to date first.
@@ -91,9 +92,10 @@ STAGES: dict[str, Stage] = {
                 "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --analyze --sensitivity all-but-one",
                 "edgeworthy quantize theirs.tflite -o out --scheme float16",
                 "edgeworthy quantize model.onnx -o out --scheme int8 --calibration data.npz --repair --min-sqnr-db 30",
+                "edgeworthy quantize sample:digits_cnn -o out --scheme int8 --repair --max-accuracy-drop 0.005",
                 "edgeworthy quantize model.onnx -o again --recipe theirs.recipe.json --calibration data.npz",
             ),
-            tables=("quantize", "data"),
+            tables=("quantize", "data", "validate.labelled", "validate.accuracy"),
             checks=("to", "meant_for", "schemes", "recipes", "source", "calibration_hash", "labelled"),
             results=("quantized", "fidelity", "speed", "analyses"),
             builds_on=("convert",),

@@ -11,6 +11,7 @@ from ..quantize.recipe import Recipe
 from ..quantize.repair.budget import Budget
 from ..quantize.repair.repair import Repair, repair
 from ..schemes import SCHEMES
+from ..validate.inputs import CLASSIFICATION
 from ..validate.made import RepairResult
 from .progress import Progress
 
@@ -54,7 +55,7 @@ def search(
         seconds: Time for trials; None: that of the same table.
 
     Raises:
-        BadInput: accuracy is asked for and there is no labelled data; or as of ``repair``.
+        BadInput: accuracy is asked for and there is no labelled data, or it isn't that of classes; or as of ``repair``.
     """
     table, calibration = inputs.config.quantize.budget, inputs.calibration
     asked = budget or Budget(table.min_sqnr_db, table.min_agreement, table.max_accuracy_drop)
@@ -63,6 +64,12 @@ def search(
             "accuracy can't be held without labelled data",
             where="--max-accuracy-drop",
             remedy="give --labelled data.npz, with an array for each input and one called labels",
+        )
+    if asked.max_accuracy_drop is not None and inputs.config.validation.accuracy != CLASSIFICATION:
+        raise BadInput(
+            f"repair holds the accuracy of classes alone, and --accuracy is {inputs.config.validation.accuracy}",
+            where="--max-accuracy-drop",
+            remedy="give repair a --min-sqnr-db in its place; recommend --max-accuracy-drop compares files by any task",
         )
     assert calibration is not None  # noqa: S101 - a calibrated scheme has some, or nothing is begun
     return repair(

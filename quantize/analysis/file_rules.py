@@ -21,6 +21,7 @@ from .rules import LEVELS, Linted, Said, Weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...analysis import Severity
     from ...artifact import Array
 
 FAR = 1e6
@@ -113,10 +114,11 @@ def dead_weights(subject: Linted) -> Iterator[Said]:
         real = None if found.real is None else found.real.reshape(rows.shape)
         lost = same & ~_is_nothing(real) & (np.ptp(real, axis=1) > 0) if real is not None else same & ~zero
         little = lost & (found.moves < LITTLE) if found.moves is not None else np.zeros_like(lost)
-        for which, severity, more in (
+        kinds: list[tuple[NDArray[np.bool_], Severity | None, str]] = [
             (lost & ~little, None, ""),
             (little, "note", ", and hardly move the result in the float file either"),
-        ):
+        ]
+        for which, severity, more in kinds:
             if which.any():
                 channels = f"channels {ranges(np.flatnonzero(which).tolist())} of {found.name!r}"
                 yield Said(found.place, f"{channels} became constant{more}", severity)

@@ -76,8 +76,9 @@ class _Job:
             reached = outcome.best.quality
             assert reached is not None  # noqa: S101 - a search ends with a file that was judged, or raises
             other = bench.confirmed(outcome.best.plan)
-            found.append((reached if other is None else reached.worse(other), outcome))
-            if other is None or not outcome.met or request.budget.met(other) or len(found) == _SEARCHES:
+            both = reached if other is None else reached.worse(other)  # without labels, others say nothing of accuracy
+            found.append((both, outcome))
+            if other is None or not outcome.met or request.budget.met(both) or len(found) == _SEARCHES:
                 break
             searches.append(f"a file of {reached} on the samples that it was chosen by had {other} on others")
             aim, seconds = aim.raised(reached, request.budget, other), seconds / 2

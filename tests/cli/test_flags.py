@@ -22,7 +22,8 @@ def test_every_flag_of_the_schema_belongs_to_one_stage() -> None:
     assert set(OPTIONS) == {key.name for key in keys() if key.flag}
     tables = [name for stage in STAGES.values() for name in stage.tables]
     top = {key.path[0] for key in keys()}
-    assert sorted(tables) == sorted(top - {"gate"}), "a table that no stage reads, or two"
+    assert sorted(t for t in tables if "." not in t) == sorted(top - {"gate"}), "a table that no stage reads, or two"
+    assert {t for t in tables if "." in t} <= set(OPTIONS), "a single key, read before its table"
 
 
 def test_every_stage_names_what_there_is() -> None:
@@ -78,6 +79,14 @@ def test_a_command_outside_of_runs_has_the_flags_before_it_but_for_those_that_sa
     assert without < keys_of_others and not without & named
     assert {"recommend.prefer", "validate.labelled", "quantize.budget.min_sqnr_db"} < named
     assert "bench.seconds" not in named and "recommend.prefer" not in keys_of_others
+
+
+def test_quantize_has_the_flag_of_the_labelled_data_that_its_advice_names_and_no_flag_comes_twice() -> None:
+    names = [option.key.name for option in flags.of_stages(("quantize",))]
+    assert {"validate.labelled", "validate.accuracy", "quantize.budget.max_accuracy_drop"} < set(names)
+    assert "validate.atol" not in names
+    everything = [option.key.name for option in flags.of_stages(ALL)]
+    assert len(everything) == len(set(everything))
 
 
 def test_help_has_the_docstring_the_choices_and_the_default() -> None:

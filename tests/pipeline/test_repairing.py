@@ -70,3 +70,12 @@ def test_what_contradicts_repair_is_said(data: dict[str, Any], tmp_path: Path) -
         )
     with pytest.raises(BadInput, match="none may be"):
         edgeworthy.quantize("sample:linear_regression", tmp_path / "b", quantize=table | {"full_integer": True})
+    np.savez(tmp_path / "l.npz", x=np.zeros((4, 1), np.float32), labels=np.zeros((4, 1), np.float32))
+    (tmp_path / "metric.py").write_text("def near(outputs, labels):\n    return 1.0\n")
+    with pytest.raises(BadInput, match="classes alone"):
+        edgeworthy.quantize(
+            "sample:linear_regression",
+            tmp_path / "c",
+            quantize=table | {"budget": {"max_accuracy_drop": 0.1}},
+            validate={"labelled": str(tmp_path / "l.npz"), "accuracy": f"{tmp_path}/metric.py:near"},
+        )

@@ -13,7 +13,7 @@ import pytest
 from edgeworthy.artifact import TFLiteModel
 from edgeworthy.errors import BadInput
 from edgeworthy.formats.tflite import edit as fb
-from edgeworthy.quantize.calibration import CalibrationSet
+from edgeworthy.quantize.calibration import CalibrationSet, load_calibration
 from edgeworthy.quantize.messages import Request
 from edgeworthy.quantize.post_training import quantize
 from edgeworthy.quantize.recipe import Recipe
@@ -21,6 +21,7 @@ from edgeworthy.quantize.repair.budget import Budget
 from edgeworthy.quantize.repair.repair import repair
 from edgeworthy.quantize.repair.workbench import HeldOut, Workbench
 from edgeworthy.quantize.rounding import Rounding
+from edgeworthy.quantize.running import Model
 from edgeworthy.quantize.worker import Quantizer
 
 from ..conftest import normal_feeds
@@ -173,3 +174,19 @@ def test_what_can_not_be_repaired_is_said(
     model = uneven(tmp_path / "m.tflite", "relu")
     with pytest.raises(BadInput, match=said):
         repair(model, recipe, Budget(), calibration=calibrate(model))
+
+
+def test_accuracy_is_held_by_labelled_samples_and_others_without_labels_miss_nothing(
+    conv_net: TFLiteModel, tmp_path: Path
+) -> None:
+    """Samples that nothing is chosen by have no labels: that is no reason to search on, and to end in float."""
+    np.savez(tmp_path / "c.npz", image=np.stack([feed["image"] for feed in normal_feeds(conv_net, 24)]))
+    calibration = load_calibration(tmp_path / "c.npz", conv_net.inputs, samples=16)
+    assert calibration.spare >= 2
+    plain, labelled = Model(conv_net.path.read_bytes(), threads=1), []
+    for feed in normal_feeds(conv_net, 8, 7):
+        labelled.append((feed, plain.run(feed)["logits"].argmax(-1)))
+    budget = Budget(10.0, max_accuracy_drop=0.2)
+    found = repair(conv_net, Recipe.of("int8"), budget, calibration=calibration, labelled=labelled, seconds=20)
+    assert found.met and not found.searches
+    assert found.quality.accuracy_drop is not None and found.quality.accuracy_drop <= 0.2
