@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..graph.rewriter import IsLowered, Refusal, Rewriter
 from . import (
+    clip_real_numbers,
     concat_scatters,
     conv1d_as_2d,
     drop_expands,
@@ -81,6 +82,7 @@ PIPELINE: PassPipeline = (
             inline_branches.PASS,
         )
     ),
+    clip_real_numbers.PASS,
     fuse_quantization.PASS,
     drop_expands.PASS,
     straighten_gathers.PASS,
