@@ -183,7 +183,7 @@ class _Run:
             else:
                 self._run_one(step)
         # What an early pass refused, a later one may have taken care of.
-        there = {n.name for n in self._model.graph.all_nodes()} | {WHOLE_MODEL}
+        there = {Rewriter.called(n) for n in self._model.graph.all_nodes()} | {WHOLE_MODEL}
         for report in self._reports.values():
             report.refusals = [r for r in report.refusals if r.node in there]
         return list(self._reports.values())

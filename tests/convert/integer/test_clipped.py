@@ -101,3 +101,27 @@ def test_one_clip_that_several_read(tmp_path: Path) -> None:
     assert not made.float_ops, made.reasons
     assert set(made.ops) <= {"QUANTIZE", "MAXIMUM", "MINIMUM", "CONV_2D", "ADD", "DEQUANTIZE", "TRANSPOSE"}
     assert within(path, made, 0.03) >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("between", "back", "reason"),
+    [
+        ("q = QuantizeLinear <axis = 1> (x, three, threez)", "<axis = 1> (q, three, threez)", "scale for each channel"),
+        (f"{Q} l = ReduceMax <keepdims = 0, axes = [0, 1, 2, 3]> (q) k = Clip (q, , l)", "(k, s, z)", "run time"),
+        (f"{Q} k = Clip (q, p7, m8)", "(k, s, z)", "above its upper one"),
+        (f"{Q} k = Clip (q, m8, p7)", "(k, t, z)", "aren't those"),
+    ],
+    ids=["channels", "computed bound", "crossed bounds", "another scale"],
+)
+def test_what_is_rounded_in_float_is_named_and_no_int8_file(
+    tmp_path: Path, between: str, back: str, reason: str
+) -> None:
+    """The layer, and what stands in its way; a file without integer kernels is a float32 one."""
+    body = f"{between} d = DequantizeLinear {back} {W} c1 = Conv (d, wd) v = Relu (c1) y = Conv (v, wv)"
+    path = written(tmp_path, body, wv=np.ones((2, 4, 1, 1), np.float32), **BOUNDS)
+    made = converted(path)
+    assert any("c1" in op.name for op in made.float_ops), made.float_ops
+    assert reason in made.reasons
+    assert made.summary.path.name == "model_float32.tflite"
+    assert not (path.parent / "out" / "model_int8.tflite").exists()
+    assert within(path, made, 1e-4) >= 0.999
