@@ -38,6 +38,7 @@ STYLES: dict[str, tuple[str, str, set[str]]] = {
     ),
     "narrow after a Relu": (f"{RELU} q = QuantizeLinear (r, s, z0) k = Clip (q, m127, p127)", "z0", {"RELU"}),
     "twice": (f"{Q} l = Clip (q, m8) k = Clip (l, , p7)", "z", {"MAXIMUM", "MINIMUM"}),
+    "two operators": (f"{Q} l = Max (m8, q) k = Min (l, one7)", "z", {"MAXIMUM", "MINIMUM"}),
     "moved before": (
         f"{Q} l = Reshape (q, flat) n = Reshape (l, back) k = Clip (n, m8, p7)", "z", {"MAXIMUM", "MINIMUM"}
     ),
@@ -86,6 +87,16 @@ def test_weights_that_are_clipped(tmp_path: Path, weights: str, opset: int) -> N
     assert not made.float_ops, made.reasons
     assert made.ops.count("CONV_2D") == 1
     assert within(path, made, 0.03) >= 0.999
+
+
+@pytest.mark.parametrize("opset", [12, 13, 18, 23])
+def test_integers_that_are_an_output_as_well(tmp_path: Path, opset: int) -> None:
+    """They are clipped, whoever reads them."""
+    body = f"{Q} k = Clip (q, m8, p7) y = DequantizeLinear (k, s, z)"
+    path = written(tmp_path, body, opset=opset, out="float[N,C,H,W] y, int8[N,C,H,W] k", **BOUNDS)
+    made = converted(path)
+    for got, want in zip(made.run(FEEDS), reference(path)(FEEDS), strict=True):
+        assert got == pytest.approx(want, abs=1e-6)
 
 
 def test_one_clip_that_several_read(tmp_path: Path) -> None:
