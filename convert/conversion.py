@@ -37,12 +37,14 @@ class Prepared:
         model: The ONNX model after passes and layout; still runs in ONNX Runtime.
         permutations: Input or output name → axes order of the artifact's tensor in terms of the model's
             (``(0, 2, 3, 1)`` where an NCHW input became NHWC).
+        rounded: What rounds to scales of the model's own that no kernel takes, and the operators beside it.
     """
 
     model: ir.Model
     passes: list[PassReport]
     layout: LayoutReport
     permutations: dict[str, tuple[int, ...]]
+    rounded: tuple[FloatOp, ...] = ()
 
 
 @dataclass
@@ -75,8 +77,8 @@ class Conversion:
 
 
 def scheme_of(path: Path) -> Scheme:
-    """What the TFLite file of an ONNX file computes in: ``int8`` with the model's own scales, if it has such;
-    ``dynamic`` where its layers find ranges at run time."""
+    """What the TFLite file of an ONNX file is to compute in: ``int8`` with the model's own scales, if it has such;
+    ``dynamic`` where its layers find ranges at run time. What no kernel takes any scale of becomes ``float32``."""
     from ..formats.onnx.summary import summarize
 
     found = summarize(path)
@@ -119,7 +121,7 @@ def convert(
     result = Conversion(devices=(chosen if "tflite" in to else plain).devices)
     with _timed(result.seconds, "read"):
         graph = read_onnx(path, mapping=True)
-    scheme = scheme_of(path)
+    made = scheme = scheme_of(path)
     nodes, floats = len(graph.graph), _in_float(graph, hybrid=scheme == DYNAMIC)
     result.float_ops = floats
     with _timed(result.seconds, "prepare"):
@@ -134,8 +136,11 @@ def convert(
                 prepared.model, part, release=release, forms=chosen, where=str(path), told=result.forms
             )
             if scheme != FLOAT32:
-                result.float_ops = (*_use_integers(part, hybrid=scheme == DYNAMIC), *floats)
-        result.tflite = TFLiteModel(output / scheme.file_name, inputs, outputs, scheme.name)
+                made, stay = _use_integers(part, scheme, prepared.rounded if scheme == INT8 else ())
+                result.float_ops = (*stay, *floats)
+        if made != scheme:
+            (output / scheme.file_name).replace(output / made.file_name)
+        result.tflite = TFLiteModel(output / made.file_name, inputs, outputs, made.name)
     if "saved_model" in to:
         with _timed(result.seconds, "saved_model"), atomic_directory(output / "saved_model") as part:
             told = None if result.forms else result.forms
@@ -166,13 +171,15 @@ def prepare(
     except BadInput as error:
         error.where = ": ".join(filter(None, (where, error.where)))
         raise
+    rounded = _rounded(model, passes)
     layout = to_channels_last(model, layout_rules(), io_layout=io_layout)
     if check:
         check(model, "layout")
     unsupported = preflight(model, forms=forms)
     if unsupported:
         raise UnsupportedNodes(unsupported, where=where)
-    return Prepared(model, passes, layout, {n: tuple(p) for n, p in layout.permutations.items() if p})
+    permutations = {n: tuple(p) for n, p in layout.permutations.items() if p}
+    return Prepared(model, passes, layout, permutations, rounded)
 
 
 def operations(
@@ -230,13 +237,23 @@ def build_tflite(
     return _signature(model)
 
 
-def _use_integers(path: Path, *, hybrid: bool) -> tuple[FloatOp, ...]:
-    """Put integer kernels into a file, where the scales in it allow them; returns what stays float, and why."""
-    from .integer import to_hybrid, to_integers
+def _use_integers(path: Path, scheme: Scheme, rounded: Sequence[FloatOp]) -> tuple[Scheme, tuple[FloatOp, ...]]:
+    """Put integer kernels into a file, where the scales in it allow them; returns what the file then computes in, what
+    stays float, and why: ``float32`` where it rounds to the model's scales and no kernel computes in them."""
+    from .integer import has_kernels, to_hybrid, to_integers, together
 
-    content, float_ops = (to_hybrid if hybrid else to_integers)(path.read_bytes())
+    content, kept = (to_hybrid if scheme == DYNAMIC else to_integers)(path.read_bytes())
     path.write_bytes(content)
-    return float_ops
+    stay = together(kept, rounded)
+    return (FLOAT32 if scheme == INT8 and stay and not has_kernels(content) else scheme), stay
+
+
+def _rounded(model: ir.Model, passes: Sequence[PassReport]) -> tuple[FloatOp, ...]:
+    """What no integer kernel can come of, by the graph."""
+    from .integer import rounded_in_float
+
+    reports = [p for p in passes if p.name in ("clip_real_numbers", "fuse_quantization")]
+    return rounded_in_float(model, {r.node: r.reason for report in reports for r in report.refusals})
 
 
 def _in_float(model: ir.Model, *, hybrid: bool) -> tuple[FloatOp, ...]:

@@ -31,7 +31,7 @@ class Advising(Trying):
         from ..validate import advice_words as words
         from ..validate import ranking
 
-        if self.given is None and self.converted.own is not None:
+        if self.given is None and self.has_scales:
             raise quantized_already(self.inputs.spec)
         data = self.inputs.calibration
         if data is not None and not data.fit_for_deployment:

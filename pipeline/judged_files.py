@@ -261,7 +261,7 @@ class JudgedFiles(Advising):
                 source=self.given.name if self.given is not None else None,
                 others={a.name: (to_artifact(a, self.output), a.matches) for a in others},
                 failed=failed,
-                quantized="convert" in self.brought and self.given is None and self.converted.own is not None,
+                quantized="convert" in self.brought and self.given is None and self.has_scales,
             )
         finally:
             if weights is not None:

@@ -156,10 +156,18 @@ class Making(Staging):
             return Converted.of(made, self.output, table, to, check.changes if check else {})
 
         depends = {"graph": self._hash(self.graph)} | table.model_dump() | {"to": to} | self._asked_for
-        outputs = [self.output / (scheme.file_name if kind == "tflite" else MADE[kind]) for kind in to]
+        outputs = [self.output / MADE[kind] for kind in to]  # also where none of the model's scales can be kept
+        outputs += [self.output / scheme.file_name] if "tflite" in to and scheme != quantization.FLOAT32 else []
         self.workspace.claim(outputs, force=self.force)  # what an export is quantized to is known only now
         origins = [self.graph.path] if self.graph.path.parent == self.output else []
         return self._stage("convert", Converted, depends, make, outputs, origins=origins)
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether the model that is converted came with scales of its own, even such as no TFLite kernel takes."""
+        from ..formats.onnx.summary import summarize
+
+        return self.converted.own is not None or summarize(self.graph.path).quantizes
 
     @cached_property
     def given(self) -> ArtifactResult | None:
@@ -198,10 +206,10 @@ class Making(Staging):
         Raises:
             BadInput: such a model is to be quantized.
         """
-        if self.given is None and self.converted.own is not None:
+        if self.given is None and self.has_scales:
             if self.config.quantize.schemes or ("quantize" in self.stages and self.stages != ALL):
                 raise quantized_already(self.inputs.spec)
-            return [Quantized(result=self.converted.own, artifact=None)]
+            return [Quantized(result=own, artifact=None) for own in [self.converted.own] if own is not None]
         saved = self._saved_calibration()
         found = [self._quantized(scheme) for scheme in self.inputs.schemes]
         return [made.saved_with(saved) for made in found] if saved else found

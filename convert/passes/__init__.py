@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..graph.rewriter import IsLowered, Refusal, Rewriter
 from . import (
+    clip_real_numbers,
     concat_scatters,
     conv1d_as_2d,
     drop_expands,
@@ -81,6 +82,7 @@ PIPELINE: PassPipeline = (
             inline_branches.PASS,
         )
     ),
+    clip_real_numbers.PASS,
     fuse_quantization.PASS,
     drop_expands.PASS,
     straighten_gathers.PASS,
@@ -181,7 +183,7 @@ class _Run:
             else:
                 self._run_one(step)
         # What an early pass refused, a later one may have taken care of.
-        there = {n.name for n in self._model.graph.all_nodes()} | {WHOLE_MODEL}
+        there = {Rewriter.called(n) for n in self._model.graph.all_nodes()} | {WHOLE_MODEL}
         for report in self._reports.values():
             report.refusals = [r for r in report.refusals if r.node in there]
         return list(self._reports.values())

@@ -35,7 +35,7 @@ from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 _KINDS = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16)
 
 
-_MOVING = ("Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+MOVING = ("Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operators whose first operand's values are the result's, in whatever type."""
 
 
@@ -65,7 +65,7 @@ def _read_earlier(rw: Rewriter, node: ir.Node) -> None:
         return
     while True:
         moved = node.inputs[0]
-        maker = producer(moved, *_MOVING)
+        maker = producer(moved, *MOVING)
         if moved is None or maker is None or sole_consumer(moved) is not node or len(maker.outputs) > 1:
             return
         source = maker.inputs[0]
@@ -103,5 +103,5 @@ PASS = Pass(
     name="fuse_quantization",
     run=fuse_quantization,
     requires=frozenset({NO_LOCAL_FUNCTIONS, CONSTANTS_LIFTED, TYPED}),
-    must_follow=("fold_quantized_constants",),
+    must_follow=("fold_quantized_constants", "clip_real_numbers"),
 )

@@ -12,10 +12,11 @@ _THERE = Path(__file__).parent / "there"
 
 def direct(model: Path, folder: Path) -> Path:
     """Our own TFLite file of an ONNX file."""
-    from ..conversion import convert, scheme_of
+    from ..conversion import convert
 
     convert(model, folder, to=["tflite"])
-    return folder / scheme_of(model).file_name
+    (made,) = folder.glob("model_*.tflite")
+    return made
 
 
 def tf(model: Path, folder: Path) -> Path:

@@ -52,3 +52,38 @@ def test_it_is_not_quantized_again(model: Path, tmp_path: Path, options: dict[st
     with pytest.raises(BadInput, match="quantized already"):
         edgeworthy.quantize(str(model), tmp_path / "out", **options)
     assert not list((tmp_path / "out").glob("*.tflite"))
+
+
+@pytest.fixture
+def without_kernels(model: Path, tmp_path: Path) -> Path:
+    """With a scale for each channel of the activation, and a result that has none."""
+    made = onnx.load(model)
+    for name, value in (("s", np.array([0.05, 0.07, 0.04], np.float32)), ("z", np.zeros(3, np.int8))):
+        (old,) = (t for t in made.graph.initializer if t.name == name)
+        old.CopyFrom(onnx.numpy_helper.from_array(value, name))
+    for node in list(made.graph.node):
+        if "p" in (*node.input, *node.output):
+            made.graph.node.remove(node)
+        elif node.output[0] == "c":
+            node.output[0] = "y"
+    path = tmp_path / "channels.onnx"
+    onnx.save(made, path)
+    return path
+
+
+def test_a_file_without_integer_kernels_is_a_float32_one(without_kernels: Path, tmp_path: Path) -> None:
+    """What stands in their way is a note; it is no float model that may be quantized all the same."""
+    out = tmp_path / "out"
+    report = edgeworthy.validate(str(without_kernels), out, convert={"to": ["tflite"]})
+    assert [path.name for path in out.glob("*.tflite")] == ["model_float32.tflite"]
+    assert not report.quantization
+    notes = [note for artifact in report.artifacts for note in artifact.notes]
+    assert any(note.startswith("Conv y stays float: ") for note in notes), notes
+    assert any("scale for each channel" in note for note in notes), notes
+    assert report.parity is not None
+    assert {hop.artifact: hop.status for hop in report.parity.hops}["tflite_float32"] == "pass"
+    again = edgeworthy.validate(str(without_kernels), out, convert={"to": ["tflite"]})
+    assert [path.name for path in out.glob("*.tflite")] == ["model_float32.tflite"]
+    assert not again.quantization
+    with pytest.raises(BadInput, match="quantized already"):
+        edgeworthy.quantize(str(without_kernels), tmp_path / "more", quantize={"schemes": ["float16"]})
