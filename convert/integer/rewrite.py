@@ -230,7 +230,6 @@ class _Rewrite:
                 "its weights aren't quantized to int8 with a zero point of 0, as a whole or by output channel, "
                 "which is what TFLite's kernel takes"
             )
-        found = self._for_bias(op, bias, scale, found)
         steps = self._bias(op, bias, scale, found)
         op.inputs[source] = known
         op.inputs[kernel] = self.edit.add_constant(op.inputs[kernel], found.steps, found.scale, 0, axis=rule.axis)
@@ -238,18 +237,6 @@ class _Rewrite:
             step = np.float64(scale.scale) * found.scale
             op.inputs[bias] = self.edit.add_constant(op.inputs[bias], steps, step, 0)
         self._finish(op, result)
-
-    def _for_bias(self, op: Any, position: int, scale: Scale, weights: grid.GridConstant) -> grid.GridConstant:
-        """Weights of few bits in a part of their scale, where their bias isn't in steps of it: the same numbers."""
-        values = self.edit.constant(op.inputs[position]) if len(op.inputs) > position else None
-        part = 127 // max(1, int(np.abs(weights.steps.astype(np.int32)).max(initial=0)))
-        if values is None or part < 2:
-            return weights
-        counted = values / (np.float64(scale.scale) * weights.scale)
-        fits = np.abs(counted).max(initial=0) * part < _BIAS_LIMIT[scale.dtype]
-        if not fits or np.abs(counted - np.rint(counted)).max(initial=0) < grid.TOLERANCE:
-            return weights
-        return grid.GridConstant(weights.steps * np.int8(part), (weights.scale / np.float32(part)).astype(np.float32))
 
     def _bias(self, op: Any, position: int, scale: Scale, weights: grid.GridConstant) -> Array | None:
         if len(op.inputs) <= position or op.inputs[position] < 0:
