@@ -15,6 +15,7 @@ smallest, and squares before it have twice the decades. A logarithm wants them o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ..formats.tflite import edit as fb
@@ -79,28 +80,46 @@ class _Graph:
         exponent = self._exponents.get(index)
         return self.kinds[index] in _COMPRESSING or (exponent is not None and bool((exponent < 1).all()))
 
-    def compressed(self, index: int, layers: int = 1) -> set[int]:
-        """From an operator's operands back to squares, magnitudes and other roots; nothing where none lead there."""
+    def compressed(self, end: int) -> set[int]:
+        """What leads from squares, magnitudes and other roots to the operands of an operator, these included."""
         found: set[int] = set()
-        for before in self._all_before(index):
-            kind = self.kinds[before]
-            if self._is_square(before) or kind == "ABS" or self.is_compressing(before):
+        waiting, seen = [(end, 1)], set[tuple[int, int]]()
+        while waiting:
+            index, layers = waiting.pop()
+            for before in self._all_before(index):
+                if layers not in self._led[before] or (before, layers) in seen:
+                    continue
+                seen.add((before, layers))
                 found.add(before)
-            elif kind in _BETWEEN or (kind in LAYERS and layers):
-                way = self.compressed(before, layers - (kind in LAYERS))
-                found |= way | {before} if way else way
+                if not self._starts(before):
+                    waiting.append((before, layers - (self.kinds[before] in LAYERS)))
         return found
 
     def transformed(self, squares: set[int]) -> set[int]:
-        """The layers whose results are squared, as those of a Fourier transform are, and what lies between."""
+        """The layers whose results are squared, as those of a Fourier transform are."""
         found: set[int] = set()
-        for before in {before for square in squares for before in self._all_before(square)} - squares:
-            if self.kinds[before] in LAYERS:
-                found.add(before)
-            elif self.kinds[before] in _BETWEEN:
-                way = self.transformed({before})
-                found |= way | {before} if way else way
+        waiting, seen = [*squares], {*squares}
+        while waiting:
+            for before in self._all_before(waiting.pop()) - seen:
+                seen.add(before)
+                if self.kinds[before] in LAYERS:
+                    found.add(before)
+                elif self.kinds[before] in _BETWEEN:
+                    waiting.append(before)
         return found
+
+    @cached_property
+    def _led(self) -> list[set[int]]:
+        """Of each operator the numbers of layers (0, 1) within which squares and their like lead to its result."""
+        led: list[set[int]] = []
+        for index, kind in enumerate(self.kinds):  # operators come after those that make their operands
+            before = set().union(*(led[i] for i in self._all_before(index)))
+            passed = before if kind in _BETWEEN else {1} if kind in LAYERS and 0 in before else set()
+            led.append({0, 1} if self._starts(index) else passed)
+        return led
+
+    def _starts(self, index: int) -> bool:
+        return self._is_square(index) or self.kinds[index] == "ABS" or self.is_compressing(index)
 
     def statistics(self, root: int) -> set[int]:
         """What leads to a root; nothing where that is not of a mean of squares."""
@@ -123,7 +142,7 @@ class _Graph:
         return found
 
     def _all_before(self, index: int) -> set[int]:
-        return {self._made[i] for i in self._computed[index] if i in self._made}
+        return {made for i in self._computed[index] if (made := self._made.get(i, index)) < index}
 
     def _before(self, index: int) -> int | None:
         """The operator that made the first computed operand."""

@@ -77,6 +77,16 @@ def test_mel_bands_between_are_found(tmp_path: Path, end: str) -> None:
     assert found["FULLY_CONNECTED"] == (3 if end == "log" else 1)
 
 
+def test_a_long_chain_takes_no_longer_than_its_operators(tmp_path: Path) -> None:
+    """Each sum is read twice by the next: there are 2^1500 ways through them."""
+    g = Graph(x=(1, 4))
+    y = g.op("abs", [g.inputs[0]], (1, 4))
+    for _ in range(1500):
+        y = g.op("add", [y, g.op("relu", [y], (1, 4))], (1, 4), **NO_ACTIVATION)
+    model = g.save(tmp_path / "m.tflite", y=g.op("log", [y], (1, 4)))
+    assert kinds(model, compressions) == Counter(ABS=1, ADD=1500, RELU=1500, LOG=1)
+
+
 def test_a_logarithm_without_squares_stands_alone(tmp_path: Path) -> None:
     g, weights = Graph(x=(1, 64)), Weights(0)
     hidden = g.op("fully_connected", [g.inputs[0], weights(8, 64, fan_in=64), g.no_value()], (1, 8), **FC)
