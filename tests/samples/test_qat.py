@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,9 @@ def test_training_with_4_bits_beats_rounding_to_4_bits(tmp_path: Path, monkeypat
     labelled = SAMPLES["digits_qat"].labelled()
     assert labelled is not None
     images, labels = labelled
-    x, y = torch.from_numpy(images["image"]), torch.from_numpy(labels)
+    digits, classes = torch.from_numpy(images["image"]), torch.from_numpy(labels)
+    x = torch.cat([digits, *_harder(digits)])
+    y = classes.repeat(len(x) // len(digits))
     monkeypatch.setattr(qat, "trained", lambda name, make, train, form: _fresh(make, train))
     before = time.process_time()
     trained, rounded = qat.digits_qat(), qat.post_training()
@@ -33,8 +37,18 @@ def test_training_with_4_bits_beats_rounding_to_4_bits(tmp_path: Path, monkeypat
     right = {name: float((s.argmax(1) == y).double().mean()) for name, s in scores.items()}
     loss = {name: float(torch.nn.functional.cross_entropy(s, y)) for name, s in scores.items()}
     assert right["trained"] > right["rounded"]
-    assert right["trained"] >= 0.99
-    assert loss["trained"] < loss["rounded"] / 2
+    assert loss["trained"] < loss["rounded"]
+    assert float((scores["trained"][: len(digits)].argmax(1) == classes).double().mean()) >= 0.99
+
+
+def _harder(digits: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Shifted by a pixel, and with noise: of the 360 digits alone both get all but a few, which tells nothing."""
+    random = torch.Generator().manual_seed(0)
+    extent = float(digits.max() - digits.min())
+    for rows, columns in itertools.product((-1, 0, 1), repeat=2):
+        moved = torch.roll(digits, (rows, columns), (2, 3))
+        yield moved + 0.1 * extent * torch.randn(digits.shape, generator=random)
+        yield moved
 
 
 def _fresh(make: type[qat.DigitsQAT], train: object) -> qat.DigitsQAT:
