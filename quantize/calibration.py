@@ -99,9 +99,7 @@ class CalibrationSet:
         if not self.spare:
             return self.held_out(most)[0], said
         more = [self.load(i) for i in range(min(self.feeds, most - len(held)))]
-        return held + more, said.replace(
-            "held out from", f"held out from, and {len(more)} of," if more else "held out from"
-        )
+        return held + more, said.replace("from", f"from, and {len(more)} of,", 1) if more else said
 
 
 def no_calibration(scheme: str) -> BadInput:

@@ -177,8 +177,8 @@ def _meant(content: bytes, scheme: Scheme, device: str) -> Iterator[tuple[int, D
     """(operator, the first rule that speaks of it)."""
     names = _asked(device)
     rules = [r for r in table().rules if names & set(r.devices) and scheme.method in r.methods]
-    model = fb.read(content)
-    operations, parts = of_main(content), {name: found(model) for name, found in PARTS.items()}
+    operations, model = of_main(content), fb.read(content)
+    parts = {part: PARTS[part](model) for part in {rule.part for rule in rules} if part is not None}
     for index, operation in enumerate(operations):
         if all(t.dtype != "float32" for t in operation.tensors):
             continue

@@ -252,12 +252,11 @@ class _Served:
                 left = dict.fromkeys(node.split()[0] for node in receipt.fallback)
                 why = [note for note in receipt.notes if note.partition(":")[0] in left]
                 known = remedies()
-                advice = [f"{op}: {known[op]}" for op in left if op in known]
+                advice = "; ".join(f"{op}: {known[op]}" for op in left if op in known)
                 raise CheckFailed(
                     f"require_full_delegation: {receipt.asked} was asked for, and {found}",
                     details=[*receipt.fallback, *why],
-                    remedy=f"rewrite these nodes{' (' if advice else ''}{'; '.join(advice)}{')' if advice else ''}, or "
-                    "leave require_full_delegation out",
+                    remedy=f"rewrite these nodes{advice and f' ({advice})'}, or leave require_full_delegation out",
                 )
 
     def memory(self) -> tuple[int, int]:

@@ -17,6 +17,9 @@ RANGES: dict[ir.DataType, tuple[int, int]] = {
 }  # fmt: skip
 """The integer types of a quantized tensor → their ends; int32 is for biases."""
 
+MOVING = ("Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators whose first operand's values are the result's, in whatever type."""
+
 _REAL = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
 

@@ -10,15 +10,14 @@ from ...artifact import FloatOp
 from ...formats.onnx.names import called
 from ...formats.tflite import edit as fb
 from ...vocabulary import FUSED_DOMAIN
+from ..graph.quantization import MOVING
 from .rules import RULES, Scales
 
 _CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 _MOVING = frozenset(kind for kind, rule in RULES.items() if rule.scales is Scales.KEPT) - {
     "MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN",
 } | {"MAXIMUM", "MINIMUM"}  # fmt: skip
-_MOVES = frozenset({
-    "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
-})  # fmt: skip
+_MOVES = (*MOVING, "Split")
 _ROUNDS = ("QuantizeLinear", "DequantizeLinear", "QuantizeDequantize")
 _BOUNDS = ("Clip", "Max", "Min", "Relu")
 
@@ -78,10 +77,16 @@ def _output(node: ir.Node) -> str:
 
 def _origin(node: ir.Node) -> ir.Node | None:
     """The QuantizeLinear whose integers a DequantizeLinear reads, moved or clipped."""
-    maker = None if node.op_type == "QuantizeLinear" or node.inputs[0] is None else node.inputs[0].producer()
-    while maker is not None and _is(maker, *_MOVES, *_BOUNDS):
-        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
+    maker = None if node.op_type == "QuantizeLinear" else _maker(node, *_MOVES, *_BOUNDS)
     return maker if maker is not None and _is(maker, "QuantizeLinear") else None
+
+
+def _maker(node: ir.Node, *passed: str) -> ir.Node | None:
+    """What makes the first operand of a node, before operators of these kinds."""
+    maker: ir.Node | None = node
+    while maker is not None and (maker is node or _is(maker, *passed)):
+        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
+    return maker
 
 
 def _why(node: ir.Node, refused: Mapping[str, str]) -> str:
@@ -117,8 +122,6 @@ def _beside(node: ir.Node) -> Iterator[ir.Node]:
         for mover in (node, *_through(node)):
             yield from (n for n in mover.outputs[0].consumers() if not _is(n, *_MOVES, *_ROUNDS))
         return
-    maker = None if node.inputs[0] is None else node.inputs[0].producer()
-    while maker is not None and _is(maker, *_MOVES):
-        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
+    maker = _maker(node, *_MOVES)
     if maker is not None and not _is(maker, *_ROUNDS):
         yield maker

@@ -21,12 +21,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ..graph.quantization import RANGES, Parameters, parameters_of
+from ..graph.quantization import MOVING, RANGES, Parameters, parameters_of
 from ..graph.ranges import is_not_negative
 from ..graph.reading import constant, producer, rank, sole_consumer
 from ..graph.rewriter import Rewriter
 from .contract import Pass
-from .fuse_quantization import MOVING
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 
 Bounds = tuple[int | None, int | None]

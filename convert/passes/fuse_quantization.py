@@ -26,17 +26,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ...vocabulary import FUSED_DOMAIN
-from ..graph.quantization import Parameters, parameters_of
+from ..graph.quantization import MOVING, Parameters, parameters_of
 from ..graph.reading import producer, sole_consumer
 from ..graph.rewriter import Rewriter
 from .contract import Pass
 from .properties import CONSTANTS_LIFTED, NO_LOCAL_FUNCTIONS, TYPED
 
 _KINDS = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16)
-
-
-MOVING = ("Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
-"""Operators whose first operand's values are the result's, in whatever type."""
 
 
 def fuse_quantization(rw: Rewriter) -> None:
